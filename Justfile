@@ -1,0 +1,92 @@
+# The recipes run from any folder below, also where the path has spaces: nothing here holds an absolute path.
+set positional-arguments
+
+python := ".venv/bin/python"
+
+# List the recipes
+@default:
+    {{just_executable()}} --list
+
+# Make .venv once; does nothing while pyproject.toml, constraints.txt and the folder are the same
+[group('house')]
+@setup:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    stamp() { pwd; cat pyproject.toml constraints.txt; }
+    if stamp | cmp -s - .venv/stamp; then exit 0; fi
+    for name in python3.11 python3 python; do
+        if "$name" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null; then found="$name"; break; fi
+    done
+    if [ -z "${found:-}" ]; then echo "error: Python 3.11 is needed and was not found on PATH" >&2; exit 2; fi
+    echo "setup: one virtual environment in .venv, about 2 GB" >&2
+    "$found" -m venv --clear .venv
+    {{python}} -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+    stamp > .venv/stamp
+
+# Convert, judge and pack: just bundle android google/gemma-4-E2B-it-qat-mobile-transformers --context 2048
+[group('models')]
+[no-exit-message]
+@bundle platform='android' model='demo' *flags: setup
+    {{python}} -m convert bundle "$@"
+
+# Say what would be built, with sizes, and build nothing
+[group('models')]
+[no-exit-message]
+@plan platform='android' model='demo' *flags: setup
+    {{python}} -m convert plan "$@"
+
+# Look into a bundle, a .litertlm, a .tflite or a checkpoint
+[group('models')]
+[no-exit-message]
+@inspect what='demo' *flags: setup
+    {{python}} -m convert inspect "$@"
+
+# List models, platforms and finished bundles
+[group('models')]
+[no-exit-message]
+@list *flags: setup
+    {{python}} -m convert list "$@"
+
+# Judge a bundle again; exit code 1 when it is over budget
+[group('proof')]
+[no-exit-message]
+@verify bundle='dist/android/demo' *flags: setup
+    {{python}} -m convert verify "$@"
+
+# Lint, types, import contracts, tests; arguments go to pytest: just test -k plan
+[group('proof')]
+[no-exit-message]
+@test *args: setup
+    {{python}} -m ruff check .
+    {{python}} -m ruff format --check .
+    {{python}} -m mypy
+    .venv/bin/lint-imports
+    {{python}} -m pytest -n 2 "$@"
+
+# Time and peak memory of each stage of a bundle
+[group('figures')]
+[no-exit-message]
+@bench what='demo': setup
+    {{python}} -m convert.bench "$@"
+
+# Write a synthetic checkpoint of real size, convert it, decode with the stock engine; with time and memory
+[group('figures')]
+[no-exit-message]
+@fullsize size='e2b' format='mobile': setup
+    {{python}} -m convert.bench --fullsize "$@"
+
+# Write the embedded demo checkpoint anew
+[group('house')]
+@demo-make: setup
+    {{python}} -m convert.demo.make
+
+# Format the code and sort its imports
+[group('house')]
+@format: setup
+    {{python}} -m ruff check --fix-only .
+    {{python}} -m ruff format .
+
+# Remove everything that was built; .venv stays
+[group('house')]
+@clean:
+    rm -rf dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,183 @@
+"""``manifest.json``: what a bundle is, for apps, release engineers and auditors. Apps read this file and nothing else
+of the converter's.
+
+The bytes depend on the inputs alone: keys are sorted, there are no clocks, machine names or paths. The JSON Schema is
+committed beside this module; ``python -m convert.bundle.manifest`` writes it anew.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from convert.errors import ArtifactError
+
+SCHEMA_VERSION: Literal[1] = 1
+SCHEMA = Path(__file__).parent / "schema" / "manifest.schema.json"
+
+Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+Bytes = Annotated[int, Field(ge=0, description="bytes")]
+Count = Annotated[int, Field(ge=0)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class File(_Strict):
+    """A file by content."""
+
+    bytes: Bytes
+    sha256: Sha256
+
+
+class Source(_Strict):
+    """The checkpoint. ``id`` is a hub id, ``demo`` or a folder's name; ``files`` are the inputs that were used."""
+
+    id: str
+    revision: str | None
+    format: str
+    files: dict[str, File]
+
+
+class Weights(_Strict):
+    """The weights of one component that are stored in one way; ``bits`` of a weight, 16 and 32 are floats."""
+
+    component: str
+    bits: Literal[2, 4, 8, 16, 32]
+    scales: str
+    tensors: Count
+    parameters: Count
+    code_bytes: Bytes
+    scale_bytes: Bytes
+
+
+class Tensor(_Strict):
+    """An input or output of a signature."""
+
+    name: str
+    shape: list[int]
+    dtype: str
+
+
+class Signature(_Strict):
+    """One entry point of one section."""
+
+    section: str
+    name: str
+    inputs: list[Tensor]
+    outputs: list[Tensor]
+
+
+class Cache(_Strict):
+    """The KV cache: one key and one value tensor per owning layer, ``context`` positions each.
+
+    ``owners`` are layer indices: cache number i belongs to layer ``owners[i]``; ``readers`` maps every other layer to
+    the layer whose cache it reads.
+    """
+
+    dtype: Literal["float32", "int8"]
+    context: Annotated[int, Field(gt=0, description="tokens")]
+    bytes: Bytes
+    owners: list[int]
+    readers: dict[int, int]
+    window: Annotated[int, Field(gt=0, description="tokens a sliding layer looks back")]
+
+
+class Memory(_Strict):
+    """Estimate of the model's memory on the device.
+
+    Attributes:
+        mapped_weights: weights that every token reads, memory-mapped.
+        mapped_embeddings: embedding tables, memory-mapped: of these a token touches a few pages only.
+        kv_cache: at full context.
+    """
+
+    mapped_weights: Bytes
+    mapped_embeddings: Bytes
+    kv_cache: Bytes
+
+
+class Rung(_Strict):
+    """One rung of the ladder: ``pass``, or ``not run: <why>``. A bundle with a ``fail`` is never published."""
+
+    rung: str
+    question: str
+    verdict: Annotated[str, Field(pattern="^(pass|not run: .+)$")]
+
+
+class Parity(_Strict):
+    """What ``parity.json`` says, bound to the model file by its SHA-256."""
+
+    artifact_sha256: Sha256
+    rungs: list[Rung]
+
+
+class Runtime(_Strict):
+    """The oldest runtime the bundle is known to work with: the one that judged it."""
+
+    name: str
+    minimum: str
+
+
+class Licence(_Strict):
+    """SPDX expression of the weights' licence, and who stated it."""
+
+    spdx: str
+    stated_by: Literal["publisher", "project", "nobody"]
+
+
+class Manifest(_Strict):
+    """The whole manifest."""
+
+    schema_version: Literal[1]
+    name: str
+    platform: str
+    model: str
+    source: Source
+    quantization: list[Weights]
+    signatures: list[Signature]
+    kv_cache: Cache
+    files: dict[str, File]
+    toolchain: dict[str, str]
+    runtime: Runtime
+    memory: Memory
+    parity: Parity
+    licence: Licence
+
+
+def to_json(manifest: Manifest) -> str:
+    """Deterministic text: sorted keys, two spaces, a newline at the end."""
+    return json.dumps(manifest.model_dump(mode="json"), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+def read(bundle: Path) -> Manifest:
+    """The manifest of a bundle folder.
+
+    Raises:
+        ArtifactError: it is missing, no JSON, or does not fit the schema; names the first field that does not.
+    """
+    path = bundle / "manifest.json"
+    asked = f"read {bundle.name}/manifest.json"
+    try:
+        return Manifest.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise ArtifactError(asked, f"cannot be read ({error.strerror})", "Give the folder of a bundle") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(map(str, first["loc"])) or "the file"
+        raise ArtifactError(asked, f"{field}: {first['msg']}", "Build the bundle again") from error
+
+
+def schema_json() -> str:
+    """The JSON Schema as it has to be committed."""
+    schema = Manifest.model_json_schema()
+    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    return json.dumps(schema, indent=2, sort_keys=True) + "\n"
+
+
+if __name__ == "__main__":
+    SCHEMA.write_text(schema_json(), encoding="utf-8")

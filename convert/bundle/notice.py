@@ -1,0 +1,46 @@
+"""LICENSE and NOTICE of a bundle: Apache-2.0, section 4, asks for the licence's text and a word about the changes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from convert.bundle.manifest import Licence
+from convert.checkpoint.types import Source
+
+APACHE = Path(__file__).parent / "licences" / "Apache-2.0.txt"
+
+_CHANGES = """\
+It was changed in form: tensors were repacked from the checkpoint's layout into a LiteRT-LM file. Codes and scales are
+those of the checkpoint; manifest.json lists the input files by SHA-256, and parity.json what was checked.
+"""
+_GEMMA = "Gemma 4 is a model of Google LLC, published under the Apache License, Version 2.0.\n"
+_UNSTATED = """\
+The checkpoint came from a folder, and nobody has told this tool its licence. Gemma 4 itself is published by Google LLC
+under the Apache License, Version 2.0; a derivative may carry further terms. Look before you distribute.
+"""
+
+
+def licence(source: Source) -> Licence:
+    """Who stated which licence: the project for its demo, Google for its own hub ids, nobody for anything else."""
+    if source.id == "demo":
+        return Licence(spdx="Apache-2.0", stated_by="project")
+    if source.id.startswith("google/gemma-4-"):
+        return Licence(spdx="Apache-2.0", stated_by="publisher")
+    return Licence(spdx="NOASSERTION", stated_by="nobody")
+
+
+def notice(source: Source) -> str:
+    """The text of NOTICE."""
+    where = source.id if source.revision is None else f"{source.id}, revision {source.revision}"
+    stated = licence(source).stated_by
+    if stated == "project":
+        first = "This bundle holds a demo model of random weights in the shape of Gemma 4, made by gemma-bridge.\n"
+        return f"{first}It is no product of Google's. Apache License, Version 2.0.\n\n{_CHANGES}"
+    body = _GEMMA if stated == "publisher" else _UNSTATED
+    return f"This bundle holds a model converted by gemma-bridge from {where}.\n\n{body}\n{_CHANGES}"
+
+
+def write(source: Source, folder: Path) -> None:
+    """Writes LICENSE and NOTICE."""
+    (folder / "LICENSE").write_bytes(APACHE.read_bytes())
+    (folder / "NOTICE").write_text(notice(source), encoding="utf-8")

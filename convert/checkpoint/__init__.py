@@ -1,0 +1,153 @@
+"""Stage 1: reads a checkpoint. Names, float tensors and quantized matrices, lazily; every byte of a header checked."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from convert.checkpoint import hub
+from convert.checkpoint.config import CONFIG, TextConfig, read_config, read_fields
+from convert.checkpoint.formats import choose, reader
+from convert.checkpoint.inventory import Ledger
+from convert.checkpoint.safetensors import INDEX, read_folder
+from convert.checkpoint.types import ActivationScales, CacheScales, Checkpoint, FloatTensor, Source
+from convert.errors import CheckpointError
+
+if TYPE_CHECKING:
+    from convert.progress import Progress
+
+__all__ = [
+    "ActivationScales",
+    "CacheScales",
+    "Checkpoint",
+    "FloatTensor",
+    "Located",
+    "Source",
+    "TextConfig",
+    "open_checkpoint",
+    "open_folder",
+    "read_config",
+    "resolve",
+    "with_digests",
+]
+
+_DEMO = "demo"
+_BESIDE = ("generation_config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
+
+
+@dataclass(frozen=True)
+class Located:
+    """Where a model's files lie.
+
+    Attributes:
+        folder: on this machine.
+        id: ``demo``, the hub id, or the folder's name; never a path.
+        revision: commit of the hub repository; None for a folder.
+        name: of the bundle: ``demo``, the last part of the id, or the folder's name.
+    """
+
+    folder: Path
+    id: str
+    revision: str | None
+    name: str
+
+
+def resolve(model: str | Path, *, progress: Progress | None = None) -> Located:
+    """Finds a model: ``demo``, a folder, or a hub id ``org/name[@revision]``, which is downloaded if need be.
+
+    A name that is a folder is that folder, also when it looks like a hub id. The word ``demo`` is always the embedded
+    checkpoint, so that the default does not depend on where a command is run; a folder of that name is ``./demo``.
+
+    Raises:
+        HubError: the id does not exist or the hub cannot be reached.
+        CheckpointError: neither a folder nor a hub id.
+    """
+    text = str(model)
+    if model == _DEMO:
+        # By name, because the writers of the demo build on this package.
+        return Located(importlib.import_module("convert.demo").folder(), _DEMO, None, _DEMO)
+    folder = Path(model).expanduser()
+    if text and folder.is_dir():
+        name = folder.resolve().name
+        return Located(folder, name, None, name)
+    match = hub.HUB_ID.fullmatch(text) if isinstance(model, str) else None
+    if match is None:
+        found = "is a file" if folder.exists() else "no such folder"
+        raise CheckpointError(
+            f"open {text}", found, "Give a folder with a checkpoint, a hub id org/name[@revision] or demo"
+        )
+    path, commit = hub.fetch(match["id"], match["revision"], progress)
+    return Located(path, match["id"], commit, match["id"].split("/")[1])
+
+
+def open_checkpoint(model: str | Path, *, progress: Progress | None = None) -> Checkpoint:
+    """Finds and opens a checkpoint: headers and scales are read and checked, weights are not.
+
+    Args:
+        model: ``demo``, a hub id ``org/name[@revision]``, or a folder.
+        progress: told about a download.
+
+    Raises:
+        HubError: the model cannot be fetched.
+        CheckpointError: it cannot be read, or does not hold exactly what its config.json promises.
+    """
+    return open_folder(resolve(model, progress=progress))
+
+
+def open_folder(located: Located) -> Checkpoint:
+    """Opens a checkpoint that has been found."""
+    folder = located.folder
+    asked = f"read {folder}"
+    config = read_config(folder)
+    name, settings = choose(*read_fields(folder))
+    ledger = Ledger(read_folder(folder, asked), config, asked)
+    contents = reader(name).read(ledger, config, settings)
+    return Checkpoint(
+        format=name,
+        folder=folder,
+        config=config,
+        quants=contents.quants,
+        floats=contents.floats,
+        activations=contents.activations,
+        caches=contents.caches,
+        left_out=ledger.close(),
+        source=Source(located.id, located.revision, {}),
+    )
+
+
+def used_files(checkpoint: Checkpoint) -> tuple[Path, ...]:
+    """Configuration, weights and tokenizer files that the checkpoint's folder holds, sorted by name."""
+    names = [CONFIG, INDEX, *_BESIDE]
+    found = [checkpoint.folder / name for name in names if (checkpoint.folder / name).is_file()]
+    tensors = read_folder(checkpoint.folder, f"read {checkpoint.folder}").values()
+    return tuple(sorted({*found, *(tensor.file.path for tensor in tensors)}, key=lambda path: path.name))
+
+
+def with_digests(checkpoint: Checkpoint, progress: Progress | None = None) -> Checkpoint:
+    """The same checkpoint with SHA-256 and size of every file it was read from in ``source.files``.
+
+    Reads every byte once (E2B: 2.4 GB), so it is not done on opening.
+    """
+    paths = used_files(checkpoint)
+    if progress is None:
+        files = {path.name: _digest(path, None) for path in paths}
+    else:
+        with progress.stage("digest", sum(path.stat().st_size for path in paths)) as task:
+            files = {path.name: _digest(path, task.advance) for path in paths}
+    digests: Mapping[str, tuple[str, int]] = files
+    return replace(checkpoint, source=replace(checkpoint.source, files=digests))
+
+
+def _digest(path: Path, advance: Callable[[int], None] | None) -> tuple[str, int]:
+    digest, size = hashlib.sha256(), 0
+    with path.open("rb") as file:
+        while chunk := file.read(1 << 22):
+            digest.update(chunk)
+            size += len(chunk)
+            if advance is not None:
+                advance(len(chunk))
+    return digest.hexdigest(), size

@@ -1,0 +1,66 @@
+"""Which reader a checkpoint needs: the ``quant_method`` in config.json decides, or its absence."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol, cast
+
+from convert.checkpoint.config import TextConfig
+from convert.checkpoint.fields import Fields
+from convert.checkpoint.inventory import Ledger
+from convert.checkpoint.strict_json import shown
+from convert.checkpoint.types import ActivationScales, CacheScales, FloatTensor
+from convert.errors import CheckpointError
+from convert.lattice import QuantTensor
+
+# quant_method in config.json -> the module of this package that reads it.
+_READERS: Mapping[str | None, str] = {"gemma": "mobile", None: "q4_0"}
+_FIELD = "quantization_config"
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What a reader found; see ``convert.checkpoint.types.Checkpoint`` for the fields."""
+
+    quants: Mapping[str, QuantTensor]
+    floats: Mapping[str, FloatTensor]
+    activations: Mapping[str, ActivationScales]
+    caches: Mapping[int, CacheScales]
+
+
+class Reader(Protocol):
+    """A module that reads one format."""
+
+    def read(self, ledger: Ledger, config: TextConfig, settings: Fields | None) -> Contents:
+        """Takes every tensor that the decoder needs from the ledger."""
+        ...
+
+
+def choose(text: Fields, whole: Fields) -> tuple[str, Fields | None]:
+    """Name of the format and its ``quantization_config``, which stands at the top level or inside ``text_config``.
+
+    Raises:
+        CheckpointError: the quant_method is not one that is read, or two settings contradict each other.
+    """
+    holders = [fields for fields in (whole, text) if fields.has(_FIELD)]
+    if len(holders) == 2 and whole.values[_FIELD] != text.values[_FIELD]:
+        raise text.fail(_FIELD, "the same as the one at the top level, or left out")
+    settings = holders[0].object(_FIELD) if holders else None
+    if settings is None:
+        return _READERS[None], None
+    method = settings.values.get("quant_method")
+    if not isinstance(method, str) or method not in _READERS:
+        found = f"{settings.path}: quant_method is {shown(method)}"
+        action = "Read are 'gemma' (mobile) and checkpoints without one (q4_0-unquantized)"
+        if method == "compressed-tensors":
+            action += ", which hold the same numbers: take the sibling repository ...-qat-mobile-transformers for a"
+            action += " ...-qat-mobile-ct, and ...-qat-q4_0-unquantized for a ...-qat-w4a16-ct"
+        raise CheckpointError(text.asked, found, action)
+    return _READERS[method], settings
+
+
+def reader(name: str) -> Reader:
+    """The module that reads a format, found by the format's name."""
+    return cast(Reader, importlib.import_module(f"convert.checkpoint.{name}"))

@@ -1,0 +1,134 @@
+"""The mobile format: packed 2, 4 and 8-bit integers with static activation scales, ``quant_method: "gemma"``.
+
+Layout: transformers 5.22.2, ``integrations/gemma_quant.py``. ``<module>.weight`` is uint8 (packed, offset binary, low
+bits first) or int8, with ``weight_scale`` float32 [out, 1] and the scalars ``input_activation_scale`` and
+``output_activation_scale``; ``<embedding>.embedding_quantized`` has ``embedding_scale`` float32 [rows, groups];
+``self_attn.k_cache_scale`` and ``v_cache_scale`` are scalars.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convert.checkpoint.config import TextConfig
+from convert.checkpoint.fields import Fields
+from convert.checkpoint.formats import Contents
+from convert.checkpoint.inventory import Ledger, Part, parts
+from convert.checkpoint.patterns import read_rules
+from convert.checkpoint.safetensors import Tensor
+from convert.checkpoint.types import ActivationScales, CacheScales, FloatTensor
+from convert.errors import CheckpointError
+from convert.lattice import QuantTensor, flip_offset, packed_width, unpack
+
+_DAMAGED = "Do not use this checkpoint: download it again"
+
+
+@dataclass(frozen=True)
+class PackedMatrix:
+    """A ``QuantTensor`` over the packed bytes and the scales that a checkpoint stores."""
+
+    weight: Tensor
+    scale: Tensor
+    columns: int
+    bits: int
+    groups: int
+
+    @property
+    def name(self) -> str:
+        return self.weight.name
+
+    @property
+    def rows(self) -> int:
+        return self.weight.rows
+
+    def packed(self, start: int, stop: int) -> NDArray[np.uint8]:
+        """Rows as two's complement bytes ``uint8 [stop-start, ceil(columns*bits/8)]``; unused bits are 0."""
+        flipped = flip_offset(self.weight.read(start, stop), self.bits)
+        used = self.columns * self.bits % 8
+        if used:
+            flipped[:, -1] &= np.uint8((1 << used) - 1)
+        return flipped
+
+    def codes(self, start: int, stop: int) -> NDArray[np.int8]:
+        """Rows as codes ``int8 [stop-start, columns]``."""
+        return unpack(self.packed(start, stop), self.bits, self.columns)
+
+    def scales(self, start: int, stop: int) -> NDArray[np.float32]:
+        """Scales of rows ``float32 [stop-start, groups]``."""
+        return self.scale.read(start, stop).view("<f4").astype(np.float32, copy=False)
+
+
+def read(ledger: Ledger, config: TextConfig, settings: Fields | None) -> Contents:
+    """Takes the decoder's tensors; every scale is read and checked, no weight is.
+
+    Raises:
+        CheckpointError: settings are refused (``read_rules``), or a tensor is missing, has the wrong shape or dtype, or
+            holds a scale that is not finite and positive (activation scales may be 0).
+    """
+    assert settings is not None, "a mobile checkpoint is chosen by its quantization_config"
+    rules = read_rules(settings, config.tied)
+    quants: dict[str, QuantTensor] = {}
+    floats: dict[str, FloatTensor] = {}
+    activations: dict[str, ActivationScales] = {}
+    for part in parts(config):
+        bits = None
+        if part.kind != "plain":
+            bits = rules.bits(ledger.name(part.key), part.kind == "embedding")
+        if bits is None:
+            key, stored = ledger.floats(part)
+            floats[key] = stored
+            continue
+        quants[part.key] = _matrix(ledger, part, bits, config)
+        if part.kind == "linear":
+            at = ledger.name(part.key)
+            scales = (_scalar(ledger, f"{at}.{side}_activation_scale") for side in ("input", "output"))
+            activations[part.key] = ActivationScales(*scales)
+    if not quants:
+        raise CheckpointError(ledger.asked, f"{settings.path} quantizes no module", "Use a QAT checkpoint")
+    return Contents(quants, floats, activations, _caches(ledger, config))
+
+
+def _matrix(ledger: Ledger, part: Part, bits: int, config: TextConfig) -> PackedMatrix:
+    rows, columns = part.shape
+    embedding = part.kind == "embedding"
+    # One scale a row; the per-layer table has one for every layer's piece of a row.
+    groups = len(config.layers) if part.key == "embed_tokens_per_layer" else 1
+    weight = ledger.take(
+        f"{ledger.name(part.key)}.{'embedding_quantized' if embedding else 'weight'}",
+        [(rows, packed_width(columns, bits))],
+        ("I8",) if bits == 8 else ("U8",),
+        f" for {bits} bits",
+    )
+    name = f"{ledger.name(part.key)}.{'embedding_scale' if embedding else 'weight_scale'}"
+    scale = ledger.take(name, [(rows, groups)], ("F32",))
+    for first, chunk in scale.chunks():
+        values = chunk.view("<f4")
+        good = np.isfinite(values) & (values > 0)
+        if not good.all():
+            row, group = (int(i) for i in np.argwhere(~good)[0])
+            found = f"tensor {name} is {values[row, group]} at [{first + row}, {group}]; scales are finite and above 0"
+            raise CheckpointError(ledger.asked, found, _DAMAGED)
+    return PackedMatrix(weight, scale, columns, bits, groups)
+
+
+def _scalar(ledger: Ledger, name: str, zero: bool = True) -> np.float32:
+    value = np.float32(ledger.take(name, [(), (1,)], ("F32",)).read().view("<f4").reshape(-1)[0])
+    if not np.isfinite(value) or value < 0 or (value == 0 and not zero):
+        bound = "not negative" if zero else "above 0"
+        found = f"tensor {name} is {value}; it must be finite and {bound}"
+        raise CheckpointError(ledger.asked, found, _DAMAGED)
+    return value
+
+
+def _caches(ledger: Ledger, config: TextConfig) -> dict[int, CacheScales]:
+    """Cache scales by layer index. Layers that share keys and values store their owner's again, or nothing."""
+    caches = {}
+    for layer in config.layers:
+        names = [ledger.name(f"layers.{layer.index}.self_attn.{side}_cache_scale") for side in ("k", "v")]
+        if layer.owns_kv or any(ledger.has(name) for name in names):
+            key, value = (_scalar(ledger, name, zero=False) for name in names)
+            caches[layer.index] = CacheScales(key, value)
+    return caches

@@ -1,0 +1,98 @@
+"""What a checkpoint is to the rest of the converter: names, lazily read tensors, scales, provenance.
+
+Keys are module paths below the text decoder, without ``model.language_model.``: ``layers.0.self_attn.q_proj``,
+``embed_tokens``, ``embed_tokens_per_layer``, ``per_layer_model_projection``, ``lm_head``; float tensors keep their last
+part: ``layers.0.input_layernorm.weight``, ``layers.0.layer_scalar``, ``norm.weight``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convert.checkpoint.config import TextConfig
+from convert.lattice import QuantTensor
+
+
+class FloatTensor(Protocol):
+    """A tensor of floating-point numbers, memory-mapped. Matrices are read by rows."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+    @property
+    def dtype(self) -> str:
+        """As stored: ``BF16``, ``F16`` or ``F32``."""
+        ...
+
+    def bits16(self, start: int, stop: int) -> NDArray[np.uint16]:
+        """Rows ``start:stop`` as bfloat16 bit patterns; only for dtype BF16."""
+        ...
+
+    def float32(self, start: int = 0, stop: int | None = None) -> NDArray[np.float32]:
+        """Rows ``start:stop`` (all by default) widened exactly to float32."""
+        ...
+
+
+@dataclass(frozen=True)
+class ActivationScales:
+    """Static int8 scales of a quantized linear: ``x -> clamp(round(x / s), -128, 127) * s``; 0 leaves x alone."""
+
+    input: np.float32
+    output: np.float32
+
+
+@dataclass(frozen=True)
+class CacheScales:
+    """Scales of the int8 KV cache of one layer."""
+
+    key: np.float32
+    value: np.float32
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a checkpoint came from.
+
+    Attributes:
+        id: hub id, ``demo`` or the folder's name. Never a path: outputs must not depend on where the input lay.
+        revision: commit of the hub repository; None for a folder.
+        files: SHA-256 and size in bytes of every input file that was used, by name, sorted.
+    """
+
+    id: str
+    revision: str | None
+    files: Mapping[str, tuple[str, int]]
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """An opened checkpoint. Opening reads headers only; tensors are read when their rows are asked for.
+
+    Attributes:
+        format: ``mobile`` or ``q4_0``.
+        folder: where its files lie.
+        quants: quantized matrices by module path.
+        floats: floating-point tensors by name.
+        activations: static scales by module path (mobile only).
+        caches: KV cache scales by layer index (mobile only).
+        left_out: tensors that are recognized but not converted, with the reason (vision, audio).
+    """
+
+    format: str
+    folder: Path
+    config: TextConfig
+    quants: Mapping[str, QuantTensor]
+    floats: Mapping[str, FloatTensor]
+    activations: Mapping[str, ActivationScales]
+    caches: Mapping[int, CacheScales]
+    left_out: Mapping[str, str]
+    source: Source

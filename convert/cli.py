@@ -1,0 +1,199 @@
+"""The command line: thin and typed.
+
+Every verb imports what it needs when it runs, so that ``--help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+
+if TYPE_CHECKING:
+    from convert.plan import Request
+
+app = typer.Typer(
+    name="gemma-bridge",
+    help="Gemma 4 QAT checkpoints to phone bundles, integers carried over bit for bit and proven.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+Platform = Annotated[str, typer.Argument(help="android")]
+Model = Annotated[str, typer.Argument(help="demo, a hub id (org/name or org/name@revision), or a folder")]
+Context = Annotated[int | None, typer.Option(help="tokens in the KV cache [default: the model's, at most 4096]")]
+Prefill = Annotated[str | None, typer.Option(help="tokens per prefill call [default: 128,1024, capped by the context]")]
+Cache = Annotated[str, typer.Option(help="element type of the KV cache: float32 or int8")]
+Out = Annotated[Path, typer.Option(help="folder that takes <platform>/<name>/")]
+Json = Annotated[bool, typer.Option("--json", help="JSON instead of a table")]
+
+
+@app.command("list", epilog="Example: gemma-bridge list")
+def list_(out: Out = Path("dist"), as_json: Json = False) -> None:
+    """What can be converted, into what, and what has been built."""
+    from convert import tables
+    from convert.catalogue import catalogue
+
+    found = catalogue(out)
+    _say(tables.to_json(found) if as_json else tables.catalogue(found))
+
+
+@app.command(epilog="Example: gemma-bridge plan android google/gemma-4-E2B-it-qat-mobile-transformers --context 2048")
+def plan(
+    platform: Platform = "android",
+    model: Model = "demo",
+    context: Context = None,
+    prefill: Prefill = None,
+    cache: Cache = "float32",
+    out: Out = Path("dist"),
+    as_json: Json = False,
+) -> None:
+    """What would be built from what, with sizes; builds nothing."""
+    from convert import tables
+    from convert.plan import prepare
+    from convert.progress import Silent
+
+    made, _ = prepare(_request("plan", platform, model, context, prefill, cache, out), Silent())
+    _say(tables.to_json(made) if as_json else tables.plan(made))
+
+
+@app.command(epilog="Example: gemma-bridge inspect dist/android/demo")
+def inspect(
+    what: Annotated[str, typer.Argument(help="bundle, .litertlm, .tflite or model")], as_json: Json = False
+) -> None:
+    """Sections, signatures, KV layout, bits and bytes of a file, a bundle or a checkpoint."""
+    from convert import tables
+    from convert.inspection.look import look
+
+    found = look(what)
+    _say(tables.to_json(found) if as_json else tables.report(found))
+
+
+@app.command(epilog="Example: gemma-bridge convert demo /tmp/demo.litertlm --context 512 --prefill 64")
+def convert(
+    model: Model,
+    output: Annotated[Path, typer.Argument(help="the .litertlm to write")],
+    context: Context = None,
+    prefill: Prefill = None,
+    cache: Cache = "float32",
+) -> None:
+    """One model file, unjudged. To ship something, use bundle."""
+    from convert import pipeline
+    from convert.progress import for_terminal
+
+    request = _request("convert", "android", model, context, prefill, cache, output.parent)
+    size = pipeline.convert_file(request, output, for_terminal())
+    _say(f"{output}  {size / 1e6:.1f} MB, not judged")
+
+
+@app.command(epilog="Example: gemma-bridge verify dist/android/demo --rungs 0,2a")
+def verify(
+    bundle: Annotated[Path, typer.Argument(help="folder of a bundle, or a .litertlm")],
+    checkpoint: Annotated[
+        str | None, typer.Option(help="what it was made from [default: the manifest's source]")
+    ] = None,
+    rungs: Annotated[str | None, typer.Option(help="rungs of the ladder [default: all]")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="write the report there")] = None,
+) -> None:
+    """Judges a bundle against its checkpoint; exit code 1 when it is over budget."""
+    from convert import verify as judge
+
+    sys.exit(judge.verify(bundle, checkpoint, rungs, json_file))
+
+
+@app.command(epilog="Example: gemma-bridge bundle android demo --context 1024 --prefill 128")
+def bundle(
+    platform: Platform = "android",
+    model: Model = "demo",
+    context: Context = None,
+    prefill: Prefill = None,
+    cache: Cache = "float32",
+    out: Out = Path("dist"),
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="print the plan and stop")] = False,
+) -> None:
+    """Converts, judges and packs; what does not pass is not published."""
+    from convert import pipeline, tables
+    from convert.plan import prepare
+    from convert.progress import Silent, for_terminal
+
+    request = _request("bundle", platform, model, context, prefill, cache, out)
+    if dry_run:
+        _say(tables.plan(prepare(request, Silent())[0]))
+        return
+    built = pipeline.build(request, for_terminal())
+    _say(f"{out / platform / built.bundle.name}  {built.bytes / 1e6:.1f} MB\n\n{built.table.rstrip()}")
+
+
+def _request(
+    verb: str, platform: str, model: str, context: int | None, prefill: str | None, cache: str, out: Path
+) -> Request:
+    from convert.errors import PlanError
+    from convert.plan import Request
+
+    asked = f"{verb} {model}"
+    if cache not in ("float32", "int8"):
+        raise PlanError(asked, f"there is no cache type {cache!r}", "Use --cache float32 or --cache int8")
+    try:
+        lengths = None if prefill is None else tuple(int(part) for part in prefill.split(","))
+    except ValueError:
+        found = f"--prefill {prefill!r} is no list of numbers"
+        raise PlanError(asked, found, "Give whole numbers separated by commas, such as 128,1024") from None
+    return Request(platform, model, out, context, lengths, cache, verb)  # type: ignore[arg-type]  # checked above
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(text if text.endswith("\n") else text + "\n")
+
+
+def _terminated(signum: int, frame: Any) -> NoReturn:
+    raise SystemExit(128 + signum)  # runs the clean-up that dying at once would skip
+
+
+def main() -> None:
+    """Entry point. Exit codes: 0 done, 1 over budget, 2 refused with one line on stderr, 130 interrupted."""
+    guarded(lambda: app(standalone_mode=False))
+
+
+def guarded(command: Callable[[], object]) -> NoReturn:
+    """Runs a command and ends the process with the exit code that its outcome deserves."""
+    signal.signal(signal.SIGTERM, _terminated)
+    # The hub's client logs each of its attempts; a refusal is one line of ours.
+    os.environ.setdefault("HF_HUB_VERBOSITY", "critical")
+    try:
+        result = command()
+        code = result if isinstance(result, int) else 0  # the parser hands an interrupt on as a number
+    except KeyboardInterrupt:
+        code = 130
+    except Exception as error:
+        code = _refused(error)
+    sys.exit(code)
+
+
+def _refused(error: Exception) -> int:
+    """Exit code of an error that a user can cause, after saying it in one line; anything else is a defect and rises."""
+    from convert import child
+    from convert.errors import ConvertError
+
+    match error:
+        case typer.Abort():
+            return 130
+        case child.StageError():
+            return error.code  # has spoken for itself
+        case ConvertError():
+            sys.stderr.write(f"error: {error}\n")
+            return 2
+    if hasattr(error, "format_message"):  # a usage error of the command-line parser
+        sys.stderr.write(f"error: {error.format_message()} (see --help)\n")
+        return 2
+    if type(error).__name__ == "ParityError":
+        sys.stdout.write(getattr(error, "table", ""))
+        sys.stderr.write(f"error: {error}\n")
+        return 1
+    raise error

@@ -1,0 +1,143 @@
+"""A synthetic mobile checkpoint with a real model's dimensions, names and bits: ``python -m convert.demo.fullsize``.
+
+Codes are random bytes, streamed in pieces. Nothing that large can be calibrated here, so scales follow from what the
+normalizations guarantee: their outputs have size one, and a linear whose rows have length one keeps it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convert.demo import bfloat16, safetensors, tokenizer, values
+from convert.demo.layout import Matrix, Tensor, tensors
+from convert.demo.shapes import FULL_SIZE, Shape
+from convert.demo.write import write_companions
+from convert.errors import PlanError
+from convert.lattice import flip_offset, pack, unpack
+
+PIECE_BYTES = 1 << 24
+TOKENIZER_SIZE = 1280
+# Tokens that no text is made of: the small tokenizer cannot spell them, so the head must not choose them.
+QUIET_GAIN = np.float32(1 / 16)
+# Largest magnitudes to expect, in units of the usual one; the int8 grid is stretched to them.
+_INPUT_PEAK = {"o_proj": 4.0, "down_proj": 12.0, "per_layer_input_gate": 12.0, "per_layer_projection": 16.0}
+_OUTPUT_PEAK = {"o_proj": 4.0, "per_layer_input_gate": 10.0, "per_layer_projection": 8.0}
+_PEAK = 6.0
+
+
+def write(folder: Path, size: str, format: str = "mobile", seed: int = 0) -> None:
+    """Writes the checkpoint; about 2.3 GB for E2B and 3.4 GB for E4B. Same arguments, same bytes.
+
+    Args:
+        size: ``e2b`` or ``e4b``.
+        format: ``mobile``; the others have no packed codes to stream.
+
+    Raises:
+        PlanError: unknown size or format, or too little room on the disk.
+    """
+    asked = f"full-size {size} {format}"
+    if size not in FULL_SIZE or format != "mobile":
+        raise PlanError(asked, "there is no such checkpoint", f"Choose a size of {', '.join(FULL_SIZE)} and mobile")
+    shape = FULL_SIZE[size]
+    layout = tensors(shape, format)
+    folder.mkdir(parents=True, exist_ok=True)
+    need, free = sum(map(safetensors.size, layout)) * 1.01, shutil.disk_usage(folder).free
+    if free < need:
+        raise PlanError(asked, f"it takes {need / 1e9:.2f} GB and {free / 1e9:.2f} GB are free", "Make room")
+    vocabulary = tokenizer.learn(min(TOKENIZER_SIZE, shape.vocab))
+    write_companions(folder, shape, format, vocabulary)
+    stops = {content[0] for content in tokenizer.NAMED.values()}
+    quiet = values.quiet(shape, vocabulary.spoken - stops)
+    safetensors.write(folder, layout, lambda tensor: _fill(tensor, shape, seed, quiet))
+
+
+def _fill(tensor: Tensor, shape: Shape, seed: int, quiet: NDArray[np.bool_]) -> Iterator[bytes]:
+    if tensor.part == "codes":
+        assert tensor.matrix is not None
+        yield from _codes(values.twin(tensor.matrix), safetensors.size(tensor), seed)
+    elif tensor.part == "scales":
+        assert tensor.matrix is not None
+        yield _scales(values.twin(tensor.matrix), seed, quiet).tobytes()
+    elif tensor.part == "dense":
+        yield from _dense(tensor, seed)
+    elif tensor.part == "norm":
+        yield values.norm(tensor.key, tensor.shape, seed).tobytes()
+    elif tensor.part == "scalar":
+        yield values.layer_scalar(tensor.key, seed).tobytes()
+    else:
+        yield np.float32(_activation_step(tensor)).tobytes()
+
+
+def _codes(matrix: Matrix, count: int, seed: int) -> Iterator[bytes]:
+    generator, table = values.stream(seed, matrix.key), _balanced(matrix.bits)
+    for start in range(0, count, PIECE_BYTES):
+        yield generator.bytes(min(PIECE_BYTES, count - start)).translate(table.tobytes())
+
+
+def _balanced(bits: int) -> NDArray[np.uint8]:
+    """Turns each random byte into a stored byte whose codes average zero, ``uint8 [256]``.
+
+    Plain random codes average -1/2. In every row at once that is a common direction, which a deep network amplifies
+    until it sees nothing else.
+    """
+    codes = unpack(np.arange(256, dtype=np.uint8)[:, None], bits, 8 // bits).copy()
+    if bits == 8:
+        codes[codes == -128] = 0
+    elif bits == 4:
+        low, high = codes[:, 0], codes[:, 1]
+        low[low == -4] = 4
+        high[high == -5] = 3
+    else:
+        first, rest = codes[:, :1], codes[:, 1:]
+        first[first == -1] = 1
+        rest[rest == -2] = 0
+    return flip_offset(pack(codes, bits), bits)[:, 0]
+
+
+def _scales(matrix: Matrix, seed: int, quiet: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Scales that give rows of uniformly random codes the length that ``values.row_gains`` asks for."""
+    gains = values.row_gains(matrix, seed, None)
+    if matrix.key == "embed_tokens":
+        gains[quiet] *= QUIET_GAIN
+    codes = unpack(flip_offset(_balanced(matrix.bits)[:, None], matrix.bits), matrix.bits, 8 // matrix.bits)
+    return gains / np.float32(math.sqrt(np.square(codes.astype(np.int64)).mean()))
+
+
+def _dense(tensor: Tensor, seed: int) -> Iterator[bytes]:
+    generator = values.stream(seed, tensor.key)
+    rows, columns = tensor.shape
+    step = max(1, PIECE_BYTES // (8 * columns))
+    gain = np.float32(math.sqrt(12 / columns))
+    for start in range(0, rows, step):
+        uniform = generator.random((min(step, rows - start), columns), np.float32) - np.float32(0.5)
+        yield bfloat16.to_bits(uniform * gain).tobytes()
+
+
+def _activation_step(tensor: Tensor) -> float:
+    leaf = tensor.key.rpartition(".")[2]
+    if leaf == "lm_head":
+        return 0.0
+    peaks = {"input": _INPUT_PEAK, "output": _OUTPUT_PEAK}.get(tensor.part, {})
+    return peaks.get(leaf, _PEAK) / 127
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description="write a random checkpoint with a real model's dimensions")
+    parser.add_argument("size", choices=sorted(FULL_SIZE))
+    parser.add_argument("format", choices=["mobile"])
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    write(options.folder, options.size, options.format, options.seed)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,152 @@
+"""Which tensors a published Gemma 4 checkpoint holds: names, dtypes and shapes, without values.
+
+Source of the layout: transformers 5.22.2, ``integrations/gemma_quant.py`` and ``models/gemma4/modeling_gemma4.py``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from convert.demo.shapes import Shape
+from convert.lattice import packed_width
+
+PREFIX = "model.language_model."
+FORMATS = ("mobile", "q4_0")
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """A weight that the formats quantize.
+
+    Attributes:
+        key: module path below the text decoder, for example ``layers.0.mlp.up_proj``.
+        bits: width of a code in the mobile format.
+        groups: scales per row in the mobile format.
+        embedding: a table that is looked up, not multiplied.
+    """
+
+    key: str
+    rows: int
+    columns: int
+    bits: int
+    groups: int = 1
+    embedding: bool = False
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """One tensor of the file.
+
+    Attributes:
+        name: full name in the safetensors header.
+        dtype: as safetensors spells it: ``BF16``, ``F32``, ``I8``, ``U8``.
+        key: module path, or the tensor's own name below the decoder where no module quantizes it.
+        part: what it holds: ``codes``, ``scales``, ``input``, ``output``, ``key_cache``, ``value_cache``, ``weight``
+            (on the q4_0 lattice), ``dense``, ``norm``, ``scalar``.
+        matrix: the matrix that codes, scales or weight belong to.
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    key: str
+    part: str
+    matrix: Matrix | None = None
+
+
+def linears(shape: Shape) -> Iterator[Matrix]:
+    """The quantized linears of the decoder's layers, in order of execution. Layers that share KV have no k and v."""
+    for i in range(shape.layers):
+        base, head = f"layers.{i}.", shape.attention_dim(i)
+        queries, keys, width = shape.heads * head, shape.kv_heads * head, shape.mlp_width(i)
+        mlp_bits = shape.mlp_bits if shape.owns_kv(i) else shape.shared_mlp_bits
+        yield Matrix(base + "self_attn.q_proj", queries, shape.hidden, shape.attention_bits)
+        if shape.owns_kv(i):
+            yield Matrix(base + "self_attn.k_proj", keys, shape.hidden, shape.attention_bits)
+            yield Matrix(base + "self_attn.v_proj", keys, shape.hidden, shape.attention_bits)
+        yield Matrix(base + "self_attn.o_proj", shape.hidden, queries, shape.attention_bits)
+        yield Matrix(base + "mlp.gate_proj", width, shape.hidden, mlp_bits)
+        yield Matrix(base + "mlp.up_proj", width, shape.hidden, mlp_bits)
+        yield Matrix(base + "mlp.down_proj", shape.hidden, width, mlp_bits)
+        yield Matrix(base + "per_layer_input_gate", shape.per_layer_width, shape.hidden, shape.gate_bits)
+        yield Matrix(base + "per_layer_projection", shape.hidden, shape.per_layer_width, shape.gate_bits)
+
+
+def tables(shape: Shape) -> tuple[Matrix, Matrix, Matrix]:
+    """embed_tokens, the per-layer embedding (one scale per token and layer) and lm_head."""
+    return (
+        Matrix("embed_tokens", shape.vocab, shape.hidden, shape.embed_bits, embedding=True),
+        Matrix(
+            "embed_tokens_per_layer",
+            shape.vocab,
+            shape.per_layer_total,
+            shape.per_layer_bits,
+            groups=shape.layers,
+            embedding=True,
+        ),
+        Matrix("lm_head", shape.vocab, shape.hidden, shape.embed_bits),
+    )
+
+
+def floats(shape: Shape) -> Iterator[tuple[str, tuple[int, ...], str]]:
+    """Names, shapes and parts of the tensors that every format keeps in bfloat16."""
+    yield "norm.weight", (shape.hidden,), "norm"
+    yield "per_layer_projection_norm.weight", (shape.per_layer_width,), "norm"
+    yield "per_layer_model_projection.weight", (shape.per_layer_total, shape.hidden), "dense"
+    for i in range(shape.layers):
+        base, head = f"layers.{i}.", shape.attention_dim(i)
+        for norm in (
+            "input_layernorm",
+            "post_attention_layernorm",
+            "pre_feedforward_layernorm",
+            "post_feedforward_layernorm",
+            "post_per_layer_input_norm",
+        ):
+            yield f"{base}{norm}.weight", (shape.hidden,), "norm"
+        yield base + "self_attn.q_norm.weight", (head,), "norm"
+        if shape.owns_kv(i):
+            yield base + "self_attn.k_norm.weight", (head,), "norm"
+        yield base + "layer_scalar", (1,), "scalar"
+
+
+def tensors(shape: Shape, format: str) -> list[Tensor]:
+    """Every tensor of a checkpoint, sorted by name.
+
+    Args:
+        format: ``mobile`` or ``q4_0``.
+
+    Raises:
+        ValueError: another format.
+    """
+    if format not in FORMATS:
+        raise ValueError(f"format {format!r} is none of {', '.join(FORMATS)}")
+    found = [Tensor(PREFIX + name, "BF16", dims, name, part) for name, dims, part in floats(shape)]
+    found += _mobile(shape) if format == "mobile" else _q4_0(shape)
+    return sorted(found, key=lambda tensor: tensor.name)
+
+
+def _mobile(shape: Shape) -> Iterator[Tensor]:
+    for matrix in (*tables(shape), *linears(shape)):
+        module = matrix.key if matrix.key == "lm_head" else PREFIX + matrix.key
+        dtype, width = "I8" if matrix.bits == 8 else "U8", packed_width(matrix.columns, matrix.bits)
+        codes, scales = ("embedding_quantized", "embedding_scale") if matrix.embedding else ("weight", "weight_scale")
+        yield Tensor(f"{module}.{codes}", dtype, (matrix.rows, width), matrix.key, "codes", matrix)
+        yield Tensor(f"{module}.{scales}", "F32", (matrix.rows, matrix.groups), matrix.key, "scales", matrix)
+        if not matrix.embedding:
+            yield Tensor(f"{module}.input_activation_scale", "F32", (), matrix.key, "input")
+            yield Tensor(f"{module}.output_activation_scale", "F32", (), matrix.key, "output")
+    for i in range(shape.layers):
+        if shape.owns_kv(i) or shape.shared_cache_scales:
+            key = f"layers.{i}.self_attn"
+            yield Tensor(f"{PREFIX}{key}.k_cache_scale", "F32", (), key, "key_cache")
+            yield Tensor(f"{PREFIX}{key}.v_cache_scale", "F32", (), key, "value_cache")
+
+
+def _q4_0(shape: Shape) -> Iterator[Tensor]:
+    for table in tables(shape)[:2]:
+        name = table.key + ".weight"
+        yield Tensor(PREFIX + name, "BF16", (table.rows, table.columns), name, "dense")
+    for matrix in linears(shape):
+        name = f"{PREFIX}{matrix.key}.weight"
+        yield Tensor(name, "BF16", (matrix.rows, matrix.columns), matrix.key, "weight", matrix)

@@ -1,0 +1,171 @@
+"""Dimensions of synthetic Gemma 4 text models: small relatives for tests, the embedded demo, and the real sizes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+SLIDING, FULL = "sliding_attention", "full_attention"
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Everything that config.json says about a Gemma 4 text decoder, and the bits of a mobile checkpoint.
+
+    Attributes:
+        vocab: rows of the embedding, of the per-layer embedding and of the head.
+        intermediate: width of an MLP; layers of the shared tail have twice of it when ``double_wide``.
+        sliding_run: sliding layers before each full-attention layer (4 on E2B, 5 on E4B).
+        head_dim: head size of sliding layers; ``global_head_dim`` that of full-attention layers.
+        kv_shared: layers at the end that read the keys and values of the last owner of their kind.
+        per_layer_width: width of one layer's slice of the per-layer embedding.
+        max_context: ``max_position_embeddings``, in tokens.
+        shared_cache_scales: layers of the shared tail repeat the KV cache scales of their owner.
+        embed_bits: bits of embed_tokens and lm_head; likewise for the others. ``shared_mlp_bits`` is the shared tail's.
+    """
+
+    vocab: int
+    hidden: int
+    intermediate: int
+    layers: int
+    sliding_run: int
+    heads: int
+    kv_heads: int
+    head_dim: int
+    global_head_dim: int
+    window: int
+    max_context: int
+    kv_shared: int
+    double_wide: bool
+    per_layer_width: int
+    shared_cache_scales: bool = True
+    embed_bits: int = 2
+    per_layer_bits: int = 4
+    attention_bits: int = 4
+    mlp_bits: int = 4
+    shared_mlp_bits: int = 4
+    gate_bits: int = 8
+
+    def kind(self, layer: int) -> str:
+        """``sliding_attention`` or ``full_attention``."""
+        return SLIDING if (layer + 1) % (self.sliding_run + 1) else FULL
+
+    def owns_kv(self, layer: int) -> bool:
+        return layer < self.layers - self.kv_shared
+
+    def attention_dim(self, layer: int) -> int:
+        """Head size of a layer."""
+        return self.head_dim if self.kind(layer) == SLIDING else self.global_head_dim
+
+    def mlp_width(self, layer: int) -> int:
+        return self.intermediate * (2 if self.double_wide and not self.owns_kv(layer) else 1)
+
+    def owner(self, layer: int) -> int:
+        """The layer whose keys and values a layer reads."""
+        if self.owns_kv(layer):
+            return layer
+        return max(i for i in range(self.layers - self.kv_shared) if self.kind(i) == self.kind(layer))
+
+    @property
+    def per_layer_total(self) -> int:
+        """Columns of the per-layer embedding table."""
+        return self.layers * self.per_layer_width
+
+
+SMALL_E2B = Shape(
+    vocab=1003,
+    hidden=192,
+    intermediate=320,
+    layers=10,
+    sliding_run=4,
+    heads=4,
+    kv_heads=1,
+    head_dim=32,
+    global_head_dim=64,
+    window=24,
+    max_context=512,
+    kv_shared=5,
+    double_wide=True,
+    per_layer_width=32,
+    per_layer_bits=4,
+    shared_mlp_bits=2,
+)
+
+SMALL_E4B = Shape(
+    vocab=1010,
+    hidden=192,
+    intermediate=416,
+    layers=12,
+    sliding_run=5,
+    heads=4,
+    kv_heads=2,
+    head_dim=64,
+    global_head_dim=128,
+    window=24,
+    max_context=512,
+    kv_shared=6,
+    double_wide=False,
+    per_layer_width=64,
+    shared_cache_scales=False,
+    per_layer_bits=2,
+    shared_mlp_bits=4,
+)
+
+DEMO = Shape(
+    vocab=1280,
+    hidden=128,
+    intermediate=256,
+    layers=10,
+    sliding_run=4,
+    heads=4,
+    kv_heads=1,
+    head_dim=32,
+    global_head_dim=64,
+    window=64,
+    max_context=2048,
+    kv_shared=5,
+    double_wide=True,
+    per_layer_width=32,
+    per_layer_bits=4,
+    shared_mlp_bits=2,
+)
+
+E2B = Shape(
+    vocab=262144,
+    hidden=1536,
+    intermediate=6144,
+    layers=35,
+    sliding_run=4,
+    heads=8,
+    kv_heads=1,
+    head_dim=256,
+    global_head_dim=512,
+    window=512,
+    max_context=131072,
+    kv_shared=20,
+    double_wide=True,
+    per_layer_width=256,
+    per_layer_bits=4,
+    shared_mlp_bits=2,
+)
+
+E4B = Shape(
+    vocab=262144,
+    hidden=2560,
+    intermediate=10240,
+    layers=42,
+    sliding_run=5,
+    heads=8,
+    kv_heads=2,
+    head_dim=256,
+    global_head_dim=512,
+    window=512,
+    max_context=131072,
+    kv_shared=18,
+    double_wide=False,
+    per_layer_width=256,
+    per_layer_bits=2,
+    shared_mlp_bits=4,
+)
+
+SMALL = {"e2b": SMALL_E2B, "e4b": SMALL_E4B}
+FULL_SIZE = {"e2b": E2B, "e4b": E4B}

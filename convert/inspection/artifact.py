@@ -1,0 +1,109 @@
+"""What a finished ``.litertlm`` or ``.tflite`` holds. The container is read with the judge's reader: one that trusts no
+byte, and none of the writers' code."""
+
+from __future__ import annotations
+
+import mmap
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+
+from convert.errors import ArtifactError
+from convert.inspection.graph import Outside, Signature, outside
+from convert.inspection.weights import Share, merge
+
+
+@dataclass(frozen=True)
+class Section:
+    """One section of the container; ``kind`` is the model type of TFLite sections. Offsets in bytes."""
+
+    kind: str
+    begin: int
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Cache:
+    """The KV cache as decode takes it: ``pairs`` of key and value tensors with ``context`` positions."""
+
+    dtype: str
+    context: int
+    pairs: int
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Report:
+    """Everything ``inspect`` says about a file.
+
+    Attributes:
+        operators: number of operators by section and code.
+    """
+
+    file: str
+    bytes: int
+    sections: tuple[Section, ...]
+    signatures: tuple[Signature, ...]
+    cache: Cache | None
+    weights: tuple[Share, ...]
+    operators: dict[str, dict[str, int]]
+
+    def section(self, kind: str) -> int:
+        """Bytes of a section; 0 when there is none."""
+        return sum(section.bytes for section in self.sections if section.kind == kind)
+
+
+def inspect(path: Path) -> Report:
+    """Reads headers and the outside of graphs, no weights.
+
+    Raises:
+        ArtifactError: damaged, or neither a ``.litertlm`` nor a ``.tflite``.
+    """
+    return _tflite(path) if path.suffix == ".tflite" else _litertlm(path)
+
+
+def _litertlm(path: Path) -> Report:
+    from runtime_tests.errors import InputError
+    from runtime_tests.readers.litertlm import open_litertlm
+
+    try:
+        container = open_litertlm(path)
+    except InputError as error:
+        raise ArtifactError(f"inspect {path.name}", str(error), "Give a .litertlm file as it was built") from error
+    sections = tuple(
+        Section(str(s.items.get("model_type", s.kind)).lower(), s.begin, s.end - s.begin) for s in container.sections
+    )
+    return _report(path, sections, {kind: outside(s.data, kind) for kind, s in container.models().items()})
+
+
+def _tflite(path: Path) -> Report:
+    try:
+        with path.open("rb") as file:
+            data = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+    except (OSError, ValueError) as error:
+        asked = f"inspect {path.name}"
+        raise ArtifactError(asked, f"cannot be read ({error})", "Give a .litertlm or .tflite file") from error
+    return _report(path, (Section(path.stem, 0, len(data)),), {path.stem: outside(data, path.stem)})
+
+
+def _report(path: Path, sections: tuple[Section, ...], models: dict[str, Outside]) -> Report:
+    signatures = tuple(signature for model in models.values() for signature in model.signatures)
+    return Report(
+        file=path.name,
+        bytes=path.stat().st_size,
+        sections=sections,
+        signatures=signatures,
+        cache=_cache(signatures),
+        weights=merge(share for model in models.values() for share in model.weights),
+        operators={kind: model.operators for kind, model in models.items()},
+    )
+
+
+def _cache(signatures: tuple[Signature, ...]) -> Cache | None:
+    decode = next((s for s in signatures if s.name == "decode"), None)
+    caches = [t for t in decode.inputs if t.name.startswith("kv_cache_")] if decode else []
+    keys = [t for t in caches if t.name.startswith("kv_cache_k_")]
+    if not keys:
+        return None
+    width = 1 if keys[0].dtype == "int8" else 4
+    return Cache(keys[0].dtype, keys[0].shape[2], len(keys), sum(prod(t.shape) for t in caches) * width)

@@ -1,0 +1,174 @@
+"""The Gemma 4 text decoder, once, on semantic operations.
+
+It follows transformers' ``modeling_gemma4.py`` (``Gemma4TextModel``, batch of one, no vision, no experts) in float32.
+All positions of the KV cache are attended to through a mask, as a runtime with fixed shapes must do it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+import torch.nn.functional as F
+
+from convert.checkpoint.config import SLIDING, Layer, TextConfig
+from convert.model.ops import Ops
+from convert.model.rope import angles, inverse_frequencies, rotate
+
+# Added to scores outside the window. Finite: a padded row may be masked everywhere, and must not become NaN, because
+# its keys and values stay in the cache until they are overwritten.
+OUTSIDE_WINDOW = -1e9
+
+Caches = Mapping[int, tuple[torch.Tensor, torch.Tensor]]
+
+
+def normalize(x: torch.Tensor, eps: float) -> torch.Tensor:
+    """Root-mean-square normalization over the last dimension, without a weight."""
+    return x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + eps)
+
+
+class Decoder:
+    """The decoder's mathematics over given operations.
+
+    Args:
+        config: dimensions.
+        ops: where weights come from and how the semantic operations run.
+    """
+
+    def __init__(self, config: TextConfig, ops: Ops) -> None:
+        self.config, self.ops = config, ops
+        head_dims = {layer.kind: layer.head_dim for layer in config.layers}
+        self.frequencies = {kind: inverse_frequencies(config.ropes[kind], dim) for kind, dim in head_dims.items()}
+
+    def __call__(
+        self,
+        embeddings: torch.Tensor,
+        per_layer_embeddings: torch.Tensor | None,
+        input_pos: torch.Tensor,
+        mask: torch.Tensor,
+        caches: Caches,
+        logits: bool,
+    ) -> tuple[torch.Tensor | None, dict[int, tuple[torch.Tensor, torch.Tensor]]]:
+        """Runs n tokens.
+
+        Args:
+            embeddings: ``[1, n, hidden]``, already times sqrt(hidden).
+            per_layer_embeddings: ``[1, n, layers, per_layer_width]``, already times sqrt(per_layer_width), or None.
+            input_pos: int32 ``[n]``, consecutive; positions of padding do not matter.
+            mask: ``[1, 1, n, context]``, 0 where a token may look, a large negative number elsewhere.
+            caches: by owning layer: keys ``[1, kv, context, head_dim]``, values ``[1, kv, head_dim, context]``.
+            logits: whether to go on to the logits; without them the work ends at the last layer that owns a cache.
+
+        Returns:
+            Logits ``[1, n, vocab]`` or None, and the caches after the write.
+        """
+        config = self.config
+        per_layer = self._per_layer_inputs(embeddings, per_layer_embeddings)
+        turns = {kind: angles(input_pos, frequencies) for kind, frequencies in self.frequencies.items()}
+        masks = self._masks(mask, input_pos)
+        last_owner = config.owners[-1].index
+        written: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
+        x = embeddings
+        for layer in config.layers:
+            normed = self._norm(x, f"layers.{layer.index}.input_layernorm")
+            if layer.owns_kv:
+                written[layer.index] = self._write_kv(normed, layer, turns[layer.kind], input_pos, caches[layer.index])
+                if not logits and layer.index == last_owner:
+                    return None, written
+            x = x + self._attention(normed, layer, turns[layer.kind], masks[layer.kind], written[layer.owner])
+            x = self.ops.mark(x, f"layers.{layer.index}/attention")
+            x = x + self._mlp(x, layer)
+            x = self.ops.mark(x, f"layers.{layer.index}/mlp")
+            if per_layer is not None:
+                x = x + self._per_layer_input(x, layer, per_layer[layer.index])
+            x = self.ops.scale(x, f"layers.{layer.index}.layer_scalar")
+            x = self.ops.mark(x, f"layers.{layer.index}/output")
+        return self._logits(x), written
+
+    def _norm(self, x: torch.Tensor, key: str) -> torch.Tensor:
+        return self.ops.scale(normalize(x, self.config.norm_eps), f"{key}.weight")
+
+    def _masks(self, mask: torch.Tensor, input_pos: torch.Tensor) -> dict[str, torch.Tensor]:
+        """The given causal mask for full layers, and the same narrowed to the window for sliding ones."""
+        kinds = {layer.kind for layer in self.config.layers}
+        masks = {kind: mask for kind in kinds}
+        if SLIDING in kinds:
+            columns = torch.arange(mask.shape[-1], dtype=torch.int32).reshape(1, 1, 1, -1)
+            oldest = input_pos.reshape(1, 1, -1, 1) - (self.config.window - 1)
+            outside = (columns < oldest).float() * OUTSIDE_WINDOW
+            masks[SLIDING] = mask + outside
+        return masks
+
+    def _per_layer_inputs(self, embeddings: torch.Tensor, table: torch.Tensor | None) -> list[torch.Tensor] | None:
+        """What each layer gets of the token: its row of the table and a projection of its embedding, averaged."""
+        if table is None:
+            return None
+        projected = self.ops.linear(embeddings, "per_layer_model_projection") * self.config.hidden**-0.5
+        projected = self._norm(projected.reshape(table.shape), "per_layer_projection_norm")
+        both = (projected + table) * 2.0**-0.5
+        return [
+            self.ops.mark(both[:, :, layer.index, :], f"layers.{layer.index}/per_layer_input")
+            for layer in self.config.layers
+        ]
+
+    def _write_kv(
+        self,
+        normed: torch.Tensor,
+        layer: Layer,
+        turn: tuple[torch.Tensor, torch.Tensor],
+        input_pos: torch.Tensor,
+        cache: tuple[torch.Tensor, torch.Tensor],
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        prefix, n = f"layers.{layer.index}.self_attn", normed.shape[1]
+        shape = (1, n, layer.kv_heads, layer.head_dim)
+        keys = self._norm(self.ops.linear(normed, f"{prefix}.k_proj").reshape(shape), f"{prefix}.k_norm")
+        keys = self.ops.mark(rotate(keys, *turn), f"layers.{layer.index}/key")
+        values = normalize(self.ops.linear(normed, f"{prefix}.v_proj").reshape(shape), self.config.norm_eps)
+        values = self.ops.mark(values, f"layers.{layer.index}/value")
+        start = input_pos[0]
+        write = self.ops.write_cache
+        return (
+            write(cache[0], keys.permute(0, 2, 1, 3), start, axis=2, owner=layer.index, part="key"),
+            write(cache[1], values.permute(0, 2, 3, 1), start, axis=3, owner=layer.index, part="value"),
+        )
+
+    def _attention(
+        self,
+        normed: torch.Tensor,
+        layer: Layer,
+        turn: tuple[torch.Tensor, torch.Tensor],
+        mask: torch.Tensor,
+        cache: tuple[torch.Tensor, torch.Tensor],
+    ) -> torch.Tensor:
+        prefix, n, heads = f"layers.{layer.index}.self_attn", normed.shape[1], self.config.heads
+        groups = heads // layer.kv_heads
+        query = self.ops.linear(normed, f"{prefix}.q_proj").reshape(1, n, heads, layer.head_dim)
+        query = rotate(self._norm(query, f"{prefix}.q_norm"), *turn).permute(0, 2, 1, 3)
+        # Heads that share keys become rows of one matrix, so that keys are read once and not repeated.
+        query = query.reshape(1, layer.kv_heads, groups * n, layer.head_dim)
+        scores = self.ops.attention_scores(query, self.ops.read_cache(cache[0], layer.owner, "key"))
+        context = scores.shape[-1]
+        scores = scores.reshape(layer.kv_heads, groups, n, context) + mask
+        weights = torch.softmax(scores, dim=-1).reshape(1, layer.kv_heads, groups * n, context)
+        mixed = self.ops.attention_mix(weights, self.ops.read_cache(cache[1], layer.owner, "value"))
+        mixed = mixed.reshape(1, heads, n, layer.head_dim).permute(0, 2, 1, 3).reshape(1, n, heads * layer.head_dim)
+        return self._norm(self.ops.linear(mixed, f"{prefix}.o_proj"), f"layers.{layer.index}.post_attention_layernorm")
+
+    def _mlp(self, x: torch.Tensor, layer: Layer) -> torch.Tensor:
+        prefix = f"layers.{layer.index}"
+        normed = self._norm(x, f"{prefix}.pre_feedforward_layernorm")
+        gate = F.gelu(self.ops.linear(normed, f"{prefix}.mlp.gate_proj"), approximate="tanh")
+        down = self.ops.linear(gate * self.ops.linear(normed, f"{prefix}.mlp.up_proj"), f"{prefix}.mlp.down_proj")
+        return self._norm(down, f"{prefix}.post_feedforward_layernorm")
+
+    def _per_layer_input(self, x: torch.Tensor, layer: Layer, given: torch.Tensor) -> torch.Tensor:
+        prefix = f"layers.{layer.index}"
+        gate = F.gelu(self.ops.linear(x, f"{prefix}.per_layer_input_gate"), approximate="tanh")
+        projected = self.ops.linear(gate * given, f"{prefix}.per_layer_projection")
+        return self._norm(projected, f"{prefix}.post_per_layer_input_norm")
+
+    def _logits(self, x: torch.Tensor) -> torch.Tensor:
+        logits = self.ops.linear(self._norm(x, "norm"), "lm_head")
+        if self.config.softcap is not None:
+            logits = torch.tanh(logits / self.config.softcap) * self.config.softcap
+        return logits

@@ -1,0 +1,174 @@
+"""The stages in order: open, plan, convert, judge, papers, publish.
+
+Converting and judging are processes of their own. So the memory of one is gone before the next begins, and the judge
+shares nothing with what it judges. Everything happens on a building site (``bundle/atomic.py``): until the last step
+nobody sees anything, and the last step shows everything. A report that does not pass publishes nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from convert import child
+from convert.bundle import android, atomic
+from convert.bundle.manifest import Parity, Rung
+from convert.checkpoint import with_digests
+from convert.errors import ArtifactError
+from convert.plan import Plan, Request, prepare
+from convert.progress import Progress
+
+
+@dataclass(frozen=True)
+class Measure:
+    """What a stage cost: seconds on the wall, and the peak of its process's resident memory in bytes."""
+
+    stage: str
+    seconds: float
+    peak_bytes: int
+
+
+@dataclass(frozen=True)
+class Built:
+    """A published bundle, its size in bytes, and the judge's table."""
+
+    bundle: Path
+    bytes: int
+    table: str
+
+
+class ParityError(Exception):
+    """The judge found the artifact over budget. Nothing was published; ``table`` says what strayed."""
+
+    def __init__(self, table: str) -> None:
+        self.table = table
+        super().__init__("over budget, or not proven: nothing was published")
+
+
+# Without these a report proves too little; the others may be "not run" with a reason that the manifest repeats.
+REQUIRED = frozenset({"0", "2a", "2b"})
+
+Meter = Callable[[Measure], None]
+
+
+def build(request: Request, progress: Progress, meter: Meter = lambda measure: None) -> Built:
+    """Builds, judges and publishes one bundle; an older one of that name is replaced in one step.
+
+    Raises:
+        ConvertError: refused, before or during work. Nothing is left behind.
+        ParityError: over budget. Nothing is left behind.
+        child.StageError: a stage ended badly and has said why on stderr. Nothing is left behind.
+    """
+    with _measured("open and plan", meter):
+        plan, checkpoint = prepare(request, progress)
+    with _measured("digest", meter):
+        checkpoint = with_digests(checkpoint, progress)
+    with atomic.site(plan.bundle) as site:
+        # Scratch files of the stages lie on the site too, so that a SIGKILL cannot strand them elsewhere.
+        (site.work / "tmp").mkdir()
+        env = os.environ | {"TMPDIR": str(site.work / "tmp"), "COLUMNS": str(terminal_width())}
+        model = site.new / android.MODEL
+        command = [sys.executable, "-m", "convert", "convert", reference(plan, request), str(model), *flags(plan)]
+        ran = child.run(command, env, site.lock)
+        ran.check("convert")
+        meter(Measure("convert", ran.seconds, ran.peak_bytes))
+        with progress.stage("judge"):
+            ran = child.run(judge(model, plan.folder, site.new), env, site.lock)
+        if ran.code == 1 and ran.output:
+            raise ParityError(ran.output)
+        ran.check("judge")
+        meter(Measure("judge", ran.seconds, ran.peak_bytes))
+        with progress.stage("papers and publish"), _measured("papers and publish", meter):
+            android.finish(site.new, plan.name, checkpoint, read_parity(site.new / android.PARITY, model))
+            size = sum(path.stat().st_size for path in site.new.iterdir())
+            site.publish()
+    return Built(plan.bundle, size, ran.output)
+
+
+def reference(plan: Plan, request: Request) -> str:
+    """The model as a child has to be told it: a hub id with the very revision that was planned."""
+    return request.model if plan.revision is None else f"{plan.source}@{plan.revision}"
+
+
+def flags(plan: Plan) -> list[str]:
+    """The plan's choices as flags of the ``convert`` verb."""
+    lengths = ",".join(map(str, plan.prefill))
+    return ["--context", str(plan.context), "--prefill", lengths, "--cache", plan.cache]
+
+
+def judge(model: Path, checkpoint: Path, reports: Path) -> list[str]:
+    """The judge's command line; it writes its reports into ``reports``."""
+    command = [sys.executable, "-m", "runtime_tests", "verify", str(model), "--checkpoint", str(checkpoint)]
+    return [*command, "--json", str(reports / android.PARITY), "--golden", str(reports / android.GOLDEN)]
+
+
+def read_parity(report: Path, model: Path) -> Parity:
+    """The summary of a passing report.
+
+    Raises:
+        ArtifactError: it speaks of another file, does not say that all passed, or cannot be read.
+    """
+    asked = f"bind {report.name} to {model.name}"
+    try:
+        found: dict[str, Any] = json.loads(report.read_text("utf-8"))
+        parity = Parity(
+            artifact_sha256=found["artifact"]["sha256"],
+            rungs=[_rung(rung) for rung in found["rungs"]],
+        )
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ArtifactError(asked, f"it is no passing report ({error!r})", "Report this as a defect") from error
+    if parity.artifact_sha256 != android.entry(model).sha256:
+        raise ArtifactError(asked, "the report speaks of a file with another SHA-256", "Report this as a defect")
+    missing = sorted(REQUIRED - {rung.rung for rung in parity.rungs if rung.verdict == "pass"})
+    if missing:
+        found_text = f"rung {', '.join(missing)} did not run"
+        raise ArtifactError(asked, found_text, "Make it run: what is not proven is not published")
+    return parity
+
+
+def _rung(rung: dict[str, str]) -> Rung:
+    verdict = rung["status"] if rung["status"] == "pass" else f"{rung['status']}: {rung['why']}"
+    return Rung(rung=rung["name"], question=rung["question"], verdict=verdict)
+
+
+def convert_file(request: Request, out: Path, progress: Progress) -> int:
+    """Converts into one file without judging it, for those who want to look inside; returns its size in bytes.
+
+    Raises:
+        ConvertError: refused; ``out`` is untouched.
+    """
+    from convert.targets.litert import convert
+    from convert.targets.litert.options import LitertOptions
+
+    plan, checkpoint = prepare(request, progress)
+    part = out.with_name(f".{out.name}.part")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        convert(checkpoint, LitertOptions(plan.context, plan.prefill, plan.cache), part, progress)
+        atomic.sync(part)
+        part.replace(out)
+    finally:
+        part.unlink(missing_ok=True)
+    return out.stat().st_size
+
+
+@contextmanager
+def _measured(stage: str, meter: Meter) -> Iterator[None]:
+    start = time.perf_counter()
+    yield
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * child.RSS_UNIT
+    meter(Measure(stage, time.perf_counter() - start, peak))
+
+
+def terminal_width() -> int:
+    """Columns to lay tables out for."""
+    return min(160, shutil.get_terminal_size((120, 40)).columns)

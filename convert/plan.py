@@ -1,0 +1,249 @@
+"""What will be built from what, and whether it can be: every refusal that needs no work comes from here."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from typing import Literal
+
+from convert.checkpoint import open_folder, resolve
+from convert.checkpoint.config import TextConfig
+from convert.checkpoint.types import Checkpoint
+from convert.errors import PlanError
+from convert.lattice import QuantTensor, packed_width
+from convert.progress import Progress
+
+DEFAULT_CONTEXT = 4096
+DEFAULT_PREFILL = (128, 1024)
+PLATFORMS = {"android": "litert"}
+Cache = Literal["float32", "int8"]
+
+_CACHE_BYTES = {"float32": 4, "int8": 1}
+# What the target's kernels take, as (bits, columns per scale; 0 is one scale a row). facts: XNNPACK and the reference
+# kernels run these; two-bit weights in blocks are refused at load time.
+_KERNELS = {"litert": {(2, 0), (4, 0), (8, 0), (4, 32)}}
+# Tables are looked up by row, so a group of scales becomes a row of its own: any number of groups will do.
+_TABLES = ("embed_tokens", "embed_tokens_per_layer")
+# Graph, metadata, alignment of sections, reports: small beside any weights, and an estimate may err upwards.
+_OVERHEAD = 24 << 20
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the user asked for; None where the model decides.
+
+    Attributes:
+        model: ``demo``, a hub id or a folder.
+        context: tokens that fit the KV cache.
+        prefill: tokens per prefill call.
+        out: folder that takes ``<platform>/<name>``.
+    """
+
+    platform: str
+    model: str
+    out: Path
+    context: int | None = None
+    prefill: tuple[int, ...] | None = None
+    cache: Cache = "float32"
+    verb: str = "bundle"
+
+    @property
+    def asked(self) -> str:
+        """The request in the user's words, for messages."""
+        return f"{self.verb} {self.model}" if self.verb == "convert" else f"{self.verb} {self.platform} {self.model}"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What will be built. Sizes in bytes.
+
+    Attributes:
+        name: folder name of the bundle.
+        folder: where the checkpoint lies.
+        weight_bytes: estimate of the model file.
+        cache_bytes: KV cache of one conversation at full context.
+        disk_needed: estimate of the most that lies on the disk at once, beyond what is there now.
+        disk_free: found on the output's file system.
+    """
+
+    platform: str
+    target: str
+    name: str
+    source: str
+    revision: str | None
+    format: str
+    folder: Path
+    bundle: Path
+    context: int
+    prefill: tuple[int, ...]
+    cache: Cache
+    weight_bytes: int
+    cache_bytes: int
+    disk_needed: int
+    disk_free: int
+
+
+def lengths(
+    asked: str, config: TextConfig, context: int | None, prefill: tuple[int, ...] | None
+) -> tuple[int, tuple[int, ...]]:
+    """Context and prefill lengths, ascending; defaults are capped by the model and the context.
+
+    Raises:
+        PlanError: a length is not positive or above its bound.
+    """
+    if context is None:
+        context = min(DEFAULT_CONTEXT, config.max_context)
+    if context < 1:
+        raise PlanError(asked, f"a context of {context} tokens was asked for", "Give a positive --context")
+    if context > config.max_context:
+        raise PlanError(
+            asked,
+            f"a context of {context} tokens was asked for and the model was trained for {config.max_context}",
+            f"Give --context {config.max_context} or less",
+        )
+    if prefill is None:
+        return context, tuple(sorted({min(n, context) for n in DEFAULT_PREFILL}))
+    if not prefill or min(prefill) < 1 or max(prefill) > context:
+        raise PlanError(
+            asked,
+            f"prefill lengths {', '.join(map(str, prefill)) or 'none'} were asked for with a context of {context}",
+            f"Give --prefill lengths from 1 to {context}, separated by commas",
+        )
+    return context, tuple(sorted(set(prefill)))
+
+
+def bundle_name(name: str, asked: str) -> str:
+    """``name`` if it can be a folder name on any system.
+
+    Raises:
+        PlanError: it cannot.
+    """
+    if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", name) and not name.endswith((".", ".work")):
+        return name
+    raise PlanError(
+        asked,
+        f"the bundle would be called {name!r}",
+        "Rename the folder to letters, digits, '.', '_' and '-', beginning with a letter or digit, 100 at most",
+    )
+
+
+def check_format(checkpoint: Checkpoint, target: str, asked: str) -> None:
+    """Refuses what the target cannot hold exactly.
+
+    Raises:
+        PlanError: names the first tensor and what is wrong with it.
+    """
+    for key, tensor in checkpoint.quants.items():
+        block = tensor.columns // tensor.groups if tensor.groups > 1 else 0
+        if key not in _TABLES and (tensor.bits, block) not in _KERNELS[target]:
+            found = f"{key} has {tensor.bits} bits with a scale per {block or tensor.columns} columns"
+            raise PlanError(asked, f"{found}, which {target} has no kernel for", "Use a mobile or q4_0 checkpoint")
+        per_byte = 8 // tensor.bits
+        if (block or tensor.columns) % per_byte:
+            found = f"{key} has {block or tensor.columns} columns of {tensor.bits} bits to a scale"
+            raise PlanError(asked, f"{found}, which do not fill whole bytes", f"Use a multiple of {per_byte} columns")
+
+
+def check_cache(checkpoint: Checkpoint, cache: Cache, asked: str) -> None:
+    """Refuses an int8 cache where the checkpoint brings no scales for it.
+
+    Raises:
+        PlanError: names the first layer without scales.
+    """
+    missing = [layer.index for layer in checkpoint.config.owners if layer.index not in checkpoint.caches]
+    if cache == "int8" and missing:
+        found = f"the checkpoint has no cache scales for layer {missing[0]}"
+        raise PlanError(asked, f"--cache int8 was asked for and {found}", "Use --cache float32")
+
+
+def cache_bytes(config: TextConfig, context: int, cache: Cache) -> int:
+    """Bytes of keys and values of all owning layers at full context."""
+    return sum(2 * layer.kv_heads * layer.head_dim * context * _CACHE_BYTES[cache] for layer in config.owners)
+
+
+def weight_bytes(checkpoint: Checkpoint) -> int:
+    """Estimate of a ``.litertlm``'s size.
+
+    A per-row scale costs 12 bytes there (float32, and an int64 zero point that must be as long), a block scale 2
+    (float16). Floats become float32, except tables of bfloat16 rows, which keep their 16 bits; a tied head that is not
+    quantized is stored once more as float32.
+    """
+    total = _OVERHEAD + sum(_stored(key, tensor) for key, tensor in checkpoint.quants.items())
+    for key, tensor in checkpoint.floats.items():
+        table = key.removesuffix(".weight") in _TABLES
+        total += prod(tensor.shape) * (2 if table and tensor.dtype == "BF16" else 4)
+        if checkpoint.config.tied and key == "embed_tokens.weight":
+            total += prod(tensor.shape) * 4
+    return total
+
+
+def _stored(key: str, tensor: QuantTensor) -> int:
+    per_scale = 2 if tensor.groups > 1 and key not in _TABLES else 12
+    return tensor.rows * (packed_width(tensor.columns, tensor.bits) + tensor.groups * per_scale)
+
+
+def check_disk(out: Path, needed: int, asked: str) -> int:
+    """Free bytes where ``out`` will lie.
+
+    Raises:
+        PlanError: fewer than needed.
+    """
+    there = next(folder for folder in (out, *out.parents) if folder.exists())
+    free = shutil.disk_usage(there).free
+    if free < needed:
+        raise PlanError(
+            asked,
+            f"it needs {needed / 1e9:.2f} GB of disk and {free / 1e9:.2f} GB are free",
+            "Free some space, or give another disk with --out",
+        )
+    return free
+
+
+def make(request: Request, checkpoint: Checkpoint, name: str) -> Plan:
+    """The plan for an opened checkpoint.
+
+    Raises:
+        PlanError: it cannot be built; nothing has been written.
+    """
+    asked = request.asked
+    if request.platform not in PLATFORMS:
+        raise PlanError(asked, f"there is no platform {request.platform!r}", f"Use one of: {', '.join(PLATFORMS)}")
+    target = PLATFORMS[request.platform]
+    name = bundle_name(name, asked)
+    context, prefill = lengths(asked, checkpoint.config, request.context, request.prefill)
+    check_format(checkpoint, target, asked)
+    check_cache(checkpoint, request.cache, asked)
+    size = weight_bytes(checkpoint)
+    # The old bundle of that name stays until the new one is whole, so nothing is subtracted for it.
+    out = request.out.absolute()
+    return Plan(
+        platform=request.platform,
+        target=target,
+        name=name,
+        source=checkpoint.source.id,
+        revision=checkpoint.source.revision,
+        format=checkpoint.format,
+        folder=checkpoint.folder,
+        bundle=out / request.platform / name,
+        context=context,
+        prefill=prefill,
+        cache=request.cache,
+        weight_bytes=size,
+        cache_bytes=cache_bytes(checkpoint.config, context, request.cache),
+        disk_needed=size,
+        disk_free=check_disk(out, size, asked),
+    )
+
+
+def prepare(request: Request, progress: Progress) -> tuple[Plan, Checkpoint]:
+    """Opens the checkpoint and makes the plan; writes nothing.
+
+    Raises:
+        ConvertError: the checkpoint or the request is refused.
+    """
+    located = resolve(request.model, progress=progress)
+    checkpoint = open_folder(located)
+    return make(request, checkpoint, located.name), checkpoint

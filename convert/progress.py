@@ -1,0 +1,76 @@
+"""How stages tell that they are alive: bytes done, of bytes in all. On stderr: stdout is for results."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Protocol
+
+
+class Stage(Protocol):
+    """One running stage."""
+
+    def advance(self, n: int) -> None:
+        """``n`` more bytes are done."""
+        ...
+
+
+class Progress(Protocol):
+    """Where stages report to."""
+
+    def stage(self, name: str, total_bytes: int | None = None) -> AbstractContextManager[Stage]:
+        """A stage of ``total_bytes`` (None when nobody knows) that ends with the context."""
+        ...
+
+
+class _NoStage:
+    def advance(self, n: int) -> None:
+        pass
+
+
+class Silent:
+    """Reports nothing; for tests and for ``--json``."""
+
+    @contextmanager
+    def stage(self, name: str, total_bytes: int | None = None) -> Iterator[Stage]:
+        yield _NoStage()
+
+
+class Lines:
+    """One line a stage when it is done; for logs."""
+
+    @contextmanager
+    def stage(self, name: str, total_bytes: int | None = None) -> Iterator[Stage]:
+        start = time.perf_counter()
+        yield _NoStage()
+        sys.stderr.write(f"{name:<28} {time.perf_counter() - start:6.1f} s\n")
+
+
+class Bars:
+    """A bar a stage; for terminals."""
+
+    @contextmanager
+    def stage(self, name: str, total_bytes: int | None = None) -> Iterator[Stage]:
+        from rich.console import Console
+        from rich.progress import BarColumn, DownloadColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
+        from rich.progress import Progress as Rich
+
+        columns = [SpinnerColumn(), TextColumn("{task.description:<28}"), BarColumn(), TimeElapsedColumn()]
+        if total_bytes is not None:
+            columns.append(DownloadColumn())
+        with Rich(*columns, console=Console(stderr=True)) as bars:
+            task = bars.add_task(name, total=total_bytes)
+
+            class _Bar:
+                def advance(self, n: int) -> None:
+                    bars.advance(task, n)
+
+            yield _Bar()
+            bars.update(task, total=total_bytes or 1, completed=total_bytes or 1)
+
+
+def for_terminal() -> Progress:
+    """Bars where somebody watches, lines where a log is written."""
+    return Bars() if sys.stderr.isatty() else Lines()

@@ -1,0 +1,73 @@
+"""Puts the graphs, the metadata and the tokenizer together into a `.litertlm`."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import BinaryIO
+
+from convert.checkpoint.types import Checkpoint
+from convert.errors import CheckpointError
+from convert.model.signature import signatures
+from convert.progress import Progress
+from convert.targets.litert import container, embedder, metadata, pack
+from convert.targets.litert.decoder import decoder
+from convert.targets.litert.graph import Model
+from convert.targets.litert.options import LitertOptions
+
+
+def build(checkpoint: Checkpoint, options: LitertOptions, out: Path, progress: Progress) -> None:
+    """See ``convert.targets.litert.convert``."""
+    config = checkpoint.config
+    with progress.stage("lower the decoder"):
+        models = {"tf_lite_embedder": embedder.embedder(checkpoint)}
+        if config.per_layer_width:
+            models["tf_lite_per_layer_embedder"] = embedder.per_layer_embedder(checkpoint)
+        entries = signatures(config, options.context, options.prefill, options.cache)
+        models["tf_lite_prefill_decode"] = decoder(checkpoint, entries, options)
+        llm = metadata.llm_metadata(checkpoint.folder, options)
+        executor = metadata.executor_metadata(config, options)
+        tokenizer = _tokenizer(checkpoint.folder)
+    total = sum(pack.stream_bytes(model) for model in models.values())
+    with progress.stage("write weights", total) as stage, out.open("wb") as file:
+        sections = [
+            container.Section("LlmMetadataProto", {}, _constant(llm)),
+            container.Section("ExecutorMetadataProto", {}, _constant(executor)),
+            container.Section("HF_Tokenizer_Zlib", {}, _constant(tokenizer)),
+        ]
+        sections += [_model(name, model, stage.advance) for name, model in models.items()]
+        container.write(file, sections, _digest(checkpoint, options), {"Authors": "gemma 4 qat bridge"})
+
+
+def _constant(content: bytes) -> Callable[[BinaryIO], object]:
+    return lambda file: file.write(content)
+
+
+def _model(name: str, model: Model, advance: Callable[[int], None]) -> container.Section:
+    items = {"model_type": name}
+    if name == "tf_lite_prefill_decode":
+        # Between the integer products the mathematics was trained in at least bfloat16's range; float16 overflows.
+        items["prefer_activation_type"] = "fp32"
+    return container.Section("TFLiteModel", items, lambda file: pack.write(model, file, advance))
+
+
+def _tokenizer(folder: Path) -> bytes:
+    """tokenizer.json, compressed as the engine wants it: its size, then a zlib stream."""
+    path = folder / "tokenizer.json"
+    if not path.is_file():
+        raise CheckpointError(
+            f"read {folder.name}", "there is no tokenizer.json", "copy it from the model's repository into the folder"
+        )
+    content = path.read_bytes()
+    return len(content).to_bytes(8, "little") + zlib.compress(content, 9)
+
+
+def _digest(checkpoint: Checkpoint, options: LitertOptions) -> str:
+    """Hex SHA-256 of what determines the output: the input files' digests and the options."""
+    files = {name: digest for name, (digest, _) in sorted(checkpoint.source.files.items())}
+    parts = {"files": files, "format": checkpoint.format, "options": dataclasses.asdict(options)}
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,90 @@
+"""Float activations against integer weights, on kernels that see activations as int8.
+
+LiteRT's kernels for float activations quantize each row to 8 bits on the fly, with the row's own range. For QAT weights
+whose activations are not quantized (lm_head of mobile checkpoints, everything in q4_0) that alone leaves 43 dB.
+So the activation is split: ``x = coarse + rest``, where coarse lies on the grid that such a kernel chooses for it
+(range of 255 steps, zero on the grid: quantizing it again changes nothing), and the rest is at most half a step, with a
+range of its own. The products are added. Two terms keep 16 bits of the activation (91 dB), three keep 24, which is
+float32's.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+
+from convert.targets.litert.blocks import Blocks
+from convert.targets.litert.emit import Symbol, concatenate, reduce, unary
+from convert.targets.litert.graph import Value
+
+_STEPS = 255.0
+_SMALLEST = 1e-30  # keeps a row of zeros from dividing by zero
+
+
+def split(x: Symbol, terms: int) -> list[Symbol]:
+    """``terms`` tensors that add up to x ``[1, n, width]``; all but the last lie on an 8-bit grid of their own row."""
+    parts = []
+    for _ in range(terms - 1):
+        coarse = _on_grid(x)
+        parts.append(coarse)
+        x = x - coarse
+    return [*parts, x]
+
+
+def per_channel(x: Symbol, weight: Value, terms: int) -> Symbol:
+    """``x [1, n, in] -> [1, n, out]``, one product per term.
+
+    Not stacked as rows of one product: the 2-bit kernel takes 4.5 times as long for two rows as for one.
+    """
+    parts = split(x, terms)
+    out = Symbol(fully_connected(parts[0], weight, "float32"))
+    for part in parts[1:]:
+        out = out + Symbol(fully_connected(part, weight, "float32"))
+    return out
+
+
+def blockwise(x: Symbol, weight: Blocks, terms: int) -> Symbol:
+    """``x [1, n, in] -> [1, n, out]``: terms stacked as rows, so that weights are read once, plus the block offsets."""
+    n, graph = x.shape[1], x.graph
+    rows = graph.once(("stack", x.value.index, terms), lambda: concatenate(split(x, terms), dim=1).value)
+    product = Symbol(fully_connected(Symbol(rows), weight.codes, "float32"))
+    blocks = weight.offsets.shape[1]
+    sums = graph.once(
+        ("block sums", x.value.index), lambda: reduce("SUM", x.reshape((1, n, blocks, -1)), -1, False).value
+    )
+    offsets = graph.op("DEQUANTIZE", [weight.offsets], weight.offsets.shape, "float32", schema.DequantizeOptionsT())
+    out = Symbol(fully_connected(Symbol(sums), offsets, "float32"))
+    for term in range(terms):
+        out = out + product.narrow(1, term * n, n)
+    return out if weight.factor == 1.0 else out * float(weight.factor)
+
+
+def fully_connected(x: Symbol, weight: Value, dtype: str, quantization: object = None, name: str | None = None) -> Value:
+    """The bare operator; leading dimensions of x are kept."""
+    options = schema.FullyConnectedOptionsT()
+    options.keepNumDims = True
+    shape = (*x.shape[:-1], weight.shape[0])
+    return x.graph.op("FULLY_CONNECTED", [x.value, weight], shape, dtype, options, name, quantization)
+
+
+def _on_grid(x: Symbol) -> Symbol:
+    """x rounded to 256 levels of its row, such that a kernel which derives its grid from the row's range finds this one.
+
+    Levels are counted from the lowest value, so that lowest and highest always end exactly 255 steps apart: rounding
+    multiples of the step instead sometimes leaves them 254 apart, and the kernel would then choose another grid.
+    """
+    low = _extreme("REDUCE_MIN", "MINIMUM", x)
+    high = _extreme("REDUCE_MAX", "MAXIMUM", x)
+    span = _pairwise("MAXIMUM", high - low, Symbol(x.graph.constant(np.float32(_SMALLEST))))
+    step = span * (1.0 / _STEPS)
+    level = unary("ROUND", ((x - low) / span) * _STEPS)
+    return (level + unary("ROUND", low / step)) * step
+
+
+def _extreme(over_row: str, with_zero: str, x: Symbol) -> Symbol:
+    return _pairwise(with_zero, reduce(over_row, x, -1, True), Symbol(x.graph.constant(np.float32(0.0))))
+
+
+def _pairwise(builtin: str, a: Symbol, b: Symbol) -> Symbol:
+    shape = np.broadcast_shapes(a.shape, b.shape)
+    return Symbol(a.graph.op(builtin, [a.value, b.value], shape, options=schema.MaximumMinimumOptionsT()))

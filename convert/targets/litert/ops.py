@@ -1,0 +1,145 @@
+"""The decoder's semantic operations on a TFLite graph."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+
+from convert.checkpoint.types import Checkpoint
+from convert.targets.litert import dynamic, weights
+from convert.targets.litert.blocks import blocks
+from convert.targets.litert.emit import Symbol, concatenate
+from convert.targets.litert.graph import Subgraph, per_tensor
+from convert.targets.litert.options import TERMS, LitertOptions
+
+
+class LitertOps:
+    """Implements ``convert.model.ops.Ops`` by appending operators to a subgraph."""
+
+    def __init__(self, graph: Subgraph, checkpoint: Checkpoint, options: LitertOptions) -> None:
+        self._graph, self._checkpoint = graph, checkpoint
+        self._terms = options.terms or TERMS[checkpoint.format]
+
+    def linear(self, x: Symbol, key: str) -> Symbol:
+        tensor = self._checkpoint.quants.get(key)
+        if tensor is None:
+            stored = "embed_tokens" if key == "lm_head" and self._checkpoint.config.tied else key
+            weight = weights.floats(self._graph, self._checkpoint, f"{stored}.weight")
+            return Symbol(dynamic.fully_connected(x, weight, "float32", name=f"{key}/out"))
+        scales = self._checkpoint.activations.get(key)
+        if self._checkpoint.format == "q4_0":
+            out = dynamic.blockwise(x, blocks(self._graph, tensor, key), self._terms)
+            return self._named(out, f"{key}/out")
+        weight = weights.quantized(self._graph, tensor, key)
+        if scales is not None and scales.input and scales.output:
+            codes = self.quantize(x, float(scales.input), f"{key}/in")
+            parameters = per_tensor(float(scales.output))
+            out = dynamic.fully_connected(codes, weight, "int8", parameters, f"{key}/codes")
+            return self.dequantize(Symbol(out), f"{key}/out")
+        if scales is not None and scales.input:
+            x = self.dequantize(self.quantize(x, float(scales.input), f"{key}/in"), f"{key}/rounded")
+        out = dynamic.per_channel(x, weight, self._terms)
+        if scales is not None and scales.output:
+            out = self.dequantize(self.quantize(out, float(scales.output), f"{key}/codes"), f"{key}/rounded_out")
+        return self._named(out, f"{key}/out")
+
+    def scale(self, x: Symbol, key: str) -> Symbol:
+        return x * Symbol(weights.floats(self._graph, self._checkpoint, key))
+
+    def mark(self, x: Symbol, name: str) -> Symbol:
+        if x.value.index not in self._graph.inputs.values():
+            self._graph.rename(x.value, name)
+        return x
+
+    def read_cache(self, cache: Symbol, owner: int, part: str) -> Symbol:
+        if cache.value.dtype == "float32":
+            return cache
+        return Symbol(
+            self._graph.once(("cache", cache.value.index), lambda: self.dequantize(cache, f"cache.{owner}.{part}").value)
+        )
+
+    def write_cache(
+        self, cache: Symbol, rows: Symbol, position: Symbol, axis: int, owner: int, part: str
+    ) -> Symbol:
+        """DYNAMIC_UPDATE_SLICE that never moves its rows.
+
+        The operator clamps its start so that the update fits. The engine pads a prompt's last chunk: near the end of
+        the context the padding would not fit, and the clamp would shift real rows onto wrong positions. So room for
+        one chunk is added before a write of several rows, and cut off after it.
+        """
+        parameters = None
+        if cache.value.dtype == "int8":
+            parameters = per_tensor(cache_scale(self._checkpoint, owner, part))
+            rows = self.quantize(rows, float(parameters.scale[0]), f"layers.{owner}/{part}_codes")
+        length, context = rows.shape[axis], cache.shape[axis]
+        start = self._start(position, axis)
+        if length == 1:
+            return self._update(cache, rows, start, parameters)
+        paddings = np.zeros((4, 2), np.int32)
+        paddings[axis, 1] = length
+        room = tuple(n + int(after) for n, (_, after) in zip(cache.shape, paddings, strict=True))
+        inputs = [cache.value, self._graph.constant(paddings)]
+        options = schema.PadOptionsT()
+        roomy = Symbol(self._graph.op("PAD", inputs, room, options=options, quantization=parameters))
+        updated = self._update(roomy, rows, start, parameters)
+        out = updated.narrow(axis, 0, context)
+        self._graph.tensors[out.value.index].quantization = parameters
+        return out
+
+    def attention_scores(self, query: Symbol, keys: Symbol) -> Symbol:
+        return self._matmul(query, keys)
+
+    def attention_mix(self, weights: Symbol, values: Symbol) -> Symbol:
+        return self._matmul(weights, values)
+
+    def quantize(self, x: Symbol, scale: float, name: str) -> Symbol:
+        """Float32 to int8 codes; the same tensor with the same scale is quantized once."""
+        key = ("quantize", x.value.index, np.float32(scale).tobytes())
+        options = schema.QuantizeOptionsT()
+        parameters = per_tensor(scale)
+        return Symbol(
+            self._graph.once(
+                key,
+                lambda: self._graph.op("QUANTIZE", [x.value], x.shape, "int8", options, name, parameters),
+            )
+        )
+
+    def dequantize(self, x: Symbol, name: str) -> Symbol:
+        return Symbol(self._graph.op("DEQUANTIZE", [x.value], x.shape, "float32", schema.DequantizeOptionsT(), name))
+
+    def _named(self, x: Symbol, name: str) -> Symbol:
+        self._graph.rename(x.value, name)
+        return x
+
+    def _start(self, position: Symbol, axis: int) -> Symbol:
+        """int32 ``[4]``: the position on one axis, zero on the others."""
+
+        def make() -> Symbol:
+            zero = Symbol(self._graph.constant(np.zeros(1, np.int32)))
+            one = position.reshape((1,))
+            return concatenate([one if i == axis else zero for i in range(4)], dim=0)
+
+        return Symbol(self._graph.once(("start", axis), lambda: make().value))
+
+    def _update(self, cache: Symbol, rows: Symbol, start: Symbol, parameters: object) -> Symbol:
+        options = schema.DynamicUpdateSliceOptionsT()
+        inputs = [cache.value, rows.value, start.value]
+        return Symbol(
+            self._graph.op("DYNAMIC_UPDATE_SLICE", inputs, cache.shape, None, options, quantization=parameters)
+        )
+
+    def _matmul(self, left: Symbol, right: Symbol) -> Symbol:
+        """``[1, b, m, k] x [1, b, n, k] -> [1, b, m, n]``."""
+        options = schema.BatchMatMulOptionsT()
+        options.adjY = True
+        shape = (*left.shape[:-1], right.shape[-2])
+        assert math.prod(left.shape[:-2]) == math.prod(right.shape[:-2])
+        return Symbol(self._graph.op("BATCH_MATMUL", [left.value, right.value], shape, options=options))
+
+
+def cache_scale(checkpoint: Checkpoint, owner: int, part: str) -> float:
+    """Scale of the int8 cache of one layer."""
+    scales = checkpoint.caches[owner]
+    return float(scales.key if part == "key" else scales.value)

@@ -1,0 +1,57 @@
+"""Judging a finished bundle again: finds the checkpoint it was made from and hands both to the judge's own process."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+from pathlib import Path
+
+from convert.bundle import manifest as m
+from convert.checkpoint import resolve
+from convert.errors import ArtifactError
+
+
+def verify(bundle: Path, checkpoint: str | None, rungs: str | None, report: Path | None) -> int:
+    """Runs the judge in place of this process's own output; gives its exit code: 0, 1 over budget, 2 bad input.
+
+    Raises:
+        ArtifactError: no checkpoint is known, or the one given is not the one the bundle was made from.
+    """
+    import subprocess
+
+    folder = _checkpoint(bundle, checkpoint)
+    command = [sys.executable, "-m", "runtime_tests", "verify", str(bundle), "--checkpoint", str(folder)]
+    command += ["--rungs", rungs] if rungs else []
+    command += ["--json", str(report)] if report else []
+    sys.stdout.flush()
+    return subprocess.run(command, env=os.environ, check=False).returncode
+
+
+def _checkpoint(bundle: Path, given: str | None) -> Path:
+    asked = f"verify {bundle}"
+    if not bundle.exists():
+        raise ArtifactError(asked, "there is no such file or folder", "Build it first: bundle android")
+    if not bundle.is_dir():
+        if given is None:
+            raise ArtifactError(asked, "a bare file does not say what it was made from", "Give --checkpoint")
+        return resolve(given).folder
+    source = m.read(bundle).source
+    if given is None:
+        if source.id != "demo" and source.revision is None:
+            found = f"it was made from a folder called {source.id!r}, and no path is kept in a bundle"
+            raise ArtifactError(asked, found, "Give the folder with --checkpoint")
+        given = source.id if source.revision is None else f"{source.id}@{source.revision}"
+    folder = resolve(given).folder
+    for name, expected in sorted(source.files.items()):
+        _same(asked, folder / name, expected)
+    return folder
+
+
+def _same(asked: str, path: Path, expected: m.File) -> None:
+    advice = "Give the checkpoint it was made from with --checkpoint"
+    if not path.is_file():
+        raise ArtifactError(asked, f"it was made from a {path.name} that {path.parent.name} does not have", advice)
+    with path.open("rb") as file:
+        if hashlib.file_digest(file, "sha256").hexdigest() != expected.sha256:
+            raise ArtifactError(asked, f"it was made from another {path.name} than that of {path.parent.name}", advice)

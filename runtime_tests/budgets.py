@@ -1,0 +1,95 @@
+"""The bars, one set per checkpoint format, each with its reason. Data, so that a change of a bar is a diff here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Budget:
+    """Limits of one format.
+
+    Attributes:
+        decoder_db: rung 1, SNR of the eager decoder against the reference.
+        equal_codes: rung 2a, fraction of int8 outputs equal to the reference's.
+        step: rung 2a, largest difference of an int8 output, in quantization steps.
+        disturbed_rows: rung 2a, fraction of the tokens of one linear with any differing code.
+        block_db: rung 2a, SNR of the float output of a block.
+        front_db: rung 2a, SNR of the first residual and of the per-layer inputs, which meet float weights only.
+        embedding_db: rung 2a, SNR of the embedding tables' rows.
+        cache_db: rung 2a, SNR of new rows in the KV cache against what was to be written.
+        logits_db: rung 2a, SNR of the logits from the reference's last residual.
+        floor_factor: rungs 1 and 2b, how many times the floor's worst draw is still the floor.
+        lowering_db: rung 2b, SNR that is good enough whatever the floor is.
+        lattice_db: rung 2b, SNR against the reference with the weights before their rounding for storage.
+        lowering_kl: rung 2b, mean KL in nats that is good enough whatever the floor is.
+    """
+
+    decoder_db: float
+    equal_codes: float
+    step: int
+    disturbed_rows: float
+    block_db: float
+    front_db: float
+    embedding_db: float
+    cache_db: float
+    logits_db: float
+    floor_factor: float
+    lowering_db: float
+    lowering_kl: float
+    lattice_db: float
+
+
+_BUDGETS = {
+    "mobile": Budget(
+        # The bar of the design where the floor allows it; a random model's floor is far above and decides instead.
+        decoder_db=100.0,
+        # A float difference in the last bit flips one rounding in some 100,000, and a flipped input moves a few per
+        # cent of that token's outputs by one step.
+        equal_codes=0.999,
+        step=1,
+        # Such flips strike single tokens; an error of structure strikes all, or all past the window.
+        disturbed_rows=0.15,
+        # 0.1 % of elements one step off are some 60 dB; the margin is for layers whose codes use few of the 256 steps.
+        block_db=45.0,
+        # One float32 matrix product, summed in another order.
+        front_db=110.0,
+        # code * scale is one multiplication on both sides.
+        embedding_db=130.0,
+        # The cache holds what was written: a copy.
+        cache_db=150.0,
+        # lm_head's float activations meet a dynamically quantized kernel, in a coarse part and a remainder.
+        logits_db=80.0,
+        # Five draws estimate the worst of a distribution badly: twice in disagreement and divergence, 6 dB in SNR.
+        floor_factor=2.0,
+        lowering_db=60.0,
+        lowering_kl=1e-4,
+        lattice_db=0.0,  # such checkpoints store their integers; nothing was rounded
+    ),
+    "q4_0": Budget(
+        decoder_db=100.0,
+        # No static activation scales, so no int8 outputs to compare.
+        equal_codes=1.0,
+        step=0,
+        disturbed_rows=0.0,
+        # Activations in two int8 terms keep 16 bits: some 90 dB a linear against the weights on their lattice.
+        block_db=80.0,
+        front_db=110.0,
+        # bfloat16 rows are copied and multiplied once.
+        embedding_db=130.0,
+        cache_db=150.0,
+        # lm_head is tied to the embedding: a float32 matrix product.
+        logits_db=110.0,
+        floor_factor=2.0,
+        # Both bars only replace a floor that is stricter; the rounding of the stored weights is part of that floor.
+        lowering_db=60.0,
+        lowering_kl=1e-5,
+        # The blocks' 90 dB, added up over the layers.
+        lattice_db=60.0,
+    ),
+}
+
+
+def budget_for(name: str) -> Budget:
+    """The budget of a format, ``mobile`` or ``q4_0``."""
+    return _BUDGETS[name]

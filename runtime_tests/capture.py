@@ -1,0 +1,96 @@
+"""What happens inside the reference: residuals, per-layer inputs, keys, values and the outputs of the linears."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from runtime_tests.reference import Floats, Ids, Reference
+
+
+@dataclass
+class Capture:
+    """One forward pass over ``T`` tokens.
+
+    Attributes:
+        boundary: by the artifact's names, ``layers.<i>/input`` and so on, float32 ``[T, width]``.
+        keys, values: by KV-owning layer, after norm and rotary embedding, float32 ``[kv heads, T, head_dim]``.
+        linears: outputs of the linears by module path, float32 ``[T, out]``.
+        scales: output activation scale of each quantized linear that has one.
+        embeddings, per_layer: what the tables gave, ``[T, H]`` and ``[T, L, P]`` (None without them).
+        logits: ``[T, V]``.
+    """
+
+    boundary: dict[str, Floats] = field(default_factory=dict)
+    keys: dict[int, Floats] = field(default_factory=dict)
+    values: dict[int, Floats] = field(default_factory=dict)
+    linears: dict[str, Floats] = field(default_factory=dict)
+    scales: dict[str, float] = field(default_factory=dict)
+    embeddings: Floats = field(default_factory=lambda: np.zeros((0, 0), np.float32))
+    per_layer: Floats | None = None
+    logits: NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 0), np.float32))
+
+
+def capture(reference: Reference, ids: Ids) -> Capture:
+    """Runs the reference once, with hooks that are removed again."""
+    from transformers import DynamicCache
+
+    out, handles = Capture(), []
+
+    def keep(name: str, tensor: Any) -> None:
+        # A copy: the layer multiplies its residual in place afterwards.
+        out.boundary[name] = tensor[0].float().clone().numpy()
+
+    def watch_layer(index: int, layer: Any) -> None:
+        def entering(_module: Any, args: Any, kwargs: Any) -> None:
+            keep(f"layers.{index}/input", args[0] if args else kwargs["hidden_states"])
+            given = args[1] if len(args) > 1 else kwargs.get("per_layer_input")
+            if given is not None:
+                keep(f"layers.{index}/per_layer_input", given)
+
+        handles.append(layer.register_forward_pre_hook(entering, with_kwargs=True))
+        handles.append(layer.register_forward_hook(lambda _m, _a, result: keep(f"layers.{index}/output", result)))
+        handles.append(
+            layer.pre_feedforward_layernorm.register_forward_pre_hook(
+                lambda _m, args: keep(f"layers.{index}/attention", args[0])
+            )
+        )
+        if hasattr(layer, "per_layer_input_gate"):
+            handles.append(
+                layer.per_layer_input_gate.register_forward_pre_hook(
+                    lambda _m, args: keep(f"layers.{index}/mlp", args[0])
+                )
+            )
+
+    def watch_linear(key: str, module: Any) -> None:
+        def leaving(_module: Any, _args: Any, result: Any) -> None:
+            out.linears[key] = result[0].float().numpy()
+
+        scale = getattr(module, "output_activation_scale", None)
+        if scale is not None and float(scale) != 0.0:
+            out.scales[key] = float(scale)
+        handles.append(module.register_forward_hook(leaving))
+
+    for index, layer in enumerate(reference.decoder.layers):
+        watch_layer(index, layer)
+        for name, module in layer.named_modules():
+            if re.search(r"_proj$|per_layer_input_gate$|per_layer_projection$", name):
+                watch_linear(f"layers.{index}.{name}", module)
+    # Without a config the cache keeps every row of the sliding layers too; the masks are the same.
+    cache = DynamicCache()
+    try:
+        out.logits = reference.logits(ids, cache)
+    finally:
+        for handle in handles:
+            handle.remove()
+    for index, stored in enumerate(cache.layers):
+        attention = reference.decoder.layers[index].self_attn
+        if not attention.is_kv_shared_layer and stored.keys is not None:
+            out.keys[index] = stored.keys[0].float().numpy()
+            out.values[index] = stored.values[0].float().numpy()
+    out.embeddings, out.per_layer = reference.embeddings(ids)
+    return out

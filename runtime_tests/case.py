@@ -1,0 +1,150 @@
+"""Everything the rungs share: the opened files, and the reference's runs, each made once and only when asked for."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from runtime_tests.budgets import Budget, budget_for
+from runtime_tests.capture import Capture, capture
+from runtime_tests.errors import InputError
+from runtime_tests.floor import Floor, measure, widen
+from runtime_tests.lattice import lattices
+from runtime_tests.reference import Ids, Reference
+from runtime_tests.readers.checkpoint import Folder
+from runtime_tests.readers.litertlm import LiteRtLm
+from runtime_tests.readers.tflite import Tflite, open_tflite
+from runtime_tests.runners.litert import Interpreter, interpret
+
+DECODER, EMBEDDER, PER_LAYER = "tf_lite_prefill_decode", "tf_lite_embedder", "tf_lite_per_layer_embedder"
+DECODE_STEPS = 64
+SMALL = 64 << 20  # bytes; below it a second thread waits more than it works
+
+
+class Case:
+    """One artifact, one checkpoint.
+
+    Attributes:
+        artifact: the opened ``.litertlm``.
+        folder: the opened checkpoint.
+        threads: CPU threads for both sides; by default 1 for a small artifact, else 2.
+    """
+
+    def __init__(self, artifact: LiteRtLm, folder: Folder, threads: int | None = None) -> None:
+        small = artifact.path.stat().st_size < SMALL
+        self.artifact, self.folder, self.threads = artifact, folder, threads or (1 if small else 2)
+        self._models: dict[str, Tflite] = {}
+        self._interpreters: dict[str, Interpreter] = {}
+
+    @property
+    def budget(self) -> Budget:
+        return budget_for(self.folder.format)
+
+    @property
+    def text(self) -> dict[str, Any]:
+        """The text decoder's part of config.json."""
+        return self.folder.text
+
+    @property
+    def stops(self) -> list[int]:
+        """Stop tokens of generation_config.json, sorted."""
+        found = self.folder.optional_json("generation_config.json").get("eos_token_id", self.text.get("eos_token_id"))
+        return sorted(found if isinstance(found, list) else [found])
+
+    @property
+    def start(self) -> int:
+        """The start token."""
+        settings = self.folder.optional_json("generation_config.json")
+        return int(settings.get("bos_token_id", self.text.get("bos_token_id", 2)))
+
+    @cached_property
+    def _tokenizer(self) -> Any:
+        from tokenizers import Tokenizer
+
+        return Tokenizer.from_file(str(self.folder.path / "tokenizer.json"))
+
+    def tokenize(self, text: str) -> list[int]:
+        """Token ids by the checkpoint's tokenizer.json, without a start token."""
+        return list(self._tokenizer.encode(text, add_special_tokens=False).ids)
+
+    def detokenize(self, ids: list[int]) -> str:
+        return str(self._tokenizer.decode(ids, skip_special_tokens=False))
+
+    def render_chat(self, message: str) -> str:
+        """One user message through the checkpoint's own chat template, without the start token."""
+        from transformers import AutoTokenizer
+
+        tokenizer = AutoTokenizer.from_pretrained(self.folder.path)
+        messages = [{"role": "user", "content": message}]
+        text = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+        return str(text).removeprefix(tokenizer.bos_token or "")
+
+    def model(self, name: str) -> Tflite:
+        """A TFLite section by its model type."""
+        if name not in self._models:
+            self._models[name] = open_tflite(self.artifact.model(name).data, f"{self.artifact.path.name}/{name}")
+        return self._models[name]
+
+    def interpreter(self, name: str) -> Interpreter:
+        """The interpreter of a section; made once, for it packs the weights anew."""
+        if name not in self._interpreters:
+            self._interpreters[name] = interpret(self.artifact.model(name), threads=self.threads)
+        return self._interpreters[name]
+
+    @cached_property
+    def context(self) -> int:
+        """Positions of the KV cache."""
+        graph = self.model(DECODER).subgraph("decode")
+        index = self.model(DECODER).signatures["decode"].inputs.get("mask")
+        if index is None:
+            raise InputError(f"{self.artifact.path.name}: decode has no input mask")
+        return graph.tensors[index].shape[3]
+
+    @cached_property
+    def prompt(self) -> int:
+        """Tokens of the forced sequence that are prefilled: odd, and with the decode steps beyond the window."""
+        window = int(self.text["sliding_window"])
+        wanted = max(45, window + window // 2 + 9 - DECODE_STEPS)
+        return int(max(3, min(wanted, self.context - DECODE_STEPS)))
+
+    @cached_property
+    def ids(self) -> Ids:
+        """The forced sequence: the start token, then seeded tokens of the whole vocabulary, ``[T]``."""
+        count = min(self.prompt + DECODE_STEPS, self.context)
+        drawn = np.random.default_rng(20260601).integers(0, int(self.text["vocab_size"]), count - 1)
+        return np.concatenate([[self.text.get("bos_token_id", 2)], drawn]).astype(np.int32)
+
+    @cached_property
+    def reference(self) -> Reference:
+        return Reference(self.folder.path, self.threads)
+
+    @cached_property
+    def logits(self) -> NDArray[np.float32]:
+        """The reference's logits of the forced sequence, ``[T, V]``."""
+        return self.reference.logits(self.ids)
+
+    @contextlib.contextmanager
+    def on_lattice(self) -> Iterator[None]:
+        """Within this, the reference has the weights that a q4_0 checkpoint's are the rounding of (lattice.py)."""
+        found = ((key, item.rows(0, item.tensor.shape[0])) for key, item in lattices(self.model(DECODER), self.folder))
+        with self.reference.weights(found, lambda key: self.folder.values(f"{key}.weight")):
+            yield
+
+    @cached_property
+    def captured(self) -> Capture:
+        """The reference's insides over the forced sequence; for q4_0 with its weights on the lattice."""
+        with contextlib.nullcontext() if self.folder.format == "mobile" else self.on_lattice():
+            return capture(self.reference, self.ids)
+
+    @cached_property
+    def floor(self) -> Floor:
+        """The noise floor over the forced decode steps; for q4_0 with the rounding of the stored weights."""
+        floor = measure(self.reference, self.ids, self.logits, self.prompt)
+        if self.folder.format == "mobile":
+            return floor
+        return widen(floor, self.logits, self.captured.logits, self.prompt)

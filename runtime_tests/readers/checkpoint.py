@@ -1,0 +1,205 @@
+"""The checkpoint as the judge reads it: names and shapes from the safetensors library, integers unpacked here.
+
+Keys are module paths below the text decoder: ``layers.0.self_attn.q_proj``, ``embed_tokens``, ``lm_head``.
+Layout of the mobile format: transformers ``integrations/gemma_quant.py``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from runtime_tests.errors import InputError
+from runtime_tests.readers.bits import bfloat16, offset_binary
+
+_PREFIXES = ("model.language_model.", "model.")
+_TOWERS = ("model.vision_tower.", "model.audio_tower.", "model.embed_vision.", "model.embed_audio.")
+_FILES = ("config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
+_SHARED_TAIL = ("k_proj.weight", "v_proj.weight", "k_norm.weight", "v_norm.weight")
+
+
+@dataclass(frozen=True)
+class Packed:
+    """A quantized matrix of the mobile format.
+
+    Attributes:
+        key: its module path.
+        bits: 2, 4 or 8.
+        rows: number of rows.
+        groups: scales per row.
+        names: stored names of the codes and of the scales.
+    """
+
+    key: str
+    bits: int
+    rows: int
+    groups: int
+    names: tuple[str, str]
+
+
+class Folder:
+    """A checkpoint folder, opened lazily.
+
+    Raises:
+        InputError: config.json or the weights are missing or damaged.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.config = self._json("config.json")
+        self.text: dict[str, Any] = self.config.get("text_config", self.config)
+        method = (self.config.get("quantization_config") or {}).get("quant_method")
+        if method not in (None, "gemma"):
+            raise InputError(f"{path.name}/config.json: quant_method {method}; the judge knows gemma and none (q4_0)")
+        self.format = "mobile" if method == "gemma" else "q4_0"
+        self._open()
+
+    def _open(self) -> None:
+        from safetensors import SafetensorError, safe_open
+
+        names = sorted(file.name for file in self.path.glob("*.safetensors"))
+        if not names:
+            raise InputError(f"{self.path.name}: no .safetensors file")
+        self.weights = names
+        self._stack, self._where = ExitStack(), {}
+        for name in names:
+            try:
+                file = self._stack.enter_context(safe_open(self.path / name, framework="pt"))
+            except (SafetensorError, OSError) as error:
+                raise InputError(f"{self.path.name}/{name}: {error}") from error
+            self._where.update(dict.fromkeys(file.keys(), file))
+
+    def _json(self, name: str) -> dict[str, Any]:
+        try:
+            return dict(json.loads((self.path / name).read_text("utf-8")))
+        except FileNotFoundError as error:
+            raise InputError(f"{self.path.name}: no {name}") from error
+        except (ValueError, OSError) as error:
+            raise InputError(f"{self.path.name}/{name}: cannot be read ({error})") from error
+
+    def optional_json(self, name: str) -> dict[str, Any]:
+        """A JSON file of the folder, or an empty dictionary when there is none."""
+        return self._json(name) if (self.path / name).exists() else {}
+
+    def hashes(self) -> dict[str, str]:
+        """SHA-256 of every file that the reference reads, by name."""
+        out = {}
+        for name in sorted({*_FILES, *self.weights}):
+            if (self.path / name).exists():
+                with (self.path / name).open("rb") as file:
+                    out[name] = hashlib.file_digest(file, "sha256").hexdigest()
+        return out
+
+    @cached_property
+    def names(self) -> dict[str, str]:
+        """Stored names of the text decoder's tensors by their name below the decoder."""
+        prefix = _PREFIXES[0] if any(name.startswith(_PREFIXES[0]) for name in self._where) else _PREFIXES[1]
+        out = {}
+        for name in sorted(self._where):
+            if name.startswith("lm_head."):
+                out[name] = name
+            elif name.startswith(prefix) and not name.startswith(_TOWERS):
+                out[name.removeprefix(prefix)] = name
+        return out
+
+    @cached_property
+    def packed(self) -> dict[str, Packed]:
+        """Quantized matrices of the mobile format by module path; empty for q4_0."""
+        out = {}
+        for key in self.names:
+            for suffix, scale in ((".weight_scale", ".weight"), (".embedding_scale", ".embedding_quantized")):
+                if key.endswith(suffix):
+                    module = key.removesuffix(suffix)
+                    rows, groups = self.shape(key)
+                    out[module] = Packed(module, self._bits(module), rows, groups, (module + scale, key))
+        return out
+
+    @cached_property
+    def floats(self) -> list[str]:
+        """Names of the floating-point tensors that the decoder uses; scales are not among them."""
+        quantized = {name for packed in self.packed.values() for name in packed.names}
+        scales = ("activation_scale", "_cache_scale")
+        first = self.text["num_hidden_layers"] - self.text.get("num_kv_shared_layers", 0)
+        out = []
+        for key in self.names:
+            layer = re.match(r"layers\.(\d+)\.self_attn\.", key)
+            unused = layer and first > 0 and int(layer[1]) >= first and key.endswith(_SHARED_TAIL)
+            if key not in quantized and not key.endswith(scales) and not unused:
+                out.append(key)
+        return out
+
+    def shape(self, key: str) -> tuple[int, ...]:
+        """Shape as stored."""
+        return tuple(self._slice(key).get_shape())
+
+    def scalar(self, key: str) -> np.float32 | None:
+        """A stored float32 scalar, or None when there is none of that name."""
+        if key not in self.names:
+            return None
+        return np.float32(self._where[self.names[key]].get_tensor(self.names[key]).float().item())
+
+    def codes(self, packed: Packed, start: int, stop: int, columns: int) -> NDArray[np.int8]:
+        """Codes of rows ``start:stop``, ``int8 [rows, columns]``."""
+        stored = self._slice(packed.names[0])[start:stop].numpy().view(np.uint8)
+        return offset_binary(stored, packed.bits, columns)
+
+    def scales(self, packed: Packed, start: int, stop: int) -> NDArray[np.float32]:
+        """Scales of rows ``start:stop``, ``float32 [rows, groups]``."""
+        return np.asarray(self._slice(packed.names[1])[start:stop].float().numpy(), np.float32)
+
+    def values(self, key: str, start: int = 0, stop: int | None = None) -> NDArray[np.float32]:
+        """A floating-point tensor, or its rows ``start:stop``, widened exactly to float32."""
+        import torch
+
+        found = self._slice(key)
+        if not found.get_shape():
+            return np.asarray(self._where[self.names[key]].get_tensor(self.names[key]).float().numpy())
+        block = found[start : found.get_shape()[0] if stop is None else stop]
+        if block.dtype == torch.bfloat16:
+            return bfloat16(block.contiguous().view(torch.int16).numpy().view(np.uint16))
+        return np.asarray(block.float().numpy(), np.float32)
+
+    def _slice(self, key: str) -> Any:
+        name = self.names[key]
+        return self._where[name].get_slice(name)
+
+    def _bits(self, module: str) -> int:
+        """Bits of a module from ``quantization_config``, the way transformers finds them: first match wins."""
+        settings = self.config["quantization_config"]
+        full = module if module == "lm_head" else self.names_prefix + module
+        for pattern, override in (settings.get("module_quant_configs") or {}).items():
+            if re.search(pattern, full):
+                return int(override.get("num_bits", settings["num_bits"]))
+        return int(settings["num_bits"])
+
+    @cached_property
+    def names_prefix(self) -> str:
+        """What the text decoder's names begin with."""
+        return next(name.removesuffix(key) for key, name in self.names.items() if key != name)
+
+    def blocks(self, rows: int, columns: int) -> Iterator[tuple[int, int]]:
+        """Row ranges that hold some ten million elements each, so that no table has to fit in memory."""
+        step = max(1, 10_000_000 // max(1, columns))
+        for start in range(0, rows, step):
+            yield start, min(rows, start + step)
+
+
+def open_checkpoint(path: Path) -> Folder:
+    """Opens a checkpoint folder.
+
+    Raises:
+        InputError: it is none.
+    """
+    if not path.is_dir():
+        raise InputError(f"{path}: no such folder; --checkpoint wants the folder that was converted")
+    return Folder(path)

@@ -1,0 +1,62 @@
+"""Rung 1: is the converter's decoder Gemma 4? Its eager form against transformers, in float32, on the same checkpoint.
+
+The converter runs as a process of its own and hands over a file of logits: nothing of it is imported here.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from runtime_tests import metrics
+from runtime_tests.case import Case
+from runtime_tests.errors import CannotRunError
+from runtime_tests.results import Check, at_least, none
+from runtime_tests.rungs.lowering import judge
+
+MODULE = "convert.model.eager"
+CHUNK = 13
+LIMIT_SECONDS = 3600
+
+
+def climb(case: Case) -> list[Check]:
+    """Judges every position: the bar of the design, or the noise floor where that is lower."""
+    found = eager_logits(case)
+    if found.shape != case.logits.shape:
+        raise CannotRunError(f"{MODULE} wrote logits {list(found.shape)}, expected {list(case.logits.shape)}")
+    quality = metrics.snr_db(case.logits, found)
+    if case.folder.format != "mobile" or quality >= case.budget.decoder_db:
+        agree = metrics.top1(case.logits, found)
+        slips = [f"position {i}" for i in np.flatnonzero(~agree)]
+        return [
+            at_least("logits of the eager decoder", quality, case.budget.decoder_db, "dB"),
+            none("best token differs", slips, "positions", len(agree)),
+        ]
+    first = case.prompt  # where the floor was measured
+    return judge(case, case.logits[first:], found[first:], case.floor)
+
+
+def eager_logits(case: Case) -> NDArray[np.float32]:
+    """float32 ``[T, V]`` of the converter's decoder over the forced sequence.
+
+    Raises:
+        CannotRunError: the process failed; its last line is passed on.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        tokens, logits = Path(folder, "tokens.npy"), Path(folder, "logits.npy")
+        np.save(tokens, case.ids)
+        command = [sys.executable, "-m", MODULE, str(case.folder.path), "--tokens", str(tokens)]
+        command += ["--logits", str(logits), "--prefill", str(CHUNK), "--context", str(len(case.ids))]
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT_SECONDS, check=False)
+        except subprocess.TimeoutExpired as error:
+            raise CannotRunError(f"{MODULE} did not finish in {LIMIT_SECONDS} s") from error
+        if done.returncode or not logits.exists():
+            said = (done.stderr.strip().splitlines() or ["nothing"])[-1]
+            raise CannotRunError(f"{MODULE} ended with code {done.returncode} and said: {said[:200]}")
+        return np.asarray(np.load(logits), np.float32)

@@ -1,0 +1,159 @@
+"""Rung 3: does the shipped file in the shipped engine produce the reference's tokens?
+
+Eight prompts are decoded greedily by the stock engine. Its text is held to two things: the reference's tokens, up to
+the first near-tie of the reference; and the tokens that the same file gives in the bare interpreter, all of them. The
+second stays sharp where a noise floor makes the first say little. A chat shows that the template and the stop tokens work.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from runtime_tests import metrics
+from runtime_tests.case import DECODER, EMBEDDER, PER_LAYER, Case
+from runtime_tests.floor import Floor, measure, widen
+from runtime_tests.prompts import CHAT, CHAT_STEPS, GREEDY_STEPS, PROMPTS
+from runtime_tests.reference import Floats, Ids
+from runtime_tests.results import Check, at_least, none, stated
+from runtime_tests.rungs.metadata import compare_metadata
+from runtime_tests.runners.engine import Answer, Request, ask
+from runtime_tests.runners.litert import Session, lookup, prefill_lengths
+
+SEARCHED = 1500
+DRAWS = 8  # a short prompt has few roundings that can flip
+
+
+@dataclass(frozen=True)
+class Continuation:
+    """A prompt, greedily continued by the reference.
+
+    Attributes:
+        ids: the prompt's tokens, start token included.
+        new: the reference's tokens; a stop token ends them and is included.
+        sure: how many of them come before the first near-tie.
+        logits: what chose them, ``[K, V]``.
+    """
+
+    ids: Ids
+    new: Ids
+    sure: int
+    logits: Floats
+
+
+def climb(case: Case) -> list[Check]:
+    """Metadata, then the engine."""
+    checks = compare_metadata(case)
+    expected = [continuation(case, prompt) for prompt in PROMPTS]
+    stopping = _stopping_prompt(case)
+    prompts = PROMPTS if stopping is None else (*PROMPTS, stopping)
+    own = [_interpreted(case, item.ids) for item in expected]
+    texts = [
+        tuple(_spoken(case, ids[:n])) for ids, n in [(e.new, e.sure) for e in expected] + [(o, len(o)) for o in own]
+    ]
+    request = Request(str(case.artifact.path), prompts, GREEDY_STEPS, tuple(texts), (CHAT,), CHAT_STEPS, case.threads)
+    try:
+        answer = ask(request)
+    except RuntimeError as error:
+        return [*checks, none("the engine runs", [str(error)], "failures", 1)]
+    return [*checks, *_judge(case, expected, own, answer, stopping), *_judge_chat(case, answer)]
+
+
+def continuation(case: Case, prompt: str) -> Continuation:
+    """The reference's greedy tokens, and how far they are certain."""
+    ids = np.array([case.start, *case.tokenize(prompt)], np.int32)
+    new, logits = case.reference.greedy(ids, GREEDY_STEPS, frozenset(case.stops))
+    whole = np.concatenate([ids, new[:-1]])
+    floor = _floor(case, whole, len(ids) - 1)
+    ties = metrics.near_ties(logits, floor.deviation[len(ids) - 1 :])
+    sure = int(np.argmax(ties)) if ties.any() else len(new)
+    return Continuation(ids, new, sure, logits)
+
+
+def _floor(case: Case, ids: Ids, first: int) -> Floor:
+    logits = case.reference.logits(ids)
+    floor = measure(case.reference, ids, logits, first, DRAWS)
+    if case.folder.format == "mobile":
+        return floor
+    with case.on_lattice():
+        return widen(floor, logits, case.reference.logits(ids), first)
+
+
+def _interpreted(case: Case, ids: Ids) -> Ids:
+    """Greedy tokens of the artifact in the bare interpreter, fed as the engine feeds it: all but the last token first."""
+    session = Session(case.interpreter(DECODER), case.model(DECODER))
+
+    def tables(tokens: Ids) -> tuple[Floats, Floats | None]:
+        first = lookup(case.interpreter(EMBEDDER), case.model(EMBEDDER), tokens)
+        wide = case.text.get("hidden_size_per_layer_input")
+        return first, lookup(case.interpreter(PER_LAYER), case.model(PER_LAYER), tokens) if wide else None
+
+    longest = max(prefill_lengths(case.model(DECODER)))
+    for start in range(0, len(ids) - 1, longest):
+        session.prefill(*tables(ids[start : min(start + longest, len(ids) - 1)]))
+    chosen, last = [], int(ids[-1])
+    while len(chosen) < GREEDY_STEPS and last not in case.stops:
+        last = int(session.decode(*tables(np.array([last], np.int32))).argmax())
+        chosen.append(last)
+    return np.array(chosen, np.int32)
+
+
+def _spoken(case: Case, ids: Ids) -> list[int]:
+    """Tokens that reach the reader: those before a stop token."""
+    return [int(token) for token in ids if int(token) not in case.stops]
+
+
+def _judge(
+    case: Case, expected: list[Continuation], own: list[Ids], answer: Answer, stopping: str | None
+) -> list[Check]:
+    count = len(PROMPTS)
+    tokens = [f"prompt {i}" for i in range(count) if answer.tokens[i] != case.tokenize(PROMPTS[i])]
+    same, strayed = [], []
+    for i in range(count):
+        sure, exact = answer.expected[i], answer.expected[count + i]
+        whole = expected[i].sure == len(expected[i].new)
+        # A cut inside a character ends in replacement characters that the longer text does not have.
+        fits = answer.texts[i] == sure if whole else answer.texts[i].startswith(sure.rstrip("\ufffd"))
+        if not fits:
+            same.append(f"prompt {i}: {answer.texts[i][:24]!r}, expected {sure[:24]!r}")
+        if answer.texts[i] != exact:
+            strayed.append(f"prompt {i}: {answer.texts[i][:24]!r}, expected {exact[:24]!r}")
+    sure_tokens = sum(item.sure for item in expected)
+    total = sum(len(item.new) for item in expected)
+    where = f"{total - sure_tokens} of {total} tokens lie at or after a near-tie"
+    checks = [none("prompts tokenized otherwise", tokens, "prompts", count)]
+    if sure_tokens:  # with none, equal texts would be no evidence
+        checks.append(none("text differs from the reference's before a near-tie", same, "prompts", count))
+    checks += [
+        stated("tokens certain enough to be compared", sure_tokens, "tokens", where),
+        none("text differs from the same file in the interpreter", strayed, "prompts", count),
+    ]
+    if stopping is not None:
+        checks.append(none("runs past a stop token", [repr(t) for t in answer.texts[count:] if t], "prompts", 1))
+    return checks
+
+
+def _stopping_prompt(case: Case) -> str | None:
+    """A one-token prompt after which the artifact's first choice is a stop token, if there is one.
+
+    Its continuation must be empty: that shows the engine stopping, which a random model's prompts may never do.
+    """
+    tokens = range(min(SEARCHED, int(case.text["vocab_size"])))
+    prompts = np.array([[case.start, token] for token in tokens], np.int32)
+    for token in np.flatnonzero(np.isin(case.reference.choices(prompts), case.stops)):
+        text = case.detokenize([int(token)])
+        if text and case.tokenize(text) == [token] and int(_interpreted(case, prompts[token])[0]) in case.stops:
+            return text
+    return None
+
+
+def _judge_chat(case: Case, answer: Answer) -> list[Check]:
+    rendered = case.render_chat(CHAT)
+    wrong = [] if answer.rendered[0] == rendered else [f"{answer.rendered[0][:60]!r}, expected {rendered[:60]!r}"]
+    stops = sorted(stop[0] for stop in answer.stops if len(stop) == 1)
+    return [
+        none("template renders otherwise", wrong, "messages", 1),
+        none("stop tokens seen by the engine", [] if stops == case.stops else [f"{stops}"], "differences", 1),
+        at_least("tokens in the cache after a chat", answer.chat_tokens[0], 1, "tokens"),
+    ]

@@ -1,0 +1,94 @@
+"""Rung 2b: does the artifact, running by itself, do what the reference does?
+
+The embedding sections feed the decoder section. The prompt is prefilled in chunks of odd lengths, then 64 given tokens
+are decoded one by one, beyond the sliding window; the logits of every step are compared with the reference's, beside
+the noise floor.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from runtime_tests import metrics
+from runtime_tests.case import DECODER, EMBEDDER, PER_LAYER, Case
+from runtime_tests.errors import CannotRunError
+from runtime_tests.floor import Floor
+from runtime_tests.reference import Ids
+from runtime_tests.results import Check, at_least, at_most, none, stated
+from runtime_tests.runners.litert import Session, lookup, prefill_lengths
+
+ODD = (13, 7, 25)
+LEAST_TOP1 = 0.4
+
+
+def climb(case: Case) -> list[Check]:
+    """Runs the artifact over the forced sequence and judges the decode steps."""
+    found = forced_logits(case, case.ids, case.prompt)
+    reference = case.logits[case.prompt :]
+    beyond = len(case.ids) - int(case.text["sliding_window"])
+    window = at_least("tokens beyond the sliding window", beyond, 1, "tokens", f"{len(case.ids)} in all")
+    checks = [window, *judge(case, reference, found, case.floor)]
+    if case.folder.format != "mobile":
+        lattice = case.captured.logits[case.prompt :]
+        name = "logits, weights before their rounding to bfloat16"
+        checks.append(at_least(name, metrics.snr_db(lattice, found), case.budget.lattice_db, "dB"))
+        agree = float(metrics.top1(lattice, found).mean())
+        checks.append(stated("top-1 agreement with those weights", agree, "of 1"))
+    return checks
+
+
+def judge(case: Case, reference: NDArray[np.float32], found: NDArray[np.float32], floor: Floor) -> list[Check]:
+    """Figures of the decode steps against the floor or the absolute budget, whichever asks less."""
+    budget, factor = case.budget, case.budget.floor_factor
+    if floor.top1 < LEAST_TOP1:
+        raise CannotRunError(
+            f"the reference agrees with itself on {floor.top1:.0%} of the tokens only; "
+            f"below {LEAST_TOP1:.0%} nothing can be judged by its floor"
+        )
+    snr, divergence = metrics.snr_db(reference, found), metrics.mean_kl(reference, found)
+    agree = metrics.top1(reference, found)
+    ties = metrics.near_ties(reference, floor.deviation[-len(reference) :])
+    snr_bar = min(budget.lowering_db, floor.snr_db - 20.0 * float(np.log10(factor)))
+    kl_bar = max(budget.lowering_kl, factor * floor.mean_kl)
+    slips = [f"step {i}" for i in np.flatnonzero(~agree & ~ties)]
+    beside = f"floor {{}} (x {factor:g})"
+    checks = [
+        stated("decode steps", len(found), "steps", f"{int(ties.sum())} near-ties by the reference's own floor"),
+        at_least("logits", snr, snr_bar, "dB", beside.format(f"{floor.snr_db:.4g} dB")),
+        at_most("mean KL", divergence, kl_bar, "nats", beside.format(f"{floor.mean_kl:.4g}")),
+        none("best token differs, near-ties aside", slips, "steps", int((~ties).sum())),
+    ]
+    # Near-ties may fall either way one by one, but not much more often than in the floor's worst draw.
+    allowed = max(factor * (1.0 - floor.top1), min(float(ties.mean()), 0.05))
+    checks.append(at_least("top-1 agreement", float(agree.mean()), 1.0 - allowed, "of 1", f"floor {floor.top1:.4g}"))
+    return checks
+
+
+def forced_logits(case: Case, ids: Ids, prompt: int) -> NDArray[np.float32]:
+    """Logits of the tokens from ``prompt`` on, each decoded after its given predecessors, ``[T - prompt, V]``."""
+    first = lookup(case.interpreter(EMBEDDER), case.model(EMBEDDER), ids)
+    wide = case.text.get("hidden_size_per_layer_input")
+    second = lookup(case.interpreter(PER_LAYER), case.model(PER_LAYER), ids) if wide else None
+    session = Session(case.interpreter(DECODER), case.model(DECODER))
+    for start, stop in chunks(prompt, max(prefill_lengths(case.model(DECODER)))):
+        session.prefill(first[start:stop], None if second is None else second[start:stop])
+    rows = []
+    for i in range(prompt, len(ids)):
+        rows.append(session.decode(first[i : i + 1], None if second is None else second[i : i + 1]))
+    return np.stack(rows)
+
+
+def chunks(total: int, longest: int) -> list[tuple[int, int]]:
+    """Odd pieces of a prompt, none longer than the longest signature.
+
+    >>> chunks(50, 16)
+    [(0, 13), (13, 20), (20, 36), (36, 50)]
+    """
+    out, start = [], 0
+    while start < total:
+        piece = ODD[len(out)] if len(out) < len(ODD) else longest
+        stop = min(total, start + min(piece, longest))
+        out.append((start, stop))
+        start = stop
+    return out

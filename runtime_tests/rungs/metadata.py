@@ -1,0 +1,82 @@
+"""Rung 3, first part: what the engine is told about the model, against the checkpoint's own files."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from runtime_tests.case import DECODER, Case
+from runtime_tests.results import Check, none
+
+
+def compare_metadata(case: Case) -> list[Check]:
+    """Stop tokens, start token, model type, sampler defaults, chat template, tokenizer, state buffers."""
+    found = case.artifact.llm_metadata()
+    return [
+        none("stop tokens", _stops(case, found), "differences", len(case.stops)),
+        none("start token, model type, sampler, template", _rest(case, found), "differences", 6),
+        none("tokenizer", _tokenizer(case), "differences", 1),
+        none("state buffers", _buffers(case), "differences", len(_caches(case))),
+    ]
+
+
+def _ids(union: Any) -> list[int]:
+    return list(union.token_ids.ids)
+
+
+def _stops(case: Case, found: Any) -> list[str]:
+    listed = [tuple(_ids(union)) for union in found.stop_tokens]
+    wanted = {(token,) for token in case.stops}
+    return [
+        *(f"{token[0]} is missing" for token in sorted(wanted - set(listed))),
+        *(f"{token} is not in generation_config.json" for token in sorted(set(listed) - wanted)),
+        *(["one is listed twice"] if len(listed) != len(set(listed)) else []),
+    ]
+
+
+def _rest(case: Case, found: Any) -> list[str]:
+    wrong = []
+    settings = case.folder.optional_json("generation_config.json")
+    start = settings.get("bos_token_id", case.text.get("bos_token_id"))
+    if _ids(found.start_token) != [start]:
+        wrong.append(f"start token {_ids(found.start_token)}, expected [{start}]")
+    if found.llm_model_type.WhichOneof("model_type") != "gemma4":
+        wrong.append(f"model type {found.llm_model_type.WhichOneof('model_type')}, expected gemma4")
+    sampler = found.sampler_params
+    for name, value in (("k", settings.get("top_k")), ("p", settings.get("top_p"))):
+        if value is not None and abs(getattr(sampler, name) - value) > 1e-6:
+            wrong.append(f"sampler {name} {getattr(sampler, name):g}, expected {value:g}")
+    temperature = settings.get("temperature")
+    if temperature is not None and abs(sampler.temperature - temperature) > 1e-6:
+        wrong.append(f"temperature {sampler.temperature:g}, expected {temperature:g}")
+    if not found.jinja_prompt_template:
+        wrong.append("no chat template")
+    if found.max_num_tokens and found.max_num_tokens > case.context:
+        wrong.append(f"max_num_tokens {found.max_num_tokens}, the cache holds {case.context}")
+    return wrong
+
+
+def _tokenizer(case: Case) -> list[str]:
+    stored = (case.folder.path / "tokenizer.json").read_bytes()
+    return [] if case.artifact.tokenizer() == stored else ["not the bytes of tokenizer.json"]
+
+
+def _caches(case: Case) -> dict[str, tuple[int, ...]]:
+    graph, entry = case.model(DECODER).subgraph("decode"), case.model(DECODER).signatures["decode"]
+    return {n: graph.tensors[i].shape for n, i in entry.inputs.items() if n.startswith("kv_cache_")}
+
+
+def _buffers(case: Case) -> list[str]:
+    """ExecutorMetadata lists every cache under its own names, with the axis of the positions and their number."""
+    listed = {}
+    for buffer in case.artifact.executor_metadata().llm_executor_metadata.state_buffers:
+        names = {buffer.prefill_input_name, buffer.prefill_output_name}
+        names |= {buffer.decode_input_name, buffer.decode_output_name}
+        listed[buffer.decode_input_name] = (names, buffer.sequence_axis, buffer.maximum_sequence_length)
+    wrong = [f"{name}: not listed" for name in _caches(case) if name not in listed]
+    for name, (names, axis, length) in sorted(listed.items()):
+        shape = _caches(case).get(name)
+        if shape is None or names != {name}:
+            wrong.append(f"{name}: names {sorted(names)}")
+        elif axis != (2 if "_k_" in name else 3) or (length and length != shape[axis]):
+            wrong.append(f"{name}: axis {axis}, length {length}, the shape is {list(shape)}")
+    return wrong

@@ -1,0 +1,1 @@
+"""The real runtimes, each behind a few functions."""

@@ -1,0 +1,148 @@
+"""Runs sections of a ``.litertlm`` in the LiteRT interpreter, feeding them the way the engine does.
+
+Chunks of a prompt go through the shortest ``prefill_<n>`` that holds them; the rows past the chunk are padding with
+position 0 and a fully masked row (LiteRT-LM, ``llm_litert_compiled_model_executor.cc``, ``PrefillInternal``).
+"""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from runtime_tests.errors import CannotRunError
+from runtime_tests.readers.litertlm import Section
+from runtime_tests.readers.tflite import Tflite
+
+Floats = NDArray[np.float32]
+MASKED = np.float32(-0.7 * np.finfo(np.float32).max)  # litert_compiled_model_executor_utils.cc, InitializeAttentionMask
+KERNELS = {"xnnpack": "BUILTIN", "builtin": "BUILTIN_WITHOUT_DEFAULT_DELEGATES", "reference": "BUILTIN_REF"}
+_IN_MEMORY = 256 << 20
+
+
+class Interpreter:
+    """An interpreter over bytes or a file, with its signatures.
+
+    Args:
+        model: the model's bytes, or a file that holds nothing else.
+        kernels: ``xnnpack`` as on a phone, ``builtin`` without the delegate, ``reference`` the plain C++ ones.
+        threads: CPU threads.
+
+    Raises:
+        CannotRunError: the runtime refuses the model; its message is passed on.
+    """
+
+    def __init__(self, model: bytes | Path, kernels: str = "xnnpack", threads: int = 2) -> None:
+        from ai_edge_litert.interpreter import Interpreter as Native
+        from ai_edge_litert.interpreter import OpResolverType
+
+        source: dict[str, Any] = {"model_path": str(model)} if isinstance(model, Path) else {"model_content": model}
+        resolver = OpResolverType[KERNELS[kernels]]
+        try:
+            self._native = Native(**source, num_threads=threads, experimental_op_resolver_type=resolver)
+            self._native.allocate_tensors()
+        except (ValueError, RuntimeError) as error:
+            raise CannotRunError(f"the LiteRT interpreter refuses the model: {' '.join(str(error).split())}") from error
+        self._runners: dict[str, Any] = {}
+
+    def run(self, signature: str, inputs: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        """One invocation; arrays by name in and out.
+
+        Raises:
+            CannotRunError: the runtime fails; its message is passed on.
+        """
+        try:
+            if signature not in self._runners:
+                self._runners[signature] = self._native.get_signature_runner(signature)
+            return dict(self._runners[signature](**inputs))
+        except (ValueError, RuntimeError) as error:
+            raise CannotRunError(f"LiteRT, signature {signature}: {' '.join(str(error).split())}") from error
+
+
+def interpret(section: Section, kernels: str = "xnnpack", threads: int = 2) -> Interpreter:
+    """An interpreter over a section; a large section goes through a temporary file, so that it is mapped, not held."""
+    if section.end - section.begin <= _IN_MEMORY:
+        return Interpreter(bytes(section.data), kernels, threads)
+    with tempfile.NamedTemporaryFile(suffix=".tflite") as file:
+        for start in range(0, len(section.data), 64 << 20):
+            file.write(section.data[start : start + (64 << 20)])
+        file.flush()
+        return Interpreter(Path(file.name), kernels, threads)  # the mapping outlives the name
+
+
+def lookup(interpreter: Interpreter, model: Tflite, ids: NDArray[np.int32]) -> Floats:
+    """Rows of an embedding section, one token per call as the engine does: ``[T] -> [T, ...]``."""
+    (signature,) = model.signatures.values()
+    (source,), (target,) = signature.inputs, signature.outputs
+    rows = [interpreter.run(signature.name, {source: np.array([[token]], np.int32)})[target][0, 0] for token in ids]
+    return np.stack(rows)
+
+
+def prefill_lengths(model: Tflite) -> dict[int, str]:
+    """Signature names of the prefill lengths, ascending."""
+    found = {int(match[1]): name for name in model.signatures if (match := re.fullmatch(r"prefill_(\d+)", name))}
+    return dict(sorted(found.items()))
+
+
+def empty_cache(model: Tflite, signature: str = "decode") -> dict[str, NDArray[Any]]:
+    """Zeroed KV caches by name, in the types that the signature takes."""
+    graph, entry = model.subgraph(signature), model.signatures[signature]
+    caches = {name: graph.tensors[index] for name, index in entry.inputs.items() if name.startswith("kv_cache_")}
+    return {n: np.zeros(t.shape, np.int8 if t.type == "INT8" else np.float32) for n, t in caches.items()}
+
+
+def feed(
+    model: Tflite, signature: str, start: int, embeddings: Floats, per_layer: Floats | None
+) -> dict[str, NDArray[Any]]:
+    """Inputs of a signature for tokens at positions ``start...``, padded to its length; caches are not among them.
+
+    Args:
+        embeddings: ``[m, H]``, m at most the signature's length.
+        per_layer: ``[m, L, P]`` or None.
+    """
+    graph, entry = model.subgraph(signature), model.signatures[signature]
+    length, count = graph.tensors[entry.inputs["embeddings"]].shape[1], len(embeddings)
+    context = graph.tensors[entry.inputs["mask"]].shape[3]
+    if not 0 < count <= length or start + count > context:
+        raise ValueError(f"{count} tokens at {start} do not fit {signature} with a context of {context}")
+    mask = np.full((1, 1, length, context), MASKED, np.float32)
+    for row in range(count):
+        mask[0, 0, row, : start + row + 1] = 0.0
+    positions = np.zeros(length, np.int32)
+    positions[:count] = np.arange(start, start + count)
+    inputs: dict[str, NDArray[Any]] = {"input_pos": positions, "mask": mask}
+    for name, rows in (("embeddings", embeddings), ("per_layer_embeddings", per_layer)):
+        if rows is not None and name in entry.inputs:
+            inputs[name] = np.zeros((1, length, *rows.shape[1:]), np.float32)
+            inputs[name][0, :count] = rows
+    return inputs
+
+
+class Session:
+    """A conversation with the decoder section: caches, a position, prefill in chunks, decode token by token."""
+
+    def __init__(self, interpreter: Interpreter, model: Tflite) -> None:
+        self.interpreter, self.model = interpreter, model
+        self.cache, self.position = empty_cache(model), 0
+
+    def prefill(self, embeddings: Floats, per_layer: Floats | None) -> None:
+        """One chunk of at most the longest prefill length, ``[m, H]`` and ``[m, L, P]``."""
+        name = next(name for length, name in prefill_lengths(self.model).items() if length >= len(embeddings))
+        self._step(name, embeddings, per_layer)
+
+    def decode(self, embeddings: Floats, per_layer: Floats | None) -> Floats:
+        """One token, ``[1, H]`` and ``[1, L, P]``; returns its logits ``[V]``."""
+        return np.asarray(self._step("decode", embeddings, per_layer)["logits"]).reshape(-1)
+
+    def _step(self, name: str, embeddings: Floats, per_layer: Floats | None) -> dict[str, NDArray[Any]]:
+        inputs = feed(self.model, name, self.position, embeddings, per_layer)
+        wanted = self.model.signatures[name].inputs
+        inputs.update({key: rows for key, rows in self.cache.items() if key in wanted})
+        out = self.interpreter.run(name, inputs)
+        self.cache.update({key: rows for key, rows in out.items() if key in self.cache})
+        self.position += len(embeddings)
+        return out

@@ -1,0 +1,44 @@
+"""The judgement on a terminal."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from runtime_tests.report import CheckReport, Parity
+
+_STYLE = {"pass": "green", "fail": "bold red", "not run": "yellow"}
+_SENSE = {"at least": "≥", "at most": "≤", "equal": "=", "stated": ""}
+
+
+def show(parity: Parity, console: Console) -> None:
+    """Prints the rungs with their figures, the floor and the verdict."""
+    table = Table(title=f"{parity.artifact.name}  {parity.artifact.sha256[:16]}", title_justify="left")
+    for heading in ("rung", "check", "found", "bar", "verdict", "note"):
+        table.add_column(heading, justify="right" if heading in ("found", "bar") else "left", overflow="fold")
+    for item in parity.rungs:
+        table.add_section()
+        table.add_row(
+            item.name, Text(item.question, "italic"), "", "", Text(item.status, _STYLE[item.status]), item.why
+        )
+        for check in item.checks:
+            table.add_row("", check.name, f"{check.found:g} {check.unit}", _bar(check), _mark(check), Text(check.note))
+    console.print(table)
+    if parity.floor:
+        floor = parity.floor
+        console.print(
+            f"noise floor: {floor.snr_db:g} dB, mean KL {floor.mean_kl_nats:g} nats, top-1 {floor.top1:.1%}",
+            highlight=False,
+        )
+    console.print(Text(f"verdict: {parity.verdict}", _STYLE[parity.verdict]))
+
+
+def _bar(check: CheckReport) -> str:
+    return "" if check.limit is None else f"{_SENSE[check.sense]} {check.limit:g}"
+
+
+def _mark(check: CheckReport) -> Text:
+    if check.sense == "stated":
+        return Text("stated", "dim")
+    return Text("pass", "green") if check.passed else Text("fail", "bold red")

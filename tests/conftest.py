@@ -1,0 +1,49 @@
+"""Small checkpoints in the published formats, written once a session; odd sizes: see convert/demo/shapes.py."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from convert.demo.shapes import SMALL
+from convert.demo.write import write_checkpoint
+
+SEED = 7
+
+
+def _written(factory: pytest.TempPathFactory, format: str, size: str) -> Path:
+    folder = factory.mktemp("checkpoints") / f"{format}_{size}"
+    write_checkpoint(folder, SMALL[size], format, SEED)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def mobile_e2b(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Mobile format; 4 + 1 pattern, one KV head, shared tail with double-wide 2-bit MLPs, 4-bit per-layer embedding."""
+    return _written(tmp_path_factory, "mobile", "e2b")
+
+
+@pytest.fixture(scope="session")
+def mobile_e4b(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Mobile format; 5 + 1 pattern, two KV heads, shared tail, 4-bit MLPs, 2-bit per-layer embedding."""
+    return _written(tmp_path_factory, "mobile", "e4b")
+
+
+@pytest.fixture(scope="session")
+def q4_0_e2b(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """bfloat16 weights on the Q4_0 lattice, the dimensions of ``mobile_e2b``."""
+    return _written(tmp_path_factory, "q4_0", "e2b")
+
+
+@pytest.fixture(scope="session")
+def q4_0_e4b(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """bfloat16 weights on the Q4_0 lattice, the dimensions of ``mobile_e4b``."""
+    return _written(tmp_path_factory, "q4_0", "e4b")
+
+
+@pytest.fixture(scope="session", params=["mobile_e2b", "mobile_e4b", "q4_0_e2b", "q4_0_e4b"])
+def any_checkpoint(request: pytest.FixtureRequest) -> Path:
+    """Each of the four in turn."""
+    folder: Path = request.getfixturevalue(request.param)
+    return folder

@@ -1,0 +1,49 @@
+"""A bundle with a judge that takes any file: for tests of the pipeline itself, which need builds by the dozen.
+
+``python tests/quick_build.py OUT [VERDICT]``; VERDICT is ``pass``, ``over`` (budget), ``stranger`` (a report of another
+file) or ``litter`` (an unannounced file). The real judge has tests of its own.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from convert import cli, pipeline
+from convert.plan import Request
+from convert.progress import Silent
+
+JUDGE = """
+import hashlib, json, sys, time
+model, reports, verdict = sys.argv[1:]
+time.sleep(0.3)
+digest = hashlib.sha256(open(model, "rb").read()).hexdigest()
+if verdict == "over":
+    print("0 weights  fail")
+    sys.exit(1)
+if verdict == "litter":
+    open(reports + "/core", "w").write("left behind")
+report = {report!r}
+report["artifact"]["sha256"] = "0" * 64 if verdict == "stranger" else digest
+json.dump(report, open(reports + "/parity.json", "w"))
+json.dump([], open(reports + "/golden.json", "w"))
+print("0 weights  pass")
+"""
+RUNG = {"question": "equal?", "status": "pass", "why": ""}
+REPORT = {"artifact": {"sha256": ""}, "rungs": [RUNG | {"name": name} for name in ("0", "2a", "2b")]}
+
+
+def judge(verdict: str) -> object:
+    def command(model: Path, checkpoint: Path, reports: Path) -> list[str]:
+        return [sys.executable, "-c", JUDGE.replace("{report!r}", repr(REPORT)), str(model), str(reports), verdict]
+
+    return command
+
+
+def build(out: Path, verdict: str = "pass", model: str = "demo") -> pipeline.Built:
+    pipeline.judge = judge(verdict)  # type: ignore[assignment]
+    return pipeline.build(Request("android", model, out, context=96, prefill=(16,)), Silent())
+
+
+if __name__ == "__main__":
+    cli.guarded(lambda: build(Path(sys.argv[1]), *sys.argv[2:]))

@@ -1,0 +1,106 @@
+"""The streamed full-size checkpoint: its sums without writing it, its network at a small size."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+
+from convert.demo import fullsize, safetensors
+from convert.demo.layout import Matrix, tensors
+from convert.demo.shapes import E2B, E4B, SMALL
+from convert.errors import PlanError
+from convert.lattice import flip_offset, unpack
+
+
+class Usage(NamedTuple):
+    total: int
+    used: int
+    free: int
+
+
+def test_sizes_are_those_of_the_text_decoders() -> None:
+    # Google's files are 2.46 and 3.53 GB with the vision and audio towers.
+    totals = {shape.layers: sum(map(safetensors.size, tensors(shape, "mobile"))) for shape in (E2B, E4B)}
+    assert 2.0e9 < totals[35] < 2.46e9
+    assert 3.0e9 < totals[42] < 3.53e9
+
+
+@pytest.mark.parametrize("size", ["e2b", "e4b"])
+def test_a_streamed_checkpoint_loads_and_its_activations_stay_on_their_grids(
+    size: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    monkeypatch.setattr(fullsize, "FULL_SIZE", SMALL)
+    monkeypatch.setattr(fullsize, "TOKENIZER_SIZE", 900)
+    monkeypatch.setattr(fullsize, "PIECE_BYTES", 1000)
+    fullsize.write(tmp_path, size, seed=3)
+    torch.set_num_threads(1)
+    model, report = AutoModelForCausalLM.from_pretrained(tmp_path, dtype=torch.float32, output_loading_info=True)
+    assert {key: found for key, found in report.items() if found} == {}
+    assert torch.equal(model.lm_head.weight, model.model.language_model.embed_tokens.embedding_quantized)
+    clipped: list[float] = []
+
+    def hook(module, inputs, output) -> None:  # type: ignore[no-untyped-def]
+        clipped.append((inputs[0].abs() / module.input_activation_scale > 128).float().mean().item())
+
+    for name, module in model.named_modules():
+        if name.endswith(("_proj", "_gate", "per_layer_projection")):
+            module.register_forward_hook(hook)
+    with torch.inference_mode():
+        logits = model(input_ids=torch.arange(2, 602)[None]).logits[0]
+    assert clipped
+    assert max(clipped) < 0.01
+    assert bool(logits.isfinite().all())
+    # The tokenizer cannot spell ids from 900 on: they are never chosen.
+    assert int(logits.argmax(-1).max()) < 900
+    assert len(set(logits.argmax(-1).tolist())) > 20
+
+
+@pytest.mark.parametrize("bits", [2, 4, 8])
+def test_streamed_codes_average_zero_and_have_the_length_that_the_scales_assume(bits: int) -> None:
+    matrix = Matrix("any", 64, 4096, bits)
+    stored = np.frombuffer(b"".join(fullsize._codes(matrix, 64 * 4096 * bits // 8, 0)), np.uint8).reshape(64, -1)
+    codes = unpack(flip_offset(stored, bits), bits, 4096).astype(np.float32)
+    values = codes * fullsize._scales(matrix, 0, np.zeros(0, np.bool_))
+    length = np.sqrt(np.square(values).sum(1))
+    assert abs(codes.mean()) < 0.01 * codes.std()
+    assert length.min() > 0.75
+    assert length.max() < 1.25
+    assert codes.min() == {2: -2, 4: -8, 8: -127}[bits]
+
+
+def test_the_same_seed_streams_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fullsize, "FULL_SIZE", SMALL)
+    for name in ("a", "b"):
+        fullsize.write(tmp_path / name, "e2b", seed=5)
+    files = sorted(path.name for path in (tmp_path / "a").iterdir())
+    assert files == sorted(path.name for path in (tmp_path / "b").iterdir())
+    for file in files:
+        assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
+
+
+def test_a_full_disk_is_refused_before_anything_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(3_000_000_000, 2_000_000_000, 1_000_000_000))
+    with pytest.raises(PlanError, match=r"full-size e2b mobile: it takes 2\.1\d GB and 1\.00 GB are free"):
+        fullsize.write(tmp_path, "e2b")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("size", "format"), [("31b", "mobile"), ("e2b", "q4_0")])
+def test_other_sizes_and_formats_are_refused(size: str, format: str, tmp_path: Path) -> None:
+    with pytest.raises(
+        PlanError, match=f"full-size {size} {format}: there is no such checkpoint. Choose a size of e2b, e4b"
+    ):
+        fullsize.write(tmp_path, size, format)
+
+
+def test_a_fill_of_the_wrong_length_is_refused(tmp_path: Path) -> None:
+    layout = tensors(SMALL["e2b"], "mobile")[:1]
+    with pytest.raises(ValueError, match=r"lm_head\.input_activation_scale: 3 bytes written, 4 promised"):
+        safetensors.write_file(tmp_path / "x", layout, lambda _: [b"abc"])

@@ -1,0 +1,179 @@
+"""The pipeline: what is published, what is not, and what is left behind (nothing)."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import quick_build
+from commands import REPOSITORY, digests, start, stop, wait_for
+
+from convert import child, pipeline
+from convert.bundle import atomic
+from convert.errors import ArtifactError, ConvertError, PlanError
+from convert.pipeline import ParityError
+
+
+@pytest.fixture(autouse=True)
+def _real_judge_afterwards(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pipeline, "judge", pipeline.judge)
+
+
+def test_a_passing_bundle_is_published_with_its_papers(tmp_path: Path) -> None:
+    built = quick_build.build(tmp_path)
+    assert built.bundle == tmp_path / "android" / "demo"
+    names = {"LICENSE", "NOTICE", "golden.json", "manifest.json", "model.litertlm", "parity.json"}
+    assert set(digests(tmp_path)) == {f"android/demo/{name}" for name in names}
+    assert built.bytes == sum(path.stat().st_size for path in built.bundle.iterdir())
+    assert built.table == "0 weights  pass\n"
+
+
+def test_over_budget_nothing_is_published_and_the_table_is_kept(tmp_path: Path) -> None:
+    with pytest.raises(ParityError) as caught:
+        quick_build.build(tmp_path / "dist", "over")
+    assert caught.value.table == "0 weights  fail\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_over_budget_the_old_bundle_stays(tmp_path: Path) -> None:
+    bundle = quick_build.build(tmp_path).bundle
+    (bundle / "mark").write_text("old")
+    before = digests(tmp_path)
+    with pytest.raises(ParityError):
+        quick_build.build(tmp_path, "over")
+    assert digests(tmp_path) == before
+
+
+def test_a_new_bundle_replaces_the_old_one_whole(tmp_path: Path) -> None:
+    bundle = quick_build.build(tmp_path).bundle
+    before = digests(tmp_path)
+    (bundle / "mark").write_text("old")
+    quick_build.build(tmp_path)
+    assert digests(tmp_path) == before
+
+
+def test_a_report_of_another_file_publishes_nothing(tmp_path: Path) -> None:
+    with pytest.raises(ArtifactError, match="speaks of a file with another SHA-256"):
+        quick_build.build(tmp_path, "stranger")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_nobody_announced_publishes_nothing(tmp_path: Path) -> None:
+    with pytest.raises(ArtifactError, match="core: missing or not meant to be there"):
+        quick_build.build(tmp_path, "litter")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("status", ["fail", "skipped", "not run"])
+def test_a_report_without_a_pass_or_a_reason_is_no_passing_report(tmp_path: Path, status: str) -> None:
+    model, report = tmp_path / "model.litertlm", tmp_path / "parity.json"
+    model.write_bytes(b"")
+    rung = {"name": "0", "question": "equal?", "status": status, "why": ""}
+    report.write_text(json.dumps({"artifact": {"sha256": "0" * 64}, "rungs": [rung]}))
+    with pytest.raises(ArtifactError, match="no passing report"):
+        pipeline.read_parity(report, model)
+
+
+def test_a_report_that_leaves_a_required_rung_out_publishes_nothing(tmp_path: Path) -> None:
+    model, report = tmp_path / "model.litertlm", tmp_path / "parity.json"
+    model.write_bytes(b"")
+    rungs = [quick_build.RUNG | {"name": "0"}, {"name": "2b", "question": "?", "status": "not run", "why": "no engine"}]
+    report.write_text(json.dumps({"artifact": {"sha256": hashlib.sha256(b"").hexdigest()}, "rungs": rungs}))
+    with pytest.raises(ArtifactError, match="rung 2a, 2b did not run"):
+        pipeline.read_parity(report, model)
+
+
+def test_two_builders_of_one_bundle_do_not_meet(tmp_path: Path) -> None:
+    final = tmp_path / "android" / "demo"
+    with (
+        atomic.site(final),
+        pytest.raises(PlanError, match="build demo: another build of it is running"),
+        atomic.site(final, lock_wait_s=0.1),
+    ):
+        raise AssertionError("two builders on one site")
+
+
+def test_a_builder_of_another_bundle_is_not_held_up(tmp_path: Path) -> None:
+    with atomic.site(tmp_path / "a"), atomic.site(tmp_path / "b", lock_wait_s=0.0) as other:
+        assert other.new.is_dir()
+
+
+def test_a_second_builder_takes_over_when_the_first_is_done(tmp_path: Path) -> None:
+    command = [sys.executable, str(REPOSITORY / "tests" / "quick_build.py"), str(tmp_path)]
+    first = start(command, PYTHONPATH=str(REPOSITORY))
+    wait_for(tmp_path / "android" / ".demo.work" / "new")
+    with atomic.site(tmp_path / "android" / "demo", lock_wait_s=60):
+        assert (tmp_path / "android" / "demo" / "manifest.json").is_file()
+    assert first.wait(10) == 0
+
+
+def test_a_file_in_the_way_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "demo").write_text("mine")
+    with pytest.raises(PlanError, match="a file of that name is in the way"), atomic.site(tmp_path / "demo"):
+        raise AssertionError("built over a file")
+    assert (tmp_path / "demo").read_text() == "mine"
+
+
+@pytest.mark.parametrize("can_exchange", [True, False])
+def test_publishing_replaces_a_folder_with_and_without_the_systems_exchange(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, can_exchange: bool
+) -> None:
+    if not can_exchange:
+        monkeypatch.setattr(atomic, "exchange", lambda a, b: False)
+    final = tmp_path / "demo"
+    for text in ("old", "new"):
+        with atomic.site(final) as site:
+            (site.new / "file").write_text(text)
+            site.publish()
+        assert digests(tmp_path).keys() == {"demo/file"}
+        assert (final / "file").read_text() == text
+
+
+def test_a_builder_that_died_between_two_renames_is_repaired(tmp_path: Path) -> None:
+    old, new = tmp_path / ".demo.work" / "old", tmp_path / ".demo.work" / "new"
+    for folder in (old, new):
+        folder.mkdir(parents=True)
+        (folder / "file").write_text(folder.name)
+    with atomic.site(tmp_path / "demo") as site:
+        assert (site.final / "file").read_text() == "old"
+    assert digests(tmp_path).keys() == {"demo/file"}
+
+
+def test_folders_that_a_failed_build_made_are_removed_and_others_stay(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    with pytest.raises(RuntimeError), atomic.site(tmp_path / "mine" / "dist" / "android" / "demo"):
+        raise RuntimeError
+    assert [path.name for path in tmp_path.rglob("*")] == ["mine"]
+
+
+def test_a_stage_killed_for_memory_says_so(tmp_path: Path) -> None:
+    ran = child.run([sys.executable, "-c", "import os; os.kill(os.getpid(), 9)"], dict(os.environ))
+    with pytest.raises(ConvertError, match=r"convert: its process was ended by SIGKILL at a peak of .* GB of memory"):
+        ran.check("convert")
+
+
+def test_a_childs_peak_memory_is_its_own() -> None:
+    small, large = (
+        child.run([sys.executable, "-c", f"x = bytearray({size}); print(len(x))"], dict(os.environ)).peak_bytes
+        for size in (10, 300_000_000)
+    )
+    assert small < 250_000_000 < 300_000_000 < large < 400_000_000
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends a child with its parent")
+def test_a_killed_builder_takes_its_child_along(tmp_path: Path) -> None:
+    code = (
+        f"import sys, time; open({str(tmp_path / 'alive')!r}, 'w'); time.sleep(5); open({str(tmp_path / 'end')!r}, 'w')"
+    )
+    parent = f"import os, sys; from convert import child; child.run([sys.executable, '-c', {code!r}], dict(os.environ))"
+    process = start([sys.executable, "-c", parent])
+    wait_for(tmp_path / "alive")
+    stop(process, 0.0, signal.SIGKILL)
+    time.sleep(4)
+    assert not (tmp_path / "end").exists()
