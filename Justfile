@@ -9,7 +9,7 @@ python := ".venv/bin/python"
 
 # Make .venv once; does nothing while pyproject.toml, constraints.txt and the folder are the same
 [group('house')]
-@setup:
+setup:
     #!/usr/bin/env bash
     set -euo pipefail
     stamp() { pwd; cat pyproject.toml constraints.txt; }

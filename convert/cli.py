@@ -128,7 +128,7 @@ def bundle(
         _say(tables.plan(prepare(request, Silent())[0]))
         return
     built = pipeline.build(request, for_terminal())
-    _say(f"{out / platform / built.bundle.name}  {built.bytes / 1e6:.1f} MB\n\n{built.table.rstrip()}")
+    _say(f"{built.table.rstrip()}\n\n{out / platform / built.bundle.name}  {built.bytes / 1e6:.1f} MB")
 
 
 def _request(

@@ -18,7 +18,8 @@ class Capture:
 
     Attributes:
         boundary: by the artifact's names, ``layers.<i>/input`` and so on, float32 ``[T, width]``.
-        keys, values: by KV-owning layer, after norm and rotary embedding, float32 ``[kv heads, T, head_dim]``.
+        keys, values: by KV-owning layer, after norm and rotary embedding, before any rounding for the cache, float32
+            ``[kv heads, T, head_dim]``.
         linears: outputs of the linears by module path, float32 ``[T, out]``.
         scales: output activation scale of each quantized linear that has one.
         embeddings, per_layer: what the tables gave, ``[T, H]`` and ``[T, L, P]`` (None without them).
@@ -37,8 +38,6 @@ class Capture:
 
 def capture(reference: Reference, ids: Ids) -> Capture:
     """Runs the reference once, with hooks that are removed again."""
-    from transformers import DynamicCache
-
     out, handles = Capture(), []
 
     def keep(name: str, tensor: Any) -> None:
@@ -80,17 +79,13 @@ def capture(reference: Reference, ids: Ids) -> Capture:
         for name, module in layer.named_modules():
             if re.search(r"_proj$|per_layer_input_gate$|per_layer_projection$", name):
                 watch_linear(f"layers.{index}.{name}", module)
-    # Without a config the cache keeps every row of the sliding layers too; the masks are the same.
-    cache = DynamicCache()
+    cache = reference.cache()
     try:
         out.logits = reference.logits(ids, cache)
     finally:
         for handle in handles:
             handle.remove()
-    for index, stored in enumerate(cache.layers):
-        attention = reference.decoder.layers[index].self_attn
-        if not attention.is_kv_shared_layer and stored.keys is not None:
-            out.keys[index] = stored.keys[0].float().numpy()
-            out.values[index] = stored.values[0].float().numpy()
+    for index, (keys, values) in cache.rows.items():
+        out.keys[index], out.values[index] = keys[0].float().numpy(), values[0].float().numpy()
     out.embeddings, out.per_layer = reference.embeddings(ids)
     return out

@@ -15,10 +15,11 @@ from runtime_tests.capture import Capture, capture
 from runtime_tests.errors import InputError
 from runtime_tests.floor import Floor, measure, widen
 from runtime_tests.lattice import lattices
-from runtime_tests.reference import Ids, Reference
+from runtime_tests.owners import owners
 from runtime_tests.readers.checkpoint import Folder
 from runtime_tests.readers.litertlm import LiteRtLm
 from runtime_tests.readers.tflite import Tflite, open_tflite
+from runtime_tests.reference import Ids, Reference
 from runtime_tests.runners.litert import Interpreter, interpret
 
 DECODER, EMBEDDER, PER_LAYER = "tf_lite_prefill_decode", "tf_lite_embedder", "tf_lite_per_layer_embedder"
@@ -32,12 +33,14 @@ class Case:
     Attributes:
         artifact: the opened ``.litertlm``.
         folder: the opened checkpoint.
+        continuations: what rung 3 and golden.json share, in the prompts' order.
         threads: CPU threads for both sides; by default 1 for a small artifact, else 2.
     """
 
     def __init__(self, artifact: LiteRtLm, folder: Folder, threads: int | None = None) -> None:
         small = artifact.path.stat().st_size < SMALL
         self.artifact, self.folder, self.threads = artifact, folder, threads or (1 if small else 2)
+        self.continuations: list[Any] = []
         self._models: dict[str, Tflite] = {}
         self._interpreters: dict[str, Interpreter] = {}
 
@@ -120,13 +123,39 @@ class Case:
         return np.concatenate([[self.text.get("bos_token_id", 2)], drawn]).astype(np.int32)
 
     @cached_property
+    def cache_scales(self) -> dict[int, tuple[float, float]]:
+        """Key and value scale of each KV-owning layer when the artifact's cache is int8; empty when it is float32."""
+        graph, entry = self.model(DECODER).subgraph("decode"), self.model(DECODER).signatures["decode"]
+        out: dict[int, tuple[float, float]] = {}
+        for number, (layer, _, _) in enumerate(owners(self.text)):
+            pair = [graph.tensors[entry.inputs[f"kv_cache_{x}_{number}"]].quantization for x in "kv"]
+            found = [float(item.scales[0]) for item in pair if item is not None and item.scales.size == 1]
+            if len(found) == 2:
+                out[layer] = (found[0], found[1])
+        return out
+
+    @cached_property
     def reference(self) -> Reference:
-        return Reference(self.folder.path, self.threads)
+        """transformers; its cache is as precise as the artifact's."""
+        made = Reference(self.folder.path, self.threads)
+        made.cache_scales = self.cache_scales
+        return made
 
     @cached_property
     def logits(self) -> NDArray[np.float32]:
         """The reference's logits of the forced sequence, ``[T, V]``."""
         return self.reference.logits(self.ids)
+
+    @cached_property
+    def plain_logits(self) -> NDArray[np.float32]:
+        """The logits with a float32 cache, whatever the artifact's is."""
+        if not self.cache_scales:
+            return self.logits
+        self.reference.cache_scales = {}
+        try:
+            return self.reference.logits(self.ids)
+        finally:
+            self.reference.cache_scales = self.cache_scales
 
     @contextlib.contextmanager
     def on_lattice(self) -> Iterator[None]:

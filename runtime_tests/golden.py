@@ -11,7 +11,7 @@ from pydantic import Field
 from runtime_tests.case import Case
 from runtime_tests.prompts import PROMPTS
 from runtime_tests.report import Strict, short
-from runtime_tests.rungs.engine import continuation
+from runtime_tests.rungs.engine import continuations
 
 TOP = 5
 
@@ -44,8 +44,7 @@ class GoldenFile(Strict):
 def golden(case: Case) -> GoldenFile:
     """Continues every prompt with the reference."""
     out = []
-    for prompt in PROMPTS:
-        found = continuation(case, prompt)
+    for prompt, found in zip(PROMPTS, continuations(case), strict=True):
         order = np.argsort(-found.logits, axis=-1, kind="stable")[:, :TOP]
         steps = [
             Step(tokens=best.tolist(), logits=[short(float(row[i])) for i in best])

@@ -22,6 +22,7 @@ class Reference:
     """A loaded model.
 
     Attributes:
+        cache_scales: key and value scale of each KV-owning layer, when the cache is to hold int8; empty for float32.
         model: the transformers model.
         decoder: its text decoder, which holds ``embed_tokens`` and ``layers``.
     """
@@ -35,6 +36,7 @@ class Reference:
         import torch
         import transformers
 
+        self.cache_scales: dict[int, tuple[float, float]] = {}
         torch.set_num_threads(threads)
         transformers.logging.set_verbosity_error()
         transformers.logging.disable_progress_bar()
@@ -56,18 +58,25 @@ class Reference:
         self.decoder = getattr(self.model.model, "language_model", self.model.model)
         self.text = self.decoder.config
 
+    def cache(self) -> Any:
+        """An empty cache that keeps every row, in the precision of ``cache_scales``."""
+        from runtime_tests.int8_cache import new_cache
+
+        return new_cache(self.cache_scales)
+
     def logits(self, ids: Ids, cache: Any = None) -> Floats:
         """Logits of every position, softcap included: ``[T] -> float32 [T, V]``.
 
         Args:
             ids: token ids, the start token included.
-            cache: a transformers cache that collects keys and values, or None.
+            cache: an empty cache that will collect keys and values; by default one that is dropped.
         """
         import torch
 
         tokens = torch.from_numpy(ids.astype(np.int64))[None]
+        kept = self.cache() if cache is None else cache  # an empty cache is false
         with torch.no_grad():
-            out = self.model(input_ids=tokens, past_key_values=cache, use_cache=cache is not None)
+            out = self.model(input_ids=tokens, past_key_values=kept, use_cache=True)
         return np.asarray(out.logits[0].float().numpy())
 
     def choices(self, prompts: Ids) -> Ids:
@@ -77,7 +86,8 @@ class Reference:
         found = []
         with torch.no_grad():
             for block in torch.from_numpy(prompts.astype(np.int64)).split(256):
-                found.append(self.model(input_ids=block, use_cache=False, logits_to_keep=1).logits[:, -1].argmax(-1))
+                out = self.model(input_ids=block, past_key_values=self.cache(), use_cache=True, logits_to_keep=1)
+                found.append(out.logits[:, -1].argmax(-1))
         return np.asarray(torch.cat(found).numpy(), np.int32)
 
     def greedy(self, ids: Ids, steps: int, stops: frozenset[int]) -> tuple[Ids, Floats]:
@@ -87,9 +97,8 @@ class Reference:
             the new token ids ``[K]`` and the logits that chose them ``[K, V]``.
         """
         import torch
-        from transformers import DynamicCache
 
-        cache, tokens = DynamicCache(config=self.text), torch.from_numpy(ids.astype(np.int64))[None]
+        cache, tokens = self.cache(), torch.from_numpy(ids.astype(np.int64))[None]
         chosen: list[int] = []
         rows: list[Floats] = []
         with torch.no_grad():
@@ -101,7 +110,7 @@ class Reference:
         return np.array(chosen, np.int32), np.stack(rows)
 
     def embeddings(self, ids: Ids) -> tuple[Floats, Floats | None]:
-        """What the two embedding tables give: ``[T, H]`` and ``[T, L, P]``, scales included; None without the second."""
+        """Rows of the two embedding tables, ``[T, H]`` and ``[T, L, P]``, scales included; None without the second."""
         import torch
 
         tokens = torch.from_numpy(ids.astype(np.int64))[None]
@@ -112,7 +121,7 @@ class Reference:
             return first, self.decoder.get_per_layer_inputs(tokens)[0].float().numpy()
 
     def disturbed(self, ids: Ids, draws: int, relative: float) -> Iterator[Floats]:
-        """Logits ``[T, V]`` of seeded draws; embeddings and layer inputs are multiplied by ``1 + relative * N(0, 1)``."""
+        """Logits ``[T, V]`` of seeded draws; embeddings and layer inputs are multiplied by ``1 + relative * N``."""
         import torch
 
         def disturb(value: Any) -> Any:
@@ -130,7 +139,7 @@ class Reference:
             for start in range(0, draws, together):
                 batch = tokens.expand(min(together, draws - start), -1)
                 with torch.no_grad():
-                    out = self.model(input_ids=batch, use_cache=False).logits
+                    out = self.model(input_ids=batch, past_key_values=self.cache(), use_cache=True).logits
                 yield from out.float().numpy()
         finally:
             for handle in handles:

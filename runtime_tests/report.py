@@ -12,7 +12,6 @@ from runtime_tests.case import Case
 from runtime_tests.ladder import passed
 from runtime_tests.results import Rung
 
-SCHEMA_VERSION = 1
 PACKAGES = ("ai-edge-litert", "litert-lm-api", "numpy", "torch", "transformers")
 
 
@@ -83,7 +82,7 @@ def report(case: Case, rungs: list[Rung]) -> Parity:
     """The report of a climb."""
     floor = case.__dict__.get("floor")  # only when a rung has measured it
     return Parity(
-        schema_version=SCHEMA_VERSION,
+        schema_version=1,
         verdict="pass" if passed(rungs) else "fail",
         artifact=Artifact(
             name=case.artifact.path.name,

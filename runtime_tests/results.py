@@ -50,10 +50,12 @@ class Rung:
 
 
 def at_least(name: str, found: float, limit: float, unit: str, note: str = "") -> Check:
+    """A figure that must reach its bar."""
     return Check(name, float(found), float(limit), "at least", unit, note)
 
 
 def at_most(name: str, found: float, limit: float, unit: str, note: str = "") -> Check:
+    """A figure that must not exceed its bar."""
     return Check(name, float(found), float(limit), "at most", unit, note)
 
 
@@ -64,6 +66,7 @@ def none(name: str, wrong: list[str], unit: str, total: int) -> Check:
 
 
 def stated(name: str, found: float, unit: str, note: str = "") -> Check:
+    """A figure without a bar."""
     return Check(name, float(found), None, "stated", unit, note)
 
 

@@ -14,6 +14,8 @@ _SENSE = {"at least": "≥", "at most": "≤", "equal": "=", "stated": ""}
 
 def show(parity: Parity, console: Console) -> None:
     """Prints the rungs with their figures, the floor and the verdict."""
+    width = 140  # a report in a log is read without a terminal's width
+    console = console if console.is_terminal else Console(width=width)
     table = Table(title=f"{parity.artifact.name}  {parity.artifact.sha256[:16]}", title_justify="left")
     for heading in ("rung", "check", "found", "bar", "verdict", "note"):
         table.add_column(heading, justify="right" if heading in ("found", "bar") else "left", overflow="fold")

@@ -1,7 +1,7 @@
 """A bundle with a judge that takes any file: for tests of the pipeline itself, which need builds by the dozen.
 
 ``python tests/quick_build.py OUT [VERDICT]``; VERDICT is ``pass``, ``over`` (budget), ``stranger`` (a report of another
-file) or ``litter`` (an unannounced file). The real judge has tests of its own.
+file), ``litter`` (an unannounced file) or ``broken`` (the judge fails). The real judge has tests of its own.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ import hashlib, json, sys, time
 model, reports, verdict = sys.argv[1:]
 time.sleep(0.3)
 digest = hashlib.sha256(open(model, "rb").read()).hexdigest()
-if verdict == "over":
-    print("0 weights  fail")
-    sys.exit(1)
+if verdict == "broken":
+    raise KeyError("a defect of the judge")
 if verdict == "litter":
     open(reports + "/core", "w").write("left behind")
 report = {report!r}
 report["artifact"]["sha256"] = "0" * 64 if verdict == "stranger" else digest
 json.dump(report, open(reports + "/parity.json", "w"))
 json.dump([], open(reports + "/golden.json", "w"))
-print("0 weights  pass")
+print("0 weights ", "fail" if verdict == "over" else "pass")
+sys.exit(verdict == "over")
 """
 RUNG = {"question": "equal?", "status": "pass", "why": ""}
 REPORT = {"artifact": {"sha256": ""}, "rungs": [RUNG | {"name": name} for name in ("0", "2a", "2b")]}

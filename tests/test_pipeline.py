@@ -41,6 +41,12 @@ def test_over_budget_nothing_is_published_and_the_table_is_kept(tmp_path: Path) 
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_judge_that_breaks_down_is_no_verdict_and_publishes_nothing(tmp_path: Path) -> None:
+    with pytest.raises(child.StageError, match="judge ended with exit code 1"):
+        quick_build.build(tmp_path / "dist", "broken")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_over_budget_the_old_bundle_stays(tmp_path: Path) -> None:
     bundle = quick_build.build(tmp_path).bundle
     (bundle / "mark").write_text("old")

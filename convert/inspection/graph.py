@@ -104,8 +104,9 @@ def _weights(schema: Any, model: Any, graphs: list[Any], length: int) -> Iterato
         fresh = []
         for i in range(graph.TensorsLength()):
             tensor = graph.Tensors(i)
-            if tensor.Buffer() not in done:
-                done.add(tensor.Buffer())
+            buffer = tensor.Buffer()
+            if buffer not in done:
+                done.add(buffer)
                 fresh.append((i, tensor, _scales(schema, graph, sizes, tensor)))
         block_scales = {index for _, _, (_, _, index) in fresh}
         for i, tensor, (scales, scale_bytes, _) in fresh:

@@ -91,7 +91,7 @@ class Decoder:
     def _masks(self, mask: torch.Tensor, input_pos: torch.Tensor) -> dict[str, torch.Tensor]:
         """The given causal mask for full layers, and the same narrowed to the window for sliding ones."""
         kinds = {layer.kind for layer in self.config.layers}
-        masks = {kind: mask for kind in kinds}
+        masks = dict.fromkeys(kinds, mask)
         if SLIDING in kinds:
             columns = torch.arange(mask.shape[-1], dtype=torch.int32).reshape(1, 1, 1, -1)
             oldest = input_pos.reshape(1, 1, -1, 1) - (self.config.window - 1)

@@ -1,7 +1,7 @@
 """Runs the decoder in torch, weights read from the checkpoint: for proving the mathematics, not for speed.
 
-``python -m convert.model.eager CHECKPOINT --tokens tokens.npy --logits logits.npy`` lets a judge that imports nothing of
-this package compare the decoder with another implementation.
+``python -m convert.model.eager CHECKPOINT --tokens tokens.npy --logits logits.npy`` lets a judge that imports
+nothing of this package compare the decoder with another implementation.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from convert.model.decoder import Decoder
 
 
 def round_to_grid(x: torch.Tensor, scale: float) -> torch.Tensor:
-    """Static int8 quantization: ``clamp(round(x / scale), -128, 127) * scale``, half to even; scale 0 leaves x alone."""
+    """Static int8 quantization: ``clamp(round(x / scale), -128, 127) * scale``, half to even; scale 0: x itself."""
     if scale == 0:
         return x
     return torch.clamp(torch.round(x / scale), -128, 127) * scale

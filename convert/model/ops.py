@@ -16,7 +16,7 @@ class Ops(Protocol):
     """What a target must implement. Shapes are written ``[...]`` for leading dimensions that pass through."""
 
     def linear(self, x: torch.Tensor, key: str) -> torch.Tensor:
-        """``x [..., in] -> [..., out]`` with the weight ``key``, static activation scales included where it has some."""
+        """``x [..., in] -> [..., out]`` with the weight ``key``, its static activation scales included."""
         ...
 
     def scale(self, x: torch.Tensor, key: str) -> torch.Tensor:

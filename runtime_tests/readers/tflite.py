@@ -1,8 +1,8 @@
 """Reader of a ``.tflite`` section: subgraphs, signatures, tensors with their quantization, operators, buffers.
 
-The flatbuffer's schema is TensorFlow Lite's ``schema.fbs`` (generated classes from ai_edge_litert). A buffer's bytes lie
-inside the flatbuffer (``data``) or after it (``offset`` and ``size`` from the section's first byte); both are views of
-the memory map. flatbuffers for Python has no verifier, so every failed access is turned into an ``InputError``.
+The flatbuffer's schema is TensorFlow Lite's ``schema.fbs`` (generated classes from ai_edge_litert). A buffer's bytes
+lie inside the flatbuffer (``data``) or after it (``offset`` and ``size`` from the section's first byte); both are views
+of the memory map. flatbuffers for Python has no verifier, so every failed access is turned into an ``InputError``.
 """
 
 from __future__ import annotations
@@ -30,6 +30,9 @@ _DTYPES: dict[str, Any] = {
     "UINT8": np.uint8,
     "BOOL": np.bool_,
 }
+
+# What the generated accessors raise on offsets that lead nowhere.
+_DAMAGE = (struct.error, LookupError, ValueError, TypeError, AttributeError, OverflowError, MemoryError)
 
 
 @dataclass(frozen=True)
@@ -117,6 +120,8 @@ class Tflite:
     def __init__(self, raw: Any, data: memoryview, where: str) -> None:
         self.raw, self.data, self.where = raw, data, where
         self.subgraphs = tuple(_subgraphs(raw))
+        if not self.subgraphs:
+            raise InputError(f"{where}: no subgraphs")
         self.signatures = {signature.name: signature for signature in _signatures(raw)}
         for index, buffer in enumerate(raw.buffers or ()):
             if buffer.offset > 1 and not buffer.offset + buffer.size <= len(data):
@@ -203,7 +208,7 @@ def open_tflite(data: memoryview, where: str) -> Tflite:
     try:
         raw = schema.ModelT.InitFromObj(schema.Model.GetRootAs(data, 0))
         return Tflite(raw, data, where)
-    except (struct.error, IndexError, ValueError, TypeError, AttributeError, OverflowError, MemoryError) as error:
+    except _DAMAGE as error:
         raise InputError(f"{where}: the flatbuffer is damaged ({error})") from error
 
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from runtime_tests.case import DECODER, Case
 from runtime_tests.forced import linears
+from runtime_tests.owners import owners
 from runtime_tests.readers.tflite import Subgraph, Tensor
 from runtime_tests.results import Check, none
 
@@ -32,9 +33,28 @@ def compare_activations(case: Case) -> list[Check]:
         if signature == ALWAYS_IN_DECODE:
             absent = [key for key in _expected(case) if key not in found]
     return [
+        *_caches(case),
         none("activation scales equal", wrong, "tensors", total),
         none("every linear in decode", [f"{key}: not there" for key in absent], "linears", len(_expected(case))),
     ]
+
+
+def _caches(case: Case) -> list[Check]:
+    """Scales of an int8 KV cache, at every input and output of every signature."""
+    if not case.cache_scales:
+        return []
+    wrong, total, model = [], 0, case.model(DECODER)
+    for name, signature in sorted(model.signatures.items()):
+        graph = model.subgraph(name)
+        for number, (layer, _, _) in enumerate(owners(case.text)):
+            for letter in "kv":
+                expected = case.folder.scalar(f"layers.{layer}.self_attn.{letter}_cache_scale")
+                for side in (signature.inputs, signature.outputs):
+                    found = graph.tensors[side[f"kv_cache_{letter}_{number}"]].quantization
+                    total += 1
+                    if found is None or found.scales.size != 1 or expected is None or found.scales[0] != expected:
+                        wrong.append(f"{name} kv_cache_{letter}_{number}")
+    return [none("cache scales equal", wrong, "tensors", total)]
 
 
 def _expected(case: Case) -> list[str]:

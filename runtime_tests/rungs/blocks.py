@@ -65,7 +65,8 @@ def _calls(case: Case, name: str, length: int) -> list[tuple[int, int]]:
         wanted = {0, 1, window - 1, window, window + 1, 2 * window, total - 1}
         spread = np.linspace(2, total - 2, POSITIONS - len(wanted)).round().astype(int)
         return [(int(p), 1) for p in sorted({*wanted, *spread}) if 0 <= p < total]
-    calls, start = [], 0
+    calls: list[tuple[int, int]] = []
+    start = 0
     while start < total:
         piece = ODD[len(calls)] if len(calls) < len(ODD) else length
         count = min(piece, length, total - start)

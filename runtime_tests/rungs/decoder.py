@@ -27,18 +27,18 @@ LIMIT_SECONDS = 3600
 def climb(case: Case) -> list[Check]:
     """Judges every position: the bar of the design, or the noise floor where that is lower."""
     found = eager_logits(case)
-    if found.shape != case.logits.shape:
-        raise CannotRunError(f"{MODULE} wrote logits {list(found.shape)}, expected {list(case.logits.shape)}")
-    quality = metrics.snr_db(case.logits, found)
+    if found.shape != case.plain_logits.shape:
+        raise CannotRunError(f"{MODULE} wrote logits {list(found.shape)}, expected {list(case.plain_logits.shape)}")
+    quality = metrics.snr_db(case.plain_logits, found)
     if case.folder.format != "mobile" or quality >= case.budget.decoder_db:
-        agree = metrics.top1(case.logits, found)
+        agree = metrics.top1(case.plain_logits, found)
         slips = [f"position {i}" for i in np.flatnonzero(~agree)]
         return [
             at_least("logits of the eager decoder", quality, case.budget.decoder_db, "dB"),
             none("best token differs", slips, "positions", len(agree)),
         ]
     first = case.prompt  # where the floor was measured
-    return judge(case, case.logits[first:], found[first:], case.floor)
+    return judge(case, case.plain_logits[first:], found[first:], case.floor)
 
 
 def eager_logits(case: Case) -> NDArray[np.float32]:

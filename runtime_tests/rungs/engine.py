@@ -2,7 +2,8 @@
 
 Eight prompts are decoded greedily by the stock engine. Its text is held to two things: the reference's tokens, up to
 the first near-tie of the reference; and the tokens that the same file gives in the bare interpreter, all of them. The
-second stays sharp where a noise floor makes the first say little. A chat shows that the template and the stop tokens work.
+second stays sharp where a noise floor makes the first say little. A chat shows that the template works, and a prompt
+whose first token is a stop token, where there is one, that the engine stops.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import numpy as np
 
 from runtime_tests import metrics
 from runtime_tests.case import DECODER, EMBEDDER, PER_LAYER, Case
-from runtime_tests.floor import Floor, measure, widen
+from runtime_tests.floor import measure, widen
 from runtime_tests.prompts import CHAT, CHAT_STEPS, GREEDY_STEPS, PROMPTS
 from runtime_tests.reference import Floats, Ids
 from runtime_tests.results import Check, at_least, none, stated
@@ -45,7 +46,7 @@ class Continuation:
 def climb(case: Case) -> list[Check]:
     """Metadata, then the engine."""
     checks = compare_metadata(case)
-    expected = [continuation(case, prompt) for prompt in PROMPTS]
+    expected = continuations(case)
     stopping = _stopping_prompt(case)
     prompts = PROMPTS if stopping is None else (*PROMPTS, stopping)
     own = [_interpreted(case, item.ids) for item in expected]
@@ -60,28 +61,37 @@ def climb(case: Case) -> list[Check]:
     return [*checks, *_judge(case, expected, own, answer, stopping), *_judge_chat(case, answer)]
 
 
-def continuation(case: Case, prompt: str) -> Continuation:
-    """The reference's greedy tokens, and how far they are certain."""
-    ids = np.array([case.start, *case.tokenize(prompt)], np.int32)
-    new, logits = case.reference.greedy(ids, GREEDY_STEPS, frozenset(case.stops))
-    whole = np.concatenate([ids, new[:-1]])
-    floor = _floor(case, whole, len(ids) - 1)
-    ties = metrics.near_ties(logits, floor.deviation[len(ids) - 1 :])
-    sure = int(np.argmax(ties)) if ties.any() else len(new)
-    return Continuation(ids, new, sure, logits)
+def continuations(case: Case) -> list[Continuation]:
+    """The reference's greedy tokens for every prompt, and how far they are certain; worked out once for each case."""
+    if not case.continuations:
+        case.continuations = _continue(case)
+    return case.continuations
 
 
-def _floor(case: Case, ids: Ids, first: int) -> Floor:
-    logits = case.reference.logits(ids)
-    floor = measure(case.reference, ids, logits, first, DRAWS)
-    if case.folder.format == "mobile":
-        return floor
-    with case.on_lattice():
-        return widen(floor, logits, case.reference.logits(ids), first)
+def _continue(case: Case) -> list[Continuation]:
+    drawn = []
+    for prompt in PROMPTS:
+        ids = np.array([case.start, *case.tokenize(prompt)], np.int32)
+        new, chose = case.reference.greedy(ids, GREEDY_STEPS, frozenset(case.stops))
+        whole = np.concatenate([ids, new[:-1]])
+        logits = case.reference.logits(whole)
+        drawn.append((ids, new, chose, whole, logits, measure(case.reference, whole, logits, len(ids) - 1, DRAWS)))
+    floors = [floor for *_, floor in drawn]
+    if case.folder.format != "mobile":
+        with case.on_lattice():
+            floors = [
+                widen(floor, logits, case.reference.logits(whole), len(ids) - 1)
+                for ids, _, _, whole, logits, floor in drawn
+            ]
+    out = []
+    for (ids, new, chose, *_), floor in zip(drawn, floors, strict=True):
+        ties = metrics.near_ties(chose, floor.deviation[len(ids) - 1 :])
+        out.append(Continuation(ids, new, int(np.argmax(ties)) if ties.any() else len(new), chose))
+    return out
 
 
 def _interpreted(case: Case, ids: Ids) -> Ids:
-    """Greedy tokens of the artifact in the bare interpreter, fed as the engine feeds it: all but the last token first."""
+    """Greedy tokens of the artifact in the bare interpreter, fed as the engine does: all but the last token first."""
     session = Session(case.interpreter(DECODER), case.model(DECODER))
 
     def tables(tokens: Ids) -> tuple[Floats, Floats | None]:
@@ -92,7 +102,8 @@ def _interpreted(case: Case, ids: Ids) -> Ids:
     longest = max(prefill_lengths(case.model(DECODER)))
     for start in range(0, len(ids) - 1, longest):
         session.prefill(*tables(ids[start : min(start + longest, len(ids) - 1)]))
-    chosen, last = [], int(ids[-1])
+    chosen: list[int] = []
+    last = int(ids[-1])
     while len(chosen) < GREEDY_STEPS and last not in case.stops:
         last = int(session.decode(*tables(np.array([last], np.int32))).argmax())
         chosen.append(last)

@@ -29,6 +29,10 @@ def climb(case: Case) -> list[Check]:
     beyond = len(case.ids) - int(case.text["sliding_window"])
     window = at_least("tokens beyond the sliding window", beyond, 1, "tokens", f"{len(case.ids)} in all")
     checks = [window, *judge(case, reference, found, case.floor)]
+    if case.cache_scales:  # the option's own cost, which the reference above shares
+        plain = case.plain_logits[case.prompt :]
+        checks.append(stated("logits, against a float32 cache", metrics.snr_db(plain, found), "dB"))
+        checks.append(stated("mean KL, against a float32 cache", metrics.mean_kl(plain, found), "nats"))
     if case.folder.format != "mobile":
         lattice = case.captured.logits[case.prompt :]
         name = "logits, weights before their rounding to bfloat16"
@@ -85,7 +89,8 @@ def chunks(total: int, longest: int) -> list[tuple[int, int]]:
     >>> chunks(50, 16)
     [(0, 13), (13, 20), (20, 36), (36, 50)]
     """
-    out, start = [], 0
+    out: list[tuple[int, int]] = []
+    start = 0
     while start < total:
         piece = ODD[len(out)] if len(out) < len(ODD) else longest
         stop = min(total, start + min(piece, longest))

@@ -35,10 +35,7 @@ class Found:
 def climb(case: Case) -> list[Check]:
     """Compares weights, float constants, activation scales and the layout of signatures and caches."""
     constants = {name: list(_constants(case.model(name))) for name in _sections(case)}
-    if case.folder.format == "mobile":
-        checks = _mobile(case, constants)
-    else:
-        checks = _lattice(case, constants)
+    checks = (_mobile if case.folder.format == "mobile" else _lattice)(case, constants)
     return [*checks, *compare_activations(case), *compare_layout(case)]
 
 

@@ -2,9 +2,9 @@
 
 A Q4_0 block may have a negative scale d: its extremum is then ``+8 |d|``, which no code -8..7 with a positive scale
 reaches. Such a block is carried as the bitwise complement of its codes: ``code * d == (~code) * |d| + |d|``, because
-``~code == -code - 1``. The second part is the same for the whole block, so it needs the sum of the block's activations
-only: one small float matrix ``[out, in / 32]`` of offsets, ``|d|`` where d was negative and 0 elsewhere. Codes, signs and
-scales stay recoverable bit for bit.
+``~code == -code - 1``. The second part is the same for the whole block, so it only needs the sum of the block's
+activations: one small float matrix ``[out, in / 32]`` of offsets, ``|d|`` where d was negative and 0 elsewhere. Codes,
+signs and scales stay recoverable bit for bit.
 
 Scales are bfloat16 in the checkpoint and float16 in TFLite. A bfloat16 number fits float16 when its exponent does, so
 the scales of a tensor are divided by one power of two where needed, and its output is multiplied by that.

@@ -59,7 +59,9 @@ def blockwise(x: Symbol, weight: Blocks, terms: int) -> Symbol:
     return out if weight.factor == 1.0 else out * float(weight.factor)
 
 
-def fully_connected(x: Symbol, weight: Value, dtype: str, quantization: object = None, name: str | None = None) -> Value:
+def fully_connected(
+    x: Symbol, weight: Value, dtype: str, quantization: object = None, name: str | None = None
+) -> Value:
     """The bare operator; leading dimensions of x are kept."""
     options = schema.FullyConnectedOptionsT()
     options.keepNumDims = True
@@ -68,21 +70,21 @@ def fully_connected(x: Symbol, weight: Value, dtype: str, quantization: object =
 
 
 def _on_grid(x: Symbol) -> Symbol:
-    """x rounded to 256 levels of its row, such that a kernel which derives its grid from the row's range finds this one.
+    """x rounded to 256 levels of its row, so that a kernel which derives its grid from the row's range finds them.
 
     Levels are counted from the lowest value, so that lowest and highest always end exactly 255 steps apart: rounding
     multiples of the step instead sometimes leaves them 254 apart, and the kernel would then choose another grid.
     """
     low = _extreme("REDUCE_MIN", "MINIMUM", x)
     high = _extreme("REDUCE_MAX", "MAXIMUM", x)
-    span = _pairwise("MAXIMUM", high - low, Symbol(x.graph.constant(np.float32(_SMALLEST))))
+    span = _pairwise("MAXIMUM", high - low, Symbol(x.graph.constant(np.asarray(_SMALLEST, np.float32))))
     step = span * (1.0 / _STEPS)
     level = unary("ROUND", ((x - low) / span) * _STEPS)
     return (level + unary("ROUND", low / step)) * step
 
 
 def _extreme(over_row: str, with_zero: str, x: Symbol) -> Symbol:
-    return _pairwise(with_zero, reduce(over_row, x, -1, True), Symbol(x.graph.constant(np.float32(0.0))))
+    return _pairwise(with_zero, reduce(over_row, x, -1, True), Symbol(x.graph.constant(np.asarray(0.0, np.float32))))
 
 
 def _pairwise(builtin: str, a: Symbol, b: Symbol) -> Symbol:

@@ -59,7 +59,7 @@ def _integer_rows(graph: Subgraph, table: QuantTensor, key: str, ids: Symbol) ->
     shape = (table.rows * groups, width)
     weight = graph.tensor(shape, f"int{table.bits}", f"{key}.weight", buffer, channel_scales(scales))
     if groups > 1:
-        ids = ids * Symbol(graph.constant(np.int32(groups))) + Symbol(graph.constant(np.arange(groups, dtype=np.int32)))
+        ids = ids * groups + Symbol(graph.constant(np.arange(groups, dtype=np.int32)))
     return _embedding_lookup(ids, weight)
 
 
@@ -81,4 +81,6 @@ def _bfloat16_rows(graph: Subgraph, table: FloatTensor, key: str, ids: Symbol) -
     options = schema.GatherOptionsT()
     row = Symbol(graph.op("GATHER", [weight, ids.value], (1, width), "int16", options)).reshape((width, 1))
     halves = concatenate([Symbol(graph.constant(np.zeros((width, 1), np.int16))), row], dim=1)
-    return Symbol(graph.op("BITCAST", [halves.value], (width,), "float32", schema.BitcastOptionsT())).reshape((1, width))
+    return Symbol(graph.op("BITCAST", [halves.value], (width,), "float32", schema.BitcastOptionsT())).reshape(
+        (1, width)
+    )

@@ -133,7 +133,9 @@ def reduce(builtin: str, x: Symbol, dim: int, keepdim: bool) -> Symbol:
     options.keepDims = keepdim
     axis = dim % len(x.shape)
     shape = [1 if i == axis else n for i, n in enumerate(x.shape) if keepdim or i != axis]
-    return Symbol(x.graph.op(builtin, [x.value, x.graph.constant(np.asarray([axis], np.int32))], shape, options=options))
+    return Symbol(
+        x.graph.op(builtin, [x.value, x.graph.constant(np.asarray([axis], np.int32))], shape, options=options)
+    )
 
 
 def _binary(builtin: str, a: Any, b: Any, options: Any, dtype: str | None = None) -> Symbol:

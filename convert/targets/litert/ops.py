@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
@@ -13,6 +11,8 @@ from convert.targets.litert.blocks import blocks
 from convert.targets.litert.emit import Symbol, concatenate
 from convert.targets.litert.graph import Subgraph, per_tensor
 from convert.targets.litert.options import TERMS, LitertOptions
+
+_FEW = 16  # rows are few when the other side has this many times more
 
 
 class LitertOps:
@@ -36,8 +36,8 @@ class LitertOps:
         if scales is not None and scales.input and scales.output:
             codes = self.quantize(x, float(scales.input), f"{key}/in")
             parameters = per_tensor(float(scales.output))
-            out = dynamic.fully_connected(codes, weight, "int8", parameters, f"{key}/codes")
-            return self.dequantize(Symbol(out), f"{key}/out")
+            product = Symbol(dynamic.fully_connected(codes, weight, "int8", parameters, f"{key}/codes"))
+            return self.dequantize(product, f"{key}/out")
         if scales is not None and scales.input:
             x = self.dequantize(self.quantize(x, float(scales.input), f"{key}/in"), f"{key}/rounded")
         out = dynamic.per_channel(x, weight, self._terms)
@@ -56,13 +56,10 @@ class LitertOps:
     def read_cache(self, cache: Symbol, owner: int, part: str) -> Symbol:
         if cache.value.dtype == "float32":
             return cache
-        return Symbol(
-            self._graph.once(("cache", cache.value.index), lambda: self.dequantize(cache, f"cache.{owner}.{part}").value)
-        )
+        key, name = ("cache", cache.value.index), f"cache.{owner}.{part}"
+        return Symbol(self._graph.once(key, lambda: self.dequantize(cache, name).value))
 
-    def write_cache(
-        self, cache: Symbol, rows: Symbol, position: Symbol, axis: int, owner: int, part: str
-    ) -> Symbol:
+    def write_cache(self, cache: Symbol, rows: Symbol, position: Symbol, axis: int, owner: int, part: str) -> Symbol:
         """DYNAMIC_UPDATE_SLICE that never moves its rows.
 
         The operator clamps its start so that the update fits. The engine pads a prompt's last chunk: near the end of
@@ -131,11 +128,19 @@ class LitertOps:
         )
 
     def _matmul(self, left: Symbol, right: Symbol) -> Symbol:
-        """``[1, b, m, k] x [1, b, n, k] -> [1, b, m, n]``."""
+        """``[1, b, m, k] x [1, b, n, k] -> [1, b, m, n]``.
+
+        The kernel repacks its right side at every call. For a few rows against a whole cache that would copy the cache
+        each time, so the cache goes to the left, where it is only read, and the small result is turned.
+        """
+        if left.shape[2] * _FEW < right.shape[2]:
+            return self._batch_matmul(right, left).permute(0, 1, 3, 2)
+        return self._batch_matmul(left, right)
+
+    def _batch_matmul(self, left: Symbol, right: Symbol) -> Symbol:
         options = schema.BatchMatMulOptionsT()
         options.adjY = True
         shape = (*left.shape[:-1], right.shape[-2])
-        assert math.prod(left.shape[:-2]) == math.prod(right.shape[:-2])
         return Symbol(self._graph.op("BATCH_MATMUL", [left.value, right.value], shape, options=options))
 
 

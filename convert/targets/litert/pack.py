@@ -7,7 +7,7 @@ one chunk. Layout: TFLite schema, ``table Buffer``.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 import flatbuffers
 from ai_edge_litert import schema_py_generated as schema
@@ -36,8 +36,9 @@ def write(model: Model, file: BinaryIO, advance: Callable[[int], None]) -> None:
         file.write(bytes(tree.buffers[i].offset - (file.tell() - start)))
         written = 0
         for chunk in stream.chunks():
-            size = memoryview(chunk).nbytes
-            file.write(memoryview(chunk).cast("B"))
+            content = memoryview(cast(Any, chunk))
+            size = content.nbytes
+            file.write(content.cast("B"))
             written += size
             advance(size)
         if written != stream.size:
