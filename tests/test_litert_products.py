@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from litert_tools import decibels, runner
 
 from convert.errors import PlanError
 from convert.lattice import dequantize, pack
@@ -15,7 +16,6 @@ from convert.targets.litert import dynamic, weights
 from convert.targets.litert.blocks import blocks
 from convert.targets.litert.emit import Symbol
 from convert.targets.litert.graph import Model
-from litert_tools import decibels, runner
 
 IN, OUT = 192, 40
 

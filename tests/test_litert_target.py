@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from litert_tools import packed, runner
 
 from convert.checkpoint import open_checkpoint, with_digests
 from convert.errors import CheckpointError
@@ -19,7 +20,6 @@ from convert.progress import Silent
 from convert.targets.litert import LitertOptions, container, convert, embedder, metadata
 from convert.targets.litert.decoder import decoder
 from convert.targets.litert.graph import Model
-from litert_tools import packed, runner
 
 CONTEXT = 48
 

@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from litert_tools import decibels
 
 from convert.checkpoint import open_checkpoint
 from convert.checkpoint.config import FULL, SLIDING, Rope
 from convert.model import eager
 from convert.model.rope import angles, inverse_frequencies, rotate
 from convert.model.signature import signatures
-from litert_tools import decibels
 
 
 def tokens(count: int) -> np.ndarray:
