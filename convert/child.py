@@ -31,7 +31,10 @@ class KilledError(ConvertError):
 
 @dataclass(frozen=True)
 class Ran:
-    """How a process ended: exit code (negative: the signal), what it printed, seconds, peak resident bytes."""
+    """How a process ended: exit code (negative: the signal), what it printed, seconds, peak resident bytes.
+
+    Linux starts a child's peak at what its parent held when it forked, so a parent that measures stays small.
+    """
 
     code: int
     output: str

@@ -24,10 +24,8 @@ RUNTIME = "litert-lm-api"  # the engine that climbs rung 3
 TOOLCHAIN = (
     "ai-edge-litert",
     "flatbuffers",
-    "litert-converter",
     "litert-lm-api",
     "litert-lm-builder",
-    "litert-torch",
     "numpy",
     "protobuf",
     "torch",

@@ -35,12 +35,12 @@ class Blocks:
     Attributes:
         codes: INT4 ``[out, in]`` with positive block scales.
         offsets: FLOAT16 ``[out, in / 32]``.
-        factor: power of two that the product has to be multiplied with.
+        factor: FLOAT32 scalar, the power of two that the product has to be multiplied with; None when that is 1.
     """
 
     codes: Value
     offsets: Value
-    factor: np.float32
+    factor: Value | None
 
 
 def blocks(graph: Subgraph, tensor: QuantTensor, key: str) -> Blocks:
@@ -81,7 +81,9 @@ def blocks(graph: Subgraph, tensor: QuantTensor, key: str) -> Blocks:
     quantization = schema.QuantizationParametersT()
     quantization.detailsType, quantization.details = schema.QuantizationDetails.BlockwiseQuantization, details
     weight = graph.tensor((tensor.rows, tensor.columns), "int4", f"{key}.weight", code_buffer, quantization)
-    return Blocks(weight, graph.tensor(shape, "float16", f"{key}.weight_offset", offset_buffer), factor)
+    offset_tensor = graph.tensor(shape, "float16", f"{key}.weight_offset", offset_buffer)
+    moved = None if factor == 1.0 else graph.constant(np.asarray(factor, np.float32), f"{key}.weight_unscale")
+    return Blocks(weight, offset_tensor, moved)
 
 
 def _range(tensor: QuantTensor) -> tuple[float, float]:

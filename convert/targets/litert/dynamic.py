@@ -56,7 +56,7 @@ def blockwise(x: Symbol, weight: Blocks, terms: int) -> Symbol:
     out = Symbol(fully_connected(Symbol(sums), offsets, "float32"))
     for term in range(terms):
         out = out + product.narrow(1, term * n, n)
-    return out if weight.factor == 1.0 else out * float(weight.factor)
+    return out if weight.factor is None else out * Symbol(weight.factor)
 
 
 def fully_connected(
