@@ -69,6 +69,20 @@ setup:
 @bench what='demo': setup
     {{python}} -m convert.bench "$@"
 
+# Write the four small checkpoints of the tests (mobile and q4_0, E2B- and E4B-shaped), and bundle each
+[group('figures')]
+[no-exit-message]
+four *flags: setup
+    #!/usr/bin/env bash
+    set -euo pipefail
+    mkdir -p dist/checkpoints
+    for format in mobile q4_0; do for size in e2b e4b; do
+        folder="dist/checkpoints/${format}_$size"
+        rm -rf "$folder"
+        {{python}} -m convert.demo.small "$format" "$size" "$folder"
+        {{python}} -m convert bundle android "$folder" "$@"
+    done; done
+
 # Write a synthetic checkpoint of real size, convert it, decode with the stock engine; with time and memory
 [group('figures')]
 [no-exit-message]

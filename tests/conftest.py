@@ -6,15 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from convert.demo.shapes import SMALL
-from convert.demo.write import write_checkpoint
-
-SEED = 7
+from convert.demo import small
 
 
 def _written(factory: pytest.TempPathFactory, format: str, size: str) -> Path:
     folder = factory.mktemp("checkpoints") / f"{format}_{size}"
-    write_checkpoint(folder, SMALL[size], format, SEED)
+    small.write(folder, format, size)
     return folder
 
 

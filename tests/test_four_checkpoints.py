@@ -1,0 +1,39 @@
+"""From a folder in each published format to a published bundle, through the command line and the real judge."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from commands import convert
+
+RUNGS = ["0", "1", "2a", "2b", "3"]
+
+
+def found(report: dict[str, object], rung: str, check: str) -> float:
+    (one,) = (r for r in report["rungs"] if r["name"] == rung)  # type: ignore[attr-defined]
+    return float(next(c["found"] for c in one["checks"] if c["name"] == check))
+
+
+@pytest.mark.slow
+def test_each_small_checkpoint_becomes_a_proven_bundle(any_checkpoint: Path, tmp_path: Path) -> None:
+    ran = convert("bundle", "android", any_checkpoint, "--out", tmp_path, "--prefill", "16,128")
+    assert (ran.code, ran.err.count("Traceback")) == (0, 0), ran.err
+    bundle = tmp_path / "android" / any_checkpoint.name
+    report = json.loads((bundle / "parity.json").read_text())
+    assert [(rung["name"], rung["status"]) for rung in report["rungs"]] == [(name, "pass") for name in RUNGS]
+    assert "verdict: pass" in ran.out
+    assert any_checkpoint.name in ran.out.splitlines()[-1]
+    if any_checkpoint.name.startswith("q4_0"):
+        assert found(report, "1", "logits of the eager decoder") >= 100
+
+
+@pytest.mark.slow
+def test_the_int8_cache_has_a_parity_of_its_own(mobile_e2b: Path, tmp_path: Path) -> None:
+    ran = convert("bundle", "android", mobile_e2b, "--out", tmp_path, "--prefill", "16", "--cache", "int8")
+    assert ran.code == 0, ran.err
+    bundle = tmp_path / "android" / mobile_e2b.name
+    manifest = json.loads((bundle / "manifest.json").read_text())
+    assert manifest["kv_cache"]["dtype"] == "int8"
+    assert "against a float32 cache" in (bundle / "parity.json").read_text()
