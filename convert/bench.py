@@ -58,7 +58,7 @@ def fullsize(size: str, format: str, root: Path) -> str:
     """
     model, python = f"{size}-{format}", [sys.executable, "-m"]
     root.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=root) as work:
+    with tempfile.TemporaryDirectory(prefix="fullsize-", dir=root) as work:
         checkpoint, file = Path(work) / model, Path(work) / f"{model}.litertlm"
         env = os.environ | {"TMPDIR": work}
         lengths = ["--context", str(CONTEXT), "--prefill", "128"]
@@ -149,7 +149,7 @@ def _command(arguments: list[str]) -> str:
     parser.add_argument("model", nargs="?", default="demo", help="demo, a hub id or a folder")
     parser.add_argument("--fullsize", nargs=2, metavar=("SIZE", "FORMAT"), help="a synthetic checkpoint of real size")
     parser.add_argument("--decode", nargs=2, metavar=("FILE", "SCRATCH"), type=Path, help=argparse.SUPPRESS)
-    parser.add_argument("--out", type=Path, default=Path("dist/fullsize"), help="where full-size files lie meanwhile")
+    parser.add_argument("--out", type=Path, default=Path("dist"), help="where full-size files lie meanwhile")
     options = parser.parse_args(arguments)
     if options.decode:
         return decode(*options.decode)

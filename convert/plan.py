@@ -27,8 +27,9 @@ _CACHE_BYTES = {"float32": 4, "int8": 1}
 _KERNELS = {"litert": {(2, 0), (4, 0), (8, 0), (4, 32)}}
 # Tables are looked up by row, so a group of scales becomes a row of its own: any number of groups will do.
 _TABLES = ("embed_tokens", "embed_tokens_per_layer")
-# Graph, metadata, alignment of sections, reports: small beside any weights, and an estimate may err upwards.
-_OVERHEAD = 24 << 20
+# Graph, metadata, tokenizer, alignment, reports: some of it is the same for all models, some grows with the weights.
+# An estimate may err upwards.
+_OVERHEAD, _MARGIN = 4 << 20, 0.01
 
 
 @dataclass(frozen=True)
@@ -167,21 +168,21 @@ def cache_bytes(config: TextConfig, context: int, cache: Cache) -> int:
 def weight_bytes(checkpoint: Checkpoint) -> int:
     """Estimate of a ``.litertlm``'s size.
 
-    A per-row scale costs 12 bytes there (float32, and an int64 zero point that must be as long), a block scale 2
-    (float16). Floats become float32, except tables of bfloat16 rows, which keep their 16 bits; a tied head that is not
-    quantized is stored once more as float32.
+    A per-row scale costs 12 bytes there (float32, and an int64 zero point that must be as long), a block scale 4
+    (float16, and a float16 offset for blocks of negative scale). Floats become float32, except tables of bfloat16
+    rows, which keep their 16 bits; a tied head that is not quantized is stored once more as float32.
     """
-    total = _OVERHEAD + sum(_stored(key, tensor) for key, tensor in checkpoint.quants.items())
+    total = sum(_stored(key, tensor) for key, tensor in checkpoint.quants.items())
     for key, tensor in checkpoint.floats.items():
         table = key.removesuffix(".weight") in _TABLES
         total += prod(tensor.shape) * (2 if table and tensor.dtype == "BF16" else 4)
         if checkpoint.config.tied and key == "embed_tokens.weight":
             total += prod(tensor.shape) * 4
-    return total
+    return _OVERHEAD + round(total * (1 + _MARGIN))
 
 
 def _stored(key: str, tensor: QuantTensor) -> int:
-    per_scale = 2 if tensor.groups > 1 and key not in _TABLES else 12
+    per_scale = 4 if tensor.groups > 1 and key not in _TABLES else 12
     return tensor.rows * (packed_width(tensor.columns, tensor.bits) + tensor.groups * per_scale)
 
 

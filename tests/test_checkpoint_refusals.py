@@ -227,15 +227,25 @@ def test_a_bf16_checkpoint_that_is_not_qat_is_refused_with_what_to_use_instead(t
     assert "it-qat-q4_0-unquantized" in message
 
 
-def test_one_matrix_off_the_lattice_is_carried_as_floats(tmp_path):
-    noise = np.random.default_rng(0).standard_normal((32, 64)).astype(BF16)
+def test_one_matrix_of_noise_among_matrices_on_the_lattice_is_refused_by_name(tmp_path):
+    def change(tensors):
+        tensors[f"{Q}.weight"] = np.random.default_rng(0).standard_normal((32, 64)).astype(BF16)
+
+    assert f"tensor {Q}.weight is not on the Q4_0 lattice at row 0" in refusal(q4_0(tmp_path, change), LatticeError)
+
+
+def test_a_per_layer_input_matrix_off_the_lattice_is_carried_as_floats(tmp_path):
+    key, kept = "layers.0.per_layer_input_gate", {}
 
     def change(tensors):
-        tensors[f"{Q}.weight"] = noise
+        name = f"model.language_model.{key}.weight"
+        kept[name] = np.random.default_rng(0).standard_normal(tensors[name].shape).astype(BF16)
+        tensors[name] = kept[name]
 
     checkpoint = open_checkpoint(q4_0(tmp_path, change))
-    assert "layers.0.self_attn.q_proj" not in checkpoint.quants
-    assert np.array_equal(checkpoint.floats["layers.0.self_attn.q_proj.weight"].bits16(0, 32), noise.view(np.uint16))
+    (noise,) = kept.values()
+    assert key not in checkpoint.quants
+    assert np.array_equal(checkpoint.floats[f"{key}.weight"].bits16(0, len(noise)), noise.view(np.uint16))
 
 
 @pytest.mark.parametrize("row", [0, 14])

@@ -70,6 +70,20 @@ def test_quantized_weights_of_the_file_are_those_of_the_checkpoint(report: Repor
     assert counts(report.weights) == counts(histogram(open_checkpoint("demo")))
 
 
+def test_block_scales_are_counted_once_and_with_their_weights(q4_0_e4b: Path, tmp_path: Path) -> None:
+    path = tmp_path / "q4_0.litertlm"
+    assert convert("convert", q4_0_e4b, path, "--context", CONTEXT, "--prefill", PREFILL).code == 0
+    there = {s.component: s for s in histogram(open_checkpoint(q4_0_e4b)) if s.bits == 4}
+    found = {s.component: s for s in inspect(path).weights if s.bits == 4}
+    assert found.keys() == there.keys() == {"attention", "mlp", "per-layer input"}
+    for name, share in found.items():
+        assert (share.scales, share.code_bytes) == ("per 32 columns", there[name].code_bytes)
+        assert share.scale_bytes * 2 == there[name].scale_bytes  # float16 in the file, counted as float32 there
+    floats = {s.component: s.code_bytes for s in inspect(path).weights if s.bits == 16}
+    assert floats["block offsets"] == sum(share.scale_bytes for share in found.values())  # one for each scale
+    assert floats.get("graph constants", 0) < floats["block offsets"] / 10
+
+
 def test_reading_in_place_finds_what_unpacking_finds(file: Path, report: Report) -> None:
     for kind, section in open_litertlm(file).models().items():
         unpacked = open_tflite(section.data, kind)

@@ -93,8 +93,8 @@ def test_accepted_lengths_fit_and_ascend(checkpoint: Checkpoint, context: int, p
 def test_a_disk_too_small_is_refused_with_what_is_needed_and_found(
     checkpoint: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shutil, "disk_usage", lambda path: Usage(10**12, 10**12, 12_340_000))
-    with pytest.raises(PlanError, match=r"needs 0\.03 GB of disk and 0\.01 GB are free"):
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: Usage(10**12, 10**12, 1_234_000))
+    with pytest.raises(PlanError, match=r"needs 0\.01 GB of disk and 0\.00 GB are free"):
         plan.make(request(tmp_path / "not" / "yet"), checkpoint, "demo")
     assert list(tmp_path.iterdir()) == []
 

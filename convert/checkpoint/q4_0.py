@@ -130,15 +130,17 @@ def read(ledger: Ledger, config: TextConfig, settings: Fields | None) -> Content
     """Takes the decoder's tensors and decides for each matrix of its layers whether it lies on the lattice.
 
     Embeddings, the per-layer table, ``per_layer_model_projection`` and lm_head are carried as the floats they are,
-    which is exact whatever they lie on; so is a matrix of which nearly no block fits.
+    which is exact whatever they lie on; so is a matrix of the per-layer input of which nearly no block fits. Attention
+    and MLP are what QAT quantizes: where one of theirs lies on the lattice, all have to.
 
     Raises:
-        LatticeError: most blocks of a matrix fit and one does not, or its rows are no multiple of 32 long.
+        LatticeError: a matrix of attention or MLP is off the lattice that others lie on; or most blocks of a matrix fit
+            and one does not; or its rows are no multiple of 32 long.
         CheckpointError: no matrix lies on the lattice (not a QAT checkpoint); a tensor is missing or has a wrong shape.
     """
     quants: dict[str, QuantTensor] = {}
     floats: dict[str, FloatTensor] = {}
-    matrices, memory = 0, OtherHalf()
+    matrices, memory, astray = 0, OtherHalf(), list[StoredFloats]()
     for part in parts(config):
         key, stored = ledger.floats(part)
         if part.kind == "linear" and part.key.startswith("layers."):
@@ -146,11 +148,26 @@ def read(ledger: Ledger, config: TextConfig, settings: Fields | None) -> Content
             if _lies_on_lattice(stored, ledger.asked):
                 quants[part.key] = LatticeMatrix(stored, ledger.asked, memory)
                 continue
+            if ".self_attn." in part.key or ".mlp." in part.key:
+                astray.append(stored)
         floats[key] = stored
     if not quants:
         found = f"not a QAT checkpoint: none of the decoder's {matrices} matrices lies on a Q4_0 lattice"
         raise CheckpointError(ledger.asked, f"{found}, and config.json has no quantization_config", _USE)
+    if astray:
+        raise _astray(astray[0], ledger.asked)
     return Contents(quants, floats, {}, {})
+
+
+def _astray(stored: StoredFloats, asked: str) -> LatticeError:
+    """The refusal of a matrix that is off the lattice as a whole, with the first block that shows it."""
+    if stored.dtype == "BF16":
+        for row in range(stored.shape[0]):
+            _, _, fits = recover(stored.bits16(row, row + 1).reshape(-1, BLOCK))
+            if not fits.all():
+                return off_lattice(asked, stored.name, row, int(np.flatnonzero(~fits)[0]))
+    found = f"tensor {stored.name} is {stored.dtype}; the lattice is one of bfloat16 numbers"
+    return LatticeError(asked, found, "Use a checkpoint as Google publishes it")
 
 
 def _lies_on_lattice(stored: StoredFloats, asked: str) -> bool:

@@ -107,16 +107,22 @@ def _weights(schema: Any, model: Any, graphs: list[Any], length: int) -> Iterato
             buffer = tensor.Buffer()
             if buffer not in done:
                 done.add(buffer)
-                fresh.append((i, tensor, _scales(schema, graph, sizes, tensor)))
-        block_scales = {index for _, _, (_, _, index) in fresh}
-        for i, tensor, (scales, scale_bytes, _) in fresh:
+                fresh.append((tensor, _scales(schema, graph, sizes, tensor)))
+        # By buffer: the scales that a weight names and the first tensor with their bytes may be two tensors.
+        block_scales = {buffer for _, (_, _, buffer) in fresh}
+        for tensor, (scales, scale_bytes, _) in fresh:
             type_name = types[tensor.Type()]
-            if i in block_scales or type_name not in _BITS:
+            if tensor.Buffer() in block_scales or type_name not in _BITS:
                 continue
-            name = tensor.Name().decode("utf-8")
-            where = component(name.removesuffix(".weight")) if name.endswith(_WEIGHT_ENDINGS) else "graph constants"
+            where = _where(tensor.Name().decode("utf-8"))
             count = prod(_shape(tensor))
             yield Share(where, _BITS[type_name], scales, 1, count, sizes[tensor.Buffer()], scale_bytes)
+
+
+def _where(name: str) -> str:
+    if name.endswith(".weight_offset"):  # what q4_0 blocks with a negative scale need beside their codes
+        return "block offsets"
+    return component(name.removesuffix(".weight")) if name.endswith(_WEIGHT_ENDINGS) else "graph constants"
 
 
 def _buffer_size(buffer: Any, length: int) -> int:
@@ -128,14 +134,15 @@ def _buffer_size(buffer: Any, length: int) -> int:
 
 
 def _scales(schema: Any, graph: Any, sizes: list[int], tensor: Any) -> tuple[str, int, int]:
-    """Layout of the scales in words, their bytes, and the tensor that holds them (-1: none)."""
+    """Layout of the scales in words, their bytes, and the buffer that holds them (-1: none)."""
     found = tensor.Quantization()
     if found is None:
         return "none", 0, -1
     if found.DetailsType() == schema.QuantizationDetails.BlockwiseQuantization:
         block = schema.BlockwiseQuantization()
         block.Init(found.Details().Bytes, found.Details().Pos)
-        return f"per {block.BlockSize()} columns", sizes[graph.Tensors(block.Scales()).Buffer()], block.Scales()
+        buffer = graph.Tensors(block.Scales()).Buffer()
+        return f"per {block.BlockSize()} columns", sizes[buffer], buffer
     if not found.ScaleLength():
         return "none", 0, -1
     bytes_ = found.ScaleLength() * 4 + found.ZeroPointLength() * 8
