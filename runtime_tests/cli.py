@@ -9,7 +9,12 @@ import typer
 
 from runtime_tests.errors import InputError
 
-app = typer.Typer(add_completion=False, no_args_is_help=True, help="The independent judge of converted models.")
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,  # a defect keeps its plain traceback
+    help="The independent judge of converted models.",
+)
 SCHEMA = Path(__file__).parent / "schema" / "parity.schema.json"
 
 

@@ -98,6 +98,18 @@ def test_the_same_input_gives_the_same_bytes_wherever_it_lies(mobile_e2b: Path, 
     assert digests[0] == digests[1]
 
 
+@pytest.mark.parametrize("table", ["embed_tokens", "per_layer_model_projection"])
+def test_a_number_that_is_not_finite_is_refused_by_name_and_row(q4_0_e2b: Path, tmp_path: Path, table: str) -> None:
+    from safetensors.torch import load_file, save_file
+
+    folder = shutil.copytree(q4_0_e2b, tmp_path / "model")
+    tensors = load_file(folder / "model.safetensors")
+    tensors[f"model.language_model.{table}.weight"][7, 3] = float("inf")
+    save_file(tensors, folder / "model.safetensors")
+    with pytest.raises(CheckpointError, match=rf"{table}.*row 7 holds a number that is not finite"):
+        convert(open_checkpoint(folder), LitertOptions(CONTEXT, (8,)), tmp_path / "out", Silent())
+
+
 def test_sections_begin_on_block_boundaries_and_hold_what_was_written(tmp_path: Path) -> None:
     from runtime_tests.readers.litertlm import open_litertlm
 

@@ -16,7 +16,7 @@ from convert.checkpoint.types import Checkpoint, FloatTensor
 from convert.lattice import QuantTensor
 from convert.targets.litert.emit import Symbol, concatenate
 from convert.targets.litert.graph import Model, Stream, Subgraph, Value
-from convert.targets.litert.weights import channel_scales, code_stream, floats, row_blocks
+from convert.targets.litert.weights import channel_scales, check_finite, code_stream, floats, row_blocks
 
 EMBEDDER, PER_LAYER_EMBEDDER = "embedder", "per_layer_embedder"
 
@@ -73,6 +73,7 @@ def _bfloat16_rows(graph: Subgraph, table: FloatTensor, key: str, ids: Symbol) -
 
     def chunks() -> Iterator[NDArray[np.uint16]]:
         for start, stop in row_blocks(table.shape[0], 2 * table.shape[1]):
+            check_finite(table, start, table.float32(start, stop))
             yield np.ascontiguousarray(table.bits16(start, stop))
 
     buffer = graph.model.stream_buffer(key, lambda: Stream(2 * table.shape[0] * table.shape[1], chunks))

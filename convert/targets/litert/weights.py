@@ -10,7 +10,7 @@ from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
 from convert.checkpoint.types import Checkpoint, FloatTensor
-from convert.errors import PlanError
+from convert.errors import CheckpointError, PlanError
 from convert.lattice import QuantTensor, packed_width
 from convert.targets.litert.graph import Stream, Subgraph, Value
 
@@ -69,14 +69,34 @@ def code_stream(tensor: QuantTensor) -> Stream:
 
 
 def float_stream(tensor: FloatTensor) -> Stream:
-    """All elements as float32."""
+    """All elements as float32.
+
+    Raises:
+        CheckpointError: while streaming, when one is not finite.
+    """
     rows, width = tensor.shape[0], 4 * int(np.prod(tensor.shape[1:]))
 
     def chunks() -> Iterator[NDArray[np.float32]]:
         for start, stop in row_blocks(rows, width):
-            yield np.ascontiguousarray(tensor.float32(start, stop))
+            chunk = np.ascontiguousarray(tensor.float32(start, stop))
+            check_finite(tensor, start, chunk)
+            yield chunk
 
     return Stream(rows * width, chunks)
+
+
+def check_finite(tensor: FloatTensor, start: int, rows: NDArray[np.float32]) -> None:
+    """Refuses rows from ``start`` on that hold infinities or NaNs: small tensors are checked when they are opened.
+
+    Raises:
+        CheckpointError: names the tensor and the row.
+    """
+    wrong = ~np.isfinite(rows)
+    if wrong.any():
+        row = start + int(np.flatnonzero(wrong.reshape(len(rows), -1).any(axis=1))[0])
+        raise CheckpointError(
+            f"convert {tensor.name}", f"row {row} holds a number that is not finite", "Download the checkpoint again"
+        )
 
 
 def row_blocks(rows: int, width: int) -> Iterator[tuple[int, int]]:
