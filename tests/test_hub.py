@@ -288,3 +288,16 @@ def test_demo_is_the_embedded_checkpoint_even_beside_a_folder_of_that_name(tmp_p
     monkeypatch.setattr(convert.demo, "folder", lambda: tmp_path, raising=False)
     assert resolve("demo").folder == tmp_path
     assert resolve("./demo").folder == Path("demo")
+
+
+def test_a_wrong_id_without_a_network_is_answered_with_real_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The hub cannot be asked, but the list of known ids can."""
+    from huggingface_hub import errors
+
+    def offline(*_: object, **__: object) -> str:
+        raise errors.LocalEntryNotFoundError("offline")
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", offline)
+    message = refusal("google/gemma-4-E2B-qat-mobile")
+    assert "Google publishes no such id" in message
+    assert "google/gemma-4-E2B-it-qat-mobile-transformers" in message

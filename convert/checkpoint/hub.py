@@ -108,7 +108,7 @@ def fetch(model: str, revision: str | None, progress: Progress | None, endpoint:
             raise HubError(asked, f"the hub denies access (HTTP {status})", _grant(model)) from error
         raise HubError(asked, f"the hub answered HTTP {status}", _FOLDER) from error
     except errors.LocalEntryNotFoundError as error:
-        raise _unreachable(asked, error) from error
+        raise _unreachable(asked, model, error) from error
     except (httpx2.HTTPError, ConnectionError, TimeoutError) as error:
         found = f"the connection to the hub broke ({type(error).__name__})"
         raise HubError(asked, found, "Run the command again: files that are complete are not fetched again") from error
@@ -120,7 +120,7 @@ def fetch(model: str, revision: str | None, progress: Progress | None, endpoint:
     return path, path.name  # a snapshot's folder is named by its commit
 
 
-def _unreachable(asked: str, error: BaseException) -> HubError:
+def _unreachable(asked: str, model: str, error: BaseException) -> HubError:
     """The hub client falls back to its cache and then hides the first cause behind a missing entry."""
     from huggingface_hub import errors
 
@@ -133,6 +133,9 @@ def _unreachable(asked: str, error: BaseException) -> HubError:
             )
         return HubError(asked, f"the hub answered HTTP {status} and the checkpoint is not in the cache", _FOLDER)
     found = "no network, or the hub does not answer, and the checkpoint is not complete in the cache"
+    if model.startswith("google/") and model not in known().usable:
+        # Google's own ids are all known, so a wrong one can be told even without asking; other people's cannot.
+        return HubError(asked, f"{found}; Google publishes no such id that could be read", _instead(model))
     return HubError(asked, found, _FOLDER)
 
 
