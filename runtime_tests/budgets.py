@@ -84,7 +84,7 @@ _BUDGETS = {
         # Both bars only replace a floor that is stricter; the rounding of the stored weights is part of that floor.
         lowering_db=60.0,
         lowering_kl=1e-5,
-        # The blocks' 130 dB, added up over the layers of small models, are 113 dB; two terms would leave 73.
+        # The blocks' 130 dB, added up over the layers of small models, are 113 dB.
         lattice_db=100.0,
     ),
 }

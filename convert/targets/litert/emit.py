@@ -159,16 +159,6 @@ def _index(x: Symbol, item: Any) -> Symbol:
     return out.reshape((*kept, *x.shape[len(items) :]))
 
 
-@handles(torch.Tensor.add, torch.Tensor.__radd__)
-def _add(a: Any, b: Any) -> Symbol:
-    return _binary("ADD", a, b, schema.AddOptionsT())
-
-
-@handles(torch.Tensor.mul, torch.Tensor.__rmul__)
-def _mul(a: Any, b: Any) -> Symbol:
-    return _binary("MUL", a, b, schema.MulOptionsT())
-
-
 @handles(torch.Tensor.lt)
 def _less(a: Any, b: Any) -> Symbol:
     return _binary("LESS", a, b, schema.LessOptionsT(), "bool")

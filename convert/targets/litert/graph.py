@@ -1,9 +1,9 @@
 """A TFLite graph under construction: tensors, operators, buffers. Weights are promises, not bytes.
 
 Why not the public converter: tracing the same decoder through ``torch.export`` and MLIR with composites in place of
-weights takes about 2 s and 1 GB per layer and signature on two cores, most of it in repeated decompositions, and its
-result then has to be rewritten operator by operator. The decoder needs some thirty operators; emitting them directly
-takes milliseconds, gives every tensor the name that the judge looks for, and is deterministic by construction.
+weights takes seconds per layer and signature on two cores, most of it in repeated decompositions, and its result then
+has to be rewritten operator by operator. The decoder needs some thirty operators; emitting them directly takes
+milliseconds, gives every tensor the name that the judge looks for, and is deterministic by construction.
 
 Layout: the TFLite schema (``ai_edge_litert.schema_py_generated``).
 """

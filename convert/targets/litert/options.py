@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 # How many int8 terms a float activation is split into before it meets integer weights (see ``dynamic``), by checkpoint
-# format. Two are 16 bits, 91 dB per product: plenty for logits (mobile: lm_head alone). Through all the layers of a
-# small q4_0 model they leave 72 dB, three leave 116 dB, float32's own; decoding takes as long with three as with two.
+# format. Two are 16 bits: plenty for logits (mobile: lm_head alone). In q4_0 models the errors of all layers add up, so
+# they get three, float32's 24 bits; one token takes the kernels as long with three as with two.
 TERMS = {"mobile": 2, "q4_0": 3}
 
 
