@@ -89,10 +89,11 @@ four *flags: setup
 @fullsize size='e2b' format='mobile': setup
     {{python}} -m convert.bench --fullsize "$@"
 
-# Write the embedded demo checkpoint anew
+# Train the demo from nothing and compare it with the embedded one; --install replaces that
 [group('house')]
-@demo-make: setup
-    {{python}} -m convert.demo.make
+[no-exit-message]
+@demo-train *flags: setup
+    {{python}} -m convert.demo.train "$@"
 
 # Format the code and sort its imports
 [group('house')]

@@ -34,7 +34,7 @@ def notice(source: Source) -> str:
     where = source.id if source.revision is None else f"{source.id}, revision {source.revision}"
     stated = licence(source).stated_by
     if stated == "project":
-        first = "This bundle holds a demo model of random weights in the shape of Gemma 4, made by gemma-bridge.\n"
+        first = "This bundle holds a small demo model in the shape of Gemma 4, trained from nothing by gemma-bridge.\n"
         return f"{first}It is no product of Google's. Apache License, Version 2.0.\n\n{_CHANGES}"
     body = _GEMMA if stated == "publisher" else _UNSTATED
     return f"This bundle holds a model converted by gemma-bridge from {where}.\n\n{body}\n{_CHANGES}"
