@@ -170,7 +170,8 @@ def _judge_chat(case: Case, answer: Answer) -> list[Check]:
     wrong = [f"{a[-60:]!r}, expected {b[-60:]!r}" for a, b in zip(answer.rendered, rendered, strict=True) if a != b]
     own = answer.expected[-len(CHATS) :]
     strayed = [f"{a[:24]!r}, expected {b[:24]!r}" for a, b in zip(answer.chats, own, strict=True) if a != b]
-    left = [] if answer.chats[0] == answer.chats[-1] else [f"{answer.chats[-1][:24]!r}, before {answer.chats[0][:24]!r}"]
+    first, last = answer.chats[0], answer.chats[-1]
+    left = [] if first == last else [f"{last[:24]!r}, before {first[:24]!r}"]
     stops = sorted(stop[0] for stop in answer.stops if len(stop) == 1)
     return [
         none("template renders otherwise", wrong, "conversations", len(CHATS)),

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from runtime_tests.case import DECODER, EMBEDDER, PER_LAYER
 
+from runtime_tests.case import DECODER, EMBEDDER, PER_LAYER
 from tests.mutants.mutant import Edit, Mutant
 from tests.mutants.patient import Patient
 

@@ -6,7 +6,6 @@ import struct
 from collections.abc import Callable
 
 from runtime_tests.case import DECODER, EMBEDDER, PER_LAYER
-
 from tests.mutants.mutant import REFUSED, Edit, Mutant
 from tests.mutants.patient import Patient
 

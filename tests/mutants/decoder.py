@@ -78,8 +78,8 @@ MUTANTS = (
         "mask_one_too_short",
         "a token does not see itself",
         SPREAD,
-        "mask = torch.cat([mask.narrow(3, 1, mask.shape[3] - 1), mask.narrow(3, mask.shape[3] - 1, 1)], dim=3)\n        "
-        + SPREAD,
+        "mask, last = mask.narrow(3, 1, mask.shape[3] - 1), mask.narrow(3, mask.shape[3] - 1, 1)\n        "
+        "mask = torch.cat([mask, last], dim=3)\n        " + SPREAD,
     ),
     _mutant(
         "decode_ignores_the_mask",

@@ -6,10 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 import flatbuffers
-import numpy as np
 from ai_edge_litert import schema_py_generated as schema
-from runtime_tests.readers.tflite import Tflite
 
+from runtime_tests.readers.tflite import Tflite
 from tests.mutants.mutant import REFUSED, Build, Edit, Mutant
 from tests.mutants.patient import Patient
 from tests.mutants.source import reads

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from convert.targets.litert import container
 from numpy.typing import NDArray
+
+from convert.targets.litert import container
 from runtime_tests.case import DECODER
 from runtime_tests.readers.litertlm import Section, open_litertlm
 from runtime_tests.readers.tflite import Subgraph, Tensor, Tflite, open_tflite

@@ -1,4 +1,4 @@
-"""Runs the catalogue: builds the beds, proves the controls, injects each fault and climbs the rungs that must catch it."""
+"""Runs the catalogue: proves the sound artifacts, injects each fault and climbs the rungs that must catch it."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ from unittest import mock
 
 import numpy as np
 import typer
-from convert.errors import ConvertError
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
+
+from convert.errors import ConvertError
 from runtime_tests.case import Case
 from runtime_tests.errors import InputError
 from runtime_tests.ladder import climb
@@ -26,7 +27,6 @@ from runtime_tests.readers.bundle import find_model
 from runtime_tests.readers.litertlm import open_litertlm
 from runtime_tests.results import Check, Rung
 from runtime_tests.rungs import decoder as rung1
-
 from tests.mutants.bed import BEDS, Bed
 from tests.mutants.catalogue import MUTANTS
 from tests.mutants.mutant import REFUSED, Build, Edit, Mutant, Repack, Tamper
@@ -138,7 +138,7 @@ def _make(mutant: Mutant, bed: Bed, scratch: Path) -> Path:
 
 @contextmanager
 def _eager(mutant: Mutant) -> Iterator[None]:
-    """Hands rung 1 the logits of the faulty decoder: it runs here, for the rung's own process would start a sound one."""
+    """Hands rung 1 the logits of the faulty decoder, run here: the rung's own process would start a sound one."""
 
     def logits(case: Case) -> np.ndarray:
         from convert.checkpoint import open_checkpoint
