@@ -63,6 +63,12 @@ setup:
     .venv/bin/lint-imports
     {{python}} -m pytest -n 2 "$@"
 
+# Inject every fault of the catalogue and say which rung catches it; --update writes the golden, names choose
+[group('proof')]
+[no-exit-message]
+@mutants *flags: setup
+    OMP_NUM_THREADS=1 {{python}} -m tests.mutants "$@"
+
 # Time and peak memory of each stage of a bundle
 [group('figures')]
 [no-exit-message]

@@ -68,12 +68,18 @@ class Cache:
         return np.ascontiguousarray(back[:, :count].transpose(1, 0, 2)).reshape(count, -1)
 
     def filled(self, count: int) -> dict[str, NDArray[Any]]:
-        """Caches that hold the reference's first ``count`` rows, zeros after them."""
+        """Caches that hold the reference's first ``count`` rows; what an earlier conversation left after them.
+
+        The engine does not clear its caches, the mask alone hides old rows. They are the reference's rows here, the
+        last one first: as large as true ones.
+        """
         context, out = self.case.context, {}
         for number, layer in enumerate(self.owners):
             for kind, letter in (("key", "k"), ("value", "v")):
                 name, heads = f"kv_cache_{letter}_{number}", self._heads(layer, kind)
                 rows = np.zeros((heads.shape[0], context, heads.shape[2]), np.float32)
+                total = heads.shape[1]
+                rows[:, count:] = heads[:, total - 1 - np.arange(context - count) % total]
                 rows[:, :count] = heads[:, :count]
                 stored = self.quantized(name, rows)
                 out[name] = np.ascontiguousarray(stored.transpose(0, 2, 1) if kind == "value" else stored)[None]

@@ -44,6 +44,22 @@ class Case:
         self._models: dict[str, Tflite] = {}
         self._interpreters: dict[str, Interpreter] = {}
 
+    def like(self, artifact: LiteRtLm) -> Case:
+        """A case of another artifact of the same checkpoint, to judge many of them without running the reference anew.
+
+        What the reference has done here is taken over if the other artifact asks the same of it: the same tokens, the
+        same precision of the cache. For q4_0 only what the stored weights gave: their lattice is the artifact's own.
+        """
+        other = Case(artifact, self.folder, self.threads)
+        with contextlib.suppress(InputError):  # a damaged artifact shall be told of when it is judged
+            if np.array_equal(self.ids, other.ids) and self.cache_scales == other.cache_scales:
+                mobile = self.folder.format == "mobile"
+                for name in ("reference", "logits", "plain_logits", *(("captured", "floor") if mobile else ())):
+                    if name in self.__dict__:
+                        setattr(other, name, getattr(self, name))
+                other.continuations = self.continuations if mobile else []
+        return other
+
     @property
     def budget(self) -> Budget:
         return budget_for(self.folder.format)
@@ -78,13 +94,12 @@ class Case:
     def detokenize(self, ids: list[int]) -> str:
         return str(self._tokenizer.decode(ids, skip_special_tokens=False))
 
-    def render_chat(self, message: str) -> str:
-        """One user message through the checkpoint's own chat template, without the start token."""
+    def render_chat(self, messages: tuple[dict[str, str], ...]) -> str:
+        """A conversation through the checkpoint's own chat template, without the start token, ready for the reply."""
         from transformers import AutoTokenizer
 
         tokenizer = AutoTokenizer.from_pretrained(self.folder.path)
-        messages = [{"role": "user", "content": message}]
-        text = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+        text = tokenizer.apply_chat_template(list(messages), tokenize=False, add_generation_prompt=True)
         return str(text).removeprefix(tokenizer.bos_token or "")
 
     def model(self, name: str) -> Tflite:
@@ -128,7 +143,8 @@ class Case:
         graph, entry = self.model(DECODER).subgraph("decode"), self.model(DECODER).signatures["decode"]
         out: dict[int, tuple[float, float]] = {}
         for number, (layer, _, _) in enumerate(owners(self.text)):
-            pair = [graph.tensors[entry.inputs[f"kv_cache_{x}_{number}"]].quantization for x in "kv"]
+            names = [f"kv_cache_{x}_{number}" for x in "kv"]
+            pair = [graph.tensors[entry.inputs[name]].quantization for name in names if name in entry.inputs]
             found = [float(item.scales[0]) for item in pair if item is not None and item.scales.size == 1]
             if len(found) == 2:
                 out[layer] = (found[0], found[1])

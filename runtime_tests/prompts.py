@@ -1,4 +1,8 @@
-"""What the engine is asked: eight prompts of different lengths, scripts and kinds, and one message to chat with."""
+"""What the engine is asked: eight prompts of different lengths, scripts and kinds, and three conversations.
+
+A conversation's last message is sent; those before are its history. The third is the first again: nothing of the one
+between may be left.
+"""
 
 PROMPTS = (
     "The capital of France is",
@@ -10,6 +14,13 @@ PROMPTS = (
     '{"name": "Ada", "born": 1815, "field": "',
     "Water boils at one hundred degrees. Ice melts at zero degrees. Between the two there is",
 )
-CHAT = "Name one colour."
+CHAT = ({"role": "user", "content": "Name one colour."},)
+LATER = (
+    {"role": "system", "content": "Answer in one word."},
+    *CHAT,
+    {"role": "assistant", "content": "Red."},
+    {"role": "user", "content": "And another one?"},
+)
+CHATS = (CHAT, LATER, CHAT)
 GREEDY_STEPS = 16
 CHAT_STEPS = 24

@@ -169,6 +169,10 @@ def open_litertlm(path: Path) -> LiteRtLm:
         last = stop
     if not sections:
         raise InputError(f"{name}: no sections")
+    models = [str(section.items.get("model_type", "")).lower() for section in sections if section.kind == "TFLiteModel"]
+    if twice := sorted({model for model in models if models.count(model) > 1}):
+        # Which of them an engine runs is its own affair; judging the other would prove nothing.
+        raise InputError(f"{name}: {models.count(twice[0])} sections {twice[0]}, expected one")
     return LiteRtLm(path, (version[0], version[1], version[2]), system, tuple(sections))
 
 

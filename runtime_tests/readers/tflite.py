@@ -122,7 +122,10 @@ class Tflite:
         self.subgraphs = tuple(_subgraphs(raw))
         if not self.subgraphs:
             raise InputError(f"{where}: no subgraphs")
-        self.signatures = {signature.name: signature for signature in _signatures(raw)}
+        entries = list(_signatures(raw))
+        self.signatures = {signature.name: signature for signature in entries}
+        if len(entries) != len(self.signatures):
+            raise InputError(f"{where}: two signatures of one name among {', '.join(sorted(self.signatures))}")
         for index, buffer in enumerate(raw.buffers or ()):
             if buffer.offset > 1 and not buffer.offset + buffer.size <= len(data):
                 raise InputError(

@@ -2,8 +2,9 @@
 
 Eight prompts are decoded greedily by the stock engine. Its text is held to two things: the reference's tokens, up to
 the first near-tie of the reference; and the tokens that the same file gives in the bare interpreter, all of them. The
-second stays sharp where a noise floor makes the first say little. A chat shows that the template works, and a prompt
-whose first token is a stop token, where there is one, that the engine stops.
+second stays sharp where a noise floor makes the first say little. Conversations, one with a history, show that the
+template works, that the reply is the file's own, and that none leaves anything to the next; a prompt whose first token
+is a stop token, where there is one, shows that the engine stops.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import numpy as np
 from runtime_tests import metrics
 from runtime_tests.case import DECODER, EMBEDDER, PER_LAYER, Case
 from runtime_tests.floor import measure, widen
-from runtime_tests.prompts import CHAT, CHAT_STEPS, GREEDY_STEPS, PROMPTS
+from runtime_tests.prompts import CHAT_STEPS, CHATS, GREEDY_STEPS, PROMPTS
 from runtime_tests.reference import Floats, Ids
 from runtime_tests.results import Check, at_least, none, stated
 from runtime_tests.rungs.metadata import compare_metadata
@@ -50,10 +51,10 @@ def climb(case: Case) -> list[Check]:
     stopping = _stopping_prompt(case)
     prompts = PROMPTS if stopping is None else (*PROMPTS, stopping)
     own = [_interpreted(case, item.ids) for item in expected]
-    texts = [
-        tuple(_spoken(case, ids[:n])) for ids, n in [(e.new, e.sure) for e in expected] + [(o, len(o)) for o in own]
-    ]
-    request = Request(str(case.artifact.path), prompts, GREEDY_STEPS, tuple(texts), (CHAT,), CHAT_STEPS, case.threads)
+    replies = [_interpreted(case, ids, CHAT_STEPS) for ids in _conversations(case)]
+    spoken = [(e.new, e.sure) for e in expected] + [(o, len(o)) for o in [*own, *replies]]
+    texts = [tuple(_spoken(case, ids[:n])) for ids, n in spoken]
+    request = Request(str(case.artifact.path), prompts, GREEDY_STEPS, tuple(texts), CHATS, CHAT_STEPS, case.threads)
     try:
         answer = ask(request)
     except RuntimeError as error:
@@ -90,7 +91,12 @@ def _continue(case: Case) -> list[Continuation]:
     return out
 
 
-def _interpreted(case: Case, ids: Ids) -> Ids:
+def _conversations(case: Case) -> list[Ids]:
+    """Token ids of the conversations, start token first, up to where the reply begins."""
+    return [np.array([case.start, *case.tokenize(case.render_chat(chat))], np.int32) for chat in CHATS]
+
+
+def _interpreted(case: Case, ids: Ids, steps: int = GREEDY_STEPS) -> Ids:
     """Greedy tokens of the artifact in the bare interpreter, fed as the engine does: all but the last token first."""
     session = Session(case.interpreter(DECODER), case.model(DECODER))
 
@@ -104,7 +110,7 @@ def _interpreted(case: Case, ids: Ids) -> Ids:
         session.prefill(*tables(ids[start : min(start + longest, len(ids) - 1)]))
     chosen: list[int] = []
     last = int(ids[-1])
-    while len(chosen) < GREEDY_STEPS and last not in case.stops:
+    while len(chosen) < steps and last not in case.stops:
         last = int(session.decode(*tables(np.array([last], np.int32))).argmax())
         chosen.append(last)
     return np.array(chosen, np.int32)
@@ -160,11 +166,17 @@ def _stopping_prompt(case: Case) -> str | None:
 
 
 def _judge_chat(case: Case, answer: Answer) -> list[Check]:
-    rendered = case.render_chat(CHAT)
-    wrong = [] if answer.rendered[0] == rendered else [f"{answer.rendered[0][:60]!r}, expected {rendered[:60]!r}"]
+    rendered = [case.render_chat(chat) for chat in CHATS]
+    wrong = [f"{a[-60:]!r}, expected {b[-60:]!r}" for a, b in zip(answer.rendered, rendered, strict=True) if a != b]
+    own = answer.expected[-len(CHATS) :]
+    strayed = [f"{a[:24]!r}, expected {b[:24]!r}" for a, b in zip(answer.chats, own, strict=True) if a != b]
+    first, last = answer.chats[0], answer.chats[-1]
+    left = [] if first == last else [f"{last[:24]!r}, before {first[:24]!r}"]
     stops = sorted(stop[0] for stop in answer.stops if len(stop) == 1)
     return [
-        none("template renders otherwise", wrong, "messages", 1),
+        none("template renders otherwise", wrong, "conversations", len(CHATS)),
+        none("reply differs from the same file in the interpreter", strayed, "conversations", len(CHATS)),
+        none("a conversation leaves something to a later one", left, "conversations", 1),
         none("stop tokens seen by the engine", [] if stops == case.stops else [f"{stops}"], "differences", 1),
         at_least("tokens in the cache after a chat", answer.chat_tokens[0], 1, "tokens"),
     ]

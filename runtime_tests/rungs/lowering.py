@@ -2,7 +2,8 @@
 
 The embedding sections feed the decoder section. The prompt is prefilled in chunks of odd lengths, then 64 given tokens
 are decoded one by one, beyond the sliding window; the logits of every step are compared with the reference's, beside
-the noise floor.
+the noise floor. Then the beginning is run again over the caches that this left, as the engine does in its next
+conversation: not a bit may differ.
 """
 
 from __future__ import annotations
@@ -20,15 +21,21 @@ from runtime_tests.runners.litert import Session, lookup, prefill_lengths
 
 ODD = (13, 7, 25)
 LEAST_TOP1 = 0.4
+AGAIN = 8  # decode steps of the second conversation
 
 
 def climb(case: Case) -> list[Check]:
     """Runs the artifact over the forced sequence and judges the decode steps."""
-    found = forced_logits(case, case.ids, case.prompt)
+    session = Session(case.interpreter(DECODER), case.model(DECODER))
+    found = forced_logits(case, case.ids, case.prompt, session)
+    session.position = 0
+    again = forced_logits(case, case.ids[: case.prompt + AGAIN], case.prompt, session)
+    stale = [f"step {i}" for i in range(len(again)) if not np.array_equal(again[i], found[i])]
     reference = case.logits[case.prompt :]
     beyond = len(case.ids) - int(case.text["sliding_window"])
     window = at_least("tokens beyond the sliding window", beyond, 1, "tokens", f"{len(case.ids)} in all")
     checks = [window, *judge(case, reference, found, case.floor)]
+    checks.append(none("logits differ in a second conversation", stale, "steps", len(again)))
     if case.cache_scales:  # the option's own cost, which the reference above shares
         plain = case.plain_logits[case.prompt :]
         checks.append(stated("logits, against a float32 cache", metrics.snr_db(plain, found), "dB"))
@@ -69,12 +76,11 @@ def judge(case: Case, reference: NDArray[np.float32], found: NDArray[np.float32]
     return checks
 
 
-def forced_logits(case: Case, ids: Ids, prompt: int) -> NDArray[np.float32]:
+def forced_logits(case: Case, ids: Ids, prompt: int, session: Session) -> NDArray[np.float32]:
     """Logits of the tokens from ``prompt`` on, each decoded after its given predecessors, ``[T - prompt, V]``."""
     first = lookup(case.interpreter(EMBEDDER), case.model(EMBEDDER), ids)
     wide = case.text.get("hidden_size_per_layer_input")
     second = lookup(case.interpreter(PER_LAYER), case.model(PER_LAYER), ids) if wide else None
-    session = Session(case.interpreter(DECODER), case.model(DECODER))
     for start, stop in chunks(prompt, max(prefill_lengths(case.model(DECODER)))):
         session.prefill(first[start:stop], None if second is None else second[start:stop])
     rows = []

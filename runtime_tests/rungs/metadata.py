@@ -1,4 +1,7 @@
-"""Rung 3, first part: what the engine is told about the model, against the checkpoint's own files."""
+"""Rung 3, first part: what the engine is told about the model, against the checkpoint's own files.
+
+Most of this no answer of the engine would show: a prompt too long for a promise, a sampler's kind, a phone's float16.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +12,13 @@ from runtime_tests.results import Check, none
 
 
 def compare_metadata(case: Case) -> list[Check]:
-    """Stop tokens, start token, model type, sampler defaults, chat template, tokenizer, state buffers."""
+    """Stop tokens, start token, model type, sampler defaults, chat template, tokenizer, precision, state buffers."""
     found = case.artifact.llm_metadata()
     return [
         none("stop tokens", _stops(case, found), "differences", len(case.stops)),
-        none("start token, model type, sampler, template", _rest(case, found), "differences", 6),
+        none("start token, model type, sampler, template", _rest(case, found), "differences", 8),
+        none("reasoning channels", _channels(case, found), "differences", 1),
+        none("precision of activations", _precision(case), "differences", 1),
         none("tokenizer", _tokenizer(case), "differences", 1),
         none("state buffers", _buffers(case), "differences", len(_caches(case))),
     ]
@@ -48,11 +53,36 @@ def _rest(case: Case, found: Any) -> list[str]:
     temperature = settings.get("temperature")
     if temperature is not None and abs(sampler.temperature - temperature) > 1e-6:
         wrong.append(f"temperature {sampler.temperature:g}, expected {temperature:g}")
+    if (sampler.type == sampler.GREEDY) == bool(settings.get("do_sample")):
+        wrong.append(f"sampler {sampler.Type.Name(sampler.type)}, do_sample is {settings.get('do_sample')}")
+    pad = settings.get("pad_token_id")
+    if pad is not None and found.HasField("pad_token") and _ids(found.pad_token) != [pad]:
+        wrong.append(f"pad token {_ids(found.pad_token)}, expected [{pad}]")
     if not found.jinja_prompt_template:
         wrong.append("no chat template")
-    if found.max_num_tokens and found.max_num_tokens > case.context:
+    if found.max_num_tokens and found.max_num_tokens != case.context:  # 0 leaves it to the engine
         wrong.append(f"max_num_tokens {found.max_num_tokens}, the cache holds {case.context}")
     return wrong
+
+
+def _channels(case: Case, found: Any) -> list[str]:
+    """Reasoning stands between the tokens that tokenizer_config.json calls soc and eoc; told wrongly, users see it."""
+    settings = case.folder.optional_json("tokenizer_config.json")
+    begin, end = settings.get("soc_token"), settings.get("eoc_token")
+    if not begin or not end:
+        return []
+    listed = [channel for channel in found.channels if channel.is_reasoning_channel]
+    wrong = [] if listed else [f"none, though the tokenizer has {begin}"]
+    for channel in listed:
+        if not channel.start.startswith(begin) or channel.end != end:
+            wrong.append(f"{channel.start!r} to {channel.end!r}, expected {begin!r} to {end!r}")
+    return wrong
+
+
+def _precision(case: Case) -> list[str]:
+    """The engine's own default for a decoder is float16, which is coarser than static int8 scales bear."""
+    told = case.artifact.model(DECODER).items.get("prefer_activation_type")
+    return [] if told == "fp32" else [f"prefer_activation_type is {told}, expected fp32"]
 
 
 def _tokenizer(case: Case) -> list[str]:
@@ -67,12 +97,17 @@ def _caches(case: Case) -> dict[str, tuple[int, ...]]:
 
 def _buffers(case: Case) -> list[str]:
     """ExecutorMetadata lists every cache under its own names, with the axis of the positions and their number."""
-    listed = {}
-    for buffer in case.artifact.executor_metadata().llm_executor_metadata.state_buffers:
+    listed, wrong, executor = {}, [], case.artifact.executor_metadata().llm_executor_metadata
+    if executor.max_history_size not in (0, case.context):
+        wrong.append(f"max_history_size {executor.max_history_size}, the cache holds {case.context}")
+    for buffer in executor.state_buffers:
+        kind = buffer.Type.Name(buffer.type)
+        if ("_k_" in buffer.decode_input_name) != kind.endswith("KEY_CACHE"):
+            wrong.append(f"{buffer.decode_input_name}: {kind}")
         names = {buffer.prefill_input_name, buffer.prefill_output_name}
         names |= {buffer.decode_input_name, buffer.decode_output_name}
         listed[buffer.decode_input_name] = (names, buffer.sequence_axis, buffer.maximum_sequence_length)
-    wrong = [f"{name}: not listed" for name in _caches(case) if name not in listed]
+    wrong += [f"{name}: not listed" for name in _caches(case) if name not in listed]
     for name, (names, axis, length) in sorted(listed.items()):
         shape = _caches(case).get(name)
         if shape is None or names != {name}:

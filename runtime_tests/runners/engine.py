@@ -23,7 +23,8 @@ class Request:
         prompts: texts that are decoded greedily, without a template; the engine puts the start token before them.
         steps: tokens to decode for each, at most.
         detokenize: token ids that the engine shall turn into text, for comparison.
-        chats: messages, each sent in a conversation of its own, through the model's template.
+        chats: conversations, one after another, through the model's template: messages with role and content, of which
+            the last is sent and the others are history.
         chat_steps: tokens of a reply, at most.
         threads: CPU threads.
     """
@@ -32,7 +33,7 @@ class Request:
     prompts: tuple[str, ...]
     steps: int
     detokenize: tuple[tuple[int, ...], ...]
-    chats: tuple[str, ...]
+    chats: tuple[tuple[dict[str, str], ...], ...]
     chat_steps: int
     threads: int
 
@@ -46,7 +47,7 @@ class Answer:
         tokens: the engine's token ids of each prompt, without the start token.
         expected: text of each entry of ``detokenize``.
         chats: the replies.
-        rendered: each message as the template made it.
+        rendered: each conversation as the template made it, up to where the reply begins.
         chat_tokens: tokens in the cache after each reply.
         start, stops: start token and stop sequences that the engine read from the metadata.
     """

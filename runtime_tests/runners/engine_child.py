@@ -29,9 +29,9 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
                 session.run_prefill([prompt])
                 out["texts"].append(session.run_decode().texts[0])
         out["expected"] = [engine.detokenize(ids) if ids else "" for ids in request["detokenize"]]
-        for message in request["chats"]:
+        for *history, message in request["chats"]:
             with engine.create_conversation(
-                sampler_config=greedy, max_output_tokens=request["chat_steps"]
+                messages=history or None, sampler_config=greedy, max_output_tokens=request["chat_steps"]
             ) as conversation:
                 out["rendered"].append(conversation.render_message_to_string(message))
                 reply = conversation.send_message(message)
