@@ -31,11 +31,21 @@ class Entry:
 
 @dataclass(frozen=True)
 class Manifest:
-    """What the judge needs of a manifest: the model's name, every file, and what the report was about."""
+    """What the judge needs of a manifest.
+
+    Attributes:
+        model: name of the model's file or folder.
+        files: every file of the bundle but the manifest.
+        artifact_sha256: what the report was about.
+        source_id, revision, source: the checkpoint, and its files.
+    """
 
     model: str
     files: dict[str, Entry]
     artifact_sha256: str
+    source_id: str
+    revision: str | None
+    source: dict[str, Entry]
 
 
 def find_model(path: Path) -> Path:
@@ -96,15 +106,18 @@ def _read(folder: Path) -> Manifest:
     try:
         found = json.loads(data.decode("utf-8"), object_pairs_hook=_once)
         own = _sha256(found["self_sha256"])
-        files = {name: Entry(_count(e["bytes"]), _sha256(e["sha256"])) for name, e in found["files"].items()}
-        manifest = Manifest(str(found["model"]), files, _sha256(found["parity"]["artifact_sha256"]))
+        files, source = _entries(found["files"]), found["source"]
+        bound = _sha256(found["parity"]["artifact_sha256"])
+        revision = None if source["revision"] is None else str(source["revision"])
+        made_from = _entries(source["files"])
+        manifest = Manifest(str(found["model"]), files, bound, str(source["id"]), revision, made_from)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise InputError(f"{where}: damaged, or no manifest of a bundle ({error!r})") from error
     value = f'"self_sha256": "{own}"'.encode()
     zeroed = data.replace(value, value.replace(own.encode(), b"0" * 64))
     if data.count(value) != 1 or hashlib.sha256(zeroed).hexdigest() != own:
         raise InputError(f"{where}: was changed after packaging: it does not have the SHA-256 that it states of itself")
-    for name in files:
+    for name in (*files, *made_from):
         parts = PurePosixPath(name).parts
         if not parts or "/".join(parts) != name or ".." in parts or name.startswith("/") or "\\" in name:
             raise InputError(f"{where}: file {name!r} lies outside the bundle")
@@ -142,6 +155,10 @@ def _bound(folder: Path, manifest: Manifest) -> None:
         raise InputError(f"{folder.name}/{PARITY}: cannot be read ({error!r})") from error
     if stated != manifest.artifact_sha256:
         raise InputError(f"{folder.name}/{PARITY}: speaks of another file than {manifest.model}")
+
+
+def _entries(files: Any) -> dict[str, Entry]:
+    return {name: Entry(_count(entry["bytes"]), _sha256(entry["sha256"])) for name, entry in files.items()}
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
