@@ -53,6 +53,20 @@ setup:
 @verify bundle='dist/android/demo' *flags: setup
     {{python}} -m convert verify "$@"
 
+# The ladder as tests, one for each rung of each bundle: just runtime-test dist/android/demo --checkpoint=FOLDER
+[group('proof')]
+[no-exit-message]
+runtime-test *bundles: setup
+    #!/usr/bin/env bash
+    set -euo pipefail
+    options=() bundles=0
+    for word in "$@"; do case "$word" in
+        -*) options+=("$word") ;;
+        *) options+=(--bundle "$word"); bundles=1 ;;
+    esac; done
+    [ $bundles = 1 ] || options+=(--bundle)
+    exec {{python}} -m pytest runtime_tests/test_bundle.py -v -rs "${options[@]}"
+
 # Lint, types, import contracts, tests; arguments go to pytest: just test -k plan
 [group('proof')]
 [no-exit-message]

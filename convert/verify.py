@@ -10,13 +10,15 @@ from pathlib import Path
 from convert.bundle import manifest as m
 from convert.checkpoint import resolve
 from convert.errors import ArtifactError
+from convert.inspection.intact import intact
 
 
 def verify(bundle: Path, checkpoint: str | None, rungs: str | None, report: Path | None) -> int:
     """Runs the judge in place of this process's own output; gives its exit code: 0, 1 over budget, 2 bad input.
 
     Raises:
-        ArtifactError: no checkpoint is known, or the one given is not the one the bundle was made from.
+        ArtifactError: a file of the bundle was changed, no checkpoint is known, or the one given is not the one that
+            the bundle was made from.
     """
     import subprocess
 
@@ -36,6 +38,7 @@ def _checkpoint(bundle: Path, given: str | None) -> Path:
         if given is None:
             raise ArtifactError(asked, "a bare file does not say what it was made from", "Give --checkpoint")
         return resolve(given).folder
+    intact(bundle)  # before anything that it says is believed
     source = m.read(bundle).source
     if given is None:
         if source.id != "demo" and source.revision is None:

@@ -53,9 +53,9 @@ def eager_logits(case: Case) -> NDArray[np.float32]:
         np.save(tokens, case.ids)
         command = [sys.executable, "-m", MODULE, str(case.folder.path), "--tokens", str(tokens)]
         command += ["--logits", str(logits), "--prefill", str(CHUNK), "--context", str(len(case.ids))]
+        # More threads than a small model needs wait for each other, on a busy machine for most of a minute.
+        env = os.environ | {"OMP_NUM_THREADS": str(case.threads)}
         try:
-            # More threads than the judge's own would only wait for each other on a busy machine.
-            env = os.environ | {"OMP_NUM_THREADS": str(case.threads)}
             done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=LIMIT_SECONDS, check=False)
         except subprocess.TimeoutExpired as error:
             raise CannotRunError(f"{MODULE} did not finish in {LIMIT_SECONDS} s") from error
