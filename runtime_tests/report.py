@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import json
-import math
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from runtime_tests.case import Case
+from runtime_tests.curves import Curves, curves
 from runtime_tests.ladder import passed
 from runtime_tests.results import Rung
+from runtime_tests.strict import Strict as Strict
+from runtime_tests.strict import compact
+from runtime_tests.strict import short as short
 
 PACKAGES = ("ai-edge-litert", "litert-lm-api", "numpy", "torch", "transformers")
-
-
-class Strict(BaseModel):
-    """Base of all parts: unknown keys are refused."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class CheckReport(Strict):
@@ -75,6 +72,7 @@ class Parity(Strict):
     checkpoint: Checkpoint
     floor: Floor | None = Field(description="null when no rung needed it")
     rungs: list[RungReport]
+    curves: Curves
     versions: dict[str, str]
 
 
@@ -94,6 +92,7 @@ def report(case: Case, rungs: list[Rung]) -> Parity:
         if floor is None
         else Floor(snr_db=short(floor.snr_db), mean_kl_nats=short(floor.mean_kl), top1=short(floor.top1)),
         rungs=[_rung(item) for item in rungs],
+        curves=curves(case),
         versions=versions(),
     )
 
@@ -116,20 +115,10 @@ def _rung(item: Rung) -> RungReport:
     )
 
 
-def short(value: float) -> float:
-    """Four significant digits; what is not finite becomes a huge number, for JSON has no infinity.
-
-    >>> short(123.456), short(0.000123456), short(float("inf"))
-    (123.5, 0.0001235, 1e+300)
-    """
-    if not math.isfinite(value):
-        return -1e300 if value < 0 else 1e300
-    return float(f"{value:.4g}")
-
-
 def dump(parity: Parity) -> str:
     """The bytes of parity.json."""
-    return json.dumps(parity.model_dump(mode="json"), indent=2, ensure_ascii=False, sort_keys=True) + "\n"
+    text = json.dumps(parity.model_dump(mode="json"), indent=2, ensure_ascii=False, sort_keys=True)
+    return compact(text) + "\n"
 
 
 def schema() -> str:

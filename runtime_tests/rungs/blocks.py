@@ -116,14 +116,14 @@ def _judge(case: Case, name: str, tally: Tally) -> list[Check]:
     by_kind: dict[str, list[tuple[float, str]]] = defaultdict(list)
     for key, pairs in tally.floats.items():
         expected, found = (np.concatenate([pair[i].reshape(len(pair[i]), -1) for pair in pairs]) for i in (0, 1))
-        by_kind[key.rsplit("/", 1)[-1]].append((metrics.snr_db(expected, found), key))
+        quality = metrics.snr_db(expected, found)
+        by_kind[key.rsplit("/", 1)[-1]].append((quality, key))
+        case.evidence.add_block(key, quality)
     for kind in sorted(by_kind):
         worst, where = min(by_kind[kind])
-        bar = budget.logits_db if kind == "logits" else budget.block_db
+        bar = budget.logits_db if kind == "logits" else budget.block_bar(kind)
         if kind == "logits":
             where = "what the kernel of lm_head costs: its activations are not static"
-        if kind in ("input", "per_layer_input"):
-            bar = budget.front_db
         checks.append(at_least(f"{name}: {kind}, worst of {len(by_kind[kind])}", worst, bar, "dB", where))
     checks.append(none(f"{name}: cache rows written where they belong", tally.cache, "caches", tally.writes))
     return checks
