@@ -39,19 +39,22 @@ def verify(
     json: Annotated[Path | None, typer.Option(help="Write the report here.")] = None,
     html: Annotated[Path | None, typer.Option(help="Write the report as a page here.")] = None,
     golden: Annotated[Path | None, typer.Option(help="Write the reference's continuations here.")] = None,
+    locate: Annotated[bool, typer.Option("--locate", help="Look for the first wrong block in any case.")] = False,
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; by default 1 or 2 by size.")] = None,
 ) -> None:
     """Judges an artifact against its checkpoint. Exit code 0: pass; 1: over budget or not run; 2: bad input."""
     outputs = Outputs(json, html, golden)
     try:
-        ok = _verify(bundle, checkpoint, tuple(part.strip() for part in rungs.split(",")), outputs, threads)
+        ok = _verify(bundle, checkpoint, tuple(part.strip() for part in rungs.split(",")), outputs, locate, threads)
     except InputError as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(2) from error
     raise typer.Exit(0 if ok else 1)
 
 
-def _verify(bundle: Path, checkpoint: Path, names: tuple[str, ...], outputs: Outputs, threads: int | None) -> bool:
+def _verify(
+    bundle: Path, checkpoint: Path, names: tuple[str, ...], outputs: Outputs, locate: bool, threads: int | None
+) -> bool:
     from rich.console import Console
 
     from runtime_tests.ladder import NAMES, climb
@@ -67,14 +70,18 @@ def _verify(bundle: Path, checkpoint: Path, names: tuple[str, ...], outputs: Out
             raise InputError(f"{target}: its folder does not exist")
     artifact, folder = open_litertlm(find_model(bundle)), open_checkpoint(checkpoint)
 
+    from runtime_tests import departure, report, table
     from runtime_tests import golden as goldens
-    from runtime_tests import report, table
     from runtime_tests.case import Case
     from runtime_tests.html import page
 
     case, said = Case(artifact, folder, threads), Console(stderr=True)
     climbed = climb(case, names, lambda step: said.print(f"rung {step.name}: {step.question}", style="dim"))
-    parity = report.report(case, climbed)
+    found = None
+    if locate or departure.wanted(climbed):
+        said.print("localization: which block is wrong by itself?", style="dim")
+        found = departure.localization(case)
+    parity = report.report(case, climbed, found)
     if outputs.json is not None:
         outputs.json.write_text(report.dump(parity), "utf-8")
     if outputs.html is not None:

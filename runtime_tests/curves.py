@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pydantic import Field
 
 from runtime_tests.case import Case
+from runtime_tests.departure import by_layer
 from runtime_tests.evidence import Steps
 from runtime_tests.inventory import shares
 from runtime_tests.strict import Strict, short
@@ -49,12 +50,8 @@ class Curves(Strict):
 def curves(case: Case) -> Curves:
     """Everything that the climbed rungs left behind."""
     blocks, layers = case.evidence.blocks, int(case.text["num_hidden_layers"])
-    table = {
-        kind: [None if i not in found else short(found[i]) for i in range(layers)]
-        for kind, found in sorted(blocks.items())
-    }
     return Curves(
-        blocks_db=table or None,
+        blocks_db=by_layer(blocks, layers) or None,
         blocks_bar_db={kind: case.budget.block_bar(kind) for kind in sorted(blocks)},
         steps=None if case.evidence.steps is None else _steps(case.evidence.steps),
         bytes=[WeightShare.model_validate(vars(share)) for share in shares(case)],

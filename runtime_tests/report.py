@@ -9,6 +9,7 @@ from pydantic import Field
 
 from runtime_tests.case import Case
 from runtime_tests.curves import Curves, curves
+from runtime_tests.departure import Localization
 from runtime_tests.ladder import passed
 from runtime_tests.results import Rung
 from runtime_tests.strict import Strict as Strict
@@ -73,11 +74,12 @@ class Parity(Strict):
     floor: Floor | None = Field(description="null when no rung needed it")
     rungs: list[RungReport]
     curves: Curves
+    localization: Localization | None = Field(description="null when no rung called for it and nobody asked")
     versions: dict[str, str]
 
 
-def report(case: Case, rungs: list[Rung]) -> Parity:
-    """The report of a climb."""
+def report(case: Case, rungs: list[Rung], localization: Localization | None = None) -> Parity:
+    """The report of a climb, and of a localization if there was one."""
     floor = case.__dict__.get("floor")  # only when a rung has measured it
     return Parity(
         schema_version=1,
@@ -93,6 +95,7 @@ def report(case: Case, rungs: list[Rung]) -> Parity:
         else Floor(snr_db=short(floor.snr_db), mean_kl_nats=short(floor.mean_kl), top1=short(floor.top1)),
         rungs=[_rung(item) for item in rungs],
         curves=curves(case),
+        localization=localization,
         versions=versions(),
     )
 

@@ -23,16 +23,19 @@ from runtime_tests.stages import chains
 Mutation = Callable[[Patient], None]
 
 
-@pytest.fixture(scope="module")
-def healthy(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The demo, converted once, with a short context."""
+def converted(checkpoint: Path, out: Path) -> Path:
     from convert.checkpoint import open_checkpoint as read
     from convert.progress import Silent
     from convert.targets.litert import LitertOptions, convert
 
-    out = tmp_path_factory.mktemp("located") / "model.litertlm"
-    convert(read(demo.folder()), LitertOptions(context=224, prefill=(64,), cache="float32"), out, Silent())
+    convert(read(checkpoint), LitertOptions(context=224, prefill=(64,), cache="float32"), out, Silent())
     return out
+
+
+@pytest.fixture(scope="module")
+def healthy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The demo, converted once, with a short context."""
+    return converted(demo.folder(), tmp_path_factory.mktemp("located") / "model.litertlm")
 
 
 @pytest.fixture(scope="module")
@@ -202,5 +205,54 @@ def test_the_first_departure_is_the_layer_and_the_block_that_was_damaged(
     path = tmp_path / "mutated.litertlm"
     path.write_bytes(patient.bytes)
     found = located(path, known)
-    assert [(place.layer, place.block) for place in found.places[:1]] == [(layer, block)], found.places
+    assert (found.places[0].layer, found.places[0].block) == (layer, block), found.places
+    assert len(found.places) == (2 if "cache" in found.places[0].stage else 1), found.places  # no victim is named
     assert found.places[0].before_db > found.places[0].after_db
+
+
+BLOCKWISE = [
+    ("layers.2.mlp.gate_proj.weight_scale", 2, "mlp"),
+    ("layers.1.self_attn.v_proj.weight_scale", 1, "kv"),
+    ("layers.6.self_attn.o_proj.weight_scale", 6, "attention"),
+]
+
+
+def test_faults_of_a_block_quantized_artifact_are_placed_too(q4_0_e2b: Path, tmp_path: Path) -> None:
+    """Without static activations there are no int8 outputs: the linears' float outputs tell."""
+    healthy = converted(q4_0_e2b, tmp_path / "model.litertlm")
+    known = Case(open_litertlm(healthy), open_checkpoint(q4_0_e2b))
+    assert located(healthy, known).places == ()
+    for name, layer, block in BLOCKWISE:
+        patient = Patient(healthy)
+        model = patient.model(DECODER)
+        model.buffer(_everywhere(model, name)[0].buffer).view(np.float16)[::9] *= np.float16(1.25)
+        path = tmp_path / "mutated.litertlm"
+        path.write_bytes(patient.bytes)
+        assert [(p.layer, p.block) for p in located(path, known).places] == [(layer, block)]
+
+
+def test_an_intact_file_departs_nowhere_and_every_stage_was_looked_at(healthy: Path, known: Case) -> None:
+    found = located(healthy, known)
+    assert found.places == ()
+    layers, owners = known.text["num_hidden_layers"], set(known.captured.keys)
+    stages = {stage.name for layer in range(layers) for chain in chains(layer, True) for stage in chain}
+    own = (".self_attn.k_proj", ".self_attn.k_norm", ".self_attn.v_proj", "/key", "/value", "/cache")
+    unowned = {f"layers.{layer}{name}" for layer in set(range(layers)) - owners for name in own}
+    assert stages - unowned <= found.compared
+    assert {"norm", "logits", "per_layer_model_projection", PER_LAYER} <= found.compared
+
+
+def test_a_failed_lowering_rung_is_followed_by_the_localization(healthy: Path, tmp_path: Path) -> None:
+    patient = Patient(healthy)
+    scales("layers.3.mlp.down_proj", 3.0)(patient)
+    (tmp_path / "mutated.litertlm").write_bytes(patient.bytes)
+    report, page = tmp_path / "parity.json", tmp_path / "parity.html"
+    command = ["verify", str(tmp_path / "mutated.litertlm"), "--checkpoint", str(demo.folder()), "--rungs", "2b"]
+    outcome = CliRunner().invoke(app, [*command, "--json", str(report), "--html", str(page)])
+    assert outcome.exit_code == 1
+    found = json.loads(report.read_text("utf-8"))["localization"]
+    assert (found["first"]["layer"], found["first"]["block"], found["others"]) == (3, "mlp", [])
+    assert "first departure: layer 3, mlp: layers.3.mlp.down_proj" in outcome.stdout
+    carried = [row["attention"] for row in (found["forced_db"], found["free_db"])]
+    assert carried[0][9] > 100 > carried[1][9], "a victim is wrong only when the artifact runs by itself"
+    assert "layers.3.mlp.down_proj" in page.read_text("utf-8")

@@ -39,11 +39,14 @@ def drawn(report: Mapping[str, Any]) -> dict[str, str]:
     """SVG by name; a figure whose rung did not run is left out."""
     curves, out = report["curves"], {}
     if curves["blocks_db"]:
-        out["blocks"] = plots.blocks(curves)
+        out["blocks"] = plots.blocks("blocks", curves["blocks_db"], curves["blocks_bar_db"])
     if curves["steps"]:
         out["divergence"] = plots.divergence(curves["steps"], report["floor"])
         out["margin"] = plots.margin(curves["steps"])
         out["scatter"] = plots.scatter(curves["steps"])
+    if (located := report["localization"]) and located["forced_db"]:
+        out["forced"] = plots.blocks("forced", located["forced_db"], curves["blocks_bar_db"])
+        out["free"] = plots.blocks("free", located["free_db"], {})
     if found := systems(report):
         out["accuracy"] = plots.accuracy(found)
     if curves["bytes"]:

@@ -23,18 +23,17 @@ UNITS = ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"), (1.0, "B"))
 BITS = {2: 0, 4: 1, 8: 2, 16: 3, 32: 4, 0: 5}
 
 
-def blocks(curves: Data) -> str:
-    """SNR of each block by layer, and the bars."""
-    table: Data = curves["blocks_db"]
+def blocks(name: str, table: Data, bars: Data) -> str:
+    """SNR of each kind of block by layer, and the bars by kind."""
     worst = min(value for row in table.values() for value in row if value is not None)
 
     def paint(axes: Any) -> None:
-        for i, (kind, name) in enumerate(KINDS.items()):
+        for i, (kind, title) in enumerate(KINDS.items()):
             points = [(layer, value) for layer, value in enumerate(table.get(kind, ())) if value is not None]
             if points:
                 style = {"color": COLOURS[i], "marker": MARKERS[i], "markersize": 4.5, "linewidth": 1.2}
-                axes.plot(*zip(*points, strict=True), label=name, **style)
-        for bar in sorted({curves["blocks_bar_db"][kind] for kind in table if kind in curves["blocks_bar_db"]}):
+                axes.plot(*zip(*points, strict=True), label=title, **style)
+        for bar in sorted({bars[kind] for kind in table if kind in bars}):
             axes.axhline(bar, color=INK, linewidth=1, linestyle="--")
             axes.annotate(f"bar {bar:g} dB", (0, bar), xytext=(0, 3), textcoords="offset points", fontsize=10)
         axes.set_xlabel("layer")
@@ -44,7 +43,7 @@ def blocks(curves: Data) -> str:
         legend(axes, 3)
 
     layers = max(len(row) for row in table.values())
-    return draw("blocks", 290, f"SNR of every block over {layers} layers; the worst is {worst:g} dB", paint)
+    return draw(name, 290, f"SNR of every block over {layers} layers; the worst is {worst:g} dB", paint)
 
 
 def divergence(steps: Data, floor: Data | None) -> str:
