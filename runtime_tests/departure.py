@@ -41,8 +41,9 @@ class Localization(Strict):
 
 
 def wanted(rungs: list[Rung]) -> bool:
-    """Whether a rung failed that a localization explains."""
-    return any(item.name in TRIGGERS and item.status == "fail" for item in rungs)
+    """Whether a rung failed that a localization explains, or could not run on what failed below it."""
+    failed = any(item.status == "fail" for item in rungs)
+    return any(item.name in TRIGGERS and item.status != "pass" for item in rungs) and failed
 
 
 def localization(case: Case) -> Localization:

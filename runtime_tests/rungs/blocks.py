@@ -84,7 +84,7 @@ def invoke(
     Returns:
         the outputs, and the caches before the call.
     """
-    captured, model, (start, count) = case.captured, case.model(DECODER), call
+    captured, model, (start, count) = layout.captured, case.model(DECODER), call
     rows = slice(start, start + count)
     per_layer = None if captured.per_layer is None else captured.per_layer[rows]
     inputs = feed(model, name, start, captured.embeddings[rows], per_layer)
@@ -105,7 +105,7 @@ def _run(
     layout: Cache,
     tally: Tally,
 ) -> None:
-    captured, (start, count) = case.captured, call
+    captured, (start, count) = layout.captured, call
     rows = slice(start, start + count)
     out, before = invoke(case, name, call, interpreter, given, layout)
     for key, value in out.items():
