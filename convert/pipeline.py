@@ -108,7 +108,9 @@ def flags(plan: Plan) -> list[str]:
 def judge(model: Path, checkpoint: Path, reports: Path) -> list[str]:
     """The judge's command line; it writes its reports into ``reports``."""
     command = [sys.executable, "-m", "runtime_tests", "verify", str(model), "--checkpoint", str(checkpoint)]
-    return [*command, "--json", str(reports / android.PARITY), "--golden", str(reports / android.GOLDEN)]
+    for flag, name in (("--json", android.PARITY), ("--html", android.PAGE), ("--golden", android.GOLDEN)):
+        command += [flag, str(reports / name)]
+    return command
 
 
 def read_parity(report: Path, model: Path) -> Parity:

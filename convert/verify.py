@@ -13,7 +13,9 @@ from convert.errors import ArtifactError
 from convert.inspection.intact import intact
 
 
-def verify(bundle: Path, checkpoint: str | None, rungs: str | None, report: Path | None) -> int:
+def verify(
+    bundle: Path, checkpoint: str | None, rungs: str | None, report: Path | None, page: Path | None = None
+) -> int:
     """Runs the judge in place of this process's own output; gives its exit code: 0, 1 over budget, 2 bad input.
 
     Raises:
@@ -26,6 +28,7 @@ def verify(bundle: Path, checkpoint: str | None, rungs: str | None, report: Path
     command = [sys.executable, "-m", "runtime_tests", "verify", str(bundle), "--checkpoint", str(folder)]
     command += ["--rungs", rungs] if rungs else []
     command += ["--json", str(report)] if report else []
+    command += ["--html", str(page)] if page else []
     sys.stdout.flush()
     return subprocess.run(command, env=os.environ, check=False).returncode
 

@@ -39,6 +39,10 @@ class Budget:
     lowering_kl: float
     lattice_db: float
 
+    def block_bar(self, kind: str) -> float:
+        """Rung 2a, dB, for a kind of boundary such as ``mlp``."""
+        return self.front_db if kind in ("input", "per_layer_input") else self.block_db
+
 
 _BUDGETS = {
     "mobile": Budget(

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from runtime_tests.budgets import Budget, budget_for
 from runtime_tests.capture import Capture, capture
 from runtime_tests.errors import InputError
+from runtime_tests.evidence import Evidence
 from runtime_tests.floor import Floor, measure, widen
 from runtime_tests.lattice import lattices
 from runtime_tests.owners import owners
@@ -34,6 +35,7 @@ class Case:
         artifact: the opened ``.litertlm``.
         folder: the opened checkpoint.
         continuations: what rung 3 and golden.json share, in the prompts' order.
+        evidence: what the rungs saw beyond their figures.
         threads: CPU threads for both sides; by default 1 for a small artifact, else 2.
     """
 
@@ -41,6 +43,7 @@ class Case:
         small = artifact.path.stat().st_size < SMALL
         self.artifact, self.folder, self.threads = artifact, folder, threads or (1 if small else 2)
         self.continuations: list[Any] = []
+        self.evidence = Evidence()
         self._models: dict[str, Tflite] = {}
         self._interpreters: dict[str, Interpreter] = {}
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import typer
 
@@ -18,6 +18,14 @@ app = typer.Typer(
 SCHEMA = Path(__file__).parent / "schema" / "parity.schema.json"
 
 
+class Outputs(NamedTuple):
+    """Files to write; None for those that are not wanted."""
+
+    json: Path | None
+    html: Path | None
+    golden: Path | None
+
+
 @app.callback()
 def main() -> None:
     """The independent judge of converted models."""
@@ -29,12 +37,15 @@ def verify(
     checkpoint: Annotated[Path, typer.Option(help="The checkpoint folder that was converted.")],
     rungs: Annotated[str, typer.Option(help="Rungs to climb, for example 0,2a.")] = "0,1,2a,2b,3",
     json: Annotated[Path | None, typer.Option(help="Write the report here.")] = None,
+    html: Annotated[Path | None, typer.Option(help="Write the report as a page here.")] = None,
     golden: Annotated[Path | None, typer.Option(help="Write the reference's continuations here.")] = None,
+    locate: Annotated[bool, typer.Option("--locate", help="Look for the first wrong block in any case.")] = False,
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; by default 1 or 2 by size.")] = None,
 ) -> None:
     """Judges an artifact against its checkpoint. Exit code 0: pass; 1: over budget or not run; 2: bad input."""
+    outputs = Outputs(json, html, golden)
     try:
-        ok = _verify(bundle, checkpoint, tuple(part.strip() for part in rungs.split(",")), json, golden, threads)
+        ok = _verify(bundle, checkpoint, tuple(part.strip() for part in rungs.split(",")), outputs, locate, threads)
     except InputError as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(2) from error
@@ -42,7 +53,7 @@ def verify(
 
 
 def _verify(
-    bundle: Path, checkpoint: Path, names: tuple[str, ...], json: Path | None, golden: Path | None, threads: int | None
+    bundle: Path, checkpoint: Path, names: tuple[str, ...], outputs: Outputs, locate: bool, threads: int | None
 ) -> bool:
     from rich.console import Console
 
@@ -54,22 +65,29 @@ def _verify(
     unknown = [name for name in names if name not in NAMES]
     if unknown:
         raise InputError(f"--rungs {','.join(names)}: there is no rung {unknown[0]!r}; there are {','.join(NAMES)}")
-    for target in (json, golden):
+    for target in outputs:
         if target is not None and not target.parent.is_dir():
             raise InputError(f"{target}: its folder does not exist")
     artifact, folder = open_litertlm(find_model(bundle)), open_checkpoint(checkpoint)
 
+    from runtime_tests import departure, report, table
     from runtime_tests import golden as goldens
-    from runtime_tests import report, table
     from runtime_tests.case import Case
+    from runtime_tests.html import page
 
     case, said = Case(artifact, folder, threads), Console(stderr=True)
     climbed = climb(case, names, lambda step: said.print(f"rung {step.name}: {step.question}", style="dim"))
-    parity = report.report(case, climbed)
-    if json is not None:
-        json.write_text(report.dump(parity), "utf-8")
-    if golden is not None:
-        golden.write_text(goldens.dump(goldens.golden(case)), "utf-8")
+    found = None
+    if locate or departure.wanted(climbed):
+        said.print("localization: which block is wrong by itself?", style="dim")
+        found = departure.localization(case)
+    parity = report.report(case, climbed, found)
+    if outputs.json is not None:
+        outputs.json.write_text(report.dump(parity), "utf-8")
+    if outputs.html is not None:
+        outputs.html.write_text(page.render(parity.model_dump(mode="json")), "utf-8")
+    if outputs.golden is not None:
+        outputs.golden.write_text(goldens.dump(goldens.golden(case)), "utf-8")
     table.show(parity, Console())
     return parity.verdict == "pass"
 

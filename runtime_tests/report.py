@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import json
-import math
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from runtime_tests.case import Case
+from runtime_tests.curves import Curves, curves
+from runtime_tests.departure import Localization
 from runtime_tests.ladder import passed
 from runtime_tests.results import Rung
+from runtime_tests.strict import Strict as Strict
+from runtime_tests.strict import compact
+from runtime_tests.strict import short as short
 
 PACKAGES = ("ai-edge-litert", "litert-lm-api", "numpy", "torch", "transformers")
-
-
-class Strict(BaseModel):
-    """Base of all parts: unknown keys are refused."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class CheckReport(Strict):
@@ -75,11 +73,13 @@ class Parity(Strict):
     checkpoint: Checkpoint
     floor: Floor | None = Field(description="null when no rung needed it")
     rungs: list[RungReport]
+    curves: Curves
+    localization: Localization | None = Field(description="null when no rung called for it and nobody asked")
     versions: dict[str, str]
 
 
-def report(case: Case, rungs: list[Rung]) -> Parity:
-    """The report of a climb."""
+def report(case: Case, rungs: list[Rung], localization: Localization | None = None) -> Parity:
+    """The report of a climb, and of a localization if there was one."""
     floor = case.__dict__.get("floor")  # only when a rung has measured it
     return Parity(
         schema_version=1,
@@ -94,6 +94,8 @@ def report(case: Case, rungs: list[Rung]) -> Parity:
         if floor is None
         else Floor(snr_db=short(floor.snr_db), mean_kl_nats=short(floor.mean_kl), top1=short(floor.top1)),
         rungs=[_rung(item) for item in rungs],
+        curves=curves(case),
+        localization=localization,
         versions=versions(),
     )
 
@@ -116,20 +118,10 @@ def _rung(item: Rung) -> RungReport:
     )
 
 
-def short(value: float) -> float:
-    """Four significant digits; what is not finite becomes a huge number, for JSON has no infinity.
-
-    >>> short(123.456), short(0.000123456), short(float("inf"))
-    (123.5, 0.0001235, 1e+300)
-    """
-    if not math.isfinite(value):
-        return -1e300 if value < 0 else 1e300
-    return float(f"{value:.4g}")
-
-
 def dump(parity: Parity) -> str:
     """The bytes of parity.json."""
-    return json.dumps(parity.model_dump(mode="json"), indent=2, ensure_ascii=False, sort_keys=True) + "\n"
+    text = json.dumps(parity.model_dump(mode="json"), indent=2, ensure_ascii=False, sort_keys=True)
+    return compact(text) + "\n"
 
 
 def schema() -> str:

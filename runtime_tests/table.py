@@ -6,6 +6,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from runtime_tests.departure import line
 from runtime_tests.report import CheckReport, Parity
 
 _STYLE = {"pass": "green", "fail": "bold red", "not run": "yellow"}
@@ -33,6 +34,8 @@ def show(parity: Parity, console: Console) -> None:
             f"noise floor: {floor.snr_db:g} dB, mean KL {floor.mean_kl_nats:g} nats, top-1 {floor.top1:.1%}",
             highlight=False,
         )
+    if parity.localization:
+        console.print(Text(line(parity.localization)))
     console.print(Text(f"verdict: {parity.verdict}", _STYLE[parity.verdict]))
 
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from runtime_tests import metrics
 from runtime_tests.case import DECODER, EMBEDDER, PER_LAYER, Case
 from runtime_tests.errors import CannotRunError
+from runtime_tests.evidence import steps
 from runtime_tests.floor import Floor
 from runtime_tests.reference import Ids
 from runtime_tests.results import Check, at_least, at_most, none, stated
@@ -32,6 +33,7 @@ def climb(case: Case) -> list[Check]:
     again = forced_logits(case, case.ids[: case.prompt + AGAIN], case.prompt, session)
     stale = [f"step {i}" for i in range(len(again)) if not np.array_equal(again[i], found[i])]
     reference = case.logits[case.prompt :]
+    case.evidence.steps = steps(case.prompt, reference, found, case.floor.deviation[case.prompt :])
     beyond = len(case.ids) - int(case.text["sliding_window"])
     window = at_least("tokens beyond the sliding window", beyond, 1, "tokens", f"{len(case.ids)} in all")
     checks = [window, *judge(case, reference, found, case.floor)]
