@@ -14,7 +14,13 @@ from convert.inspection.intact import intact
 
 
 def verify(
-    bundle: Path, checkpoint: str | None, rungs: str | None, report: Path | None, page: Path | None = None
+    bundle: Path,
+    checkpoint: str | None,
+    rungs: str | None,
+    report: Path | None,
+    page: Path | None = None,
+    questions: Path | None = None,
+    float_model: Path | None = None,
 ) -> int:
     """Runs the judge in place of this process's own output; gives its exit code: 0, 1 over budget, 2 bad input.
 
@@ -27,8 +33,9 @@ def verify(
     folder = _checkpoint(bundle, checkpoint)
     command = [sys.executable, "-m", "runtime_tests", "verify", str(bundle), "--checkpoint", str(folder)]
     command += ["--rungs", rungs] if rungs else []
-    command += ["--json", str(report)] if report else []
-    command += ["--html", str(page)] if page else []
+    outputs = {"--json": report, "--html": page, "--questions": questions, "--float": float_model}
+    for flag, path in outputs.items():
+        command += [flag, str(path)] if path else []
     sys.stdout.flush()
     return subprocess.run(command, env=os.environ, check=False).returncode
 

@@ -35,17 +35,20 @@ def main() -> None:
 def verify(
     bundle: Annotated[Path, typer.Argument(help="A bundle folder with manifest.json, or a .litertlm file.")],
     checkpoint: Annotated[Path, typer.Option(help="The checkpoint folder that was converted.")],
-    rungs: Annotated[str, typer.Option(help="Rungs to climb, for example 0,2a.")] = "0,1,2a,2b,3",
+    rungs: Annotated[str | None, typer.Option(help="Rungs to climb, for example 0,2a. [default: all]")] = None,
     json: Annotated[Path | None, typer.Option(help="Write the report here.")] = None,
     html: Annotated[Path | None, typer.Option(help="Write the report as a page here.")] = None,
     golden: Annotated[Path | None, typer.Option(help="Write the reference's continuations here.")] = None,
     locate: Annotated[bool, typer.Option("--locate", help="Look for the first wrong block in any case.")] = False,
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; by default 1 or 2 by size.")] = None,
+    questions: Annotated[Path | None, typer.Option(help="Rung 4: other questions than evaluation.jsonl.")] = None,
+    float_: Annotated[Path | None, typer.Option("--float", help="Rung 4: folder of the float model.")] = None,
 ) -> None:
     """Judges an artifact against its checkpoint. Exit code 0: pass; 1: over budget or not run; 2: bad input."""
     outputs = Outputs(json, html, golden)
     try:
-        ok = _verify(bundle, checkpoint, tuple(part.strip() for part in rungs.split(",")), outputs, locate, threads)
+        names = None if rungs is None else tuple(part.strip() for part in rungs.split(","))
+        ok = _verify(bundle, checkpoint, names, outputs, locate, threads, questions, float_)
     except InputError as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(2) from error
@@ -53,7 +56,14 @@ def verify(
 
 
 def _verify(
-    bundle: Path, checkpoint: Path, names: tuple[str, ...], outputs: Outputs, locate: bool, threads: int | None
+    bundle: Path,
+    checkpoint: Path,
+    names: tuple[str, ...] | None,
+    outputs: Outputs,
+    locate: bool,
+    threads: int | None,
+    questions: Path | None,
+    float_model: Path | None,
 ) -> bool:
     from rich.console import Console
 
@@ -62,12 +72,16 @@ def _verify(
     from runtime_tests.readers.checkpoint import open_checkpoint
     from runtime_tests.readers.litertlm import open_litertlm
 
-    unknown = [name for name in names if name not in NAMES]
+    unknown = [name for name in names or () if name not in NAMES]
     if unknown:
-        raise InputError(f"--rungs {','.join(names)}: there is no rung {unknown[0]!r}; there are {','.join(NAMES)}")
+        raise InputError(
+            f"--rungs {','.join(names or ())}: there is no rung {unknown[0]!r}; there are {','.join(NAMES)}"
+        )
     for target in outputs:
         if target is not None and not target.parent.is_dir():
             raise InputError(f"{target}: its folder does not exist")
+    if float_model is not None and not (float_model / "config.json").is_file():
+        raise InputError(f"--float {float_model}: no folder of a Hugging Face model; config.json is not there")
     artifact, folder = open_litertlm(find_model(bundle)), open_checkpoint(checkpoint)
 
     from runtime_tests import departure, report, table
@@ -75,13 +89,13 @@ def _verify(
     from runtime_tests.case import Case
     from runtime_tests.html import page
 
-    case, said = Case(artifact, folder, threads), Console(stderr=True)
-    climbed = climb(case, names, lambda step: said.print(f"rung {step.name}: {step.question}", style="dim"))
+    case, said = Case(artifact, folder, threads, questions, float_model), Console(stderr=True)
+    climbed = climb(case, names or NAMES, lambda step: said.print(f"rung {step.name}: {step.question}", style="dim"))
     found = None
     if locate or departure.wanted(climbed):
         said.print("localization: which block is wrong by itself?", style="dim")
         found = departure.localization(case)
-    parity = report.report(case, climbed, found)
+    parity = report.report(case, climbed, found, names)
     if outputs.json is not None:
         outputs.json.write_text(report.dump(parity), "utf-8")
     if outputs.html is not None:

@@ -93,7 +93,7 @@ def _continue(case: Case) -> list[Continuation]:
 
 def _conversations(case: Case) -> list[Ids]:
     """Token ids of the conversations, start token first, up to where the reply begins."""
-    return [np.array([case.start, *case.tokenize(case.render_chat(chat))], np.int32) for chat in CHATS]
+    return [np.array([case.start, *case.tokenize(case.render(chat))], np.int32) for chat in CHATS]
 
 
 def _interpreted(case: Case, ids: Ids, steps: int = GREEDY_STEPS) -> Ids:
@@ -166,7 +166,7 @@ def _stopping_prompt(case: Case) -> str | None:
 
 
 def _judge_chat(case: Case, answer: Answer) -> list[Check]:
-    rendered = [case.render_chat(chat) for chat in CHATS]
+    rendered = [case.render(chat) for chat in CHATS]
     wrong = [f"{a[-60:]!r}, expected {b[-60:]!r}" for a, b in zip(answer.rendered, rendered, strict=True) if a != b]
     own = answer.expected[-len(CHATS) :]
     strayed = [f"{a[:24]!r}, expected {b[:24]!r}" for a, b in zip(answer.chats, own, strict=True) if a != b]

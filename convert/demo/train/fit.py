@@ -82,7 +82,9 @@ def _rate(step: int, steps: int) -> float:
 
 
 def _groups(model: Any, course: Course) -> list[dict[str, Any]]:
-    matrices, steps, others = [], [], []
+    matrices: list[Any] = []
+    steps: list[Any] = []
+    others: list[Any] = []
     for name, parameter in model.model.language_model.named_parameters():
         group = steps if name.endswith(".step") else matrices if parameter.dim() == 2 else others
         group.append(parameter)
