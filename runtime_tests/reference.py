@@ -146,6 +146,20 @@ class Reference:
                 handle.remove()
 
     @contextlib.contextmanager
+    def unrounded(self) -> Iterator[None]:
+        """Within this, linears leave their activations alone: what is left is smooth, and has no noise floor."""
+        names = ("input_activation_scale", "output_activation_scale")
+        found = [getattr(m, name) for m in self.model.modules() for name in names if hasattr(m, name)]
+        kept = [scale.clone() for scale in found]
+        try:
+            for scale in found:
+                scale.zero_()
+            yield
+        finally:
+            for scale, value in zip(found, kept, strict=True):
+                scale.copy_(value)
+
+    @contextlib.contextmanager
     def weights(self, given: Iterator[tuple[str, Floats]], restore: Callable[[str], Floats]) -> Iterator[None]:
         """Within this, linears have other weights.
 
