@@ -72,7 +72,7 @@ class Case:
         with contextlib.suppress(InputError):  # a damaged artifact shall be told of when it is judged
             if np.array_equal(self.ids, other.ids) and self.cache_scales == other.cache_scales:
                 mobile = self.folder.format == "mobile"
-                for name in ("reference", "logits", "plain_logits", *(("captured", "floor") if mobile else ())):
+                for name in ("reference", "logits", "plain_logits", "unrounded_logits", *(("captured", "floor") if mobile else ())):
                     if name in self.__dict__:
                         setattr(other, name, getattr(self, name))
                 other.continuations = self.continuations if mobile else []
@@ -195,6 +195,16 @@ class Case:
         self.reference.cache_scales = {}
         try:
             return self.reference.logits(self.ids)
+        finally:
+            self.reference.cache_scales = self.cache_scales
+
+    @cached_property
+    def unrounded_logits(self) -> NDArray[np.float32]:
+        """The logits with a float32 cache and no static activation scale, ``[T, V]``."""
+        self.reference.cache_scales = {}
+        try:
+            with self.reference.float_activations():
+                return self.reference.logits(self.ids)
         finally:
             self.reference.cache_scales = self.cache_scales
 

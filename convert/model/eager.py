@@ -7,6 +7,7 @@ nothing of this package compare the decoder with another implementation.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import functools
 from collections.abc import Callable
 from pathlib import Path
@@ -146,9 +147,13 @@ def main() -> None:
     parser.add_argument("--logits", type=Path, required=True, help="float32 [T, vocab], .npy, written")
     parser.add_argument("--prefill", type=int, default=16)
     parser.add_argument("--context", type=int, default=512)
+    parser.add_argument("--unrounded", action="store_true", help="leave static activation scales out")
     asked = parser.parse_args()
     tokens = np.load(asked.tokens, allow_pickle=False).astype(np.int32)
-    logits = run(open_checkpoint(asked.checkpoint), tokens, asked.prefill, asked.context)
+    checkpoint = open_checkpoint(asked.checkpoint)
+    if asked.unrounded:
+        checkpoint = dataclasses.replace(checkpoint, activations={})
+    logits = run(checkpoint, tokens, asked.prefill, asked.context)
     with asked.logits.open("wb") as file:
         np.save(file, logits)
 

@@ -1,6 +1,10 @@
 """Rung 1: is the converter's decoder Gemma 4? Its eager form against transformers, in float32, on the same checkpoint.
 
 The converter runs as a process of its own and hands over a file of logits: nothing of it is imported here.
+
+Where rounded activations make the logits incomparable but for their noise floor, a floor as high as a small model's
+would forgive whole faults, such as a wrong rotary embedding of the full layers. So the mathematics between the
+roundings is judged as well: both sides leave the rounding out, and nothing is left that could flip.
 """
 
 from __future__ import annotations
@@ -26,7 +30,7 @@ LIMIT_SECONDS = 3600
 
 
 def climb(case: Case) -> list[Check]:
-    """Judges every position: the bar of the design, or the noise floor where that is lower."""
+    """Judges every position: the bar of the design, or, where the noise floor is lower, that and the smooth model."""
     found = eager_logits(case)
     if found.shape != case.plain_logits.shape:
         raise CannotRunError(f"{MODULE} wrote logits {list(found.shape)}, expected {list(case.plain_logits.shape)}")
@@ -38,12 +42,16 @@ def climb(case: Case) -> list[Check]:
             at_least("logits of the eager decoder", quality, case.budget.decoder_db, "dB"),
             none("best token differs", slips, "positions", len(agree)),
         ]
+    smooth = metrics.snr_db(case.unrounded_logits, eager_logits(case, rounded=False))
     first = case.prompt  # where the floor was measured
-    return judge(case, case.plain_logits[first:], found[first:], case.floor)
+    return [
+        at_least("logits without rounded activations", smooth, case.budget.decoder_db, "dB"),
+        *judge(case, case.plain_logits[first:], found[first:], case.floor),
+    ]
 
 
-def eager_logits(case: Case) -> NDArray[np.float32]:
-    """float32 ``[T, V]`` of the converter's decoder over the forced sequence.
+def eager_logits(case: Case, rounded: bool = True) -> NDArray[np.float32]:
+    """float32 ``[T, V]`` of the converter's decoder over the forced sequence, static activation scales in or out.
 
     Raises:
         CannotRunError: the process failed; its last line is passed on.
@@ -55,6 +63,7 @@ def eager_logits(case: Case) -> NDArray[np.float32]:
         command += ["--logits", str(logits), "--prefill", str(CHUNK), "--context", str(len(case.ids))]
         # More threads than a small model needs wait for each other, on a busy machine for most of a minute.
         env = os.environ | {"OMP_NUM_THREADS": str(case.threads)}
+        command += [] if rounded else ["--unrounded"]
         try:
             done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=LIMIT_SECONDS, check=False)
         except subprocess.TimeoutExpired as error:

@@ -68,6 +68,8 @@ def _mutant(name: str, what: str, change: Callable[[Path], None], pending: str =
     return Mutant(name, KIND, "mobile", what, (REFUSED,), Repack(change), pending)
 
 
+UNREAD = "the judge holds a bundle's files to the manifest's hashes; what its reports speak of it does not read yet"
+UNLISTED = "the judge does not ask yet what else lies in a bundle's folder"
 MUTANTS = (
     _mutant("model_byte_changed", "one bit of the model, in the middle", _flip(MODEL, 0.5)),
     _mutant("golden_changed", "one bit of golden.json", _flip("golden.json", 0.5)),
@@ -82,11 +84,13 @@ MUTANTS = (
         "report_of_another_file",
         "parity.json speaks of another model",
         _report_of_another("parity.json", lambda content: content["artifact"], "sha256"),
+        UNREAD,
     ),
     _mutant(
         "golden_of_another_file",
         "golden.json speaks of another model",
         _report_of_another("golden.json", lambda content: content, "artifact_sha256"),
+        UNREAD,
     ),
-    _mutant("file_that_nobody_announced", "a second model lies in the folder", _stranger),
+    _mutant("file_that_nobody_announced", "a second model lies in the folder", _stranger, UNLISTED),
 )

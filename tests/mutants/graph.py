@@ -8,6 +8,8 @@ from typing import Any
 import flatbuffers
 from ai_edge_litert import schema_py_generated as schema
 
+from convert.targets.litert.pack import ALIGNMENT
+from runtime_tests.case import DECODER
 from runtime_tests.readers.tflite import Tflite
 from tests.mutants.mutant import REFUSED, Build, Edit, Mutant
 from tests.mutants.patient import Patient
@@ -29,18 +31,21 @@ ACCUMULATE = """        if length == 1:
 
 
 def repack(patient: Patient, change: Callable[[Any, Tflite], None]) -> None:
-    """Changes the decoder's flatbuffer in its object form; the streamed weights stay where they are."""
-    model, section = patient.model(), patient.section("tf_lite_prefill_decode")
+    """Changes the decoder's flatbuffer in its object form; the weights after it move on as a whole."""
+    model, content = patient.model(), patient.content(DECODER)
     change(model.raw, model)
+    streamed = [buffer for buffer in model.raw.buffers if buffer.offset > 1]
+    room = min(buffer.offset for buffer in streamed)
+    moved = -(-max(0, len(_packed(model.raw)) - room) // ALIGNMENT) * ALIGNMENT
+    for buffer in streamed:
+        buffer.offset += moved
+    patient.rebuild({DECODER: _packed(model.raw).ljust(room + moved, b"\0") + content[room:]})
+
+
+def _packed(raw: Any) -> bytes:
     builder = flatbuffers.Builder(1 << 20)
-    builder.Finish(model.raw.Pack(builder), b"TFL3")
-    packed = bytes(builder.Output())
-    content = bytearray(patient.content("tf_lite_prefill_decode"))
-    room = min(b.offset for b in model.raw.buffers if b.offset > 1)
-    if len(packed) > room:
-        raise AssertionError(f"{len(packed)} bytes do not fit before the weights at {room} of section {section.kind}")
-    content[:room] = packed + bytes(room - len(packed))
-    patient.rebuild({"tf_lite_prefill_decode": bytes(content)})
+    builder.Finish(raw.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
 
 
 def _signature(raw: Any, name: str) -> Any:

@@ -7,7 +7,7 @@ import tempfile
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated
 from unittest import mock
@@ -140,13 +140,16 @@ def _make(mutant: Mutant, bed: Bed, scratch: Path) -> Path:
 def _eager(mutant: Mutant) -> Iterator[None]:
     """Hands rung 1 the logits of the faulty decoder, run here: the rung's own process would start a sound one."""
 
-    def logits(case: Case) -> np.ndarray:
+    def logits(case: Case, rounded: bool = True) -> np.ndarray:
         from convert.checkpoint import open_checkpoint
         from convert.model import eager
 
+        checkpoint = open_checkpoint(case.folder.path)
+        if not rounded:
+            checkpoint = replace(checkpoint, activations={})
         assert isinstance(mutant.fault, Build)
         with mutant.fault.fault():
-            return eager.run(open_checkpoint(case.folder.path), case.ids, rung1.CHUNK, len(case.ids))
+            return eager.run(checkpoint, case.ids, rung1.CHUNK, len(case.ids))
 
     if isinstance(mutant.fault, Build):
         with mock.patch.object(rung1, "eager_logits", logits):

@@ -53,8 +53,8 @@ class Recipe:
 FULL = Recipe(
     shape=DEMO,
     first=Course(2500, 20, 3e-3, 0.01, SEED),
-    aware=Course(2500, 20, 1e-3, 0.0, SEED + 1),
-    lattice=Course(500, 20, 3e-4, 0.0, SEED + 2),
+    aware=Course(1500, 20, 1e-3, 0.0, SEED + 1),
+    lattice=Course(300, 20, 3e-4, 0.0, SEED + 2),
 )
 # A few steps of a narrow network: what the smoke test runs.
 SMOKE = Recipe(
