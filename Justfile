@@ -53,6 +53,19 @@ setup:
 @verify bundle='dist/android/demo' *flags: setup
     {{python}} -m convert verify "$@"
 
+# Take pictures of a report at phone and desktop width, and check its accessibility; needs node, npm and Chromium
+[group('proof')]
+[no-exit-message]
+look page='dist/android/demo/parity.html':
+    #!/usr/bin/env bash
+    set -euo pipefail
+    for name in node npm; do
+        if ! command -v "$name" >/dev/null; then echo "error: look needs $name, which is not on PATH" >&2; exit 2; fi
+    done
+    mkdir -p dist/look
+    npm install --silent --no-fund --no-audit --prefix dist/look playwright-core@1.65.1 axe-core@4.14.1 >&2
+    node tests/look.mjs "$1" dist/look
+
 # Lint, types, import contracts, tests; arguments go to pytest: just test -k plan
 [group('proof')]
 [no-exit-message]
