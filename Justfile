@@ -73,6 +73,19 @@ runtime-test *bundles: setup
     [ $bundles = 1 ] || options+=(--bundle)
     exec {{python}} -m pytest runtime_tests/test_bundle.py -v -rs "${options[@]}"
 
+# Take pictures of a report at phone and desktop width, and check its accessibility; needs node, npm and Chromium
+[group('proof')]
+[no-exit-message]
+look page='dist/android/demo/parity.html':
+    #!/usr/bin/env bash
+    set -euo pipefail
+    for name in node npm; do
+        if ! command -v "$name" >/dev/null; then echo "error: look needs $name, which is not on PATH" >&2; exit 2; fi
+    done
+    mkdir -p dist/look
+    npm install --silent --no-fund --no-audit --prefix dist/look playwright-core@1.65.1 axe-core@4.14.1 >&2
+    node tests/look.mjs "$1" dist/look
+
 # Lint, types, import contracts, tests; arguments go to pytest: just test -k plan
 [group('proof')]
 [no-exit-message]

@@ -23,25 +23,10 @@ from runtime_tests.stages import chains
 Mutation = Callable[[Patient], None]
 
 
-def converted(checkpoint: Path, out: Path) -> Path:
-    from convert.checkpoint import open_checkpoint as read
-    from convert.progress import Silent
-    from convert.targets.litert import LitertOptions, convert
-
-    convert(read(checkpoint), LitertOptions(context=224, prefill=(64,), cache="float32"), out, Silent())
-    return out
-
-
 @pytest.fixture(scope="module")
-def healthy(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The demo, converted once, with a short context."""
-    return converted(demo.folder(), tmp_path_factory.mktemp("located") / "model.litertlm")
-
-
-@pytest.fixture(scope="module")
-def known(healthy: Path) -> Case:
+def known(demo_file: Path) -> Case:
     """A case of the intact file; what it holds of the reference serves the mutated ones."""
-    case = Case(open_litertlm(healthy), open_checkpoint(demo.folder()))
+    case = Case(open_litertlm(demo_file), open_checkpoint(demo.folder()))
     assert len(case.captured.logits)
     return case
 
@@ -197,11 +182,11 @@ FAULTS = [
 
 @pytest.mark.parametrize(("mutate", "layer", "block"), [f[1:] for f in FAULTS], ids=[f[0] for f in FAULTS])
 def test_the_first_departure_is_the_layer_and_the_block_that_was_damaged(
-    healthy: Path, known: Case, tmp_path: Path, mutate: Mutation, layer: int | None, block: str
+    demo_file: Path, known: Case, tmp_path: Path, mutate: Mutation, layer: int | None, block: str
 ) -> None:
-    patient = Patient(healthy)
+    patient = Patient(demo_file)
     mutate(patient)
-    assert patient.bytes != healthy.read_bytes(), "the mutation changed nothing"
+    assert patient.bytes != demo_file.read_bytes(), "the mutation changed nothing"
     path = tmp_path / "mutated.litertlm"
     path.write_bytes(patient.bytes)
     found = located(path, known)
@@ -219,7 +204,12 @@ BLOCKWISE = [
 
 def test_faults_of_a_block_quantized_artifact_are_placed_too(q4_0_e2b: Path, tmp_path: Path) -> None:
     """Without static activations there are no int8 outputs: the linears' float outputs tell."""
-    healthy = converted(q4_0_e2b, tmp_path / "model.litertlm")
+    from convert.checkpoint import open_checkpoint as read
+    from convert.progress import Silent
+    from convert.targets.litert import LitertOptions, convert
+
+    healthy = tmp_path / "model.litertlm"
+    convert(read(q4_0_e2b), LitertOptions(context=224, prefill=(64,), cache="float32"), healthy, Silent())
     known = Case(open_litertlm(healthy), open_checkpoint(q4_0_e2b))
     assert located(healthy, known).places == ()
     for name, layer, block in BLOCKWISE:
@@ -231,8 +221,8 @@ def test_faults_of_a_block_quantized_artifact_are_placed_too(q4_0_e2b: Path, tmp
         assert [(p.layer, p.block) for p in located(path, known).places] == [(layer, block)]
 
 
-def test_an_intact_file_departs_nowhere_and_every_stage_was_looked_at(healthy: Path, known: Case) -> None:
-    found = located(healthy, known)
+def test_an_intact_file_departs_nowhere_and_every_stage_was_looked_at(demo_file: Path, known: Case) -> None:
+    found = located(demo_file, known)
     assert found.places == ()
     layers, owners = known.text["num_hidden_layers"], set(known.captured.keys)
     stages = {stage.name for layer in range(layers) for chain in chains(layer, True) for stage in chain}
@@ -242,14 +232,15 @@ def test_an_intact_file_departs_nowhere_and_every_stage_was_looked_at(healthy: P
     assert {"norm", "logits", "per_layer_model_projection", PER_LAYER} <= found.compared
 
 
-def test_a_failed_lowering_rung_is_followed_by_the_localization(healthy: Path, tmp_path: Path) -> None:
-    patient = Patient(healthy)
+def test_a_failed_lowering_rung_is_followed_by_the_localization(demo_file: Path, tmp_path: Path) -> None:
+    patient = Patient(demo_file)
     scales("layers.3.mlp.down_proj", 3.0)(patient)
     (tmp_path / "mutated.litertlm").write_bytes(patient.bytes)
     report, page = tmp_path / "parity.json", tmp_path / "parity.html"
     command = ["verify", str(tmp_path / "mutated.litertlm"), "--checkpoint", str(demo.folder()), "--rungs", "2b"]
     outcome = CliRunner().invoke(app, [*command, "--json", str(report), "--html", str(page)])
     assert outcome.exit_code == 1
+    assert report.stat().st_size < 200_000
     found = json.loads(report.read_text("utf-8"))["localization"]
     assert (found["first"]["layer"], found["first"]["block"], found["others"]) == (3, "mlp", [])
     assert "first departure: layer 3, mlp: layers.3.mlp.down_proj" in outcome.stdout

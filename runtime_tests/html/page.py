@@ -8,6 +8,7 @@ from typing import Any
 
 from runtime_tests.html import plots
 
+BLOCKS = {"mlp": "MLP", "kv": "keys and values"}
 SENSES = {"at least": "≥", "at most": "≤", "equal": "=", "stated": ""}
 
 
@@ -30,6 +31,7 @@ def render(report: Mapping[str, Any]) -> str:
         style=style,
         senses=SENSES,
         kinds=plots.KINDS,
+        blocks=BLOCKS,
         systems=systems(report),
         figures={name: Markup(svg) for name, svg in drawn(report).items()},
     )
@@ -38,15 +40,16 @@ def render(report: Mapping[str, Any]) -> str:
 def drawn(report: Mapping[str, Any]) -> dict[str, str]:
     """SVG by name; a figure whose rung did not run is left out."""
     curves, out = report["curves"], {}
-    if curves["blocks_db"]:
+    located = report["localization"]
+    if located and located["forced_db"]:  # the same measure, with more of it
+        out["forced"] = plots.blocks("forced", located["forced_db"], curves["blocks_bar_db"])
+        out["free"] = plots.blocks("free", located["free_db"], {})
+    elif curves["blocks_db"]:
         out["blocks"] = plots.blocks("blocks", curves["blocks_db"], curves["blocks_bar_db"])
     if curves["steps"]:
         out["divergence"] = plots.divergence(curves["steps"], report["floor"])
         out["margin"] = plots.margin(curves["steps"])
         out["scatter"] = plots.scatter(curves["steps"])
-    if (located := report["localization"]) and located["forced_db"]:
-        out["forced"] = plots.blocks("forced", located["forced_db"], curves["blocks_bar_db"])
-        out["free"] = plots.blocks("free", located["free_db"], {})
     if found := systems(report):
         out["accuracy"] = plots.accuracy(found)
     if curves["bytes"]:

@@ -55,7 +55,7 @@ def divergence(steps: Data, floor: Data | None) -> str:
         if floor is not None and floor["mean_kl_nats"] > 0:
             axes.axhline(floor["mean_kl_nats"], color=INK, linewidth=1, linestyle="--", label="noise floor, mean")
         axes.set_yscale("log")
-        axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0e}")
+        axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
         axes.yaxis.set_minor_formatter(lambda *_: "")
         axes.set_xlabel("position")
         axes.set_ylabel("KL in nats")
@@ -105,7 +105,7 @@ def accuracy(systems: Sequence[Data]) -> str:
 
     def paint(axes: Any) -> None:
         for i, system in enumerate(systems):
-            share, low, high = _share(system), 100 * system["wilson_low"], 100 * system["wilson_high"]
+            share, low, high = _share(system), 100 * system["low"], 100 * system["high"]
             colour = COLOURS[0] if system["source"] == "measured" else COLOURS[5]
             axes.barh(i, share, height=0.42, color=colour, alpha=0.75)
             axes.errorbar(share, i, xerr=[[share - low], [high - share]], color=INK, capsize=4, linewidth=1.2)
@@ -142,7 +142,7 @@ def sizes(shares: Sequence[Data]) -> str:
         axes.set_ylim(len(names) - 0.6, -0.75)
         axes.set_xlabel(word)
         axes.grid(visible=False, axis="y")
-        legend(axes, 3)
+        legend(axes, 3, [bits_text(bits) for bits in sorted(seen, key=lambda bits: BITS.get(bits, 5))])
 
     label = "Bytes by component: " + "; ".join(f"{name} {size_text(totals[name])}" for name in names)
     return draw("sizes", 100 + 36 * len(names), label, paint)
@@ -180,4 +180,4 @@ def _positions(steps: Data) -> list[int]:
 
 
 def _cut(name: str) -> str:
-    return name if len(name) <= 28 else name[:27] + "…"
+    return name if len(name) <= 36 else name[:35] + "…"

@@ -63,9 +63,20 @@ def draw(name: str, height: int, label: str, paint: Callable[[Any], None]) -> st
     return _inline(out.getvalue(), name, label)
 
 
-def legend(axes: Any, columns: int) -> None:
-    """A legend above the axes, where it can cover nothing."""
-    axes.legend(loc="lower left", bbox_to_anchor=(-0.02, 1.0), ncols=columns, borderaxespad=0.2, columnspacing=1.2)
+def legend(axes: Any, columns: int, order: list[str] | None = None) -> None:
+    """A legend above the axes, where it can cover nothing; ``order`` names its labels."""
+    handles, labels = axes.get_legend_handles_labels()
+    by_label = dict(zip(labels, handles, strict=True))
+    shown = labels if order is None else order
+    axes.legend(
+        [by_label[label] for label in shown],
+        shown,
+        loc="lower left",
+        bbox_to_anchor=(-0.02, 1.0),
+        ncols=columns,
+        borderaxespad=0.2,
+        columnspacing=1.2,
+    )
 
 
 def _inline(text: str, name: str, label: str) -> str:
