@@ -118,6 +118,11 @@ def test_an_answer_streams_and_ctrl_c_stops_it_and_not_the_program(terminal: Ter
     terminal.send("\x03")
     tokens = SPEED.search(terminal.until(r"stopped\s*\n> "))
     assert tokens is None or int(tokens[1]) < 1900
+    terminal.send("Once more\n")  # the conversation goes on
+    terminal.until("Once more\r\n")
+    terminal.until(r"\S{2}")
+    terminal.send("\x03")
+    terminal.until(r"stopped\s*\n> ")
     terminal.send("/new\n")
     terminal.until("a new conversation\r\n> ")
     terminal.send("/nonsense\n")
@@ -140,6 +145,20 @@ def test_after_each_answer_the_speed_is_told(model: Path) -> None:
         assert tokens is not None
         assert 10 <= int(tokens[1]) <= 13
         assert int(tokens[2]) > 0
+    finally:
+        opened.close()
+
+
+def test_a_full_context_begins_a_new_conversation(model: Path) -> None:
+    opened = Terminal(model, "--limit", "2")
+    try:
+        opened.until("> ")
+        opened.send("one two three four " * 200 + "\n")
+        opened.until(r"tokens/s\s*\n> ")
+        opened.send("one two three four " * 200 + "\n")
+        opened.until(r"A new\s+conversation\s+begins\s*\n> ")
+        opened.send("Hello\n")
+        opened.until(r"tokens/s\s*\n> ")
     finally:
         opened.close()
 
