@@ -152,7 +152,12 @@ def _terminal(engine: Any, settings: Settings, name: str) -> None:
                 elif line.startswith("/"):
                     said.print(HELP if line == "/help" else f"there is no {line}. {HELP}", style="dim")
                 elif line:
-                    said.print(_answer(conversation, line), style="dim")
+                    try:
+                        said.print(_answer(conversation, line), style="dim")
+                    except ArtifactError as error:  # most often a full context; the engine's conversation is lost
+                        said.print(f"{error}. A new conversation begins", style="dim")
+                        conversation.close()
+                        conversation = _conversation(engine, settings)
         finally:
             conversation.close()
 
