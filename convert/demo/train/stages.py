@@ -20,7 +20,6 @@ from convert.progress import Progress
 
 SEED = 1
 STATE = "state.safetensors"
-CALIBRATION_BATCHES = 24
 
 
 @dataclass(frozen=True)
@@ -34,6 +33,7 @@ class Recipe:
         activations_at: share of ``aware`` after which activation steps are measured and frozen.
         bfloat16_at: share after which norms are rounded to bfloat16 and kept.
         questions: of the exam, at most.
+        calibration: batches over which magnitudes are measured.
     """
 
     shape: Shape
@@ -43,6 +43,7 @@ class Recipe:
     activations_at: float = 0.3
     bfloat16_at: float = 0.9
     questions: int = 600
+    calibration: int = 24
 
     def digest(self, *courses: Course) -> str:
         """SHA-256 of what decides a stage."""
@@ -63,6 +64,7 @@ SMOKE = Recipe(
     aware=Course(10, 2, 1e-3, 0.0, SEED + 1),
     lattice=Course(2, 2, 1e-3, 0.0, SEED + 2),
     questions=8,
+    calibration=1,
 )
 
 
@@ -206,6 +208,6 @@ def _batches(model: Any, shop: Workshop) -> Any:
 
     random = np.random.default_rng([SEED, 5])
     with torch.no_grad():
-        for _ in range(CALIBRATION_BATCHES):
-            ids = torch.from_numpy(shop.curriculum.batch(random, 20).ids)
+        for _ in range(shop.recipe.calibration):
+            ids = torch.from_numpy(shop.curriculum.batch(random, shop.recipe.first.rows).ids)
             yield model.model(input_ids=ids, use_cache=True).past_key_values

@@ -39,7 +39,7 @@ class Sums:
             Exam("sums", (), turn(sign, a, b, share(f"phrasing {sign} {a} {b}", len(PLUS))))
             for sign in "+-"
             for a in range(10, LARGEST + 1)
-            for b in range(10, LARGEST + 1)
+            for b in range(10, LARGEST + 1 if sign == "+" else a + 1)
             if held_out(sign, a, b)
         ]
 
