@@ -81,14 +81,24 @@ class Case:
     def detokenize(self, ids: list[int]) -> str:
         return str(self._tokenizer.decode(ids, skip_special_tokens=False))
 
-    def render_chat(self, message: str) -> str:
-        """One user message through the checkpoint's own chat template, without the start token."""
+    @cached_property
+    def _templates(self) -> Any:
         from transformers import AutoTokenizer
 
-        tokenizer = AutoTokenizer.from_pretrained(self.folder.path)
-        messages = [{"role": "user", "content": message}]
-        text = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
-        return str(text).removeprefix(tokenizer.bos_token or "")
+        return AutoTokenizer.from_pretrained(self.folder.path)
+
+    def render(self, messages: list[dict[str, str]]) -> str:
+        """A conversation through the checkpoint's own chat template, up to the model's turn, without the start token.
+
+        Args:
+            messages: ``{"role": "user" or "assistant", "content": text}`` each.
+        """
+        text = self._templates.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+        return str(text).removeprefix(self._templates.bos_token or "")
+
+    def render_chat(self, message: str) -> str:
+        """One user message through the template."""
+        return self.render([{"role": "user", "content": message}])
 
     def model(self, name: str) -> Tflite:
         """A TFLite section by its model type."""
