@@ -36,7 +36,7 @@ class Continuation:
         new: the reference's tokens; a stop token ends them and is included.
         sure: how many of them come before the first near-tie.
         logits: what chose them, ``[K, V]``.
-        deviation: the noise floor of each of these rows, ``[K]``.
+        deviation, typical: the noise floor of each of these rows, ``[K]``: of the worst draw, and on average.
     """
 
     ids: Ids
@@ -44,6 +44,7 @@ class Continuation:
     sure: int
     logits: Floats
     deviation: NDArray[np.float64]
+    typical: NDArray[np.float64]
 
 
 def climb(case: Case) -> list[Check]:
@@ -89,9 +90,10 @@ def continue_greedily(case: Case, prompts: list[tuple[str, int]]) -> list[Contin
             ]
     out = []
     for (ids, new, chose, *_), floor in zip(drawn, floors, strict=True):
-        deviation = floor.deviation[len(ids) - 1 :]
+        deviation, typical = floor.deviation[len(ids) - 1 :], floor.typical[len(ids) - 1 :]
         ties = metrics.near_ties(chose, deviation)
-        out.append(Continuation(ids, new, int(np.argmax(ties)) if ties.any() else len(new), chose, deviation))
+        sure = int(np.argmax(ties)) if ties.any() else len(new)
+        out.append(Continuation(ids, new, sure, chose, deviation, typical))
     return out
 
 
