@@ -15,7 +15,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,  # a defect keeps its plain traceback
     help="The independent judge of converted models.",
 )
-SCHEMA = Path(__file__).parent / "schema" / "parity.schema.json"
+SCHEMAS = Path(__file__).parent / "schema"
 
 
 class Outputs(NamedTuple):
@@ -108,9 +108,11 @@ def _verify(
 
 @app.command()
 def schema(check: Annotated[bool, typer.Option("--check", help="Only compare; exit 1 when stale.")] = False) -> None:
-    """Writes the JSON Schema of parity.json."""
-    from runtime_tests import report
+    """Writes the JSON Schemas of parity.json and golden.json."""
+    from runtime_tests import golden, report
 
+    made = {"parity.schema.json": report.schema(), "golden.schema.json": golden.schema()}
     if check:
-        raise typer.Exit(0 if SCHEMA.read_text("utf-8") == report.schema() else 1)
-    SCHEMA.write_text(report.schema(), "utf-8")
+        raise typer.Exit(0 if all((SCHEMAS / n).read_text("utf-8") == text for n, text in made.items()) else 1)
+    for name, text in made.items():
+        (SCHEMAS / name).write_text(text, "utf-8")

@@ -5,19 +5,22 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from typer.testing import CliRunner
 
-from runtime_tests import report
-from runtime_tests.cli import SCHEMA, app
+from runtime_tests import golden, report
+from runtime_tests.cli import SCHEMAS, app
 from runtime_tests.readers.litertlm import BLOCK
 
 RUNNER = CliRunner()
 
 
-def test_the_committed_schema_is_current() -> None:
-    assert SCHEMA.read_text("utf-8") == report.schema(), "run: python -m runtime_tests schema"
+@pytest.mark.parametrize(("name", "module"), [("parity", report), ("golden", golden)])
+def test_the_committed_schemas_are_current(name: str, module: ModuleType) -> None:
+    found = (SCHEMAS / f"{name}.schema.json").read_text("utf-8")
+    assert found == module.schema(), "run: python -m runtime_tests schema"
 
 
 def refused(*arguments: str) -> str:
