@@ -77,7 +77,7 @@ def _exchanged(header: dict[str, Any]) -> None:
 
 
 def _missing(header: dict[str, Any]) -> None:
-    del header[f"{KEY}.weight_scale"]
+    header[f"{KEY}.weight_scaled"] = header.pop(f"{KEY}.weight_scale")
 
 
 def _dtype(header: dict[str, Any]) -> None:
