@@ -166,6 +166,9 @@ class Parser:
             key: tuple(self._argument(item, where) for item in raw.inputs[key].arguments) for key in sorted(raw.inputs)
         }
         outputs = tuple((item.name, self._type(item.type, where)) for item in raw.outputs)
+        odd = sorted(set(raw.attributes) - ({"name", "val"} if raw.type == "const" else {"name"}))
+        if odd:
+            raise InputError(f"{where}: it has the attribute {odd[0][:40]!r}, which the reader does not know")
         constant = None
         if raw.type == "const":
             if "val" not in raw.attributes or len(outputs) != 1:

@@ -65,15 +65,9 @@ def constexpr_lut_to_dense(indices: Tensor, lut: Tensor, vector_axis: Int | None
     return picked.reshape(*blocks, *inside).permute(back).reshape(indices.shape)
 
 
-def constexpr_affine_dequantize(quantized_data: Tensor, zero_point: Tensor, scale: Tensor, axis: Int) -> Tensor:
-    """``scale * (quantized_data - zero_point)`` (iOS 16)."""
-    return dequantize(quantized_data, scale, zero_point, axis)
-
-
 KERNELS: dict[str, Kernel] = {
     "quantize": Kernel(quantize),
     "dequantize": Kernel(dequantize),
     "constexpr_blockwise_shift_scale": Kernel(constexpr_blockwise_shift_scale),
     "constexpr_lut_to_dense": Kernel(constexpr_lut_to_dense),
-    "constexpr_affine_dequantize": Kernel(constexpr_affine_dequantize),
 }
