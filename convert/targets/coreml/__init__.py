@@ -54,3 +54,27 @@ of the ``quantize`` and ``dequantize`` around it, always float32 bits; none wher
 
 Row tables: see ``convert.targets.coreml.rows``.
 """
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from convert.targets.coreml.options import CoremlOptions
+
+if TYPE_CHECKING:
+    from convert.checkpoint.types import Checkpoint
+    from convert.progress import Progress
+
+__all__ = ["CoremlOptions", "convert"]
+
+
+def convert(checkpoint: Checkpoint, options: CoremlOptions, out: Path, progress: Progress) -> None:
+    """Writes the package ``out``, a new folder. Weights are streamed from the checkpoint's files.
+
+    Raises:
+        ConvertError: something in the checkpoint cannot be held by the target.
+    """
+    from convert.targets.coreml.build import build
+
+    build(checkpoint, options, out, progress)
