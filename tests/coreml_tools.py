@@ -104,7 +104,9 @@ class Package:
             else:
                 result = OPERATIONS[op.type](states=states, **given)
             dtype = self.dtype(output)
-            seen[output.name] = result if dtype == "STRING" else torch.as_tensor(result).to(TORCH.get(dtype, torch.bool))
+            seen[output.name] = (
+                result if dtype == "STRING" else torch.as_tensor(result).to(TORCH.get(dtype, torch.bool))
+            )
             if dtype != "STRING":
                 shape = tuple(d.constant.size for d in output.type.tensorType.dimensions)
                 assert tuple(seen[output.name].shape) == shape, (op.type, output.name)
@@ -184,8 +186,6 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
     "quantize": _op(lambda input, scale, output_dtype: torch.clamp(torch.round(input / scale), -128, 127)),
     "dequantize": _op(lambda input, scale: input.float() * scale),
     "constexpr_blockwise_shift_scale": _op(_blockwise),
-    "constexpr_lut_to_dense": _op(
-        lambda indices, lut: torch.gather(lut.reshape(len(lut), 4), 1, indices.long())
-    ),
+    "constexpr_lut_to_dense": _op(lambda indices, lut: torch.gather(lut.reshape(len(lut), 4), 1, indices.long())),
     "read_state": lambda states, input: states[input],
 }
