@@ -1,9 +1,9 @@
 """``weight.bin``: Core ML's blob storage, version 2. Offsets are known before a byte is written.
 
 Layout, little-endian (coremltools' ``MILBlob/Blob/StorageFormat.hpp``): a header of 64 bytes, ``<II`` number of records
-and version; then for each record 64 bytes of metadata, ``<IIQQQ`` sentinel, data type, size in bytes, offset of the data
-from the file's start, unused bits of the last byte, and the data. Metadata and data begin on multiples of 64. A program
-refers to a record by the offset of its metadata.
+and version; then for each record 64 bytes of metadata, ``<IIQQQ`` sentinel, data type, size in bytes, offset of the
+data from the file's start, unused bits of the last byte, and the data. Metadata and data begin on multiples of 64. A
+program refers to a record by the offset of its metadata.
 """
 
 from __future__ import annotations

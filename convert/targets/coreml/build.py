@@ -35,7 +35,8 @@ def about(checkpoint: Checkpoint, options: CoremlOptions) -> str:
     """The model in a sentence."""
     config = checkpoint.config
     size = f"{len(config.layers)} layers, hidden size {config.hidden}, vocabulary {config.vocab}"
-    return f"Gemma 4 text decoder ({size}); {checkpoint.format} weights, {options.precision}, {options.positions} positions."
+    kind = f"{checkpoint.format} weights, {options.precision}, {options.positions} positions"
+    return f"Gemma 4 text decoder ({size}); {kind}."
 
 
 def metadata(checkpoint: Checkpoint, options: CoremlOptions) -> dict[str, str]:
