@@ -75,11 +75,11 @@ if TYPE_CHECKING:
     from convert.checkpoint.types import Checkpoint
     from convert.progress import Progress
 
-__all__ = ["CoremlOptions", "convert"]
+__all__ = ["CoremlOptions", "convert", "write_tables"]
 
 
 def convert(checkpoint: Checkpoint, options: CoremlOptions, out: Path, progress: Progress) -> None:
-    """Writes the package ``out``, a new folder. Weights are streamed from the checkpoint's files.
+    """Writes the package into the folder ``out``, empty or new. Weights are streamed from the checkpoint's files.
 
     Raises:
         ConvertError: something in the checkpoint cannot be held by the target.
@@ -87,3 +87,15 @@ def convert(checkpoint: Checkpoint, options: CoremlOptions, out: Path, progress:
     from convert.targets.coreml.build import build
 
     build(checkpoint, options, out, progress)
+
+
+def write_tables(checkpoint: Checkpoint, folder: Path, progress: Progress) -> list[Path]:
+    """Writes the row tables into a folder and gives their paths.
+
+    Raises:
+        ConvertError: a table holds a number that is not finite.
+    """
+    from convert.targets.coreml import rows
+
+    with progress.stage("write row tables", rows.size(checkpoint)) as stage:
+        return rows.write(checkpoint, folder, stage.advance)
