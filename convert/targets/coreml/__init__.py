@@ -29,7 +29,8 @@ number of heads; a layer with less uses the first heads and columns and leaves t
 **Outputs**: ``decode``: ``logits [1, 1, V]`` (float, softcapped); ``prefill_<n>``: ``done [1, 1, 1]`` (float).
 
 **Types inside.** In a float16 program of profile ``gpu`` the products (linear, attention) take and give float16;
-everything between them is float32, the residual stream too. Each value's type is declared in the program.
+everything between them is float32, the residual stream too. In one of profile ``ane`` everything is float16, gains and
+activation scales rounded to it as well: the Neural Engine has no float32. Each value's type is declared in the program.
 
 **Names of values** in every function, for whoever looks into the program: a name of the decoder with each character
 outside ``[A-Za-z0-9_]`` replaced by ``_``.
