@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cached_property
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -35,7 +36,10 @@ class Case:
         folder: the opened checkpoint.
         continuations: what rung 3 and golden.json share, in the prompts' order.
         threads: CPU threads for both sides; by default 1 for a small artifact, else 2.
+        modules: files in ``rungs/`` that climb a rung in place of the usual one, by the rung's name.
     """
+
+    modules: Mapping[str, str] = MappingProxyType({})
 
     def __init__(self, artifact: LiteRtLm, folder: Folder, threads: int | None = None) -> None:
         small = artifact.path.stat().st_size < SMALL

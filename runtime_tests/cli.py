@@ -25,7 +25,9 @@ def main() -> None:
 
 @app.command()
 def verify(
-    bundle: Annotated[Path, typer.Argument(help="A bundle folder with manifest.json, or a .litertlm file.")],
+    bundle: Annotated[
+        Path, typer.Argument(help="A bundle folder with manifest.json, a .litertlm file or an .mlpackage.")
+    ],
     checkpoint: Annotated[Path, typer.Option(help="The checkpoint folder that was converted.")],
     rungs: Annotated[str, typer.Option(help="Rungs to climb, for example 0,2a.")] = "0,1,2a,2b,3",
     json: Annotated[Path | None, typer.Option(help="Write the report here.")] = None,
@@ -47,9 +49,6 @@ def _verify(
     from rich.console import Console
 
     from runtime_tests.ladder import NAMES, climb
-    from runtime_tests.readers.bundle import find_model
-    from runtime_tests.readers.checkpoint import open_checkpoint
-    from runtime_tests.readers.litertlm import open_litertlm
 
     unknown = [name for name in names if name not in NAMES]
     if unknown:
@@ -57,13 +56,12 @@ def _verify(
     for target in (json, golden):
         if target is not None and not target.parent.is_dir():
             raise InputError(f"{target}: its folder does not exist")
-    artifact, folder = open_litertlm(find_model(bundle)), open_checkpoint(checkpoint)
 
     from runtime_tests import golden as goldens
     from runtime_tests import report, table
-    from runtime_tests.case import Case
+    from runtime_tests.kinds import open_case
 
-    case, said = Case(artifact, folder, threads), Console(stderr=True)
+    case, said = open_case(bundle, checkpoint, threads), Console(stderr=True)
     climbed = climb(case, names, lambda step: said.print(f"rung {step.name}: {step.question}", style="dim"))
     parity = report.report(case, climbed)
     if json is not None:

@@ -37,7 +37,8 @@ def climb(case: Case, names: tuple[str, ...] = NAMES, told: Callable[[Step], Non
         if step.name in names:
             told(step)
             try:
-                checks = importlib.import_module(f"runtime_tests.rungs.{step.module}").climb(case)
+                module = case.modules.get(step.name, step.module)
+                checks = importlib.import_module(f"runtime_tests.rungs.{module}").climb(case)
                 out.append(rung(step.name, step.question, checks))
             except CannotRunError as error:
                 out.append(Rung(step.name, step.question, "not run", str(error), ()))

@@ -197,7 +197,9 @@ class Evaluator:
         last: dict[str, int] = {}
         for i, step in enumerate(steps):
             for _, name, _ in step.named:
-                last.update(dict.fromkeys((n for n in name if isinstance(n, str)) if isinstance(name, tuple) else [name], i))
+                last.update(
+                    dict.fromkeys((n for n in name if isinstance(n, str)) if isinstance(name, tuple) else [name], i)
+                )
             last.update((name, i) for name, _ in step.op.outputs if name not in program.consumers)
         for name, i in last.items():
             if name not in program.outputs and name not in program.inputs:
@@ -298,5 +300,7 @@ def _pairs(program: Function) -> set[int]:
 
 
 def _grid(program: Function, op: Operation) -> list[Any]:
-    constants = [program.constant(found) if (found := program.one(op, p)) else None for p in ("scale", "zero_point", "axis")]
+    constants = [
+        program.constant(found) if (found := program.one(op, p)) else None for p in ("scale", "zero_point", "axis")
+    ]
     return [None if constant is None else constant.array().tolist() for constant in constants]
