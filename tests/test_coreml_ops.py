@@ -413,7 +413,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Array]:
 
 @pytest.mark.parametrize("index", range(len(CASES)), ids=[f"{op} {label}".strip() for op, label, *_ in CASES])
 def test_each_operation_computes_what_its_definition_says(found: dict[str, Array], index: int) -> None:
-    op, _, _, oracle = CASES[index]
+    _, _, _, oracle = CASES[index]
     expected = np.asarray(oracle(GIVEN))
     assert found[str(index)].shape == expected.shape
     np.testing.assert_allclose(found[str(index)], expected, rtol=2e-6, atol=2e-6)

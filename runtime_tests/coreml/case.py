@@ -66,7 +66,7 @@ class CoremlCase(Case):
         return Feed.context(self.decode)
 
     @property
-    def cache_scales(self) -> dict[int, tuple[float, float]]:  # type: ignore[override]
+    def cache_scales(self) -> dict[int, tuple[float, float]]:
         """Empty: states hold floats."""
         return {}
 

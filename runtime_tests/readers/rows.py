@@ -1,8 +1,8 @@
 """Strict, memory-mapped reader of row tables: the embeddings that lie beside a package.
 
-Layout, little endian: ``GBROWS1`` and a zero byte; uint32 length of a JSON text; uint32 0; the text, which says ``name``,
-``rows``, ``columns``, ``bits`` (2, 4, 8 integers, two's complement, low bits first; 16 bfloat16; 32 float32), ``groups``
-(float32 scales a row), ``row_bytes``, ``rows_offset``, ``scales_offset``, ``multiplier`` and ``bytes``. A value is
+Layout, little endian: ``GBROWS1`` and a zero byte; uint32 length of a JSON text; uint32 0; the text, which says
+``name``, ``rows``, ``columns``, ``bits`` (2, 4, 8 integers, two's complement, low bits first; 16 bfloat16; 32 float32),
+``groups`` (float32 scales a row), ``row_bytes``, ``rows_offset``, ``scales_offset``, ``multiplier`` and ``bytes``. A value is
 ``code * scale[column / (columns / groups)] * multiplier``.
 """
 
@@ -89,7 +89,7 @@ def open_rows(path: Path) -> Rows:
             data = np.frombuffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), np.uint8)
     except OSError as error:
         raise InputError(f"{path.name}: cannot be read ({error.strerror}); it belongs beside the package") from error
-    length, zero = struct.unpack_from("<II", data, 8)
+    length, zero = struct.unpack_from("<II", bytes(data[8:16]))
     if bytes(data[:8]) != MAGIC or zero or not 0 < length <= min(MAX_TEXT, size - 16):
         raise InputError(f"{path.name}: does not begin as a row table")
     try:

@@ -98,7 +98,8 @@ def _run(case: CoremlCase, evaluator: Evaluator, boundaries: Boundaries, functio
 
 def _calls(case: CoremlCase, function: Function, length: int) -> list[tuple[int, int]]:
     """Start and number of tokens of every call: chunks of odd lengths, or single positions across the window."""
-    total, out, start = len(case.ids), [], 0
+    total, start = len(case.ids), 0
+    out: list[tuple[int, int]] = []
     if function.name == DECODE:
         window = int(case.text["sliding_window"])
         wanted = {0, 1, window - 1, window, window + 1, 2 * window, total - 1}

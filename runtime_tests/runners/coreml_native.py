@@ -1,6 +1,6 @@
 """Core ML itself: ``predict`` with states on a chosen compute unit, and where the operations were placed.
 
-It exists on macOS alone. Nothing here was run where this was written; the calls are those of coremltools' documentation.
+It exists on macOS alone. Nothing here was run where this was written; the calls are those that coremltools documents.
 """
 
 from __future__ import annotations
