@@ -2,7 +2,7 @@
 
 Layout, little endian: ``GBROWS1`` and a zero byte; uint32 length of a JSON text; uint32 0; the text, which says
 ``name``, ``rows``, ``columns``, ``bits`` (2, 4, 8 integers, two's complement, low bits first; 16 bfloat16; 32 float32),
-``groups`` (float32 scales a row), ``row_bytes``, ``rows_offset``, ``scales_offset``, ``multiplier`` and ``bytes``. A value is
+``groups`` (float32 scales a row), ``row_bytes``, ``rows_offset``, ``scales_offset``, ``multiplier``, ``bytes``. Value:
 ``code * scale[column / (columns / groups)] * multiplier``.
 """
 
