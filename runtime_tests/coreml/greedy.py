@@ -70,7 +70,7 @@ def _continue(case: CoremlCase, evaluator: Evaluator, prompts: Ids, steps: int, 
 
 
 def _chunks(case: CoremlCase, total: int) -> Iterator[tuple[str, int, int]]:
-    """Functions and their tokens: the longest prefill that is filled, and at the end the shortest that holds the rest."""
+    """Functions and their tokens: the longest prefill while it is filled, then the shortest that holds the rest."""
     lengths, start = prefill_lengths(case.package.functions), 0
     while start < total:
         longest = max(lengths)
