@@ -11,19 +11,25 @@ from runtime_tests.readers.checkpoint import open_checkpoint
 from runtime_tests.readers.litertlm import open_litertlm
 
 
-def open_case(path: Path, checkpoint: Path, threads: int | None = None) -> Case:
-    """A bundle folder, an ``.mlpackage`` with its row tables beside it, or a ``.litertlm``.
+def open_case(
+    path: Path,
+    checkpoint: Path,
+    threads: int | None = None,
+    questions: Path | None = None,
+    float_model: Path | None = None,
+) -> Case:
+    """A bundle folder, an ``.mlpackage`` with its row tables beside it, or a ``.litertlm``; the rest as for a case.
 
     Raises:
         InputError: none of these, or damaged.
     """
     package = find_package(path)
     if package is None:
-        return Case(open_litertlm(find_model(path)), open_checkpoint(checkpoint), threads)
+        return Case(open_litertlm(find_model(path)), open_checkpoint(checkpoint), threads, questions, float_model)
     from runtime_tests.coreml.case import CoremlCase
     from runtime_tests.readers.mlpackage import open_mlpackage
 
-    return CoremlCase(open_mlpackage(package), open_checkpoint(checkpoint), threads)
+    return CoremlCase(open_mlpackage(package), open_checkpoint(checkpoint), threads, questions, float_model)
 
 
 def find_package(path: Path) -> Path | None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 from collections.abc import Iterator, Mapping
 from functools import cached_property
+from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
@@ -38,11 +40,21 @@ class CoremlCase(Case):
         "2a": "coreml_blocks",
         "2b": "coreml_lowering",
         "3": "coreml_native",
+        "4": "coreml_task",
     }
+    elsewhere = frozenset() if sys.platform == "darwin" else frozenset({"3"})
     foreign = False
 
-    def __init__(self, package: MlPackage, folder: Folder, threads: int | None = None) -> None:
-        super().__init__(cast(Any, package), folder, threads or (1 if package.size < SMALL else 2))
+    def __init__(
+        self,
+        package: MlPackage,
+        folder: Folder,
+        threads: int | None = None,
+        questions: Path | None = None,
+        float_model: Path | None = None,
+    ) -> None:
+        threads = threads or (1 if package.size < SMALL else 2)
+        super().__init__(cast(Any, package), folder, threads, questions, float_model)
         self.package = package
         if DECODE not in package.functions:
             raise InputError(f"{package.path.name}: no function {DECODE}; it has {', '.join(package.functions)}")
