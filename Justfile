@@ -47,6 +47,12 @@ setup:
 @list *flags: setup
     {{python}} -m convert list "$@"
 
+# Talk with a bundle in the stock engine: just chat dist/android/demo --ask "What is 2 + 2?"
+[group('models')]
+[no-exit-message]
+@chat bundle='dist/android/demo' *flags: setup
+    {{python}} -m convert chat "$@"
+
 # Judge a bundle again; exit code 1 when it is over budget
 [group('proof')]
 [no-exit-message]

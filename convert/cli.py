@@ -109,11 +109,13 @@ def verify(
     ] = None,
     rungs: Annotated[str | None, typer.Option(help="rungs of the ladder [default: all]")] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="write the report there")] = None,
+    questions: Annotated[Path | None, typer.Option(help="rung 4: other questions than the checkpoint's")] = None,
+    float_model: Annotated[Path | None, typer.Option("--float", help="rung 4: folder of the float model")] = None,
 ) -> None:
     """Judges a bundle against its checkpoint; exit code 1 when it is over budget."""
     from convert import verify as judge
 
-    sys.exit(judge.verify(bundle, checkpoint, rungs, json_file))
+    sys.exit(judge.verify(bundle, checkpoint, rungs, json_file, questions, float_model))
 
 
 @app.command(epilog="Example: gemma-bridge bundle android demo --context 1024 --prefill 128")
@@ -139,6 +141,20 @@ def bundle(
         return
     built = pipeline.build(request, for_terminal())
     _say(f"{built.table.rstrip()}\n\n{out / platform / built.bundle.name}  {built.bytes / 1e6:.1f} MB")
+
+
+@app.command(epilog='Example: gemma-bridge chat dist/android/demo --ask "What is 2 + 2?"')
+def chat(
+    bundle: Annotated[Path, typer.Argument(help="folder of a bundle, or a .litertlm")] = Path("dist/android/demo"),
+    ask: Annotated[str | None, typer.Option(help="answer this and leave")] = None,
+    sample: Annotated[bool, typer.Option("--sample", help="draw tokens instead of taking the best")] = False,
+    limit: Annotated[int, typer.Option(min=1, help="tokens of an answer, at most")] = 512,
+    threads: Annotated[int, typer.Option(min=1, help="CPU threads")] = 2,
+) -> None:
+    """Talks with a bundle in the stock engine; Ctrl-C stops an answer, Ctrl-D leaves."""
+    from convert import chat as talk
+
+    talk.chat(bundle, ask, talk.Settings(sample, limit, threads))
 
 
 def _request(

@@ -12,7 +12,14 @@ from convert.checkpoint import resolve
 from convert.errors import ArtifactError
 
 
-def verify(bundle: Path, checkpoint: str | None, rungs: str | None, report: Path | None) -> int:
+def verify(
+    bundle: Path,
+    checkpoint: str | None,
+    rungs: str | None,
+    report: Path | None,
+    questions: Path | None = None,
+    float_model: Path | None = None,
+) -> int:
     """Runs the judge in place of this process's own output; gives its exit code: 0, 1 over budget, 2 bad input.
 
     Raises:
@@ -23,7 +30,8 @@ def verify(bundle: Path, checkpoint: str | None, rungs: str | None, report: Path
     folder = _checkpoint(bundle, checkpoint)
     command = [sys.executable, "-m", "runtime_tests", "verify", str(bundle), "--checkpoint", str(folder)]
     command += ["--rungs", rungs] if rungs else []
-    command += ["--json", str(report)] if report else []
+    for flag, path in (("--json", report), ("--questions", questions), ("--float", float_model)):
+        command += [flag, str(path)] if path else []
     sys.stdout.flush()
     return subprocess.run(command, env=os.environ, check=False).returncode
 

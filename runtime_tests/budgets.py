@@ -23,6 +23,10 @@ class Budget:
         lowering_db: rung 2b, SNR that is good enough whatever the floor is.
         lattice_db: rung 2b, SNR against the reference with the weights before their rounding for storage.
         lowering_kl: rung 2b, mean KL in nats that is good enough whatever the floor is.
+        artifact_points: rung 4, accuracy of the artifact from the reference's, in percentage points.
+        artifact_p: rung 4, McNemar p below which the two differ.
+        float_points: rung 4, how far the QAT reference may lie below the float model, in percentage points.
+        ptq_p: rung 4, McNemar p from which on naive requantization is as good as QAT.
     """
 
     decoder_db: float
@@ -38,6 +42,14 @@ class Budget:
     lowering_db: float
     lowering_kl: float
     lattice_db: float
+    # Rung 4, the same for both formats. The artifact computes what the reference computes, so half a point is what
+    # near-ties may move among some 600 questions, and any significant difference is a fault.
+    artifact_points: float = 0.5
+    artifact_p: float = 0.05
+    # What QAT is for: almost the float model's accuracy, where rounding without training clearly loses. Questions on
+    # which PTQ loses nothing could not show a damaged artifact either.
+    float_points: float = 2.0
+    ptq_p: float = 0.001
 
 
 _BUDGETS = {

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cached_property
+from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from runtime_tests.accuracy import Accuracy
 from runtime_tests.budgets import Budget, budget_for
 from runtime_tests.capture import Capture, capture
 from runtime_tests.errors import InputError
+from runtime_tests.evaluation import read_evaluation
 from runtime_tests.floor import Floor, measure, widen
 from runtime_tests.lattice import lattices
 from runtime_tests.owners import owners
@@ -34,13 +38,30 @@ class Case:
         artifact: the opened ``.litertlm``.
         folder: the opened checkpoint.
         continuations: what rung 3 and golden.json share, in the prompts' order.
+        evaluation: the checkpoint's questions, or those given instead; None when there are none.
+        float_model: folder of the float model before QAT, when there is one to compare with.
+        accuracy: what rung 4 has measured, for the report.
         threads: CPU threads for both sides; by default 1 for a small artifact, else 2.
+        modules: files in ``rungs/`` that climb a rung in place of the usual one, by the rung's name.
+        elsewhere: rungs that need another operating system than this one.
     """
 
-    def __init__(self, artifact: LiteRtLm, folder: Folder, threads: int | None = None) -> None:
+    modules: Mapping[str, str] = MappingProxyType({})
+    elsewhere: frozenset[str] = frozenset()
+
+    def __init__(
+        self,
+        artifact: LiteRtLm,
+        folder: Folder,
+        threads: int | None = None,
+        questions: Path | None = None,
+        float_model: Path | None = None,
+    ) -> None:
         small = artifact.path.stat().st_size < SMALL
         self.artifact, self.folder, self.threads = artifact, folder, threads or (1 if small else 2)
         self.continuations: list[Any] = []
+        self.evaluation, self.float_model = read_evaluation(folder.path, questions), float_model
+        self.accuracy: Accuracy | None = None
         self._models: dict[str, Tflite] = {}
         self._interpreters: dict[str, Interpreter] = {}
 
@@ -78,14 +99,24 @@ class Case:
     def detokenize(self, ids: list[int]) -> str:
         return str(self._tokenizer.decode(ids, skip_special_tokens=False))
 
-    def render_chat(self, message: str) -> str:
-        """One user message through the checkpoint's own chat template, without the start token."""
+    @cached_property
+    def _templates(self) -> Any:
         from transformers import AutoTokenizer
 
-        tokenizer = AutoTokenizer.from_pretrained(self.folder.path)
-        messages = [{"role": "user", "content": message}]
-        text = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
-        return str(text).removeprefix(tokenizer.bos_token or "")
+        return AutoTokenizer.from_pretrained(self.folder.path)
+
+    def render(self, messages: list[dict[str, str]]) -> str:
+        """A conversation through the checkpoint's own chat template, up to the model's turn, without the start token.
+
+        Args:
+            messages: ``{"role": "user" or "assistant", "content": text}`` each.
+        """
+        text = self._templates.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+        return str(text).removeprefix(self._templates.bos_token or "")
+
+    def render_chat(self, message: str) -> str:
+        """One user message through the template."""
+        return self.render([{"role": "user", "content": message}])
 
     def model(self, name: str) -> Tflite:
         """A TFLite section by its model type."""

@@ -232,9 +232,7 @@ CASES = [
         lambda v: (v["x"] ** 2).sum(-1),
         lambda mb, v: mb.reduce_sum_square(x=v["x"], axes=[-1]),
     ),
-    case(
-        "reduce_l1_norm", "", lambda v: np.abs(v["x"]).sum(1), lambda mb, v: mb.reduce_l1_norm(x=v["x"], axes=[1])
-    ),
+    case("reduce_l1_norm", "", lambda v: np.abs(v["x"]).sum(1), lambda mb, v: mb.reduce_l1_norm(x=v["x"], axes=[1])),
     case(
         "reduce_l2_norm",
         "",
@@ -286,9 +284,7 @@ CASES = [
         lambda v: np.concatenate([v["x"], v["y"], v["p"]], 1),
         lambda mb, v: mb.concat(values=(v["x"], v["y"], v["p"]), axis=1),
     ),
-    case(
-        "stack", "", lambda v: np.stack([v["x"], v["y"]], 2), lambda mb, v: mb.stack(values=(v["x"], v["y"]), axis=2)
-    ),
+    case("stack", "", lambda v: np.stack([v["x"], v["y"]], 2), lambda mb, v: mb.stack(values=(v["x"], v["y"]), axis=2)),
     case("tile", "", lambda v: np.tile(v["x"], (2, 1, 3)), lambda mb, v: mb.tile(x=v["x"], reps=[2, 1, 3])),
     case("reverse", "", lambda v: np.flip(v["x"], (0, 2)), lambda mb, v: mb.reverse(x=v["x"], axes=[0, -1])),
     case(
@@ -297,9 +293,7 @@ CASES = [
         lambda v: np.full((2, 2), 1.5, np.float32),
         lambda mb, v: mb.fill(shape=mb.tile(x=mb.add(x=v["at"], y=1), reps=[2]), value=1.5),
     ),
-    case(
-        "fill_like", "", lambda v: np.full((2, 3, 4), 7), lambda mb, v: mb.fill_like(ref_tensor=v["x"], value=7)
-    ),
+    case("fill_like", "", lambda v: np.full((2, 3, 4), 7), lambda mb, v: mb.fill_like(ref_tensor=v["x"], value=7)),
     case(
         "range_1d",
         "",
@@ -419,7 +413,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Array]:
 
 @pytest.mark.parametrize("index", range(len(CASES)), ids=[f"{op} {label}".strip() for op, label, *_ in CASES])
 def test_each_operation_computes_what_its_definition_says(found: dict[str, Array], index: int) -> None:
-    op, _, _, oracle = CASES[index]
+    _, _, _, oracle = CASES[index]
     expected = np.asarray(oracle(GIVEN))
     assert found[str(index)].shape == expected.shape
     np.testing.assert_allclose(found[str(index)], expected, rtol=2e-6, atol=2e-6)

@@ -48,7 +48,7 @@ def test_a_damaged_artifact_is_one_line(artifact: Path, mobile_e2b: Path) -> Non
 
 def test_an_unknown_rung_is_one_line(artifact: Path, mobile_e2b: Path) -> None:
     line = refused(str(artifact), "--checkpoint", str(mobile_e2b), "--rungs", "0,9")
-    assert line == "error: --rungs 0,9: there is no rung '9'; there are 0,1,2a,2b,3"
+    assert line == "error: --rungs 0,9: there is no rung '9'; there are 0,1,2a,2b,3,4"
 
 
 def test_an_output_without_a_folder_is_refused_before_the_work(artifact: Path, mobile_e2b: Path) -> None:

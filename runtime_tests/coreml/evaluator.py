@@ -2,8 +2,8 @@
 
 Every operation computes in float32 and its result is rounded to the type that the program declares for it, so float16
 programs round after each operation and accumulate in float32. In float64 nothing is rounded: the distance between the
-two is what the program's own arithmetic costs. This judges the program and its weights; a device's Neural Engine, GPU or
-CPU orders its sums and fuses its operations otherwise.
+two is what the program's own arithmetic costs. This judges the program and its weights; a device's Neural Engine, GPU
+or CPU orders its sums and fuses its operations otherwise.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ Values = dict[str, torch.Tensor]
 
 @dataclass(slots=True)
 class Step:
-    """One operation, ready to run: parameters that are known, those that are computed, and what may be dropped after."""
+    """One operation, ready to run: parameters that are known, those that are computed, values to drop after it."""
 
     op: Operation
     kernel: Kernel
@@ -107,7 +107,7 @@ class Evaluator:
         keep, made = {*program.outputs, *wanted}, Values()
         with torch.no_grad():
             for step in steps:
-                for (name, type), result in zip(step.op.outputs, self._run(step, values, state), strict=True):
+                for (name, _), result in zip(step.op.outputs, self._run(step, values, state), strict=True):
                     if name in keep:
                         made[name] = result
                     values[name] = replaced.get(name, result) if replaced else result
@@ -117,11 +117,12 @@ class Evaluator:
 
     def weight(self, function: str, name: str) -> torch.Tensor:
         """The value of a constant or compressed weight, as operations see it."""
-        found = self._compressed[function].get(name)
+        if (found := self._compressed[function].get(name)) is not None:
+            return found()
         constant = self.function(function).constant(name)
-        if found is None and constant is None:
+        if constant is None:
             raise CannotRunError(f"{name} is no constant of {function}")
-        return found() if found is not None else self._constant(constant)
+        return self._constant(constant)
 
     def _inputs(self, program: Function, inputs: Mapping[str, Any]) -> Values:
         expected = {name: type for name, type in program.inputs.items() if not type.state}
@@ -197,7 +198,9 @@ class Evaluator:
         last: dict[str, int] = {}
         for i, step in enumerate(steps):
             for _, name, _ in step.named:
-                last.update(dict.fromkeys((n for n in name if isinstance(n, str)) if isinstance(name, tuple) else [name], i))
+                last.update(
+                    dict.fromkeys((n for n in name if isinstance(n, str)) if isinstance(name, tuple) else [name], i)
+                )
             last.update((name, i) for name, _ in step.op.outputs if name not in program.consumers)
         for name, i in last.items():
             if name not in program.outputs and name not in program.inputs:
@@ -298,5 +301,7 @@ def _pairs(program: Function) -> set[int]:
 
 
 def _grid(program: Function, op: Operation) -> list[Any]:
-    constants = [program.constant(found) if (found := program.one(op, p)) else None for p in ("scale", "zero_point", "axis")]
+    constants = [
+        program.constant(found) if (found := program.one(op, p)) else None for p in ("scale", "zero_point", "axis")
+    ]
     return [None if constant is None else constant.array().tolist() for constant in constants]

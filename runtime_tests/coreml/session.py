@@ -99,7 +99,7 @@ class Session:
             raise CannotRunError(f"no prefill function takes {len(embeddings)} tokens")
         self._call(name, embeddings, per_layer)
 
-    def decode(self, embeddings: Floats, per_layer: Floats | None) -> Floats:
+    def decode(self, embeddings: Floats, per_layer: Floats | None) -> NDArray[np.float64]:
         """One token; its logits ``[V]``."""
         return np.asarray(self._call(DECODE, embeddings, per_layer)["logits"], np.float64).reshape(-1)
 

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from runtime_tests.errors import CannotRunError
+from runtime_tests.readers.blobs import Blob
 from runtime_tests.readers.program import Constant, Type
 
 ROOM = 4 << 30  # bytes
@@ -70,7 +71,7 @@ class Weights:
 def where(constant: Constant) -> Key:
     """What tells a stored constant from every other: its bytes' place, its type and shape."""
     held = constant.held
-    data = held.data if hasattr(held, "bits") else held
+    data = held.data if isinstance(held, Blob) else held
     place = data.__array_interface__["data"][0] if isinstance(data, np.ndarray) else data
     return (place, constant.type.dtype, constant.type.shape)
 

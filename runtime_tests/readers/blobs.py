@@ -1,9 +1,9 @@
 """Strict, memory-mapped reader of ``weight.bin``, the constants of an ML Program.
 
 Layout (coremltools, ``mlmodel/src/MILBlob/Blob/StorageFormat.hpp``), little endian: a header of 64 bytes, ``count`` and
-``version`` (2) as uint32; then records at multiples of 64, each a metadata block of 64 bytes, ``0xDEADBEEF`` and data type
-as uint32, size in bytes, offset and unused bits at the end as uint64; its data lies at that offset, also a multiple of 64.
-Sub-byte integers are packed without gaps, low bits first; signed ones are two's complement.
+``version`` (2) as uint32; then records at multiples of 64, each a metadata block of 64 bytes: ``0xDEADBEEF`` and data
+type as uint32, size in bytes, offset and unused bits at the end as uint64. Its data lies at that offset, a multiple of
+64 too. Sub-byte integers are packed without gaps, low bits first; signed ones are two's complement.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class Blob:
     shape: tuple[int, ...]
 
     def array(self, start: int = 0, stop: int | None = None) -> NDArray[Any]:
-        """Elements, or those of ``start:stop`` along the first axis; sub-byte integers one a byte, bfloat16 as uint16."""
+        """Elements, or rows ``start:stop`` of the first axis; sub-byte integers one a byte, bfloat16 as uint16."""
         if not self.shape:
             return self._elements(0, 1).reshape(())
         end, width = self.shape[0] if stop is None else stop, prod(self.shape[1:])
@@ -78,8 +78,10 @@ class Blob:
 def unpack(packed: NDArray[np.uint8], bits: int, skip: int, count: int, signed: bool) -> NDArray[Any]:
     """``count`` integers of fewer than 8 bits, uint8 or int8 ``[count]``, after ``skip`` bits.
 
-    >>> unpack(np.array([0xF8, 0x70], np.uint8), 4, 0, 4, True).tolist(), unpack(np.array([0xE4], np.uint8), 2, 2, 3, False).tolist()
-    ([-8, -1, 0, 7], [1, 2, 3])
+    >>> unpack(np.array([0xF8, 0x70], np.uint8), 4, 0, 4, True).tolist()
+    [-8, -1, 0, 7]
+    >>> unpack(np.array([0xE4], np.uint8), 2, 2, 3, False).tolist()
+    [1, 2, 3]
     """
     if bits in (1, 2, 4) and skip % bits == 0:
         shifts = np.arange(0, 8, bits, dtype=np.uint8)
@@ -115,7 +117,7 @@ class BlobFile:
                 self._bytes = np.frombuffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), np.uint8)
         except OSError as error:
             raise InputError(f"{where}: cannot be read ({error.strerror})") from error
-        self.count, version = struct.unpack_from("<II", self._bytes)
+        self.count, version = struct.unpack_from("<II", bytes(self._bytes[:8]))
         if version != VERSION:
             raise InputError(f"{where}: storage version {version}, expected {VERSION}")
 
@@ -138,7 +140,7 @@ class BlobFile:
     def _metadata(self, offset: int) -> tuple[str, int, int, int, int]:
         if offset % ALIGNMENT or not ALIGNMENT <= offset <= len(self._bytes) - ALIGNMENT:
             raise InputError(f"{self.where}: no record can lie at {offset} of {len(self._bytes)} bytes")
-        sentinel, kind, size, begin, unused = struct.unpack_from("<IIQQQ", self._bytes, offset)
+        sentinel, kind, size, begin, unused = struct.unpack_from("<IIQQQ", bytes(self._bytes[offset : offset + 32]))
         if sentinel != SENTINEL:
             raise InputError(f"{self.where}: record at {offset} begins with {sentinel:#x}, expected {SENTINEL:#x}")
         if kind not in TYPES:

@@ -23,6 +23,18 @@ def find_model(path: Path) -> Path:
         return path
     if not path.is_dir():
         raise InputError(f"{path}: no such file or folder")
+    models = sorted(name for name in check(path) if name.endswith(".litertlm"))
+    if len(models) != 1:
+        raise InputError(f"{path.name}: {len(models)} .litertlm files in the manifest, expected one")
+    return path / models[0]
+
+
+def check(path: Path) -> dict[str, str]:
+    """Holds every file of a bundle folder to its manifest; their SHA-256 by name.
+
+    Raises:
+        InputError: no manifest, or a file that is not what it says; the message names it.
+    """
     manifest = path / "manifest.json"
     try:
         files = _entries(json.loads(manifest.read_text("utf-8")))
@@ -40,10 +52,7 @@ def find_model(path: Path) -> Path:
             found = hashlib.file_digest(stream, "sha256").hexdigest()
         if found != digest:
             raise InputError(f"{path.name}: {name} has SHA-256 {found[:12]}..., the manifest says {digest[:12]}...")
-    models = sorted(name for name in files if name.endswith(".litertlm"))
-    if len(models) != 1:
-        raise InputError(f"{path.name}: {len(models)} .litertlm files in the manifest, expected one")
-    return path / models[0]
+    return files
 
 
 def _entries(manifest: Any) -> dict[str, str]:

@@ -79,7 +79,9 @@ def range_1d(start: Tensor, end: Tensor, step: Tensor) -> Tensor:
 
 def band_part(x: Tensor, lower: Int = -1, upper: Int = -1) -> Tensor:
     """Zeros outside ``lower`` diagonals below and ``upper`` above the main one; -1 keeps all of that side."""
-    rows, columns = (torch.arange(size).reshape(form) for size, form in zip(x.shape[-2:], ((-1, 1), (1, -1)), strict=True))
+    rows, columns = (
+        torch.arange(size).reshape(form) for size, form in zip(x.shape[-2:], ((-1, 1), (1, -1)), strict=True)
+    )
     kept = ((lower < 0) | (rows - columns <= lower)) & ((upper < 0) | (columns - rows <= upper))
     return torch.where(kept, x, torch.zeros((), dtype=x.dtype))
 

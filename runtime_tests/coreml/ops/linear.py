@@ -45,11 +45,10 @@ def conv(
 def scaled_dot_product_attention(query: Tensor, key: Tensor, value: Tensor, attn_mask: Tensor = None) -> Tensor:
     """``softmax(q k^T / sqrt(d) + mask) v``; a bool mask keeps where it is true."""
     scores = query @ key.mT * query.shape[-1] ** -0.5
-    if attn_mask is not None:
-        if attn_mask.dtype == torch.bool:
-            scores = scores.masked_fill(~attn_mask, -torch.inf)
-        else:
-            scores = scores + attn_mask
+    if attn_mask is not None and attn_mask.dtype == torch.bool:
+        scores = scores.masked_fill(~attn_mask, -torch.inf)
+    elif attn_mask is not None:
+        scores = scores + attn_mask
     return torch.softmax(scores, -1) @ value
 
 
