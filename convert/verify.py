@@ -44,9 +44,9 @@ def _checkpoint(bundle: Path, given: str | None) -> Path:
     asked = f"verify {bundle}"
     if not bundle.exists():
         raise ArtifactError(asked, "there is no such file or folder", "Build it first: bundle android")
-    if not bundle.is_dir():
+    if not bundle.is_dir() or bundle.suffix == ".mlpackage":
         if given is None:
-            raise ArtifactError(asked, "a bare file does not say what it was made from", "Give --checkpoint")
+            raise ArtifactError(asked, "a bare model does not say what it was made from", "Give --checkpoint")
         return resolve(given).folder
     intact(bundle)  # before anything that it says is believed
     source = m.read(bundle).source

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -43,7 +44,12 @@ class Case:
         float_model: folder of the float model before QAT, when there is one to compare with.
         accuracy: what rung 4 has measured, for the report.
         threads: CPU threads for both sides; by default 1 for a small artifact, else 2.
+        modules: files in ``rungs/`` that climb a rung in place of the usual one, by the rung's name.
+        elsewhere: rungs that need another operating system than this one.
     """
+
+    modules: Mapping[str, str] = MappingProxyType({})
+    elsewhere: frozenset[str] = frozenset()
 
     def __init__(
         self,

@@ -33,7 +33,9 @@ def main() -> None:
 
 @app.command()
 def verify(
-    bundle: Annotated[Path, typer.Argument(help="A bundle folder with manifest.json, or a .litertlm file.")],
+    bundle: Annotated[
+        Path, typer.Argument(help="A bundle folder with manifest.json, a .litertlm file or an .mlpackage.")
+    ],
     checkpoint: Annotated[Path, typer.Option(help="The checkpoint folder that was converted.")],
     rungs: Annotated[str | None, typer.Option(help="Rungs to climb, for example 0,2a. [default: all]")] = None,
     json: Annotated[Path | None, typer.Option(help="Write the report here.")] = None,
@@ -68,9 +70,6 @@ def _verify(
     from rich.console import Console
 
     from runtime_tests.ladder import NAMES, climb
-    from runtime_tests.readers.bundle import find_model
-    from runtime_tests.readers.checkpoint import open_checkpoint
-    from runtime_tests.readers.litertlm import open_litertlm
 
     unknown = [name for name in names or () if name not in NAMES]
     if unknown:
@@ -82,14 +81,13 @@ def _verify(
             raise InputError(f"{target}: its folder does not exist")
     if float_model is not None and not (float_model / "config.json").is_file():
         raise InputError(f"--float {float_model}: no folder of a Hugging Face model; config.json is not there")
-    artifact, folder = open_litertlm(find_model(bundle)), open_checkpoint(checkpoint)
 
     from runtime_tests import departure, report, table
     from runtime_tests import golden as goldens
-    from runtime_tests.case import Case
     from runtime_tests.html import page
+    from runtime_tests.kinds import open_case
 
-    case, said = Case(artifact, folder, threads, questions, float_model), Console(stderr=True)
+    case, said = open_case(bundle, checkpoint, threads, questions, float_model), Console(stderr=True)
     climbed = climb(case, names or NAMES, lambda step: said.print(f"rung {step.name}: {step.question}", style="dim"))
     found = None
     if locate or departure.wanted(climbed):

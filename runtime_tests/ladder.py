@@ -34,11 +34,13 @@ NAMES = tuple(step.name for step in STEPS)
 def asked(case: Case, names: tuple[str, ...] | None) -> tuple[str, ...]:
     """The rungs that the verdict is about: those named, or all for which the checkpoint brings what they need.
 
-    Without questions rung 4 has nothing to ask. It is recorded as not run, and fails nobody who did not ask for it.
+    Without questions rung 4 has nothing to ask, and some rungs need another system. They are recorded as not run, and
+    fail nobody who did not ask for them.
     """
     if names is not None:
         return names
-    return NAMES if case.evaluation is not None else tuple(name for name in NAMES if name != "4")
+    left_out = case.elsewhere | (set() if case.evaluation is not None else {"4"})
+    return tuple(name for name in NAMES if name not in left_out)
 
 
 def climb(case: Case, names: tuple[str, ...] = NAMES, told: Callable[[Step], None] = lambda _: None) -> list[Rung]:
@@ -48,7 +50,8 @@ def climb(case: Case, names: tuple[str, ...] = NAMES, told: Callable[[Step], Non
         if step.name in names:
             told(step)
             try:
-                checks = importlib.import_module(f"runtime_tests.rungs.{step.module}").climb(case)
+                module = case.modules.get(step.name, step.module)
+                checks = importlib.import_module(f"runtime_tests.rungs.{module}").climb(case)
                 out.append(rung(step.name, step.question, checks))
             except CannotRunError as error:
                 out.append(Rung(step.name, step.question, "not run", str(error), ()))

@@ -72,11 +72,16 @@ def rounded_difference(folder: Folder, lattice: Lattice) -> int:
     """Elements whose rounding to bfloat16 is not the stored weight, bit for bit; zeros by value."""
     key, different = lattice.tensor.name, 0
     for start, stop in folder.blocks(*lattice.tensor.shape):
-        mine = to_bfloat16(lattice.rows(start, stop))
-        stored = (np.ascontiguousarray(folder.values(key, start, stop)).view(np.uint32) >> 16).astype(np.uint16)
-        both_zero = ((mine | stored) & 0x7FFF) == 0
-        different += int(np.count_nonzero((mine != stored) & ~both_zero))
+        different += int(np.count_nonzero(~same_rounding(lattice.rows(start, stop), folder.values(key, start, stop))))
     return different
+
+
+def same_rounding(lattice: NDArray[np.float32], stored: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Whether each lattice value rounds to the stored bfloat16, bit for bit; zeros by value."""
+    mine = to_bfloat16(lattice)
+    bits = (np.ascontiguousarray(stored).view(np.uint32) >> 16).astype(np.uint16)
+    out: NDArray[np.bool_] = (mine == bits) | (((mine | bits) & 0x7FFF) == 0)
+    return out
 
 
 def lattices(model: Tflite, folder: Folder) -> Iterator[tuple[str, Lattice]]:

@@ -134,7 +134,7 @@ def report(
         artifact=Artifact(
             name=case.artifact.path.name,
             sha256=case.artifact.sha256(),
-            size=case.artifact.path.stat().st_size,
+            size=case.artifact.size,
         ),
         checkpoint=Checkpoint.model_validate({"format": case.folder.format, "files": case.folder.hashes()}),
         floor=None

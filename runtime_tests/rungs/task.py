@@ -30,7 +30,7 @@ NO_QUESTIONS = "the checkpoint brings no evaluation questions"
 SPARE_STEPS, MOST_STEPS = 8, 256
 
 
-class _Asked:
+class Asked:
     """The questions that fit the artifact's context.
 
     Attributes:
@@ -57,7 +57,7 @@ def climb(case: Case) -> list[Check]:
     """Asks everybody and compares."""
     if case.evaluation is None:
         raise CannotRunError(NO_QUESTIONS)
-    asked = _Asked(case, case.evaluation)
+    asked = Asked(case, case.evaluation)
     request = Request(str(case.artifact.path), asked.texts, asked.steps, (), (), 1, case.threads)
     with ThreadPoolExecutor(1) as engine:  # a process of its own, so the two sides do not wait for each other
         answer = engine.submit(ask, request)
@@ -65,11 +65,11 @@ def climb(case: Case) -> list[Check]:
         # A q4_0 checkpoint stores its weights rounded, and the artifact holds them before that (lattice.py).
         floor = disturbance(case.reference, found, None if case.folder.format == "mobile" else case.on_lattice)
         systems = [_system(case, asked, table.REFERENCE, "the QAT checkpoint in transformers", found)]
-        systems += [*_without_static(case, asked), *_others(case, asked, case.evaluation)]
+        systems += [*_without_static(case, asked), *others(case, asked, case.evaluation)]
         said = _answer(answer)
     if isinstance(said, str):
         return [none("the engine runs", [said], "failures", 1)]
-    exact = np.array([_same(text, item) for text, item in zip(said.texts, asked.questions, strict=True)], bool)
+    exact = np.array([same(text, item) for text, item in zip(said.texts, asked.questions, strict=True)], bool)
     systems.append(System(table.ARTIFACT, "the artifact in the stock engine (LiteRT-LM)", "measured", exact))
     families = tuple(item.family for item in asked.questions)
     measured = Accuracy(case.evaluation.name, case.evaluation.sha256, asked.left_out, families, table.ordered(systems))
@@ -84,25 +84,25 @@ def _answer(future: Future[Answer]) -> Answer | str:
         return str(error)
 
 
-def _same(text: str, question: Question) -> bool:
+def same(text: str, question: Question) -> bool:
     return text.strip() == question.answer
 
 
-def _spoken(case: Case, ids: Ids) -> str:
+def spoken(case: Case, ids: Ids) -> str:
     """What the reader sees of a continuation: the tokens before the stop token."""
     return case.detokenize([int(token) for token in ids if int(token) not in case.stops])
 
 
-def _outcomes(case: Case, asked: _Asked, found: list[Greedy]) -> Outcomes:
-    texts = (_spoken(case, item.new) for item in found)
-    return np.array([_same(text, item) for text, item in zip(texts, asked.questions, strict=True)], bool)
+def _outcomes(case: Case, asked: Asked, found: list[Greedy]) -> Outcomes:
+    texts = (spoken(case, item.new) for item in found)
+    return np.array([same(text, item) for text, item in zip(texts, asked.questions, strict=True)], bool)
 
 
-def _system(case: Case, asked: _Asked, name: str, description: str, found: list[Greedy]) -> System:
+def _system(case: Case, asked: Asked, name: str, description: str, found: list[Greedy]) -> System:
     return System(name, description, "measured", _outcomes(case, asked, found))
 
 
-def _without_static(case: Case, asked: _Asked) -> list[System]:
+def _without_static(case: Case, asked: Asked) -> list[System]:
     """The reference with its activation scales left out: what dropping them would cost. Mobile format only."""
     if case.folder.format != "mobile":
         return []
@@ -112,7 +112,7 @@ def _without_static(case: Case, asked: _Asked) -> list[System]:
     return [_system(case, asked, table.NO_STATIC, said, found)]
 
 
-def _others(case: Case, asked: _Asked, evaluation: Evaluation) -> list[System]:
+def others(case: Case, asked: Asked, evaluation: Evaluation) -> list[System]:
     """Float and PTQ: measured when the float model is given, else as training recorded them."""
     live = [] if case.float_model is None else _measure_float(case, asked)
     names = {item.name for item in live}
@@ -124,7 +124,7 @@ def _others(case: Case, asked: _Asked, evaluation: Evaluation) -> list[System]:
     return [*recorded, *live]
 
 
-def _measure_float(case: Case, asked: _Asked) -> list[System]:
+def _measure_float(case: Case, asked: Asked) -> list[System]:
     assert case.float_model is not None
     stops, out = frozenset(case.stops), []
     for recipe in ("", *RECIPES):
@@ -142,7 +142,7 @@ def _measure_float(case: Case, asked: _Asked) -> list[System]:
     return [plain, max(rounded, key=lambda item: item.accuracy)]  # the better recipe stands for PTQ
 
 
-def _judge_texts(case: Case, asked: _Asked, found: list[Greedy], floor: float, said: Answer) -> list[Check]:
+def _judge_texts(case: Case, asked: Asked, found: list[Greedy], floor: float, said: Answer) -> list[Check]:
     """The artifact's text against the reference's, up to the first near-tie."""
     count = len(found)
     sure = [certain(item, floor) for item in found]
@@ -153,7 +153,7 @@ def _judge_texts(case: Case, asked: _Asked, found: list[Greedy], floor: float, s
     ]
     differ = []
     for item, greedy, text, until in zip(asked.questions, found, said.texts, sure, strict=True):
-        expected = _spoken(case, greedy.new[:until])
+        expected = spoken(case, greedy.new[:until])
         # A cut inside a character ends in replacement characters that the longer text does not have.
         whole = until == len(greedy.new)
         if not (text == expected if whole else text.startswith(expected.rstrip("\ufffd"))):
