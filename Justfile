@@ -23,7 +23,7 @@ setup:
     {{python}} -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
     stamp > .venv/stamp
 
-# Convert, judge and pack: just bundle android google/gemma-4-E2B-it-qat-mobile-transformers --context 2048
+# Convert, judge and pack, for android or ios: just bundle android google/gemma-4-E2B-it-qat-mobile-transformers
 [group('models')]
 [no-exit-message]
 @bundle platform='android' model='demo' *flags: setup
@@ -35,7 +35,7 @@ setup:
 @plan platform='android' model='demo' *flags: setup
     {{python}} -m convert plan "$@"
 
-# Look into a bundle, a .litertlm, a .tflite or a checkpoint
+# Look into a bundle, a .litertlm, a .tflite, an .mlpackage or a checkpoint
 [group('models')]
 [no-exit-message]
 @inspect what='demo' *flags: setup
@@ -69,7 +69,7 @@ setup:
     .venv/bin/lint-imports
     {{python}} -m pytest -n 2 "$@"
 
-# Time and peak memory of each stage of a bundle
+# Time and peak memory of each stage of a bundle, or, for coreml, of a full-size Core ML package
 [group('figures')]
 [no-exit-message]
 @bench what='demo': setup

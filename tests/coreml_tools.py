@@ -18,6 +18,9 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from convert.checkpoint.types import Checkpoint
+from convert.model import eager
+from convert.model.rope import angles, inverse_frequencies
 from convert.targets.coreml import proto
 
 Array = np.ndarray[Any, Any]
@@ -189,3 +192,38 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
     "constexpr_lut_to_dense": _op(lambda indices, lut: torch.gather(lut.reshape(len(lut), 4), 1, indices.long())),
     "read_state": lambda states, input: states[input],
 }
+
+
+def states(package: Package) -> dict[str, torch.Tensor]:
+    """Empty states of a conversation, filled with something that must not be seen."""
+    found = {}
+    for value in package.model.mlProgram.functions["decode"].inputs:
+        if value.type.HasField("stateType"):
+            kind = value.type.stateType.wrappedType.tensorType
+            dtype = TORCH[proto.mil().DataType.Name(kind.dataType)]
+            found[value.name] = torch.full([d.constant.size for d in kind.dimensions], 9.0, dtype=dtype)
+    return found
+
+
+def feed(package: Package, checkpoint: Checkpoint, ids: Array, start: int, count: int) -> dict[str, Array]:
+    """Inputs for ``count`` tokens from ``start`` on, as an app makes them."""
+    config, rows = checkpoint.config, ids[start : start + count]
+    described = {f.name: f for f in package.model.description.functions[-1].input}
+    float_ = {65552: np.float16, 65568: np.float32}[described["embeddings"].type.multiArrayType.dataType]
+    context = described["mask_full"].type.multiArrayType.shape[-1]
+    position, made = torch.arange(start, start + count), {"position": np.array([start], np.int32)}
+    floats = {"embeddings": eager.look_up(checkpoint, "embed_tokens", rows, config.hidden**0.5)}
+    table = eager.look_up(checkpoint, "embed_tokens_per_layer", rows, config.per_layer_width**0.5)
+    floats["per_layer_embeddings"] = table.reshape(1, count, len(config.layers), config.per_layer_width)
+    for kind, suffix in (("sliding_attention", "sliding"), ("full_attention", "full")):
+        size = next(layer.head_dim for layer in config.layers if layer.kind == kind)
+        for part, turn in zip(
+            ("cos", "sin"), angles(position, inverse_frequencies(config.ropes[kind], size)), strict=True
+        ):
+            floats[f"{part}_{suffix}"] = torch.cat([turn, turn], -1).reshape(count, size)
+        columns = torch.arange(context)
+        seen = columns <= position[:, None]
+        if suffix == "sliding":
+            seen &= columns > position[:, None] - config.window
+        floats[f"mask_{suffix}"] = torch.where(seen, 0.0, -1e4)[None, None]
+    return made | {name: np.asarray(value).astype(float_) for name, value in floats.items()}

@@ -33,6 +33,10 @@ TOOLCHAIN = (
 )
 
 
+def collect(checkpoint: Checkpoint, folder: Path) -> None:
+    """Nothing lies beside the model: tokenizer and template are sections of its file."""
+
+
 def finish(folder: Path, name: str, checkpoint: Checkpoint, parity: m.Parity) -> m.Manifest:
     """Writes LICENSE, NOTICE and the manifest beside the model and its reports.
 

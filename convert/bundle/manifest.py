@@ -79,7 +79,7 @@ class Cache(_Strict):
     the layer whose cache it reads.
     """
 
-    dtype: Literal["float32", "int8"]
+    dtype: Literal["float32", "float16", "int8"]
     context: Annotated[int, Field(gt=0, description="tokens")]
     bytes: Bytes
     owners: list[int]

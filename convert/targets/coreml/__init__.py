@@ -29,7 +29,8 @@ number of heads; a layer with less uses the first heads and columns and leaves t
 **Outputs**: ``decode``: ``logits [1, 1, V]`` (float, softcapped); ``prefill_<n>``: ``done [1, 1, 1]`` (float).
 
 **Types inside.** In a float16 program of profile ``gpu`` the products (linear, attention) take and give float16;
-everything between them is float32, the residual stream too. Each value's type is declared in the program.
+everything between them is float32, the residual stream too. In one of profile ``ane`` everything is float16, gains and
+activation scales rounded to it as well: the Neural Engine has no float32. Each value's type is declared in the program.
 
 **Names of values** in every function, for whoever looks into the program: a name of the decoder with each character
 outside ``[A-Za-z0-9_]`` replaced by ``_``.
@@ -75,11 +76,11 @@ if TYPE_CHECKING:
     from convert.checkpoint.types import Checkpoint
     from convert.progress import Progress
 
-__all__ = ["CoremlOptions", "convert"]
+__all__ = ["CoremlOptions", "convert", "write_tables"]
 
 
 def convert(checkpoint: Checkpoint, options: CoremlOptions, out: Path, progress: Progress) -> None:
-    """Writes the package ``out``, a new folder. Weights are streamed from the checkpoint's files.
+    """Writes the package into the folder ``out``, empty or new. Weights are streamed from the checkpoint's files.
 
     Raises:
         ConvertError: something in the checkpoint cannot be held by the target.
@@ -87,3 +88,15 @@ def convert(checkpoint: Checkpoint, options: CoremlOptions, out: Path, progress:
     from convert.targets.coreml.build import build
 
     build(checkpoint, options, out, progress)
+
+
+def write_tables(checkpoint: Checkpoint, folder: Path, progress: Progress) -> list[Path]:
+    """Writes the row tables into a folder and gives their paths.
+
+    Raises:
+        ConvertError: a table holds a number that is not finite.
+    """
+    from convert.targets.coreml import rows
+
+    with progress.stage("write row tables", rows.size(checkpoint)) as stage:
+        return rows.write(checkpoint, folder, stage.advance)

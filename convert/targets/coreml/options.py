@@ -17,7 +17,7 @@ class CoremlOptions:
     context: positions of the KV cache, in tokens; the state has them rounded up to a multiple of 32.
     prefill: tokens per prefill call, one function each.
     precision: ``float16`` for devices, ``float32`` to prove the program (Core ML itself takes float16 states only).
-    profile: ``gpu``: one package. ``ane``: parts that the Neural Engine takes.
+    profile: ``gpu``: one package. ``ane``: float16 throughout, as the Neural Engine takes it.
     """
 
     context: int

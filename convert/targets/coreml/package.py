@@ -47,17 +47,6 @@ def write(
     (folder / "Manifest.json").write_text(_manifest(content), encoding="utf-8")
 
 
-def digest(package: Path) -> str:
-    """Hex SHA-256 of the listing of a package's files, as ``sha256sum`` would print it, sorted by path."""
-    lines = []
-    for path in sorted(package.rglob("*"), key=lambda path: path.relative_to(package).as_posix()):
-        if path.is_file():
-            with path.open("rb") as file:
-                sha = hashlib.file_digest(file, "sha256").hexdigest()
-            lines.append(f"{sha}  {path.relative_to(package).as_posix()}\n")
-    return hashlib.sha256("".join(lines).encode()).hexdigest()
-
-
 def _manifest(content: bytes) -> str:
     def identifier(path: str) -> str:
         return str(uuid.UUID(bytes=hashlib.sha256(path.encode() + b"\0" + content).digest()[:16], version=4))
