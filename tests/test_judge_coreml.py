@@ -7,8 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import questions
 from coreml_patient import Patient
 
+from runtime_tests import accuracy as table
 from runtime_tests.coreml.case import CoremlCase
 from runtime_tests.coreml.greedy import answers
 from runtime_tests.errors import InputError
@@ -194,3 +196,25 @@ def test_answers_in_a_stack_are_those_one_by_one(good: CoremlCase) -> None:
             first, second = good.lookup(np.array([last], np.int32))
             last = int(session.decode(first, second).argmax())
         assert new.tolist() == chosen
+
+
+@pytest.mark.slow
+def test_the_task_rung_asks_the_package_with_and_without_its_activation_quantization(
+    mobile_e2b: Path, tmp_path: Path
+) -> None:
+    folder = questions.talkative(mobile_e2b, tmp_path / "checkpoint")
+    (tmp_path / "package").mkdir()
+    package = build(folder, tmp_path / "package", "float32")
+    questions.write(folder, open_case(package, folder), 12)
+    case = open_case(package, folder)
+    (rung,) = climb(case, ("4",))
+    assert rung.status != "not run", rung.why
+    assert case.accuracy is not None
+    artifact, reference = case.accuracy.system(table.ARTIFACT), case.accuracy.reference
+    assert artifact is not None
+    assert "not a device" in artifact.description
+    assert reference.accuracy > 0.5
+    # A model of random weights is chaotic, yet most answers agree; without the static grid hardly any does.
+    assert artifact.accuracy > reference.accuracy - 0.35
+    plain = next(check for check in rung.checks if check.name == "package without its activation quantization")
+    assert plain.found < 100 * artifact.accuracy - 20
