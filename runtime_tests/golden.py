@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from runtime_tests.case import Case
-from runtime_tests.golden_prompts import Asked, Message, asked
+from runtime_tests.evaluation import Message
+from runtime_tests.golden_prompts import Asked, asked
 from runtime_tests.prompts import PROMPTS
 from runtime_tests.rungs.engine import Continuation, continuations, continue_greedily
 from runtime_tests.strict import Strict, compact, short

@@ -2,32 +2,14 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Literal
-
-from pydantic import Field, ValidationError
 
 from runtime_tests.case import Case
-from runtime_tests.errors import InputError
+from runtime_tests.evaluation import Message, Question
 from runtime_tests.prompts import CHAT, CHAT_STEPS, GREEDY_STEPS, PROMPTS
-from runtime_tests.strict import Strict
 
-QUESTIONS, MOST, MOST_BYTES = "evaluation.jsonl", 8, 16 << 20
-
-
-class Message(Strict):
-    """One turn of a conversation."""
-
-    role: Literal["user", "assistant"]
-    content: str = Field(max_length=20_000)
-
-
-class _Question(Strict):
-    id: str
-    family: str
-    messages: Annotated[list[Message], Field(min_length=1, max_length=64)]
-    answer: str
+MOST = 8
 
 
 @dataclass(frozen=True)
@@ -48,38 +30,25 @@ class Asked:
 
 
 def asked(case: Case) -> list[Asked]:
-    """At most eight questions that fit the context, one of each family in turn; without any, the general prompts.
-
-    Raises:
-        InputError: a line of evaluation.jsonl is no question.
-    """
+    """At most eight questions that fit the context, one of each family in turn; without any, the general prompts."""
     chats = [_chat(case, question.messages, question.answer) for question in _questions(case)]
     room = case.context - CHAT_STEPS - 1
     fitting = [item for item in chats if len(case.tokenize(item.prompt)) <= room][:MOST]
     if fitting:
         return fitting
     general = [Asked(prompt, (), None, GREEDY_STEPS) for prompt in PROMPTS]
-    return [*general, _chat(case, [Message(role="user", content=CHAT)], None)]
+    return [*general, _chat(case, [Message.model_validate(message) for message in CHAT], None)]
 
 
-def _chat(case: Case, messages: list[Message], answer: str | None) -> Asked:
+def _chat(case: Case, messages: Sequence[Message], answer: str | None) -> Asked:
     text = case.render([message.model_dump() for message in messages])
     return Asked(text, tuple(messages), answer, CHAT_STEPS)
 
 
-def _questions(case: Case) -> list[_Question]:
+def _questions(case: Case) -> list[Question]:
     """All questions: the first of every family, then the second of every family, and so on."""
-    path = case.folder.path / QUESTIONS
-    if not path.is_file():
-        return []
-    if path.stat().st_size > MOST_BYTES:
-        raise InputError(f"{path.name}: {path.stat().st_size} bytes; at most {MOST_BYTES} are read")
-    found: dict[str, list[_Question]] = {}
-    try:
-        for number, line in enumerate(path.read_text("utf-8").splitlines(), 1):  # noqa: B007
-            question = _Question.model_validate(json.loads(line))
-            found.setdefault(question.family, []).append(question)
-    except (UnicodeDecodeError, ValueError, ValidationError) as error:
-        raise InputError(f"{path.name}, line {number}: {' '.join(str(error).split())[:200]}") from error
+    found: dict[str, list[Question]] = {}
+    for question in case.evaluation.questions if case.evaluation else ():
+        found.setdefault(question.family, []).append(question)
     deepest = max((len(family) for family in found.values()), default=0)
     return [family[i] for i in range(deepest) for family in found.values() if i < len(family)]

@@ -20,7 +20,8 @@ from convert import demo
 from runtime_tests import golden
 from runtime_tests.case import DECODER, EMBEDDER, PER_LAYER, Case
 from runtime_tests.errors import InputError
-from runtime_tests.golden_prompts import QUESTIONS, asked
+from runtime_tests.evaluation import QUESTIONS
+from runtime_tests.golden_prompts import asked
 from runtime_tests.readers.checkpoint import open_checkpoint
 from runtime_tests.readers.litertlm import open_litertlm
 from runtime_tests.runners.litert import Session, lookup

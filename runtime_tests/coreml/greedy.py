@@ -57,7 +57,8 @@ def _continue(case: CoremlCase, evaluator: Evaluator, prompts: Ids, steps: int, 
     state = {name: value.expand(count, *value.shape) for name, value in evaluator.new_state(DECODE).items()}
     for name, start, stop in _chunks(case, length - 1):
         _, state = _call(case, evaluator, name, start, prompts[:, start:stop], state)
-    last, chosen = prompts[:, -1], []
+    last = prompts[:, -1]
+    chosen: list[Ids] = []
     going = np.ones(count, bool)
     while len(chosen) < steps and going.any():
         logits, state = _call(case, evaluator, DECODE, length - 1 + len(chosen), last[:, None], state)
