@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 import questions
 
+from convert.checkpoint import open_checkpoint, with_digests
 from runtime_tests.errors import InputError
 from runtime_tests.evaluation import read_evaluation
 
@@ -126,3 +128,16 @@ def test_a_file_that_is_no_text_is_refused(folder: Path) -> None:
 def test_a_record_of_another_shape_is_refused(folder: Path, record: str) -> None:
     (folder / "accuracy.json").write_text(record, "utf-8")
     assert "accuracy.json: " in refused(folder)
+
+
+def test_a_checkpoint_with_questions_is_read_as_before_and_the_bundle_is_bound_to_them(
+    mobile_e2b: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "checkpoint"
+    shutil.copytree(mobile_e2b, folder)
+    write(folder, entry())
+    questions.record(folder, float="1")
+    before = with_digests(open_checkpoint(mobile_e2b)).source.files
+    after = with_digests(open_checkpoint(folder)).source.files
+    assert {name: after[name] for name in before} == before
+    assert set(after) - set(before) == {"evaluation.jsonl", "accuracy.json"}

@@ -97,7 +97,7 @@ def test_an_untouched_artifact_answers_as_the_reference_does(q4_0: Made) -> None
     assert len(q4_0.case.accuracy.families) >= COUNT / 2  # type: ignore[union-attr]
     differ = q4_0.check(q4_0.rung, "answers differ")
     assert (differ.found, differ.limit) == (0, 0)
-    assert q4_0.check(q4_0.rung, "tokens certain enough").found > 50
+    assert q4_0.check(q4_0.rung, "tokens certain enough").found > 20
 
 
 def test_the_mobile_format_passes_and_states_what_dropping_activations_costs(mobile: Made) -> None:
