@@ -101,11 +101,12 @@ def verify(
     ] = None,
     rungs: Annotated[str | None, typer.Option(help="rungs of the ladder [default: all]")] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="write the report there")] = None,
+    arm64: Annotated[bool, typer.Option("--arm64", help="run it on an emulated arm64 processor as well")] = False,
 ) -> None:
     """Judges a bundle against its checkpoint; exit code 1 when it is over budget."""
     from convert import verify as judge
 
-    sys.exit(judge.verify(bundle, checkpoint, rungs, json_file))
+    sys.exit(judge.verify(bundle, checkpoint, rungs, json_file, arm64))
 
 
 @app.command(epilog="Example: gemma-bridge bundle android demo --context 1024 --prefill 128")

@@ -13,7 +13,7 @@ from convert.errors import ArtifactError
 from convert.inspection.intact import intact
 
 
-def verify(bundle: Path, checkpoint: str | None, rungs: str | None, report: Path | None) -> int:
+def verify(bundle: Path, checkpoint: str | None, rungs: str | None, report: Path | None, arm64: bool = False) -> int:
     """Runs the judge in place of this process's own output; gives its exit code: 0, 1 over budget, 2 bad input.
 
     Raises:
@@ -26,6 +26,7 @@ def verify(bundle: Path, checkpoint: str | None, rungs: str | None, report: Path
     command = [sys.executable, "-m", "runtime_tests", "verify", str(bundle), "--checkpoint", str(folder)]
     command += ["--rungs", rungs] if rungs else []
     command += ["--json", str(report)] if report else []
+    command += ["--arm64"] if arm64 else []
     sys.stdout.flush()
     return subprocess.run(command, env=os.environ, check=False).returncode
 

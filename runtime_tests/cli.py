@@ -31,10 +31,12 @@ def verify(
     json: Annotated[Path | None, typer.Option(help="Write the report here.")] = None,
     golden: Annotated[Path | None, typer.Option(help="Write the reference's continuations here.")] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; by default 1 or 2 by size.")] = None,
+    arm64: Annotated[bool, typer.Option("--arm64", help="Run it on an emulated arm64 processor as well.")] = False,
 ) -> None:
     """Judges an artifact against its checkpoint. Exit code 0: pass; 1: over budget or not run; 2: bad input."""
     try:
-        ok = _verify(bundle, checkpoint, tuple(part.strip() for part in rungs.split(",")), json, golden, threads)
+        names = tuple(part.strip() for part in rungs.split(","))
+        ok = _verify(bundle, checkpoint, (*names, *(["arm64"] if arm64 else [])), json, golden, threads)
     except InputError as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(2) from error
@@ -46,12 +48,12 @@ def _verify(
 ) -> bool:
     from rich.console import Console
 
-    from runtime_tests.ladder import NAMES, climb
+    from runtime_tests.ladder import ARM64, NAMES, climb
     from runtime_tests.readers.bundle import find_model
     from runtime_tests.readers.checkpoint import open_checkpoint
     from runtime_tests.readers.litertlm import open_litertlm
 
-    unknown = [name for name in names if name not in NAMES]
+    unknown = [name for name in names if name not in (*NAMES, ARM64.name)]
     if unknown:
         raise InputError(f"--rungs {','.join(names)}: there is no rung {unknown[0]!r}; there are {','.join(NAMES)}")
     for target in (json, golden):

@@ -28,12 +28,14 @@ STEPS = (
     Step("3", "engine", "does the shipped file in the shipped engine produce the reference's tokens?"),
 )
 NAMES = tuple(step.name for step in STEPS)
+# Beside the ladder, for those who ask: where it cannot run, nothing is held against the artifact.
+ARM64 = Step("arm64", "arm64", "does the same file do the same on an arm64 processor?")
 
 
 def climb(case: Case, names: tuple[str, ...] = NAMES, told: Callable[[Step], None] = lambda _: None) -> list[Rung]:
     """Climbs the named rungs; ``told`` hears of each before it begins."""
     out = []
-    for step in STEPS:
+    for step in (*STEPS, ARM64):
         if step.name in names:
             told(step)
             try:
@@ -50,5 +52,6 @@ def climb(case: Case, names: tuple[str, ...] = NAMES, told: Callable[[Step], Non
 
 
 def passed(rungs: list[Rung]) -> bool:
-    """Every rung that was asked for ran and passed."""
-    return bool(rungs) and all(item.status == "pass" for item in rungs)
+    """Every rung that was asked for ran and passed; what stands beside the ladder did at least not fail."""
+    ladder = [item for item in rungs if item.name != ARM64.name]
+    return bool(ladder) and all(item.status == "pass" for item in ladder) and all(r.status != "fail" for r in rungs)

@@ -12,7 +12,7 @@ from runtime_tests.case import Case
 from runtime_tests.ladder import passed
 from runtime_tests.results import Rung
 
-PACKAGES = ("ai-edge-litert", "litert-lm-api", "numpy", "torch", "transformers")
+PACKAGES = ("ai-edge-litert", "litert-lm-api", "numpy", "tensorflow", "torch", "transformers")
 
 
 class Strict(BaseModel):
@@ -36,7 +36,7 @@ class CheckReport(Strict):
 class RungReport(Strict):
     """One rung of the ladder."""
 
-    name: Literal["0", "1", "2a", "2b", "3"]
+    name: Literal["0", "1", "2a", "2b", "3", "arm64"]
     question: str
     status: Literal["pass", "fail", "not run"]
     why: str = Field(description="why it did not run; empty otherwise")

@@ -37,7 +37,10 @@ def opinions(case: Case, players: Sequence[Player] = SECOND) -> list[Check]:
     """Asks every runtime; one that cannot answer is written down with its reason."""
     mine, checks = record(case), []
     for player in players:
-        checks += compare(case, mine, player)
+        try:
+            checks += agreement(case, mine, player)
+        except CannotRunError as error:
+            checks.append(stated(f"{player.name}: calls compared", 0, "calls", f"not run: {error}"))
     return checks
 
 
@@ -56,13 +59,14 @@ def record(case: Case, count: int = STEPS) -> Mine:
     return Mine(tuple(made), tuple(kept), why)
 
 
-def compare(case: Case, mine: Mine, player: Player) -> list[Check]:
-    """Agreement of one runtime with XNNPACK here."""
+def agreement(case: Case, mine: Mine, player: Player) -> list[Check]:
+    """Of one runtime with XNNPACK here.
+
+    Raises:
+        CannotRunError: it cannot answer.
+    """
     label, bars = player.name, agreement_for(player.runtime, case.folder.format)
-    try:
-        theirs = player.play(mine.tapes, case.threads)
-    except CannotRunError as error:
-        return [stated(f"{label}: calls compared", 0, "calls", f"not run: {error}")]
+    theirs = player.play(mine.tapes, case.threads)
     checks = [stated(f"{label}: calls compared", sum(map(len, theirs)), "calls", mine.without_blocks)]
     if not mine.without_blocks:
         checks += _blocks(bars, label, mine.kept[0], theirs[0])

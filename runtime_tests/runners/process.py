@@ -41,7 +41,7 @@ class Process:
     runtime: str
     package: str = ""
     extra: str = ""
-    command: tuple[str, ...] = (sys.executable,)
+    command: tuple[str, ...] = (sys.executable, "-P")  # no path of the script's: its neighbours are no packages
     env: dict[str, str] = field(default_factory=dict)
     limit: float = LIMIT_SECONDS
 
