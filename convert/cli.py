@@ -112,11 +112,12 @@ def verify(
     html_file: Annotated[Path | None, typer.Option("--html", help="write the report there as a page")] = None,
     questions: Annotated[Path | None, typer.Option(help="rung 4: other questions than the checkpoint's")] = None,
     float_model: Annotated[Path | None, typer.Option("--float", help="rung 4: folder of the float model")] = None,
+    arm64: Annotated[bool, typer.Option("--arm64", help="run it on an emulated arm64 processor as well")] = False,
 ) -> None:
     """Judges a bundle against its checkpoint; exit code 1 when it is over budget."""
     from convert import verify as judge
 
-    sys.exit(judge.verify(bundle, checkpoint, rungs, json_file, html_file, questions, float_model))
+    sys.exit(judge.verify(bundle, checkpoint, rungs, json_file, html_file, questions, float_model, arm64))
 
 
 @app.command(epilog="Example: gemma-bridge bundle android demo --context 1024 --prefill 128")

@@ -21,6 +21,7 @@ def verify(
     page: Path | None = None,
     questions: Path | None = None,
     float_model: Path | None = None,
+    arm64: bool = False,
 ) -> int:
     """Runs the judge in place of this process's own output; gives its exit code: 0, 1 over budget, 2 bad input.
 
@@ -36,6 +37,7 @@ def verify(
     outputs = {"--json": report, "--html": page, "--questions": questions, "--float": float_model}
     for flag, path in outputs.items():
         command += [flag, str(path)] if path else []
+    command += ["--arm64"] if arm64 else []
     sys.stdout.flush()
     return subprocess.run(command, env=os.environ, check=False).returncode
 

@@ -45,12 +45,13 @@ def verify(
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; by default 1 or 2 by size.")] = None,
     questions: Annotated[Path | None, typer.Option(help="Rung 4: other questions than evaluation.jsonl.")] = None,
     float_: Annotated[Path | None, typer.Option("--float", help="Rung 4: folder of the float model.")] = None,
+    arm64: Annotated[bool, typer.Option("--arm64", help="Run it on an emulated arm64 processor as well.")] = False,
 ) -> None:
     """Judges an artifact against its checkpoint. Exit code 0: pass; 1: over budget or not run; 2: bad input."""
     outputs = Outputs(json, html, golden)
     try:
         names = None if rungs is None else tuple(part.strip() for part in rungs.split(","))
-        ok = _verify(bundle, checkpoint, names, outputs, locate, threads, questions, float_)
+        ok = _verify(bundle, checkpoint, names, outputs, locate, threads, questions, float_, arm64)
     except InputError as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(2) from error
@@ -66,10 +67,11 @@ def _verify(
     threads: int | None,
     questions: Path | None,
     float_model: Path | None,
+    arm64: bool,
 ) -> bool:
     from rich.console import Console
 
-    from runtime_tests.ladder import NAMES, climb
+    from runtime_tests.ladder import ARM64, NAMES, climb
 
     unknown = [name for name in names or () if name not in NAMES]
     if unknown:
@@ -88,7 +90,10 @@ def _verify(
     from runtime_tests.kinds import open_case
 
     case, said = open_case(bundle, checkpoint, threads, questions, float_model), Console(stderr=True)
-    climbed = climb(case, names or NAMES, lambda step: said.print(f"rung {step.name}: {step.question}", style="dim"))
+    beside = (ARM64.name,) if arm64 else ()
+    climbed = climb(
+        case, (*(names or NAMES), *beside), lambda step: said.print(f"rung {step.name}: {step.question}", style="dim")
+    )
     found = None
     if locate or departure.wanted(climbed):
         said.print("localization: which block is wrong by itself?", style="dim")

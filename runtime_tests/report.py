@@ -17,7 +17,7 @@ from runtime_tests.strict import Strict as Strict
 from runtime_tests.strict import compact
 from runtime_tests.strict import short as short
 
-PACKAGES = ("ai-edge-litert", "litert-lm-api", "numpy", "torch", "transformers")
+PACKAGES = ("ai-edge-litert", "litert-lm-api", "numpy", "tensorflow", "torch", "transformers")
 
 
 class CheckReport(Strict):
@@ -35,7 +35,7 @@ class CheckReport(Strict):
 class RungReport(Strict):
     """One rung of the ladder."""
 
-    name: Literal["0", "1", "2a", "2b", "3", "4"]
+    name: Literal["0", "1", "2a", "2b", "3", "4", "arm64"]
     question: str
     status: Literal["pass", "fail", "not run"]
     why: str = Field(description="why it did not run; empty otherwise")

@@ -84,15 +84,8 @@ def invoke(
     Returns:
         the outputs, and the caches before the call.
     """
-    captured, model, (start, count) = layout.captured, case.model(DECODER), call
-    rows = slice(start, start + count)
-    per_layer = None if captured.per_layer is None else captured.per_layer[rows]
-    inputs = feed(model, name, start, captured.embeddings[rows], per_layer)
-    inputs = {key: value for key, value in inputs.items() if key in model.signatures[name].inputs}
-    before = layout.filled(start)
-    inputs.update({key: value for key, value in before.items() if key in model.signatures[name].inputs})
-    for boundary in given:
-        inputs[boundary + GIVEN] = layout.place(name, boundary, rows)
+    before = layout.filled(call[0])
+    inputs = fed(case, name, call, given, layout)
     return interpreter.run("forced", inputs), before
 
 
@@ -120,6 +113,19 @@ def _run(
         elif key in captured.scales:
             expected = np.rint(captured.linears[key][rows] / np.float32(captured.scales[key])).astype(np.int32)
             tally.codes[key].append((expected, value.reshape(-1, value.shape[-1])[:count].astype(np.int32)))
+
+
+def fed(
+    case: Case, name: str, call: tuple[int, int], given: frozenset[str], layout: Cache
+) -> dict[str, NDArray[np.generic]]:
+    """Inputs of a cut signature for a call that starts at a position and has so many tokens: the reference's own."""
+    start, count = call
+    captured, model = layout.captured, case.model(DECODER)
+    rows = slice(start, start + count)
+    per_layer = None if captured.per_layer is None else captured.per_layer[rows]
+    inputs = {**feed(model, name, start, captured.embeddings[rows], per_layer), **layout.filled(start)}
+    inputs = {key: value for key, value in inputs.items() if key in model.signatures[name].inputs}
+    return {**inputs, **{boundary + GIVEN: layout.place(name, boundary, rows) for boundary in given}}
 
 
 def _judge(case: Case, name: str, tally: Tally) -> list[Check]:

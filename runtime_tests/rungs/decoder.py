@@ -30,7 +30,13 @@ LIMIT_SECONDS = 3600
 
 
 def climb(case: Case) -> list[Check]:
-    """Judges every position: the bar of the design, or, where the noise floor is lower, that and the smooth model."""
+    """Judges every position: the bar of the design, or, where the noise floor is lower, that and the smooth model.
+
+    Raises:
+        CannotRunError: the file is another maker's, or the converter's process failed.
+    """
+    if case.foreign:
+        raise CannotRunError("it judges this project's own decoder, and the file was not made by it")
     found = eager_logits(case)
     if found.shape != case.plain_logits.shape:
         raise CannotRunError(f"{MODULE} wrote logits {list(found.shape)}, expected {list(case.plain_logits.shape)}")

@@ -83,7 +83,7 @@ def continue_greedily(case: Case, prompts: list[tuple[str, int]]) -> list[Contin
         logits = case.reference.logits(whole)
         drawn.append((ids, new, chose, whole, logits, measure(case.reference, whole, logits, len(ids) - 1, DRAWS)))
     floors = [floor for *_, floor in drawn]
-    if case.folder.format != "mobile":
+    if not case.lattice_fault:
         with case.on_lattice():
             floors = [
                 widen(floor, logits, case.reference.logits(whole), len(ids) - 1)

@@ -42,13 +42,15 @@ def climb(case: Case) -> list[Check]:
         plain = case.plain_logits[case.prompt :]
         checks.append(stated("logits, against a float32 cache", metrics.snr_db(plain, found), "dB"))
         checks.append(stated("mean KL, against a float32 cache", metrics.mean_kl(plain, found), "nats"))
-    if case.folder.format != "mobile":
+    if not case.lattice_fault:
         lattice = case.captured.logits[case.prompt :]
         name = "logits, weights before their rounding to bfloat16"
         checks.append(at_least(name, metrics.snr_db(lattice, found), case.budget.lattice_db, "dB"))
         agree = float(metrics.top1(lattice, found).mean())
         checks.append(stated("top-1 agreement with those weights", agree, "of 1"))
-    return checks
+    from runtime_tests.rungs.second import opinions  # which stands on this rung's neighbours
+
+    return [*checks, *opinions(case)]
 
 
 def judge(case: Case, reference: NDArray[np.float32], found: NDArray[np.float32], floor: Floor) -> list[Check]:
