@@ -140,10 +140,19 @@ def test_a_checkpoint_computes_what_the_network_was_trained_to_compute(curriculu
         assert read_module.output_activation_scale.item() == module.leaving.value > 0
 
 
+def test_a_step_that_became_negative_is_written_as_a_positive_one_with_mirrored_codes() -> None:
+    found, steps = np.float32([[127, -3], [5, -127]]), np.float32([[-0.5], [0.25]])
+    mirrored, positive = export.positive(found, steps, 8)
+    assert np.array_equal(mirrored * positive, found * steps)
+    assert (positive > 0).all()
+    with pytest.raises(ValueError, match="of 4 bits became negative"):
+        export.positive(np.float32([[-8, 1]]), np.float32([[-0.5]]), 4)
+
+
 def test_a_few_steps_of_every_stage_give_checkpoints_that_transformers_loads(smoke: Path) -> None:
     from transformers import AutoModelForCausalLM
 
-    names = {"float", "mobile", "ptq", "ptq-mse", "q4_0"}
+    names = {"first", "float", "mobile", "ptq", "ptq-mse", "q4_0"}
     assert {path.name for path in smoke.iterdir()} == names
     for name in sorted(names):
         _, told = AutoModelForCausalLM.from_pretrained(smoke / name, output_loading_info=True)
@@ -155,20 +164,20 @@ def test_a_few_steps_of_every_stage_give_checkpoints_that_transformers_loads(smo
 
 def test_finished_stages_are_not_run_again_and_interrupted_ones_are(smoke: Path) -> None:
     said: list[str] = []
-    (smoke / ".float.part").mkdir()
+    (smoke / ".first.part").mkdir()
     shop = stages.Workshop(smoke, stages.SMOKE, Silent(), said.append)
-    before = (smoke / "float" / "model.safetensors").stat().st_mtime_ns
-    stages.float_network(shop)
-    assert said == ["float: there already"]
-    (smoke / "float" / "recipe.sha256").write_text("another recipe")
-    stages.float_network(shop)
-    assert (smoke / "float" / "model.safetensors").stat().st_mtime_ns > before
-    assert not (smoke / ".float.part").exists()
+    before = (smoke / "first" / "model.safetensors").stat().st_mtime_ns
+    stages.first_network(shop)
+    assert said == ["first: there already"]
+    (smoke / "first" / "recipe.sha256").write_text("another recipe")
+    stages.first_network(shop)
+    assert (smoke / "first" / "model.safetensors").stat().st_mtime_ns > before
+    assert not (smoke / ".first.part").exists()
 
 
 def test_training_twice_gives_the_same_bytes(smoke: Path, tmp_path: Path) -> None:
     shop = stages.Workshop(tmp_path, stages.SMOKE, Silent(), lambda line: None)
-    again = stages.mobile_network(shop, stages.float_network(shop))
+    again = stages.mobile_network(shop, stages.first_network(shop))
     for name in ("model.safetensors", "tokenizer.json", "config.json"):
         assert (again / name).read_bytes() == (smoke / "mobile" / name).read_bytes(), name
 

@@ -38,14 +38,15 @@ def run(folder: Path, recipe: stages.Recipe, install: bool) -> bool:
 
     torch.set_num_threads(THREADS)
     shop = stages.Workshop(folder, recipe, for_terminal(), lambda line: print(line, file=sys.stderr, flush=True))  # noqa: T201
-    floats = stages.float_network(shop)
-    mobile = stages.mobile_network(shop, floats)
+    first = stages.first_network(shop)
+    mobile = stages.mobile_network(shop, first)
+    floats = stages.float_network(shop, first)
     folders = {
         "float": floats,
         "ptq": stages.naive_network(shop, floats),
         "ptq-mse": stages.careful_network(shop, floats),
         "qat": mobile,
-        "q4_0": stages.lattice_network(shop, floats),
+        "q4_0": stages.lattice_network(shop, first),
     }
     outcomes = {name: score(where, shop.exam) for name, where in folders.items()}
     outcomes["qat, float activations"] = score(mobile, shop.exam, activations=False)

@@ -11,7 +11,7 @@ from convert.demo.shapes import Shape
 from convert.demo.train.score import interval
 
 DESCRIPTIONS = {
-    "float": "the float model that QAT started from",
+    "float": "the float model, trained as long and on the same questions",
     "ptq": "the float model rounded to the same bits by min-max, activations calibrated; no training",
     "ptq-mse": "the float model rounded to the same bits with the steps of least squared error; no training",
     "qat": "this checkpoint, in transformers",
@@ -89,8 +89,8 @@ words (training spells made-up ones). `evaluation.jsonl` has {questions} held-ou
 ## Training
 
 `just demo-train`: {first} steps in float, then {aware} steps on the mobile grid: weights from the first step, steps of
-weights learned with them; activation steps measured after {activations} steps and frozen. AdamW, batches of
-{batch} conversations of 96 tokens, seeded.
+weights learned with them; activation steps measured after {activations} steps and frozen. The float model of the table
+took the same {aware} further steps in float. AdamW, batches of {batch} conversations of 96 tokens, seeded.
 
 ## Accuracy
 

@@ -14,7 +14,7 @@ from convert.demo import bfloat16, safetensors
 from convert.demo.layout import Tensor, tensors
 from convert.demo.shapes import Shape
 from convert.demo.tokenizer import Pieces
-from convert.demo.train.fake_quant import codes, q4_0
+from convert.demo.train.fake_quant import bounds, codes, q4_0
 from convert.demo.write import write_companions
 from convert.lattice import flip_offset, pack
 
@@ -37,11 +37,8 @@ def mobile(folder: Path, model: Any, shape: Shape, pieces: Pieces, caches: Cache
         if tensor.part in ("codes", "scales"):
             assert tensor.matrix is not None
             bits = tensor.matrix.bits
-            if tensor.part == "scales":
-                yield _numpy(module.step).tobytes()
-            else:
-                found = _numpy(codes(module.weight, module.step, bits)).astype(np.int8)
-                yield flip_offset(pack(found, bits), bits).tobytes()
+            found, steps = positive(_numpy(codes(module.weight, module.step, bits)), _numpy(module.step), bits)
+            yield (steps if tensor.part == "scales" else flip_offset(pack(found, bits), bits)).tobytes()
         elif tensor.part in ("key_cache", "value_cache"):
             yield np.float32(caches[tensor.key][tensor.part == "value_cache"]).tobytes()
         else:
@@ -49,6 +46,23 @@ def mobile(folder: Path, model: Any, shape: Shape, pieces: Pieces, caches: Cache
             yield np.float32(getattr(getattr(module, grid, None), "value", 0.0)).tobytes()  # the head has no grid
 
     _write(folder, model, shape, "mobile", pieces, fill, tensors(shape, "mobile"))
+
+
+def positive(
+    found: NDArray[np.float32], steps: NDArray[np.float32], bits: int
+) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
+    """Codes ``[rows, columns]`` and steps ``[rows, groups]`` of the same values, every step positive.
+
+    A learned step may pass zero: its values are then those of the mirrored codes. 8 bits have a mirror for each code.
+
+    Raises:
+        ValueError: a mirrored code does not fit the bits.
+    """
+    signs = np.where(steps < 0, np.float32(-1), np.float32(1))
+    mirrored = (found.reshape(*steps.shape, -1) * signs[:, :, None]).reshape(found.shape)
+    if mirrored.max() > bounds(bits)[1]:
+        raise ValueError(f"a step of {bits} bits became negative and its codes have no mirror; train anew")
+    return mirrored.astype(np.int8), steps * signs
 
 
 def lattice(folder: Path, model: Any, shape: Shape, pieces: Pieces) -> None:

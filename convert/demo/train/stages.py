@@ -28,7 +28,7 @@ class Recipe:
 
     Attributes:
         first: the float network from nothing.
-        aware: the same with weights, later also activations, on the mobile grid.
+        aware: the same with weights, later also activations, on the mobile grid; and, to compare fairly, in float.
         lattice: the float network on the q4_0 lattice.
         activations_at: share of ``aware`` after which activation steps are measured and frozen.
         bfloat16_at: share after which norms are rounded to bfloat16 and kept.
@@ -109,15 +109,26 @@ class Workshop:
             )
 
 
-def float_network(shop: Workshop) -> Path:
-    """Trains the float network; its folder can be loaded by transformers."""
+def first_network(shop: Workshop) -> Path:
+    """Trains the float network that everything else begins with; transformers loads its folder."""
 
     def make(folder: Path) -> None:
         model = network.build(shop.recipe.shape, SEED)
-        shop.fit("float", model, shop.recipe.first)
+        shop.fit("first", model, shop.recipe.first)
         export.floats(folder, model, shop.recipe.shape, shop.curriculum.pieces)
 
-    return shop.stage("float", make, shop.recipe.first)
+    return shop.stage("first", make, shop.recipe.first)
+
+
+def float_network(shop: Workshop, first: Path) -> Path:
+    """Trains on in float as long as the mobile network is trained on its grid: the model that QAT is held against."""
+
+    def make(folder: Path) -> None:
+        model = load_float(shop, first)
+        shop.fit("float", model, shop.recipe.aware)
+        export.floats(folder, model, shop.recipe.shape, shop.curriculum.pieces)
+
+    return shop.stage("float", make, shop.recipe.first, shop.recipe.aware)
 
 
 def load_float(shop: Workshop, folder: Path) -> Any:
@@ -132,12 +143,12 @@ def load_float(shop: Workshop, folder: Path) -> Any:
     return model
 
 
-def mobile_network(shop: Workshop, floats: Path) -> Path:
+def mobile_network(shop: Workshop, first: Path) -> Path:
     """Trains on the mobile grid and writes the checkpoint in Google's format."""
     recipe = shop.recipe
 
     def make(folder: Path) -> None:
-        model = convertible.to_mobile(load_float(shop, floats), recipe.shape)
+        model = convertible.to_mobile(load_float(shop, first), recipe.shape)
         steps = recipe.aware.steps
         at = {
             int(steps * recipe.activations_at): lambda: calibrate(model, shop),
@@ -149,11 +160,11 @@ def mobile_network(shop: Workshop, floats: Path) -> Path:
     return shop.stage("mobile", make, recipe.first, recipe.aware)
 
 
-def lattice_network(shop: Workshop, floats: Path) -> Path:
+def lattice_network(shop: Workshop, first: Path) -> Path:
     """Trains on the q4_0 lattice and writes the checkpoint in Google's format."""
 
     def make(folder: Path) -> None:
-        model = convertible.to_q4_0(load_float(shop, floats), shop.recipe.shape)
+        model = convertible.to_q4_0(load_float(shop, first), shop.recipe.shape)
         shop.fit("q4_0", model, shop.recipe.lattice)
         export.lattice(folder, model, shop.recipe.shape, shop.curriculum.pieces)
 
@@ -168,7 +179,7 @@ def rounded_network(shop: Workshop, floats: Path, name: str, steps: convertible.
         calibrate(model, shop)
         export.mobile(folder, model, shop.recipe.shape, shop.curriculum.pieces, caches(model, shop))
 
-    return shop.stage(name, make, shop.recipe.first)
+    return shop.stage(name, make, shop.recipe.first, shop.recipe.aware)
 
 
 def naive_network(shop: Workshop, floats: Path) -> Path:
