@@ -259,6 +259,7 @@ def test_block_scales_that_float16_cannot_hold_are_moved_by_a_power_of_two_or_re
     moved, gain = weights.split(OneScale(np.array([[2.0**-20 * 1.3671875, -(2.0**-19)]], np.float32)), "float16")
     assert gain is not None
     assert (gain.shape, np.frexp(gain)[0].tolist()) == ((1,), [0.5])
+    assert gain[0] == 2.0**-3  # no further than needed
     assert np.array_equal(moved.astype(np.float16).astype(np.float32), moved)
     assert np.array_equal(plain, np.array([[0.00341796875, -0.5]], np.float32))
     with pytest.raises(PlanError, match="float16 cannot hold them exactly"):

@@ -27,7 +27,8 @@ from convert.targets.coreml.graph import Function, Value
 # stays far below its largest.
 LOWEST, HIGHEST = -14, 7
 _LUT = np.array([-2, -1, 0, 1], np.float32)
-_SMALLEST, _LARGEST = 2.0**-24, 65504.0  # of float16, its subnormal numbers included
+_LAST_BIT, _LARGEST = -24, 65504.0  # of float16: exponent of its smallest step, and its largest number
+_HIGHEST_BLOCK = 12  # a block scale below 2^12 times a code of -8 is below 2^15
 
 Described = tuple[str, tuple[int, ...], Chunks]
 
@@ -111,8 +112,12 @@ def _factor(name: str, sizes: NDArray[np.float32]) -> np.float32:
     """The power of two that block scales are divided by: 1 where float16 holds them as they are."""
     if not sizes.size or _held(sizes):
         return np.float32(1)
-    # A product with a code of -8 must stay in range as well.
-    factor = np.float32(2.0) ** np.float32(np.frexp(sizes.max())[1] - 12)
+    # No further than needed: what the scales grow by, the product grows by too, until the gain takes it back.
+    significand, exponent = np.frexp(sizes)
+    whole = np.ldexp(significand, 24).astype(np.int64)
+    last_bit = exponent - 24 + np.log2(whole & -whole).astype(np.int64)
+    move = min(0, int(last_bit.min()) - _LAST_BIT) or max(0, int(exponent.max()) - _HIGHEST_BLOCK)
+    factor = np.float32(2.0) ** np.float32(move)
     if not _held(sizes / factor):
         found = f"its block scales reach from {sizes.min():.3g} to {sizes.max():.3g}"
         advice = "float16 cannot hold them exactly, whatever power of two they are moved by; use --precision float32"
@@ -124,7 +129,7 @@ def _held(sizes: NDArray[np.float32]) -> bool:
     """Whether float16 holds the numbers and their products with the codes -8..7 exactly."""
     # An 8-bit significand times a 3-bit code takes 11 bits, which float16 has for normal numbers; below, for multiples
     # of its smallest step.
-    return bool(sizes.max() * 8 <= _LARGEST and (np.remainder(sizes, np.float32(_SMALLEST)) == 0).all())
+    return bool(sizes.max() * 8 <= _LARGEST and (np.remainder(sizes, np.float32(2.0**_LAST_BIT)) == 0).all())
 
 
 def _small(array: NDArray[np.float32], dtype: str) -> Described:
