@@ -49,10 +49,12 @@ class Case:
         threads: CPU threads for both sides; by default 1 for a small artifact, else 2.
         modules: files in ``rungs/`` that climb a rung in place of the usual one, by the rung's name.
         elsewhere: rungs that need another operating system than this one.
+        sections: whether the artifact is a ``.litertlm``, whose sections can be taken apart.
     """
 
     modules: Mapping[str, str] = MappingProxyType({})
     elsewhere: frozenset[str] = frozenset()
+    sections: bool = True
 
     def __init__(
         self,

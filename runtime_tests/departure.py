@@ -49,6 +49,8 @@ def wanted(rungs: list[Rung]) -> bool:
 def localization(case: Case) -> Localization:
     """Runs it; what cannot run says why."""
     try:
+        if not case.sections:
+            raise CannotRunError("only a .litertlm is cut open; rung 2a names the block of a package")
         found = locate(case)
     except CannotRunError as error:
         return Localization(why=str(error), first=None, others=[], compared=0, forced_db={}, free_db={})

@@ -37,7 +37,12 @@ class Share:
 
 
 def shares(case: Case) -> list[Share]:
-    """All bytes of the file, biggest share first. A buffer that several tensors share is counted once."""
+    """All bytes of the file, biggest share first. A buffer that several tensors share is counted once.
+
+    Empty for a Core ML package, whose bytes the manifest lists by file.
+    """
+    if not case.sections:
+        return []
     sums: dict[tuple[str, int], list[int]] = {}
 
     def add(key: tuple[str, int], tensors: int, weight_bytes: int, scale_bytes: int) -> None:

@@ -44,6 +44,7 @@ class CoremlCase(Case):
     }
     elsewhere = frozenset() if sys.platform == "darwin" else frozenset({"3"})
     foreign = False
+    sections = False
 
     def __init__(
         self,
