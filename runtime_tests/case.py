@@ -54,7 +54,13 @@ class Case:
         with contextlib.suppress(InputError):  # a damaged artifact shall be told of when it is judged
             if np.array_equal(self.ids, other.ids) and self.cache_scales == other.cache_scales:
                 mobile = self.folder.format == "mobile"
-                for name in ("reference", "logits", "plain_logits", "unrounded_logits", *(("captured", "floor") if mobile else ())):
+                for name in (
+                    "reference",
+                    "logits",
+                    "plain_logits",
+                    "unrounded_logits",
+                    *(("captured", "floor") if mobile else ()),
+                ):
                     if name in self.__dict__:
                         setattr(other, name, getattr(self, name))
                 other.continuations = self.continuations if mobile else []
