@@ -23,7 +23,7 @@ setup:
     {{python}} -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
     stamp > .venv/stamp
 
-# Convert, judge and pack: just bundle android google/gemma-4-E2B-it-qat-mobile-transformers --context 2048
+# Convert, judge and pack, for android or ios: just bundle android google/gemma-4-E2B-it-qat-mobile-transformers
 [group('models')]
 [no-exit-message]
 @bundle platform='android' model='demo' *flags: setup
@@ -35,7 +35,7 @@ setup:
 @plan platform='android' model='demo' *flags: setup
     {{python}} -m convert plan "$@"
 
-# Look into a bundle, a .litertlm, a .tflite or a checkpoint
+# Look into a bundle, a .litertlm, a .tflite, an .mlpackage or a checkpoint
 [group('models')]
 [no-exit-message]
 @inspect what='demo' *flags: setup
@@ -47,11 +47,44 @@ setup:
 @list *flags: setup
     {{python}} -m convert list "$@"
 
+# Talk with a bundle in the stock engine: just chat dist/android/demo --ask "What is 2 + 2?"
+[group('models')]
+[no-exit-message]
+@chat bundle='dist/android/demo' *flags: setup
+    {{python}} -m convert chat "$@"
+
 # Judge a bundle again; exit code 1 when it is over budget
 [group('proof')]
 [no-exit-message]
 @verify bundle='dist/android/demo' *flags: setup
     {{python}} -m convert verify "$@"
+
+# The ladder as tests, one for each rung of each bundle: just runtime-test dist/android/demo --checkpoint=FOLDER
+[group('proof')]
+[no-exit-message]
+runtime-test *bundles: setup
+    #!/usr/bin/env bash
+    set -euo pipefail
+    options=() bundles=0
+    for word in "$@"; do case "$word" in
+        -*) options+=("$word") ;;
+        *) options+=(--bundle "$word"); bundles=1 ;;
+    esac; done
+    [ $bundles = 1 ] || options+=(--bundle)
+    exec {{python}} -m pytest runtime_tests/test_bundle.py -v -rs "${options[@]}"
+
+# Take pictures of a report at phone and desktop width, and check its accessibility; needs node, npm and Chromium
+[group('proof')]
+[no-exit-message]
+look page='dist/android/demo/parity.html':
+    #!/usr/bin/env bash
+    set -euo pipefail
+    for name in node npm; do
+        if ! command -v "$name" >/dev/null; then echo "error: look needs $name, which is not on PATH" >&2; exit 2; fi
+    done
+    mkdir -p dist/look
+    npm install --silent --no-fund --no-audit --prefix dist/look playwright-core@1.65.1 axe-core@4.14.1 >&2
+    node tests/look.mjs "$1" dist/look
 
 # Lint, types, import contracts, tests; arguments go to pytest: just test -k plan
 [group('proof')]
@@ -69,7 +102,7 @@ setup:
 @mutants *flags: setup
     OMP_NUM_THREADS=1 {{python}} -m tests.mutants "$@"
 
-# Time and peak memory of each stage of a bundle
+# Time and peak memory of each stage of a bundle, or, for coreml, of a full-size Core ML package
 [group('figures')]
 [no-exit-message]
 @bench what='demo': setup
@@ -95,10 +128,11 @@ four *flags: setup
 @fullsize size='e2b' format='mobile': setup
     {{python}} -m convert.bench --fullsize "$@"
 
-# Write the embedded demo checkpoint anew
+# Train the demo from nothing and compare it with the embedded one; --install replaces that
 [group('house')]
-@demo-make: setup
-    {{python}} -m convert.demo.make
+[no-exit-message]
+@demo-train *flags: setup
+    {{python}} -m convert.demo.train "$@"
 
 # Format the code and sort its imports
 [group('house')]

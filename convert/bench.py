@@ -1,4 +1,4 @@
-"""Figures: ``python -m convert.bench demo`` and ``python -m convert.bench --fullsize e2b mobile``.
+"""Figures: ``python -m convert.bench demo``, ``coreml``, and ``--fullsize e2b mobile``.
 
 A figure of this machine alone says little, so each run also measures what the machine can do: how fast it copies a
 file, and how fast it reads memory.
@@ -18,6 +18,7 @@ from convert.child import run
 from convert.pipeline import Measure
 
 TARGET_SECONDS, TARGET_BYTES = 60.0, 2_500_000_000
+PACKAGE_SECONDS, PACKAGE_BYTES = 180.0, 4_000_000_000
 PREFILL_TOKENS, DECODE_TOKENS, CONTEXT = 512, 64, 1024
 _PROBE_BYTES = 256 << 20
 
@@ -76,6 +77,38 @@ def fullsize(size: str, format: str, root: Path) -> str:
         + f"\ncheckpoint {tables.size(source)}, model file {tables.size(made)}; a plain copy with fsync runs at "
         + f"{tables.size(int(copied))}/s here, converting at {tables.size(int(made / measures[1].seconds))}/s\n"
         + ran.output
+    )
+
+
+def coreml(size: str, root: Path) -> str:
+    """Writes a synthetic mobile checkpoint of real dimensions and makes a Core ML package of it, for devices.
+
+    Everything but the figures is removed again.
+    """
+    from convert.checkpoint import open_checkpoint
+    from convert.inspection.weights import histogram
+
+    python = [sys.executable, "-m"]
+    root.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="coreml-", dir=root) as work:
+        checkpoint, package = Path(work) / size, Path(work) / "out" / f"{size}.mlpackage"
+        env = os.environ | {"TMPDIR": work}
+        write = [*python, "convert.demo.fullsize", size, "mobile", str(checkpoint)]
+        made = [*python, "convert", "convert", str(checkpoint), str(package), "--context", "4096", "--prefill", "128"]
+        measures = [_stage("write checkpoint", write, env), _stage("convert", made, env)]
+        billions = sum(share.parameters for share in histogram(open_checkpoint(checkpoint))) / 1e9
+        bytes_ = {p.name: p.stat().st_size for p in package.parent.rglob("*") if p.is_file()}
+        copied = copy_rate(Path(work))
+    seconds, peak = measures[1].seconds, measures[1].peak_bytes
+    verdict = "met" if seconds <= PACKAGE_SECONDS and peak <= PACKAGE_BYTES else "missed"
+    return (
+        table(f"Core ML package of a full-size {size}, context 4096", measures)
+        + f"\n{billions:.2f} billion parameters: {seconds / billions:.1f} s and {tables.size(int(peak / billions))} "
+        + "of peak memory for each\n"
+        + f"target {PACKAGE_SECONDS:.0f} s and {tables.size(PACKAGE_BYTES)}: {verdict} on {os.cpu_count()} cores\n"
+        + f"weight.bin {tables.size(bytes_['weight.bin'])}, tables of rows "
+        + f"{tables.size(sum(n for name, n in bytes_.items() if name.endswith('.rows')))}; "
+        + f"a plain copy with fsync runs at {tables.size(int(copied))}/s here\n"
     )
 
 
@@ -146,7 +179,7 @@ def _stage(name: str, command: list[str], env: dict[str, str]) -> Measure:
 
 def _command(arguments: list[str]) -> str:
     parser = argparse.ArgumentParser(prog="python -m convert.bench", description="time and peak memory of each stage")
-    parser.add_argument("model", nargs="?", default="demo", help="demo, a hub id or a folder")
+    parser.add_argument("model", nargs="?", default="demo", help="demo, a hub id, a folder, or coreml")
     parser.add_argument("--fullsize", nargs=2, metavar=("SIZE", "FORMAT"), help="a synthetic checkpoint of real size")
     parser.add_argument("--decode", nargs=2, metavar=("FILE", "SCRATCH"), type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--out", type=Path, default=Path("dist"), help="where full-size files lie meanwhile")
@@ -156,6 +189,8 @@ def _command(arguments: list[str]) -> str:
     if options.fullsize:
         size, format = options.fullsize
         return fullsize(size, format, options.out)
+    if options.model == "coreml":  # a folder of that name is ./coreml
+        return coreml("e2b", options.out)
     return bundle(options.model)
 
 

@@ -26,11 +26,13 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-Platform = Annotated[str, typer.Argument(help="android")]
+Platform = Annotated[str, typer.Argument(help="android or ios")]
 Model = Annotated[str, typer.Argument(help="demo, a hub id (org/name or org/name@revision), or a folder")]
 Context = Annotated[int | None, typer.Option(help="tokens in the KV cache [default: the model's, at most 4096]")]
 Prefill = Annotated[str | None, typer.Option(help="tokens per prefill call [default: 128,1024, capped by the context]")]
-Cache = Annotated[str, typer.Option(help="element type of the KV cache: float32 or int8")]
+Cache = Annotated[str, typer.Option(help="element type of the KV cache: float32 or int8 (android)")]
+Precision = Annotated[str | None, typer.Option(help="ios: float16, or float32 to prove the program [default: float16]")]
+Profile = Annotated[str | None, typer.Option(help="ios: gpu, or ane for the Neural Engine [default: gpu]")]
 Out = Annotated[Path, typer.Option(help="folder that takes <platform>/<name>/")]
 Json = Annotated[bool, typer.Option("--json", help="JSON instead of a table")]
 
@@ -52,6 +54,8 @@ def plan(
     context: Context = None,
     prefill: Prefill = None,
     cache: Cache = "float32",
+    precision: Precision = None,
+    profile: Profile = None,
     out: Out = Path("dist"),
     as_json: Json = False,
 ) -> None:
@@ -60,13 +64,14 @@ def plan(
     from convert.plan import prepare
     from convert.progress import Silent
 
-    made, _ = prepare(_request("plan", platform, model, context, prefill, cache, out), Silent())
+    request = _request("plan", platform, model, context, prefill, cache, out, precision, profile)
+    made, _ = prepare(request, Silent())
     _say(tables.to_json(made) if as_json else tables.plan(made))
 
 
 @app.command(epilog="Example: gemma-bridge inspect dist/android/demo")
 def inspect(
-    what: Annotated[str, typer.Argument(help="bundle, .litertlm, .tflite or model")], as_json: Json = False
+    what: Annotated[str, typer.Argument(help="bundle, .litertlm, .tflite, .mlpackage or model")], as_json: Json = False
 ) -> None:
     """Sections, signatures, KV layout, bits and bytes of a file, a bundle or a checkpoint."""
     from convert import tables
@@ -79,16 +84,19 @@ def inspect(
 @app.command(epilog="Example: gemma-bridge convert demo /tmp/demo.litertlm --context 512 --prefill 64")
 def convert(
     model: Model,
-    output: Annotated[Path, typer.Argument(help="the .litertlm to write")],
+    output: Annotated[Path, typer.Argument(help="the .litertlm to write, or the .mlpackage, with row tables beside")],
     context: Context = None,
     prefill: Prefill = None,
     cache: Cache = "float32",
+    precision: Precision = None,
+    profile: Profile = None,
 ) -> None:
-    """One model file, unjudged. To ship something, use bundle."""
+    """One model, unjudged. To ship something, use bundle."""
     from convert import pipeline
     from convert.progress import for_terminal
 
-    request = _request("convert", "android", model, context, prefill, cache, output.parent)
+    platform = "ios" if output.suffix == ".mlpackage" else "android"
+    request = _request("convert", platform, model, context, prefill, cache, output.parent, precision, profile)
     size = pipeline.convert_file(request, output, for_terminal())
     _say(f"{output}  {size / 1e6:.1f} MB, not judged")
 
@@ -101,11 +109,15 @@ def verify(
     ] = None,
     rungs: Annotated[str | None, typer.Option(help="rungs of the ladder [default: all]")] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="write the report there")] = None,
+    html_file: Annotated[Path | None, typer.Option("--html", help="write the report there as a page")] = None,
+    questions: Annotated[Path | None, typer.Option(help="rung 4: other questions than the checkpoint's")] = None,
+    float_model: Annotated[Path | None, typer.Option("--float", help="rung 4: folder of the float model")] = None,
+    arm64: Annotated[bool, typer.Option("--arm64", help="run it on an emulated arm64 processor as well")] = False,
 ) -> None:
     """Judges a bundle against its checkpoint; exit code 1 when it is over budget."""
     from convert import verify as judge
 
-    sys.exit(judge.verify(bundle, checkpoint, rungs, json_file))
+    sys.exit(judge.verify(bundle, checkpoint, rungs, json_file, html_file, questions, float_model, arm64))
 
 
 @app.command(epilog="Example: gemma-bridge bundle android demo --context 1024 --prefill 128")
@@ -115,6 +127,8 @@ def bundle(
     context: Context = None,
     prefill: Prefill = None,
     cache: Cache = "float32",
+    precision: Precision = None,
+    profile: Profile = None,
     out: Out = Path("dist"),
     dry_run: Annotated[bool, typer.Option("--dry-run", help="print the plan and stop")] = False,
 ) -> None:
@@ -123,7 +137,7 @@ def bundle(
     from convert.plan import prepare
     from convert.progress import Silent, for_terminal
 
-    request = _request("bundle", platform, model, context, prefill, cache, out)
+    request = _request("bundle", platform, model, context, prefill, cache, out, precision, profile)
     if dry_run:
         _say(tables.plan(prepare(request, Silent())[0]))
         return
@@ -131,8 +145,30 @@ def bundle(
     _say(f"{built.table.rstrip()}\n\n{out / platform / built.bundle.name}  {built.bytes / 1e6:.1f} MB")
 
 
+@app.command(epilog='Example: gemma-bridge chat dist/android/demo --ask "What is 2 + 2?"')
+def chat(
+    bundle: Annotated[Path, typer.Argument(help="folder of a bundle, or a .litertlm")] = Path("dist/android/demo"),
+    ask: Annotated[str | None, typer.Option(help="answer this and leave")] = None,
+    sample: Annotated[bool, typer.Option("--sample", help="draw tokens instead of taking the best")] = False,
+    limit: Annotated[int, typer.Option(min=1, help="tokens of an answer, at most")] = 512,
+    threads: Annotated[int, typer.Option(min=1, help="CPU threads")] = 2,
+) -> None:
+    """Talks with a bundle in the stock engine; Ctrl-C stops an answer, Ctrl-D leaves."""
+    from convert import chat as talk
+
+    talk.chat(bundle, ask, talk.Settings(sample, limit, threads))
+
+
 def _request(
-    verb: str, platform: str, model: str, context: int | None, prefill: str | None, cache: str, out: Path
+    verb: str,
+    platform: str,
+    model: str,
+    context: int | None,
+    prefill: str | None,
+    cache: str,
+    out: Path,
+    precision: str | None,
+    profile: str | None,
 ) -> Request:
     from convert.errors import PlanError
     from convert.plan import Request
@@ -145,7 +181,8 @@ def _request(
     except ValueError:
         found = f"--prefill {prefill!r} is no list of numbers"
         raise PlanError(asked, found, "Give whole numbers separated by commas, such as 128,1024") from None
-    return Request(platform, model, out, context, lengths, cache, verb)  # type: ignore[arg-type]  # checked above
+    # The cache type was checked above.
+    return Request(platform, model, out, context, lengths, cache, verb, precision, profile)  # type: ignore[arg-type]
 
 
 def _say(text: str) -> None:

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from convert import child
-from convert.bundle import android, atomic
+from convert.bundle import android, atomic, ios
 from convert.bundle.manifest import Parity, Rung
 from convert.checkpoint import with_digests
 from convert.errors import ArtifactError
@@ -54,6 +54,8 @@ class ParityError(Exception):
         super().__init__("over budget, or not proven: nothing was published")
 
 
+# What goes into a platform's bundle besides the model and the judge's reports.
+BUNDLES: dict[str, Any] = {"android": android, "ios": ios}
 # Without these a report proves too little; the others may be "not run" with a reason that the manifest repeats.
 REQUIRED = frozenset({"0", "2a", "2b"})
 
@@ -76,7 +78,9 @@ def build(request: Request, progress: Progress, meter: Meter = lambda measure: N
         # Scratch files of the stages lie on the site too, so that a SIGKILL cannot strand them elsewhere.
         (site.work / "tmp").mkdir()
         env = os.environ | {"TMPDIR": str(site.work / "tmp"), "COLUMNS": str(terminal_width())}
-        model = site.new / android.MODEL
+        papers = BUNDLES[plan.platform]
+        papers.collect(checkpoint, site.new)
+        model = site.new / papers.MODEL
         command = [sys.executable, "-m", "convert", "convert", reference(plan, request), str(model), *flags(plan)]
         ran = child.run(command, env, site.lock)
         ran.check("convert")
@@ -88,8 +92,8 @@ def build(request: Request, progress: Progress, meter: Meter = lambda measure: N
         ran.check("judge")
         meter(Measure("judge", ran.seconds, ran.peak_bytes))
         with progress.stage("papers and publish"), _measured("papers and publish", meter):
-            android.finish(site.new, plan.name, checkpoint, read_parity(site.new / android.PARITY, model))
-            size = sum(path.stat().st_size for path in site.new.iterdir())
+            papers.finish(site.new, plan.name, checkpoint, read_parity(site.new / android.PARITY, model))
+            size = sum(path.stat().st_size for path in site.new.rglob("*") if path.is_file())
             site.publish()
     return Built(plan.bundle, size, ran.output)
 
@@ -102,13 +106,18 @@ def reference(plan: Plan, request: Request) -> str:
 def flags(plan: Plan) -> list[str]:
     """The plan's choices as flags of the ``convert`` verb."""
     lengths = ",".join(map(str, plan.prefill))
-    return ["--context", str(plan.context), "--prefill", lengths, "--cache", plan.cache]
+    made = ["--context", str(plan.context), "--prefill", lengths]
+    if plan.precision is None or plan.profile is None:
+        return [*made, "--cache", plan.cache]
+    return [*made, "--precision", plan.precision, "--profile", plan.profile]
 
 
 def judge(model: Path, checkpoint: Path, reports: Path) -> list[str]:
     """The judge's command line; it writes its reports into ``reports``."""
     command = [sys.executable, "-m", "runtime_tests", "verify", str(model), "--checkpoint", str(checkpoint)]
-    return [*command, "--json", str(reports / android.PARITY), "--golden", str(reports / android.GOLDEN)]
+    for flag, name in (("--json", android.PARITY), ("--html", android.PAGE), ("--golden", android.GOLDEN)):
+        command += [flag, str(reports / name)]
+    return command
 
 
 def read_parity(report: Path, model: Path) -> Parity:
@@ -126,7 +135,7 @@ def read_parity(report: Path, model: Path) -> Parity:
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ArtifactError(asked, f"it is no passing report ({error!r})", "Report this as a defect") from error
-    if parity.artifact_sha256 != android.entry(model).sha256:
+    if parity.artifact_sha256 != (ios.digest(model) if model.is_dir() else android.entry(model).sha256):
         raise ArtifactError(asked, "the report speaks of a file with another SHA-256", "Report this as a defect")
     missing = sorted(REQUIRED - {rung.rung for rung in parity.rungs if rung.verdict == "pass"})
     if missing:
@@ -141,11 +150,13 @@ def _rung(rung: dict[str, str]) -> Rung:
 
 
 def convert_file(request: Request, out: Path, progress: Progress) -> int:
-    """Converts into one file without judging it, for those who want to look inside; returns its size in bytes.
+    """Converts into one model without judging it, for those who want to look inside; returns its size in bytes.
 
     Raises:
         ConvertError: refused; ``out`` is untouched.
     """
+    if request.platform == "ios":
+        return _convert_package(request, out, progress)
     from convert.targets.litert import convert
     from convert.targets.litert.options import LitertOptions
 
@@ -159,6 +170,26 @@ def convert_file(request: Request, out: Path, progress: Progress) -> int:
     finally:
         part.unlink(missing_ok=True)
     return out.stat().st_size
+
+
+def _convert_package(request: Request, out: Path, progress: Progress) -> int:
+    """The package appears whole or not at all, then the row tables beside it, each of them whole."""
+    from convert.targets import coreml
+
+    plan, checkpoint = prepare(request, progress)
+    # Digests of the input say in the package what it was made of.
+    checkpoint = with_digests(checkpoint, progress)
+    options = coreml.CoremlOptions(plan.context, plan.prefill, plan.precision, plan.profile)  # type: ignore[arg-type]
+    with atomic.site(out) as site:
+        (site.work / "tables").mkdir()
+        coreml.convert(checkpoint, options, site.new, progress)
+        tables = coreml.write_tables(checkpoint, site.work / "tables", progress)
+        atomic.sync_tree(site.work / "tables")
+        site.publish()
+        for table in tables:
+            table.replace(out.parent / table.name)
+        atomic.sync(out.parent)
+    return sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
 
 
 @contextmanager

@@ -18,13 +18,16 @@ from convert.progress import Progress
 
 DEFAULT_CONTEXT = 4096
 DEFAULT_PREFILL = (128, 1024)
-PLATFORMS = {"android": "litert"}
-Cache = Literal["float32", "int8"]
+PLATFORMS = {"android": "litert", "ios": "coreml"}
+Cache = Literal["float32", "float16", "int8"]
+PRECISIONS, PROFILES = ("float16", "float32"), ("gpu", "ane")
 
-_CACHE_BYTES = {"float32": 4, "int8": 1}
+_CACHE_BYTES = {"float32": 4, "float16": 2, "int8": 1}
 # What the target's kernels take, as (bits, columns per scale; 0 is one scale a row). facts: XNNPACK and the reference
 # kernels run these; two-bit weights in blocks are refused at load time.
-_KERNELS = {"litert": {(2, 0), (4, 0), (8, 0), (4, 32)}}
+_KERNELS = {"litert": {(2, 0), (4, 0), (8, 0), (4, 32)}, "coreml": {(2, 0), (4, 0), (8, 0), (4, 32)}}
+# Bytes of weights as float16 that one program may have on the Neural Engine (measured on devices by others).
+_ENGINE_PART = 1_700_000_000
 # Tables are looked up by row, so a group of scales becomes a row of its own: any number of groups will do.
 _TABLES = ("embed_tokens", "embed_tokens_per_layer")
 # Graph, metadata, tokenizer, alignment, reports: some of it is the same for all models, some grows with the weights.
@@ -41,6 +44,7 @@ class Request:
         context: tokens that fit the KV cache.
         prefill: tokens per prefill call.
         out: folder that takes ``<platform>/<name>``.
+        precision, profile: ios only; see ``convert.targets.coreml.options``.
     """
 
     platform: str
@@ -50,6 +54,8 @@ class Request:
     prefill: tuple[int, ...] | None = None
     cache: Cache = "float32"
     verb: str = "bundle"
+    precision: str | None = None
+    profile: str | None = None
 
     @property
     def asked(self) -> str:
@@ -85,6 +91,8 @@ class Plan:
     cache_bytes: int
     disk_needed: int
     disk_free: int
+    precision: str | None = None
+    profile: str | None = None
 
 
 def lengths(
@@ -160,6 +168,54 @@ def check_cache(checkpoint: Checkpoint, cache: Cache, asked: str) -> None:
         raise PlanError(asked, f"--cache int8 was asked for and {found}", "Use --cache float32")
 
 
+def choices(request: Request, asked: str) -> tuple[str | None, str | None]:
+    """Precision and profile, which only ios has, with their defaults.
+
+    Raises:
+        PlanError: there is no such choice, or another platform was given one.
+    """
+    if request.platform != "ios":
+        for flag, value in (("--precision", request.precision), ("--profile", request.profile)):
+            if value is not None:
+                raise PlanError(asked, f"{flag} was given, which {request.platform} does not have", f"Leave {flag} out")
+        return None, None
+    if request.cache == "int8":
+        found = "--cache int8 was asked for, and the cache of a Core ML program has the program's own type"
+        raise PlanError(asked, found, "Leave --cache out")
+    precision, profile = request.precision or PRECISIONS[0], request.profile or PROFILES[0]
+    for flag, value, allowed in (("--precision", precision, PRECISIONS), ("--profile", profile, PROFILES)):
+        if value not in allowed:
+            raise PlanError(asked, f"there is no {flag} {value!r}", f"Use {flag} {' or '.join(allowed)}")
+    return precision, profile
+
+
+def check_profile(checkpoint: Checkpoint, profile: str | None, asked: str) -> None:
+    """Refuses what the Neural Engine does not take.
+
+    Raises:
+        PlanError: names the first tensor with scales for blocks; or the model is too large for one part.
+    """
+    if profile != "ane":
+        return
+    matrices = [prod((t.rows, t.columns)) for key, t in checkpoint.quants.items() if key not in _TABLES]
+    for key, tensor in checkpoint.quants.items():
+        if tensor.groups > 1 and key not in _TABLES:
+            found = f"--profile ane was asked for and {key} has a scale for every {tensor.columns // tensor.groups}"
+            action = "Use --profile gpu, or a mobile checkpoint, whose scales are one a row"
+            raise PlanError(asked, f"{found} columns, which the Neural Engine does not take", action)
+    if sum(matrices) * 2 > _ENGINE_PART:
+        found = f"its matrices are {sum(matrices) * 2 / 1e9:.1f} GB as float16"
+        limit = f"the Neural Engine takes about {_ENGINE_PART / 1e9:.1f} GB in one part, and parts are not written yet"
+        raise PlanError(asked, f"--profile ane was asked for, {found}, and {limit}", "Use --profile gpu")
+
+
+def state_bytes(config: TextConfig, context: int, cache: Cache) -> int:
+    """Bytes of the two states of a Core ML program: all owners alike, sizes rounded up to multiples of 32."""
+    owners = config.owners
+    heads, size = max(layer.kv_heads for layer in owners), max(layer.head_dim for layer in owners)
+    return 2 * len(owners) * heads * (-(-context // 32) * 32) * (-(-size // 32) * 32) * _CACHE_BYTES[cache]
+
+
 def cache_bytes(config: TextConfig, context: int, cache: Cache) -> int:
     """Bytes of keys and values of all owning layers at full context."""
     return sum(2 * layer.kv_heads * layer.head_dim * context * _CACHE_BYTES[cache] for layer in config.owners)
@@ -214,9 +270,12 @@ def make(request: Request, checkpoint: Checkpoint, name: str) -> Plan:
         raise PlanError(asked, f"there is no platform {request.platform!r}", f"Use one of: {', '.join(PLATFORMS)}")
     target = PLATFORMS[request.platform]
     name = bundle_name(name, asked)
+    precision, profile = choices(request, asked)
     context, prefill = lengths(asked, checkpoint.config, request.context, request.prefill)
     check_format(checkpoint, target, asked)
     check_cache(checkpoint, request.cache, asked)
+    check_profile(checkpoint, profile, asked)
+    cache: Cache = request.cache if precision is None else "float16" if precision == "float16" else "float32"
     size = weight_bytes(checkpoint)
     # The old bundle of that name stays until the new one is whole, so nothing is subtracted for it.
     out = request.out.absolute()
@@ -231,11 +290,13 @@ def make(request: Request, checkpoint: Checkpoint, name: str) -> Plan:
         bundle=out / request.platform / name,
         context=context,
         prefill=prefill,
-        cache=request.cache,
+        cache=cache,
         weight_bytes=size,
-        cache_bytes=cache_bytes(checkpoint.config, context, request.cache),
+        cache_bytes=(cache_bytes if precision is None else state_bytes)(checkpoint.config, context, cache),
         disk_needed=size,
         disk_free=check_disk(out, size, asked),
+        precision=precision,
+        profile=profile,
     )
 
 

@@ -13,15 +13,15 @@ class Stage(Protocol):
     """One running stage."""
 
     def advance(self, n: int) -> None:
-        """``n`` more bytes are done."""
+        """``n`` more bytes (or what else the stage counts) are done."""
         ...
 
 
 class Progress(Protocol):
     """Where stages report to."""
 
-    def stage(self, name: str, total_bytes: int | None = None) -> AbstractContextManager[Stage]:
-        """A stage of ``total_bytes`` (None when nobody knows) that ends with the context."""
+    def stage(self, name: str, total: int | None = None, unit: str = "bytes") -> AbstractContextManager[Stage]:
+        """A stage of ``total`` bytes or other units (None when nobody knows) that ends with the context."""
         ...
 
 
@@ -34,7 +34,7 @@ class Silent:
     """Reports nothing; for tests and for ``--json``."""
 
     @contextmanager
-    def stage(self, name: str, total_bytes: int | None = None) -> Iterator[Stage]:
+    def stage(self, name: str, total: int | None = None, unit: str = "bytes") -> Iterator[Stage]:
         yield _NoStage()
 
 
@@ -42,7 +42,7 @@ class Lines:
     """One line a stage when it is done; for logs."""
 
     @contextmanager
-    def stage(self, name: str, total_bytes: int | None = None) -> Iterator[Stage]:
+    def stage(self, name: str, total: int | None = None, unit: str = "bytes") -> Iterator[Stage]:
         start = time.perf_counter()
         yield _NoStage()
         sys.stderr.write(f"{name:<28} {time.perf_counter() - start:6.1f} s\n")
@@ -52,23 +52,31 @@ class Bars:
     """A bar a stage; for terminals."""
 
     @contextmanager
-    def stage(self, name: str, total_bytes: int | None = None) -> Iterator[Stage]:
+    def stage(self, name: str, total: int | None = None, unit: str = "bytes") -> Iterator[Stage]:
         from rich.console import Console
-        from rich.progress import BarColumn, DownloadColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
+        from rich.progress import (
+            BarColumn,
+            DownloadColumn,
+            MofNCompleteColumn,
+            SpinnerColumn,
+            TextColumn,
+            TimeElapsedColumn,
+            TimeRemainingColumn,
+        )
         from rich.progress import Progress as Rich
 
         columns = [SpinnerColumn(), TextColumn("{task.description:<28}"), BarColumn(), TimeElapsedColumn()]
-        if total_bytes is not None:
-            columns.append(DownloadColumn())
+        if total is not None:
+            columns += [DownloadColumn()] if unit == "bytes" else [MofNCompleteColumn(), TimeRemainingColumn()]
         with Rich(*columns, console=Console(stderr=True)) as bars:
-            task = bars.add_task(name, total=total_bytes)
+            task = bars.add_task(name, total=total)
 
             class _Bar:
                 def advance(self, n: int) -> None:
                     bars.advance(task, n)
 
             yield _Bar()
-            bars.update(task, total=total_bytes or 1, completed=total_bytes or 1)
+            bars.update(task, total=total or 1, completed=total or 1)
 
 
 def for_terminal() -> Progress:

@@ -67,6 +67,7 @@ def plan(made: Plan) -> str:
             ("context", f"{made.context} tokens"),
             ("prefill", ", ".join(map(str, made.prefill)) + " tokens"),
             ("KV cache", f"{made.cache}, {size(made.cache_bytes)} at full context"),
+            *((("precision", made.precision), ("profile", made.profile)) if made.precision else ()),
             ("model file", f"about {size(made.weight_bytes)}"),
             ("disk", f"{size(made.disk_needed)} needed, {size(made.disk_free)} free"),
         ),

@@ -10,20 +10,34 @@ from pathlib import Path
 from convert.bundle import manifest as m
 from convert.checkpoint import resolve
 from convert.errors import ArtifactError
+from convert.inspection.intact import intact
 
 
-def verify(bundle: Path, checkpoint: str | None, rungs: str | None, report: Path | None) -> int:
+def verify(
+    bundle: Path,
+    checkpoint: str | None,
+    rungs: str | None,
+    report: Path | None,
+    page: Path | None = None,
+    questions: Path | None = None,
+    float_model: Path | None = None,
+    arm64: bool = False,
+) -> int:
     """Runs the judge in place of this process's own output; gives its exit code: 0, 1 over budget, 2 bad input.
 
     Raises:
-        ArtifactError: no checkpoint is known, or the one given is not the one the bundle was made from.
+        ArtifactError: a file of the bundle was changed, no checkpoint is known, or the one given is not the one that
+            the bundle was made from.
     """
     import subprocess
 
     folder = _checkpoint(bundle, checkpoint)
     command = [sys.executable, "-m", "runtime_tests", "verify", str(bundle), "--checkpoint", str(folder)]
     command += ["--rungs", rungs] if rungs else []
-    command += ["--json", str(report)] if report else []
+    outputs = {"--json": report, "--html": page, "--questions": questions, "--float": float_model}
+    for flag, path in outputs.items():
+        command += [flag, str(path)] if path else []
+    command += ["--arm64"] if arm64 else []
     sys.stdout.flush()
     return subprocess.run(command, env=os.environ, check=False).returncode
 
@@ -32,10 +46,11 @@ def _checkpoint(bundle: Path, given: str | None) -> Path:
     asked = f"verify {bundle}"
     if not bundle.exists():
         raise ArtifactError(asked, "there is no such file or folder", "Build it first: bundle android")
-    if not bundle.is_dir():
+    if not bundle.is_dir() or bundle.suffix == ".mlpackage":
         if given is None:
-            raise ArtifactError(asked, "a bare file does not say what it was made from", "Give --checkpoint")
+            raise ArtifactError(asked, "a bare model does not say what it was made from", "Give --checkpoint")
         return resolve(given).folder
+    intact(bundle)  # before anything that it says is believed
     source = m.read(bundle).source
     if given is None:
         if source.id != "demo" and source.revision is None:

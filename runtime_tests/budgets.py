@@ -23,6 +23,10 @@ class Budget:
         lowering_db: rung 2b, SNR that is good enough whatever the floor is.
         lattice_db: rung 2b, SNR against the reference with the weights before their rounding for storage.
         lowering_kl: rung 2b, mean KL in nats that is good enough whatever the floor is.
+        artifact_points: rung 4, accuracy of the artifact from the reference's, in percentage points.
+        artifact_p: rung 4, McNemar p below which the two differ.
+        float_points: rung 4, how far the QAT reference may lie below the float model, in percentage points.
+        ptq_p: rung 4, McNemar p from which on naive requantization is as good as QAT.
     """
 
     decoder_db: float
@@ -38,6 +42,18 @@ class Budget:
     lowering_db: float
     lowering_kl: float
     lattice_db: float
+    # Rung 4, the same for both formats. The artifact computes what the reference computes, so half a point is what
+    # near-ties may move among some 600 questions, and any significant difference is a fault.
+    artifact_points: float = 0.5
+    artifact_p: float = 0.05
+    # What QAT is for: almost the float model's accuracy, where rounding without training clearly loses. Questions on
+    # which PTQ loses nothing could not show a damaged artifact either.
+    float_points: float = 2.0
+    ptq_p: float = 0.001
+
+    def block_bar(self, kind: str) -> float:
+        """Rung 2a, dB, for a kind of boundary such as ``mlp``."""
+        return self.front_db if kind in ("input", "per_layer_input") else self.block_db
 
 
 _BUDGETS = {
@@ -93,3 +109,36 @@ _BUDGETS = {
 def budget_for(name: str) -> Budget:
     """The budget of a format, ``mobile`` or ``q4_0``."""
     return _BUDGETS[name]
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """Limits of another runtime beside XNNPACK, both on the same bytes and the same inputs.
+
+    Attributes:
+        codes: fraction of the int8 outputs of decode's linears that are equal, each block on given inputs.
+        block_db: SNR of the float outputs of the blocks.
+        logits_db: SNR of a short forced decode; the noise floor less 6 dB stands in its place where that is lower.
+            None: it is only stated.
+    """
+
+    codes: float
+    block_db: float
+    logits_db: float | None
+
+
+_AGREEMENTS = {
+    # Kernels without the delegate round their fixed-point products in another way: one step in some 0.3 % of a linear's
+    # outputs, and within a block one linear's outputs are the next one's inputs. Measured: 93 % equal, 30 dB; the
+    # logits of models of static int8 are then their noise floor's.
+    ("builtin", "mobile"): Agreement(codes=0.85, block_db=20.0, logits_db=None),
+    ("builtin", "q4_0"): Agreement(codes=1.0, block_db=110.0, logits_db=90.0),  # measured: 128 dB, 118 dB
+    # Other builds of the same kernels. Measured: every int8 output equal, 150 dB; q4_0 137 dB, logits 119 dB.
+    ("other build", "mobile"): Agreement(codes=0.999, block_db=45.0, logits_db=60.0),
+    ("other build", "q4_0"): Agreement(codes=1.0, block_db=110.0, logits_db=90.0),
+}
+
+
+def agreement_for(runtime: str, name: str) -> Agreement:
+    """The limits of a runtime by what ``replay.py`` calls it, for a format."""
+    return _AGREEMENTS["builtin" if runtime in ("builtin", "reference") else "other build", name]

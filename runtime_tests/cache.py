@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime_tests import metrics
+from runtime_tests.capture import Capture
 from runtime_tests.case import DECODER, Case
 from runtime_tests.errors import CannotRunError
 from runtime_tests.forced import GIVEN, Forced
@@ -26,10 +27,12 @@ ORDERS = {"rows first": (1, 0, 2), "heads first": (0, 1, 2), "transposed": (0, 2
 class Cache:
     """The reference's keys, values and boundaries in the artifact's layouts."""
 
-    def __init__(self, case: Case) -> None:
+    def __init__(self, case: Case, captured: Capture | None = None) -> None:
+        """``captured``: the reference's insides; by default those that the rungs share."""
         self.case, self.model = case, case.model(DECODER)
+        self.captured = case.captured if captured is None else captured
         self.lengths = {**{name: n for n, name in prefill_lengths(self.model).items()}, "decode": 1}
-        self.owners = sorted(case.captured.keys)
+        self.owners = sorted(self.captured.keys)
         self._orders: dict[str, tuple[int, ...]] = {}
 
     def rows(self, boundary: str, rows: slice) -> Floats:
@@ -38,7 +41,7 @@ class Cache:
         if kind in ("key", "value"):
             heads = self._heads(int(layer), kind)[:, rows]
             return np.ascontiguousarray(heads.transpose(1, 0, 2)).reshape(heads.shape[1], -1)
-        return self.case.captured.boundary[boundary][rows]
+        return self.captured.boundary[boundary][rows]
 
     def place(self, signature: str, boundary: str, rows: slice) -> Floats:
         """Those rows in the shape that the signature's tensor has, padded with zeros."""
@@ -50,7 +53,7 @@ class Cache:
             padded = np.zeros((heads.shape[0], length, heads.shape[2]), np.float32)
             padded[:, :count] = heads[:, rows]
             return np.ascontiguousarray(padded.transpose(self._order(boundary))).reshape(shape)
-        found = self.case.captured.boundary[boundary][rows]
+        found = self.captured.boundary[boundary][rows]
         out = np.zeros((length, found.shape[1]), np.float32)
         out[:count] = found
         return out.reshape(shape)
@@ -116,8 +119,7 @@ class Cache:
         return f"{name}: {quality:.0f} dB" if quality < self.case.budget.cache_db else ""
 
     def _heads(self, layer: int, kind: str) -> Floats:
-        captured = self.case.captured
-        return (captured.keys if kind == "key" else captured.values)[layer]
+        return (self.captured.keys if kind == "key" else self.captured.values)[layer]
 
     def _shape(self, signature: str, boundary: str) -> tuple[int, ...]:
         return self.model.subgraph(signature).by_name[boundary].shape
@@ -152,7 +154,7 @@ def check_end_of_context(
     """
     count = min(3, length, len(case.ids))
     start = case.context - count
-    captured, model = case.captured, case.model(DECODER)
+    captured, model = layout.captured, case.model(DECODER)
     rows = slice(0, count)
     per_layer = None if captured.per_layer is None else captured.per_layer[rows]
     inputs = feed(model, name, start, captured.embeddings[rows], per_layer)

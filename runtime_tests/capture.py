@@ -21,6 +21,7 @@ class Capture:
         keys, values: by KV-owning layer, after norm and rotary embedding, before any rounding for the cache, float32
             ``[kv heads, T, head_dim]``.
         linears: outputs of the linears by module path, float32 ``[T, out]``.
+        norms: outputs of norms that have a weight, by module path, float32 ``[T, width]``; only on request.
         scales: output activation scale of each quantized linear that has one.
         embeddings, per_layer: what the tables gave, ``[T, H]`` and ``[T, L, P]`` (None without them).
         logits: ``[T, V]``.
@@ -30,14 +31,20 @@ class Capture:
     keys: dict[int, Floats] = field(default_factory=dict)
     values: dict[int, Floats] = field(default_factory=dict)
     linears: dict[str, Floats] = field(default_factory=dict)
+    norms: dict[str, Floats] = field(default_factory=dict)
     scales: dict[str, float] = field(default_factory=dict)
     embeddings: Floats = field(default_factory=lambda: np.zeros((0, 0), np.float32))
     per_layer: Floats | None = None
     logits: NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 0), np.float32))
 
 
-def capture(reference: Reference, ids: Ids) -> Capture:
-    """Runs the reference once, with hooks that are removed again."""
+def capture(reference: Reference, ids: Ids, norms: bool = False) -> Capture:
+    """Runs the reference once, with hooks that are removed again.
+
+    Args:
+        ids: tokens ``[T]``.
+        norms: also keep the outputs of norms and of the projection in front of all layers.
+    """
     out, handles = Capture(), []
 
     def keep(name: str, tensor: Any) -> None:
@@ -74,6 +81,18 @@ def capture(reference: Reference, ids: Ids) -> Capture:
             out.scales[key] = float(scale)
         handles.append(module.register_forward_hook(leaving))
 
+    def watch_norm(key: str, module: Any) -> None:
+        def leaving(_module: Any, _args: Any, result: Any) -> None:
+            out.norms[key] = result[0].float().flatten(1).numpy()
+
+        handles.append(module.register_forward_hook(leaving))
+
+    if norms:
+        for key, module in reference.decoder.named_modules():
+            if key.endswith("norm") and getattr(module, "weight", None) is not None:
+                watch_norm(key, module)
+        if hasattr(reference.decoder, "per_layer_model_projection"):
+            watch_linear("per_layer_model_projection", reference.decoder.per_layer_model_projection)
     for index, layer in enumerate(reference.decoder.layers):
         watch_layer(index, layer)
         for name, module in layer.named_modules():

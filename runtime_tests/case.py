@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
+from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from runtime_tests.accuracy import Accuracy
 from runtime_tests.budgets import Budget, budget_for
 from runtime_tests.capture import Capture, capture
-from runtime_tests.errors import InputError
+from runtime_tests.errors import CannotRunError, InputError
+from runtime_tests.evaluation import read_evaluation
+from runtime_tests.evidence import Evidence
 from runtime_tests.floor import Floor, measure, widen
-from runtime_tests.lattice import lattices
+from runtime_tests.lattice import fault, lattices
+from runtime_tests.match import is_foreign, recognize
+from runtime_tests.matrices import matrices
 from runtime_tests.owners import owners
 from runtime_tests.readers.checkpoint import Folder
 from runtime_tests.readers.litertlm import LiteRtLm
@@ -34,13 +41,34 @@ class Case:
         artifact: the opened ``.litertlm``.
         folder: the opened checkpoint.
         continuations: what rung 3 and golden.json share, in the prompts' order.
+        evidence: what the rungs saw beyond their figures.
+        evaluation: the checkpoint's questions, or those given instead; None when there are none.
+        float_model: folder of the float model before QAT, when there is one to compare with.
+        accuracy: what rung 4 has measured, for the report.
+        recognized: matrices of a file with names of its own, by section: see match.py.
         threads: CPU threads for both sides; by default 1 for a small artifact, else 2.
+        modules: files in ``rungs/`` that climb a rung in place of the usual one, by the rung's name.
+        elsewhere: rungs that need another operating system than this one.
     """
 
-    def __init__(self, artifact: LiteRtLm, folder: Folder, threads: int | None = None) -> None:
+    modules: Mapping[str, str] = MappingProxyType({})
+    elsewhere: frozenset[str] = frozenset()
+
+    def __init__(
+        self,
+        artifact: LiteRtLm,
+        folder: Folder,
+        threads: int | None = None,
+        questions: Path | None = None,
+        float_model: Path | None = None,
+    ) -> None:
         small = artifact.path.stat().st_size < SMALL
         self.artifact, self.folder, self.threads = artifact, folder, threads or (1 if small else 2)
         self.continuations: list[Any] = []
+        self.evidence = Evidence()
+        self.evaluation, self.float_model = read_evaluation(folder.path, questions), float_model
+        self.accuracy: Accuracy | None = None
+        self.recognized: dict[str, dict[str, float]] = {}
         self._models: dict[str, Tflite] = {}
         self._interpreters: dict[str, Interpreter] = {}
 
@@ -54,13 +82,8 @@ class Case:
         with contextlib.suppress(InputError):  # a damaged artifact shall be told of when it is judged
             if np.array_equal(self.ids, other.ids) and self.cache_scales == other.cache_scales:
                 mobile = self.folder.format == "mobile"
-                for name in (
-                    "reference",
-                    "logits",
-                    "plain_logits",
-                    "unrounded_logits",
-                    *(("captured", "floor") if mobile else ()),
-                ):
+                shared = ("reference", "logits", "plain_logits", "unrounded_logits")
+                for name in (*shared, *(("captured", "floor") if mobile else ())):
                     if name in self.__dict__:
                         setattr(other, name, getattr(self, name))
                 other.continuations = self.continuations if mobile else []
@@ -100,19 +123,44 @@ class Case:
     def detokenize(self, ids: list[int]) -> str:
         return str(self._tokenizer.decode(ids, skip_special_tokens=False))
 
-    def render_chat(self, messages: tuple[dict[str, str], ...]) -> str:
-        """A conversation through the checkpoint's own chat template, without the start token, ready for the reply."""
+    @cached_property
+    def _templates(self) -> Any:
         from transformers import AutoTokenizer
 
-        tokenizer = AutoTokenizer.from_pretrained(self.folder.path)
-        text = tokenizer.apply_chat_template(list(messages), tokenize=False, add_generation_prompt=True)
-        return str(text).removeprefix(tokenizer.bos_token or "")
+        return AutoTokenizer.from_pretrained(self.folder.path)
+
+    def render(self, messages: Sequence[dict[str, str]]) -> str:
+        """A conversation through the checkpoint's own chat template, up to the model's turn, without the start token.
+
+        Args:
+            messages: ``{"role": "user" or "assistant", "content": text}`` each.
+        """
+        text = self._templates.apply_chat_template(list(messages), tokenize=False, add_generation_prompt=True)
+        return str(text).removeprefix(self._templates.bos_token or "")
 
     def model(self, name: str) -> Tflite:
-        """A TFLite section by its model type."""
+        """A TFLite section by its model type, under the checkpoint's names."""
         if name not in self._models:
-            self._models[name] = open_tflite(self.artifact.model(name).data, f"{self.artifact.path.name}/{name}")
+            model = open_tflite(self.artifact.model(name).data, f"{self.artifact.path.name}/{name}")
+            if is_foreign(model, self.folder):
+                wanted = [item for item in matrices(self.folder) if self.home(item.name) == name]
+                if name == DECODER and "lm_head.weight" not in {item.name for item in wanted}:
+                    wanted += [item for item in matrices(self.folder) if item.name == "embed_tokens.weight"]
+                naming = recognize(model, self.folder, wanted)
+                model, self.recognized[name] = naming.model, naming.found
+            self._models[name] = model
         return self._models[name]
+
+    @property
+    def foreign(self) -> bool:
+        """Whether the decoder's weights had to be recognized by their values."""
+        self.model(DECODER)
+        return DECODER in self.recognized
+
+    def home(self, name: str) -> str:
+        """The section that holds a tensor: tables have their own where the file has such sections."""
+        section = {"embed_tokens": EMBEDDER, "embed_tokens_per_layer": PER_LAYER}.get(name.removesuffix(".weight"))
+        return section if section in self.artifact.models() else DECODER
 
     def interpreter(self, name: str) -> Interpreter:
         """The interpreter of a section; made once, for it packs the weights anew."""
@@ -149,8 +197,8 @@ class Case:
         graph, entry = self.model(DECODER).subgraph("decode"), self.model(DECODER).signatures["decode"]
         out: dict[int, tuple[float, float]] = {}
         for number, (layer, _, _) in enumerate(owners(self.text)):
-            names = [f"kv_cache_{x}_{number}" for x in "kv"]
-            pair = [graph.tensors[entry.inputs[name]].quantization for name in names if name in entry.inputs]
+            caches = [entry.inputs.get(f"kv_cache_{x}_{number}") for x in "kv"]
+            pair = [graph.tensors[index].quantization for index in caches if index is not None]
             found = [float(item.scales[0]) for item in pair if item is not None and item.scales.size == 1]
             if len(found) == 2:
                 out[layer] = (found[0], found[1])
@@ -184,15 +232,28 @@ class Case:
         """The logits with a float32 cache and no static activation scale, ``[T, V]``."""
         self.reference.cache_scales = {}
         try:
-            with self.reference.unrounded():
+            with self.reference.float_activations():
                 return self.reference.logits(self.ids)
         finally:
             self.reference.cache_scales = self.cache_scales
 
+    @cached_property
+    def lattice_fault(self) -> str:
+        """Why there is no lattice to compare with (lattice.py); empty when there is."""
+        return (
+            "the checkpoint is not q4_0" if self.folder.format == "mobile" else fault(self.model(DECODER), self.folder)
+        )
+
     @contextlib.contextmanager
     def on_lattice(self) -> Iterator[None]:
-        """Within this, the reference has the weights that a q4_0 checkpoint's are the rounding of (lattice.py)."""
-        found = ((key, item.rows(0, item.tensor.shape[0])) for key, item in lattices(self.model(DECODER), self.folder))
+        """Within this, the reference has the weights that a q4_0 checkpoint's are the rounding of (lattice.py).
+
+        Raises:
+            CannotRunError: the artifact's weights are not those.
+        """
+        if self.lattice_fault:
+            raise CannotRunError(self.lattice_fault)
+        found = ((key, item.rows(0, item.tensor.shape[0])) for key, item in lattices(self.model(DECODER)))
         with self.reference.weights(found, lambda key: self.folder.values(f"{key}.weight")):
             yield
 
@@ -206,6 +267,6 @@ class Case:
     def floor(self) -> Floor:
         """The noise floor over the forced decode steps; for q4_0 with the rounding of the stored weights."""
         floor = measure(self.reference, self.ids, self.logits, self.prompt)
-        if self.folder.format == "mobile":
+        if self.lattice_fault:
             return floor
         return widen(floor, self.logits, self.captured.logits, self.prompt)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import typer
 
@@ -15,7 +15,15 @@ app = typer.Typer(
     pretty_exceptions_enable=False,  # a defect keeps its plain traceback
     help="The independent judge of converted models.",
 )
-SCHEMA = Path(__file__).parent / "schema" / "parity.schema.json"
+SCHEMAS = Path(__file__).parent / "schema"
+
+
+class Outputs(NamedTuple):
+    """Files to write; None for those that are not wanted."""
+
+    json: Path | None
+    html: Path | None
+    golden: Path | None
 
 
 @app.callback()
@@ -25,16 +33,25 @@ def main() -> None:
 
 @app.command()
 def verify(
-    bundle: Annotated[Path, typer.Argument(help="A bundle folder with manifest.json, or a .litertlm file.")],
+    bundle: Annotated[
+        Path, typer.Argument(help="A bundle folder with manifest.json, a .litertlm file or an .mlpackage.")
+    ],
     checkpoint: Annotated[Path, typer.Option(help="The checkpoint folder that was converted.")],
-    rungs: Annotated[str, typer.Option(help="Rungs to climb, for example 0,2a.")] = "0,1,2a,2b,3",
+    rungs: Annotated[str | None, typer.Option(help="Rungs to climb, for example 0,2a. [default: all]")] = None,
     json: Annotated[Path | None, typer.Option(help="Write the report here.")] = None,
+    html: Annotated[Path | None, typer.Option(help="Write the report as a page here.")] = None,
     golden: Annotated[Path | None, typer.Option(help="Write the reference's continuations here.")] = None,
+    locate: Annotated[bool, typer.Option("--locate", help="Look for the first wrong block in any case.")] = False,
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; by default 1 or 2 by size.")] = None,
+    questions: Annotated[Path | None, typer.Option(help="Rung 4: other questions than evaluation.jsonl.")] = None,
+    float_: Annotated[Path | None, typer.Option("--float", help="Rung 4: folder of the float model.")] = None,
+    arm64: Annotated[bool, typer.Option("--arm64", help="Run it on an emulated arm64 processor as well.")] = False,
 ) -> None:
     """Judges an artifact against its checkpoint. Exit code 0: pass; 1: over budget or not run; 2: bad input."""
+    outputs = Outputs(json, html, golden)
     try:
-        ok = _verify(bundle, checkpoint, tuple(part.strip() for part in rungs.split(",")), json, golden, threads)
+        names = None if rungs is None else tuple(part.strip() for part in rungs.split(","))
+        ok = _verify(bundle, checkpoint, names, outputs, locate, threads, questions, float_, arm64)
     except InputError as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(2) from error
@@ -42,43 +59,63 @@ def verify(
 
 
 def _verify(
-    bundle: Path, checkpoint: Path, names: tuple[str, ...], json: Path | None, golden: Path | None, threads: int | None
+    bundle: Path,
+    checkpoint: Path,
+    names: tuple[str, ...] | None,
+    outputs: Outputs,
+    locate: bool,
+    threads: int | None,
+    questions: Path | None,
+    float_model: Path | None,
+    arm64: bool,
 ) -> bool:
     from rich.console import Console
 
-    from runtime_tests.ladder import NAMES, climb
-    from runtime_tests.readers.bundle import find_model
-    from runtime_tests.readers.checkpoint import open_checkpoint
-    from runtime_tests.readers.litertlm import open_litertlm
+    from runtime_tests.ladder import ARM64, NAMES, climb
 
-    unknown = [name for name in names if name not in NAMES]
+    unknown = [name for name in names or () if name not in NAMES]
     if unknown:
-        raise InputError(f"--rungs {','.join(names)}: there is no rung {unknown[0]!r}; there are {','.join(NAMES)}")
-    for target in (json, golden):
+        raise InputError(
+            f"--rungs {','.join(names or ())}: there is no rung {unknown[0]!r}; there are {','.join(NAMES)}"
+        )
+    for target in outputs:
         if target is not None and not target.parent.is_dir():
             raise InputError(f"{target}: its folder does not exist")
-    artifact, folder = open_litertlm(find_model(bundle)), open_checkpoint(checkpoint)
+    if float_model is not None and not (float_model / "config.json").is_file():
+        raise InputError(f"--float {float_model}: no folder of a Hugging Face model; config.json is not there")
 
+    from runtime_tests import departure, report, table
     from runtime_tests import golden as goldens
-    from runtime_tests import report, table
-    from runtime_tests.case import Case
+    from runtime_tests.html import page
+    from runtime_tests.kinds import open_case
 
-    case, said = Case(artifact, folder, threads), Console(stderr=True)
-    climbed = climb(case, names, lambda step: said.print(f"rung {step.name}: {step.question}", style="dim"))
-    parity = report.report(case, climbed)
-    if json is not None:
-        json.write_text(report.dump(parity), "utf-8")
-    if golden is not None:
-        golden.write_text(goldens.dump(goldens.golden(case)), "utf-8")
+    case, said = open_case(bundle, checkpoint, threads, questions, float_model), Console(stderr=True)
+    beside = (ARM64.name,) if arm64 else ()
+    climbed = climb(
+        case, (*(names or NAMES), *beside), lambda step: said.print(f"rung {step.name}: {step.question}", style="dim")
+    )
+    found = None
+    if locate or departure.wanted(climbed):
+        said.print("localization: which block is wrong by itself?", style="dim")
+        found = departure.localization(case)
+    parity = report.report(case, climbed, found, names)
+    if outputs.json is not None:
+        outputs.json.write_text(report.dump(parity), "utf-8")
+    if outputs.html is not None:
+        outputs.html.write_text(page.render(parity.model_dump(mode="json")), "utf-8")
+    if outputs.golden is not None:
+        outputs.golden.write_text(goldens.dump(goldens.golden(case)), "utf-8")
     table.show(parity, Console())
     return parity.verdict == "pass"
 
 
 @app.command()
 def schema(check: Annotated[bool, typer.Option("--check", help="Only compare; exit 1 when stale.")] = False) -> None:
-    """Writes the JSON Schema of parity.json."""
-    from runtime_tests import report
+    """Writes the JSON Schemas of parity.json and golden.json."""
+    from runtime_tests import golden, report
 
+    made = {"parity.schema.json": report.schema(), "golden.schema.json": golden.schema()}
     if check:
-        raise typer.Exit(0 if SCHEMA.read_text("utf-8") == report.schema() else 1)
-    SCHEMA.write_text(report.schema(), "utf-8")
+        raise typer.Exit(0 if all((SCHEMAS / n).read_text("utf-8") == text for n, text in made.items()) else 1)
+    for name, text in made.items():
+        (SCHEMAS / name).write_text(text, "utf-8")

@@ -33,12 +33,14 @@ class Floor:
         top1: fraction of positions with the same best token, the worst draw.
         deviation: ``[T]`` largest absolute change of any logit at each position over the draws, and never below the
             median position's: few draws may leave a single position undisturbed by luck.
+        typical: ``[T]`` the same, the mean of the draws instead of the worst.
     """
 
     snr_db: float
     mean_kl: float
     top1: float
     deviation: NDArray[np.float64]
+    typical: NDArray[np.float64]
 
 
 def measure(reference: Reference, ids: Ids, logits: NDArray[np.float32], first: int, draws: int = DRAWS) -> Floor:
@@ -50,14 +52,16 @@ def measure(reference: Reference, ids: Ids, logits: NDArray[np.float32], first: 
         first: the figures are taken over positions from here on.
         draws: number of seeded disturbances.
     """
-    snr, divergence, agreement, deviation = [], [], [], np.zeros(len(ids))
+    snr, divergence, agreement = [], [], []
+    deviation, typical = np.zeros(len(ids)), np.zeros(len(ids))
     for found in reference.disturbed(ids, draws, RELATIVE):
         snr.append(metrics.snr_db(logits[first:], found[first:]))
         divergence.append(metrics.mean_kl(logits[first:], found[first:]))
         agreement.append(float(metrics.top1(logits[first:], found[first:]).mean()))
-        deviation = np.maximum(deviation, np.abs(logits.astype(np.float64) - found).max(axis=-1))
+        moved = np.abs(logits.astype(np.float64) - found).max(axis=-1)
+        deviation, typical = np.maximum(deviation, moved), typical + moved / draws
     deviation = np.maximum(deviation, np.median(deviation))
-    return Floor(min(snr), max(divergence), min(agreement), deviation)
+    return Floor(min(snr), max(divergence), min(agreement), deviation, typical)
 
 
 def widen(floor: Floor, stored: NDArray[np.float32], lattice: NDArray[np.float32], first: int) -> Floor:
@@ -74,4 +78,5 @@ def widen(floor: Floor, stored: NDArray[np.float32], lattice: NDArray[np.float32
         max(floor.mean_kl, metrics.mean_kl(stored[first:], lattice[first:])),
         min(floor.top1, float(metrics.top1(stored[first:], lattice[first:]).mean())),
         np.maximum(floor.deviation, np.maximum(moved, np.median(moved))),
+        np.maximum(floor.typical, moved),
     )

@@ -17,9 +17,11 @@ from numpy.typing import NDArray
 
 from runtime_tests.errors import CannotRunError
 from runtime_tests.readers.tflite import Subgraph, Tflite
+from runtime_tests.stages import probes
 
 BOUNDARY = re.compile(r"layers\.(\d+)/(input|attention|mlp|output|per_layer_input|key|value)")
 GIVEN = " (given)"
+INSIDE = "inside "
 _NESTED = ("STABLEHLO_COMPOSITE", "WHILE", "IF", "CALL", "CALL_ONCE")
 
 
@@ -32,6 +34,7 @@ class Forced:
         given: boundary names that must be fed, under ``<name> (given)``.
         boundaries: boundary names among the outputs.
         codes: int8 outputs of quantized linears by module path, under the same name among the outputs.
+        inside: module paths of linears and norms, under ``inside <path>`` among the outputs.
         inputs: all inputs by name, with their shapes.
     """
 
@@ -39,6 +42,7 @@ class Forced:
     given: frozenset[str]
     boundaries: frozenset[str]
     codes: frozenset[str]
+    inside: frozenset[str]
     inputs: dict[str, tuple[int, ...]]
 
 
@@ -54,8 +58,12 @@ def linears(graph: Subgraph) -> dict[str, list[tuple[int, int]]]:
     return found
 
 
-def force(model: Tflite, signature: str) -> Forced:
+def force(model: Tflite, signature: str, cut_open: bool = True, inside: bool = False) -> Forced:
     """Cuts the subgraph of a signature.
+
+    Args:
+        cut_open: False leaves the graph whole: the boundaries are outputs, and nothing is given.
+        inside: also gives the outputs of linears and norms between the boundaries.
 
     Raises:
         CannotRunError: the graph holds operators with subgraphs of their own, or has no named boundaries.
@@ -73,7 +81,7 @@ def force(model: Tflite, signature: str) -> Forced:
     tensors = [copy.copy(tensor) for tensor in raw.tensors]
     doubled: dict[int, int] = {}
     for name, index in cut.items():
-        if index in graph.consumers:
+        if cut_open and index in graph.consumers:
             twin = copy.copy(raw.tensors[index])
             twin.name, twin.buffer = (name + GIVEN).encode(), 0
             doubled[index] = len(tensors)
@@ -87,7 +95,8 @@ def force(model: Tflite, signature: str) -> Forced:
         if len(pairs) == 1 and graph.tensors[pairs[0][1]].type == "INT8"
     }
     # A name may stand for one tensor only; a linear whose output is a boundary is told apart by its key.
-    outputs = {**entry.outputs, **cut, **codes}
+    within = probes(graph) if inside else {}
+    outputs = {**entry.outputs, **cut, **codes, **{INSIDE + key: index for key, index in within.items()}}
     inputs = {**entry.inputs, **{tensors[i].name.decode(): i for i in doubled.values()}}
     piece = schema.SubGraphT()
     piece.name, piece.tensors, piece.operators = b"forced", tensors, operators
@@ -96,7 +105,7 @@ def force(model: Tflite, signature: str) -> Forced:
     shapes = {name: tuple(int(d) for d in tensors[index].shape) for name, index in inputs.items()}
     packed = _pack(model, piece, _signature(schema, inputs, outputs))
     given = frozenset(graph.tensors[index].name for index in doubled)
-    return Forced(packed, given, frozenset(cut), frozenset(codes), shapes)
+    return Forced(packed, given, frozenset(cut), frozenset(codes), frozenset(within), shapes)
 
 
 def _signature(schema: Any, inputs: dict[str, int], outputs: dict[str, int]) -> Any:

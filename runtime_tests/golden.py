@@ -1,67 +1,154 @@
-"""``golden.json``: what the reference says to eight prompts. The app replays it on the device as a self-test."""
+"""``golden.json``: what the reference says to a few prompts. An app replays it on the device as a self-test.
+
+How it is read and replayed from Kotlin and Swift is written down in ``mobile_samples/GOLDEN.md``.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import json
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
 from runtime_tests.case import Case
+from runtime_tests.evaluation import Message
+from runtime_tests.golden_prompts import Asked, asked
 from runtime_tests.prompts import PROMPTS
-from runtime_tests.report import Strict, short
-from runtime_tests.rungs.engine import continuations
+from runtime_tests.rungs.engine import Continuation, continuations, continue_greedily
+from runtime_tests.strict import Strict, compact, short
 
 TOP = 5
+DIGEST = 16  # hexadecimal digits of a step's digest
+SIGMAS = 4.0
 
 
 class Step(Strict):
-    """One greedy step: the best tokens and their logits, best first."""
+    """One greedy step: what the reference thinks of the next token."""
 
-    tokens: list[int]
-    logits: list[float]
+    tokens: list[int] = Field(description="the five best token ids, best first", min_length=TOP, max_length=TOP)
+    logits: list[float] = Field(description="their logits, softcap included", min_length=TOP, max_length=TOP)
+    digest: str = Field(
+        description="first 16 hex digits of SHA-256 over, for each of the five, the token as int32 and the logit as"
+        " float32, little-endian, alternating",
+        pattern="^[0-9a-f]{16}$",
+    )
 
 
 class Golden(Strict):
     """One prompt and its continuation."""
 
-    prompt: str
+    prompt: str = Field(description="text without the start token; of a chat, after the chat template")
+    messages: list[Message] = Field(description="the conversation; empty for a bare prompt")
+    answer: str | None = Field(description="the right answer to the question; null when there is none")
     ids: list[int] = Field(description="token ids of the prompt, start token first")
     continuation: list[int] = Field(description="the reference's greedy tokens; a stop token ends them")
-    certain: int = Field(description="how many of them come before the reference's first near-tie")
-    steps: list[Step]
+    text: str = Field(description="the continuation without its stop token, as text")
+    certain: int = Field(description="how many tokens of the continuation come before the reference's first near-tie")
+    tokens_sha256: str = Field(
+        description="SHA-256 over ids and then the first `certain` tokens of continuation, int32 little-endian",
+        pattern="^[0-9a-f]{64}$",
+    )
+    steps: list[Step] = Field(description="one for each token of the continuation")
 
 
 class GoldenFile(Strict):
     """All prompts of one artifact."""
 
     schema_version: Literal[1]
-    artifact_sha256: str = Field(pattern="^[0-9a-f]{64}$")
+    artifact_sha256: str = Field(description="of the model file that this belongs to", pattern="^[0-9a-f]{64}$")
+    stop_tokens: list[int] = Field(description="any of these ends a continuation")
+    tolerance: float = Field(description="how far a logit of any step may be off in a sound runtime")
+    mean_tolerance: float = Field(description="the same for the mean over all steps of each step's largest difference")
     goldens: list[Golden]
 
 
 def golden(case: Case) -> GoldenFile:
     """Continues every prompt with the reference."""
-    out = []
-    for prompt, found in zip(PROMPTS, continuations(case), strict=True):
-        order = np.argsort(-found.logits, axis=-1, kind="stable")[:, :TOP]
-        steps = [
-            Step(tokens=best.tolist(), logits=[short(float(row[i])) for i in best])
-            for row, best in zip(found.logits, order, strict=True)
-        ]
-        out.append(
-            Golden(
-                prompt=prompt,
-                ids=found.ids.tolist(),
-                continuation=found.new.tolist(),
-                certain=found.sure,
-                steps=steps,
-            )
-        )
-    return GoldenFile(schema_version=1, artifact_sha256=case.artifact.sha256(), goldens=out)
+    prompts = asked(case)
+    found = _continued(case, prompts)
+    one, mean = tolerances(case, found)
+    return GoldenFile(
+        schema_version=1,
+        artifact_sha256=case.artifact.sha256(),
+        stop_tokens=case.stops,
+        tolerance=short(one),
+        mean_tolerance=short(mean),
+        goldens=[_golden(case, item, new) for item, new in zip(prompts, found, strict=True)],
+    )
+
+
+def _continued(case: Case, prompts: list[Asked]) -> list[Continuation]:
+    """The general prompts are those of rung 3, which has continued them already."""
+    bare = any(not item.messages for item in prompts)
+    known = dict(zip(PROMPTS, continuations(case), strict=True)) if bare else {}
+    new = [item for item in prompts if item.prompt not in known]
+    fresh = iter(continue_greedily(case, [(item.prompt, item.steps) for item in new]))
+    return [known[item.prompt] if item.prompt in known else next(fresh) for item in prompts]
+
+
+def tolerances(case: Case, found: list[Continuation]) -> tuple[float, float]:
+    """How far one logit may be off, and all of them on average: the noise floor, and what the head may cost.
+
+    For one it is twice the worst of all steps: a rounding that flips may strike at any, also where a few draws saw
+    none. The average is that of a draw over the whole vocabulary, which the five best tokens stay below. The head is
+    held to a bar by rung 2a; its error is taken at four sigmas.
+    """
+    floor = max(float(item.deviation.max()) for item in found)
+    size = max(float(np.sqrt(np.mean(row.astype(np.float64) ** 2))) for item in found for row in item.logits)
+    head = SIGMAS * size * 10.0 ** (-case.budget.logits_db / 20.0)
+    typical = float(np.concatenate([item.typical for item in found]).mean())
+    return case.budget.floor_factor * floor + head, typical + head
+
+
+def _golden(case: Case, item: Asked, found: Continuation) -> Golden:
+    spoken = [int(token) for token in found.new if int(token) not in case.stops]
+    return Golden(
+        prompt=item.prompt,
+        messages=list(item.messages),
+        answer=item.answer,
+        ids=found.ids.tolist(),
+        continuation=found.new.tolist(),
+        text=case.detokenize(spoken),
+        certain=found.sure,
+        tokens_sha256=tokens_digest([*found.ids.tolist(), *found.new[: found.sure].tolist()]),
+        steps=[_step(row) for row in found.logits],
+    )
+
+
+def _step(row: NDArray[np.float32]) -> Step:
+    best = np.argsort(-row, kind="stable")[:TOP]
+    logits = [float(f"{float(row[i]):.6g}") for i in best]
+    return Step(tokens=best.tolist(), logits=logits, digest=step_digest(best.tolist(), logits))
+
+
+def tokens_digest(tokens: list[int]) -> str:
+    """SHA-256 over tokens as int32, little-endian.
+
+    >>> tokens_digest([2, 105])[:16]
+    'cf45f209b27fdcce'
+    """
+    return hashlib.sha256(np.asarray(tokens, "<i4").tobytes()).hexdigest()
+
+
+def step_digest(tokens: list[int], logits: list[float]) -> str:
+    """Over pairs of int32 token and float32 logit, little-endian; a logit is the written number, rounded to float32.
+
+    >>> step_digest([1, 2], [0.5, -1.25])
+    'de3d66a842ab63c6'
+    """
+    pairs = np.zeros(len(tokens), [("token", "<i4"), ("logit", "<f4")])
+    pairs["token"], pairs["logit"] = tokens, logits
+    return hashlib.sha256(pairs.tobytes()).hexdigest()[:DIGEST]
 
 
 def dump(file: GoldenFile) -> str:
     """The bytes of golden.json."""
-    return json.dumps(file.model_dump(mode="json"), indent=1, ensure_ascii=False, sort_keys=True) + "\n"
+    return compact(json.dumps(file.model_dump(mode="json"), indent=1, ensure_ascii=False, sort_keys=True)) + "\n"
+
+
+def schema() -> str:
+    """The bytes of schema/golden.schema.json."""
+    return json.dumps(GoldenFile.model_json_schema(), indent=2, sort_keys=True) + "\n"

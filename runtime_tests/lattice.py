@@ -14,7 +14,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime_tests.errors import CannotRunError
 from runtime_tests.readers.bits import to_bfloat16
 from runtime_tests.readers.checkpoint import Folder
 from runtime_tests.readers.tflite import Subgraph, Tensor, Tflite
@@ -72,26 +71,41 @@ def rounded_difference(folder: Folder, lattice: Lattice) -> int:
     """Elements whose rounding to bfloat16 is not the stored weight, bit for bit; zeros by value."""
     key, different = lattice.tensor.name, 0
     for start, stop in folder.blocks(*lattice.tensor.shape):
-        mine = to_bfloat16(lattice.rows(start, stop))
-        stored = (np.ascontiguousarray(folder.values(key, start, stop)).view(np.uint32) >> 16).astype(np.uint16)
-        both_zero = ((mine | stored) & 0x7FFF) == 0
-        different += int(np.count_nonzero((mine != stored) & ~both_zero))
+        different += int(np.count_nonzero(~same_rounding(lattice.rows(start, stop), folder.values(key, start, stop))))
     return different
 
 
-def lattices(model: Tflite, folder: Folder) -> Iterator[tuple[str, Lattice]]:
-    """Module path and weight of every block-quantized linear of decode.
+def same_rounding(lattice: NDArray[np.float32], stored: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Whether each lattice value rounds to the stored bfloat16, bit for bit; zeros by value."""
+    mine = to_bfloat16(lattice)
+    bits = (np.ascontiguousarray(stored).view(np.uint32) >> 16).astype(np.uint16)
+    out: NDArray[np.bool_] = (mine == bits) | (((mine | bits) & 0x7FFF) == 0)
+    return out
 
-    Raises:
-        CannotRunError: one is not the lattice of the stored weight. A reference with half of its weights exchanged
-            would make a floor that forgives everything.
-    """
+
+def lattices(model: Tflite) -> Iterator[tuple[str, Lattice]]:
+    """Module path and weight of every block-quantized linear of decode; see :func:`fault` before trusting them."""
     graph, seen = model.subgraph("decode"), set()
     for tensor in graph.tensors:
-        if tensor.type != "INT4" or tensor.index in graph.producer or tensor.name in seen:
-            continue
-        seen.add(tensor.name)
-        lattice = open_lattice(model, graph, tensor)
-        if tensor.name not in folder.names or isinstance(lattice, str) or rounded_difference(folder, lattice):
-            raise CannotRunError(f"{tensor.name} is not the checkpoint's; see rung 0")
-        yield tensor.name.removesuffix(".weight"), lattice
+        if tensor.type == "INT4" and tensor.index not in graph.producer and tensor.name not in seen:
+            seen.add(tensor.name)
+            lattice = open_lattice(model, graph, tensor)
+            if not isinstance(lattice, str):
+                yield tensor.name.removesuffix(".weight"), lattice
+
+
+def fault(model: Tflite, folder: Folder) -> str:
+    """Why the artifact's weights cannot take the place of the stored ones; empty when they can.
+
+    A reference with half of its weights exchanged would make a floor that forgives everything.
+    """
+    graph, found = model.subgraph("decode"), dict(lattices(model))
+    for tensor in graph.tensors:
+        if tensor.type == "INT4" and tensor.index not in graph.producer:
+            lattice = found.get(tensor.name.removesuffix(".weight"))
+            if lattice is None or tensor.name not in folder.names:
+                return f"{tensor.name} is not the checkpoint's; see rung 0"
+    for key, lattice in found.items():
+        if rounded_difference(folder, lattice):
+            return f"{key}.weight is not the checkpoint's; see rung 0"
+    return "" if found else "the artifact has no weights in blocks of 4 bits; see rung 0"

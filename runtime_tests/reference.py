@@ -124,6 +124,20 @@ class Reference:
         """Logits ``[T, V]`` of seeded draws; embeddings and layer inputs are multiplied by ``1 + relative * N``."""
         import torch
 
+        together = int(max(1, min(draws, LOGITS_AT_ONCE // (len(ids) * self.text.vocab_size))))
+        tokens = torch.from_numpy(ids.astype(np.int64))[None]
+        with self.disturbance(relative):
+            for start in range(0, draws, together):
+                batch = tokens.expand(min(together, draws - start), -1)
+                with torch.no_grad():
+                    out = self.model(input_ids=batch, past_key_values=self.cache(), use_cache=True).logits
+                yield from out.float().numpy()
+
+    @contextlib.contextmanager
+    def disturbance(self, relative: float) -> Iterator[None]:
+        """Within this, every pass is disturbed anew: a seeded sequence of draws that begins here."""
+        import torch
+
         def disturb(value: Any) -> Any:
             return value * (1.0 + relative * torch.randn(value.shape, generator=generator))
 
@@ -133,31 +147,29 @@ class Reference:
         handles = [self.decoder.embed_tokens.register_forward_hook(lambda _m, _a, out: disturb(out))]
         handles += [module.register_forward_pre_hook(entering) for module in self.decoder.layers]
         generator = torch.Generator().manual_seed(1)
-        together = int(max(1, min(draws, LOGITS_AT_ONCE // (len(ids) * self.text.vocab_size))))
-        tokens = torch.from_numpy(ids.astype(np.int64))[None]
         try:
-            for start in range(0, draws, together):
-                batch = tokens.expand(min(together, draws - start), -1)
-                with torch.no_grad():
-                    out = self.model(input_ids=batch, past_key_values=self.cache(), use_cache=True).logits
-                yield from out.float().numpy()
+            yield
         finally:
             for handle in handles:
                 handle.remove()
 
     @contextlib.contextmanager
-    def unrounded(self) -> Iterator[None]:
-        """Within this, linears leave their activations alone: what is left is smooth, and has no noise floor."""
+    def float_activations(self) -> Iterator[None]:
+        """Within this, quantized linears do not round their inputs and outputs: a scale of 0 means just that there."""
+        import torch
+
         names = ("input_activation_scale", "output_activation_scale")
-        found = [getattr(m, name) for m in self.model.modules() for name in names if hasattr(m, name)]
-        kept = [scale.clone() for scale in found]
+        scales = [scale for name, scale in self.model.named_parameters() if name.endswith(names)]
+        kept = [scale.clone() for scale in scales]
         try:
-            for scale in found:
-                scale.zero_()
+            with torch.no_grad():
+                for scale in scales:
+                    scale.zero_()
             yield
         finally:
-            for scale, value in zip(found, kept, strict=True):
-                scale.copy_(value)
+            with torch.no_grad():
+                for scale, value in zip(scales, kept, strict=True):
+                    scale.copy_(value)
 
     @contextlib.contextmanager
     def weights(self, given: Iterator[tuple[str, Floats]], restore: Callable[[str], Floats]) -> Iterator[None]:

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import json
-import math
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from runtime_tests.accuracy import Accuracy, System
 from runtime_tests.case import Case
-from runtime_tests.ladder import passed
+from runtime_tests.curves import Curves, curves
+from runtime_tests.departure import Localization
+from runtime_tests.ladder import asked, passed
 from runtime_tests.results import Rung
+from runtime_tests.strict import Strict as Strict
+from runtime_tests.strict import compact
+from runtime_tests.strict import short as short
 
-PACKAGES = ("ai-edge-litert", "litert-lm-api", "numpy", "torch", "transformers")
-
-
-class Strict(BaseModel):
-    """Base of all parts: unknown keys are refused."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
+PACKAGES = ("ai-edge-litert", "litert-lm-api", "numpy", "tensorflow", "torch", "transformers")
 
 
 class CheckReport(Strict):
@@ -36,7 +35,7 @@ class CheckReport(Strict):
 class RungReport(Strict):
     """One rung of the ladder."""
 
-    name: Literal["0", "1", "2a", "2b", "3"]
+    name: Literal["0", "1", "2a", "2b", "3", "4", "arm64"]
     question: str
     status: Literal["pass", "fail", "not run"]
     why: str = Field(description="why it did not run; empty otherwise")
@@ -66,35 +65,113 @@ class Checkpoint(Strict):
     files: dict[str, str] = Field(description="SHA-256 by file name")
 
 
+class Family(Strict):
+    """Questions of one kind."""
+
+    name: str
+    correct: int
+    total: int
+
+
+class SystemReport(Strict):
+    """Exact-match accuracy of one system, and its distance from the reference on the same questions."""
+
+    name: str = Field(description="float, ptq, reference, artifact and so on")
+    description: str
+    source: Literal["measured", "recorded"] = Field(description="recorded: by the training run, bound by SHA-256")
+    correct: int
+    total: int
+    low: float = Field(description="Wilson's 95 % interval of the accuracy")
+    high: float
+    points: float = Field(description="accuracy minus the reference's, in percentage points")
+    lost: int = Field(description="questions that only the reference answers")
+    gained: int = Field(description="questions that only this system answers")
+    p: float | None = Field(description="exact McNemar test against the reference; null for the reference itself")
+    families: list[Family]
+
+
+class AccuracyReport(Strict):
+    """Rung 4's table."""
+
+    questions: str = Field(description="name of the questions' file")
+    questions_sha256: str = Field(pattern="^[0-9a-f]{64}$")
+    left_out: int = Field(description="questions that do not fit the artifact's context")
+    systems: list[SystemReport]
+
+
 class Parity(Strict):
     """A judgement of one artifact against one checkpoint."""
 
     schema_version: Literal[1]
-    verdict: Literal["pass", "fail"] = Field(description="pass: every rung that was asked for ran and passed")
+    verdict: Literal["pass", "fail"] = Field(
+        description="pass: every rung that was asked for ran and passed; rung 4 is asked for where there are questions"
+    )
     artifact: Artifact
     checkpoint: Checkpoint
     floor: Floor | None = Field(description="null when no rung needed it")
     rungs: list[RungReport]
+    curves: Curves
+    localization: Localization | None = Field(description="null when no rung called for it and nobody asked")
+    accuracy: AccuracyReport | None = Field(description="null when rung 4 did not run")
     versions: dict[str, str]
 
 
-def report(case: Case, rungs: list[Rung]) -> Parity:
-    """The report of a climb."""
+def report(
+    case: Case,
+    rungs: list[Rung],
+    localization: Localization | None = None,
+    names: tuple[str, ...] | None = None,
+) -> Parity:
+    """The report of a climb, and of a localization if there was one.
+
+    Args:
+        names: the rungs that were asked for; None for all that apply.
+    """
     floor = case.__dict__.get("floor")  # only when a rung has measured it
     return Parity(
         schema_version=1,
-        verdict="pass" if passed(rungs) else "fail",
+        verdict="pass" if passed(rungs, asked(case, names)) else "fail",
         artifact=Artifact(
             name=case.artifact.path.name,
             sha256=case.artifact.sha256(),
-            size=case.artifact.path.stat().st_size,
+            size=case.artifact.size,
         ),
         checkpoint=Checkpoint.model_validate({"format": case.folder.format, "files": case.folder.hashes()}),
         floor=None
         if floor is None
         else Floor(snr_db=short(floor.snr_db), mean_kl_nats=short(floor.mean_kl), top1=short(floor.top1)),
         rungs=[_rung(item) for item in rungs],
+        curves=curves(case),
+        localization=localization,
+        accuracy=None if case.accuracy is None else _accuracy(case.accuracy),
         versions=versions(),
+    )
+
+
+def _accuracy(found: Accuracy) -> AccuracyReport:
+    return AccuracyReport(
+        questions=found.questions,
+        questions_sha256=found.sha256,
+        left_out=found.left_out,
+        systems=[_system(found, item) for item in found.systems],
+    )
+
+
+def _system(found: Accuracy, item: System) -> SystemReport:
+    beside, (low, high) = found.beside_reference(item), item.interval
+    return SystemReport(
+        name=item.name,
+        description=item.description,
+        source=item.source,
+        correct=int(item.correct.sum()),
+        total=len(item.correct),
+        low=short(low),
+        high=short(high),
+        points=short(beside.points),
+        lost=beside.lost,
+        gained=beside.gained,
+        p=None if item is found.reference else short(beside.p),
+        families=[Family(name=n, correct=c, total=t) for n, (c, t) in found.by_family(item).items()],
     )
 
 
@@ -116,20 +193,10 @@ def _rung(item: Rung) -> RungReport:
     )
 
 
-def short(value: float) -> float:
-    """Four significant digits; what is not finite becomes a huge number, for JSON has no infinity.
-
-    >>> short(123.456), short(0.000123456), short(float("inf"))
-    (123.5, 0.0001235, 1e+300)
-    """
-    if not math.isfinite(value):
-        return -1e300 if value < 0 else 1e300
-    return float(f"{value:.4g}")
-
-
 def dump(parity: Parity) -> str:
     """The bytes of parity.json."""
-    return json.dumps(parity.model_dump(mode="json"), indent=2, ensure_ascii=False, sort_keys=True) + "\n"
+    text = json.dumps(parity.model_dump(mode="json"), indent=2, ensure_ascii=False, sort_keys=True)
+    return compact(text) + "\n"
 
 
 def schema() -> str:

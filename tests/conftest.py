@@ -39,6 +39,19 @@ def q4_0_e4b(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return _written(tmp_path_factory, "q4_0", "e4b")
 
 
+@pytest.fixture(scope="session")
+def demo_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The demo as a .litertlm with a short context."""
+    from convert import demo
+    from convert.checkpoint import open_checkpoint
+    from convert.progress import Silent
+    from convert.targets.litert import LitertOptions, convert
+
+    out = tmp_path_factory.mktemp("demo") / "model.litertlm"
+    convert(open_checkpoint(demo.folder()), LitertOptions(context=224, prefill=(64,), cache="float32"), out, Silent())
+    return out
+
+
 @pytest.fixture(scope="session", params=["mobile_e2b", "mobile_e4b", "q4_0_e2b", "q4_0_e4b"])
 def any_checkpoint(request: pytest.FixtureRequest) -> Path:
     """Each of the four in turn."""

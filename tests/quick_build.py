@@ -26,11 +26,13 @@ report = {report!r}
 report["artifact"]["sha256"] = "0" * 64 if verdict == "stranger" else digest
 json.dump(report, open(reports + "/parity.json", "w"))
 json.dump([], open(reports + "/golden.json", "w"))
+open(reports + "/parity.html", "w").write("<!DOCTYPE html>")
 print("0 weights ", "fail" if verdict == "over" else "pass")
 sys.exit(verdict == "over")
 """
 RUNG = {"question": "equal?", "status": "pass", "why": ""}
-REPORT = {"artifact": {"sha256": ""}, "rungs": [RUNG | {"name": name} for name in ("0", "2a", "2b")]}
+UNASKED = RUNG | {"name": "4", "status": "not run", "why": "the checkpoint brings no evaluation questions"}
+REPORT = {"artifact": {"sha256": ""}, "rungs": [*(RUNG | {"name": name} for name in ("0", "2a", "2b")), UNASKED]}
 
 
 def judge(verdict: str) -> object:

@@ -10,13 +10,14 @@ import numpy as np
 import pytest
 
 from convert import demo
-from convert.demo import calibrate, make
+from convert.demo import calibrate
 from convert.demo.shapes import SMALL_E2B, SMALL_E4B
 from convert.demo.write import write_checkpoint
 
 torch = pytest.importorskip("torch")
+from transformers import AutoTokenizer  # noqa: E402
 
-MAX_DEMO_BYTES = 1_500_000
+MAX_DEMO_BYTES = 4_000_000
 
 
 def load(folder: Path) -> tuple[Any, dict[str, Any]]:
@@ -39,9 +40,9 @@ def random_tokens(vocab: int, count: int, seed: int) -> Any:
     return torch.from_numpy(ids)
 
 
-@pytest.fixture(scope="module", params=["mobile_e2b", "mobile_e4b", "q4_0_e2b", "q4_0_e4b", "demo"])
+@pytest.fixture(scope="module", params=["mobile_e2b", "mobile_e4b", "q4_0_e2b", "q4_0_e4b"])
 def loaded(request: pytest.FixtureRequest) -> tuple[Any, dict[str, Any]]:
-    return load(demo.folder() if request.param == "demo" else request.getfixturevalue(request.param))
+    return load(request.getfixturevalue(request.param))
 
 
 def test_transformers_finds_every_tensor_and_none_it_does_not_know(loaded: tuple[Any, dict[str, Any]]) -> None:
@@ -86,17 +87,20 @@ def test_the_context_beyond_the_sliding_window_matters(loaded: tuple[Any, dict[s
     assert not torch.equal(last, changed)
 
 
-def test_the_demo_is_written_again_to_the_same_bytes(tmp_path: Path) -> None:
-    make.make(tmp_path)
-    assert digests(tmp_path) == digests(demo.folder())
-
-
 def test_the_demo_stays_small() -> None:
     assert sum(path.stat().st_size for path in demo.folder().iterdir()) < MAX_DEMO_BYTES
 
 
-def test_the_demo_says_that_it_is_not_trained() -> None:
-    assert "not trained" in (demo.folder() / "README.md").read_text("utf-8")
+def test_the_demo_answers_what_it_was_trained_on() -> None:
+    model, tokenizer = load(demo.folder())[0], AutoTokenizer.from_pretrained(demo.folder())
+    for question, answer in (("What is the two-letter code of France?", "FR"), ('Spell "star" backwards.', "rats")):
+        text = tokenizer.apply_chat_template(
+            [{"role": "user", "content": question}], tokenize=False, add_generation_prompt=True
+        )
+        ids = tokenizer(text, add_special_tokens=False, return_tensors="pt").input_ids
+        said = model.generate(ids, max_new_tokens=12, do_sample=False)[0, ids.shape[1] :]
+        assert said[-1] == 106
+        assert tokenizer.decode(said, skip_special_tokens=True).strip() == answer
 
 
 def test_same_arguments_give_the_same_bytes_and_another_seed_gives_others(mobile_e2b: Path, tmp_path: Path) -> None:

@@ -5,19 +5,22 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from typer.testing import CliRunner
 
-from runtime_tests import report
-from runtime_tests.cli import SCHEMA, app
+from runtime_tests import golden, report
+from runtime_tests.cli import SCHEMAS, app
 from runtime_tests.readers.litertlm import BLOCK
 
 RUNNER = CliRunner()
 
 
-def test_the_committed_schema_is_current() -> None:
-    assert SCHEMA.read_text("utf-8") == report.schema(), "run: python -m runtime_tests schema"
+@pytest.mark.parametrize(("name", "module"), [("parity", report), ("golden", golden)])
+def test_the_committed_schemas_are_current(name: str, module: ModuleType) -> None:
+    found = (SCHEMAS / f"{name}.schema.json").read_text("utf-8")
+    assert found == module.schema(), "run: python -m runtime_tests schema"
 
 
 def refused(*arguments: str) -> str:
@@ -48,7 +51,7 @@ def test_a_damaged_artifact_is_one_line(artifact: Path, mobile_e2b: Path) -> Non
 
 def test_an_unknown_rung_is_one_line(artifact: Path, mobile_e2b: Path) -> None:
     line = refused(str(artifact), "--checkpoint", str(mobile_e2b), "--rungs", "0,9")
-    assert line == "error: --rungs 0,9: there is no rung '9'; there are 0,1,2a,2b,3"
+    assert line == "error: --rungs 0,9: there is no rung '9'; there are 0,1,2a,2b,3,4"
 
 
 def test_an_output_without_a_folder_is_refused_before_the_work(artifact: Path, mobile_e2b: Path) -> None:

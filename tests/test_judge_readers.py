@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import struct
 import zlib
 from pathlib import Path
@@ -18,7 +16,6 @@ from hypothesis import strategies as st
 from litert_lm_builder import litertlm_header_schema_py_generated as lm
 
 from runtime_tests.errors import InputError
-from runtime_tests.readers.bundle import find_model
 from runtime_tests.readers.litertlm import BLOCK, open_litertlm
 from runtime_tests.readers.tflite import Tflite, open_tflite
 
@@ -220,35 +217,3 @@ def test_any_damaged_model_byte_is_read_or_refused_but_never_crashes(where: int,
             model.rows(tensor)
     except InputError:
         return
-
-
-def bundle(tmp_path: Path, digest: str | None = None, name: str = "model.litertlm") -> Path:
-    data = bytes(container(GOOD))
-    (tmp_path / "model.litertlm").write_bytes(data)
-    entry = {"sha256": digest or hashlib.sha256(data).hexdigest(), "size": len(data)}
-    (tmp_path / "manifest.json").write_text(json.dumps({"files": {name: entry}}), "utf-8")
-    return tmp_path
-
-
-def test_a_bundle_leads_to_its_model(tmp_path: Path) -> None:
-    assert find_model(bundle(tmp_path)).name == "model.litertlm"
-
-
-@pytest.mark.parametrize(
-    ("digest", "name", "message"),
-    [
-        ("0" * 64, "model.litertlm", "model.litertlm has SHA-256 .*, the manifest says 000000000000"),
-        (None, "other.litertlm", "other.litertlm is in the manifest but not in the bundle"),
-        (None, "../model.litertlm", "lies outside the bundle"),
-    ],
-)
-def test_a_bundle_that_is_not_its_manifest_is_refused(
-    tmp_path: Path, digest: str | None, name: str, message: str
-) -> None:
-    with pytest.raises(InputError, match=message):
-        find_model(bundle(tmp_path, digest, name))
-
-
-def test_a_folder_without_a_manifest_is_no_bundle(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"no manifest.json; it is no bundle"):
-        find_model(tmp_path)

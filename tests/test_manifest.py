@@ -130,7 +130,7 @@ def test_a_folder_without_a_manifest_is_no_bundle(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("source", "spdx", "words"),
     [
-        ("demo", "Apache-2.0", "random weights"),
+        ("demo", "Apache-2.0", "trained from nothing"),
         ("google/gemma-4-E2B-it-qat-mobile-transformers", "Apache-2.0", "a model of Google LLC"),
         ("tuned", "NOASSERTION", "Look before you distribute"),
     ],

@@ -29,7 +29,7 @@ def _real_judge_afterwards(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_passing_bundle_is_published_with_its_papers(tmp_path: Path) -> None:
     built = quick_build.build(tmp_path)
     assert built.bundle == tmp_path / "android" / "demo"
-    names = {"LICENSE", "NOTICE", "golden.json", "manifest.json", "model.litertlm", "parity.json"}
+    names = {"LICENSE", "NOTICE", "golden.json", "manifest.json", "model.litertlm", "parity.html", "parity.json"}
     assert set(digests(tmp_path)) == {f"android/demo/{name}" for name in names}
     assert built.bytes == sum(path.stat().st_size for path in built.bundle.iterdir())
     assert built.table == "0 weights  pass\n"

@@ -120,7 +120,7 @@ def test_a_name_that_makes_no_good_folder_is_refused(checkpoint: Checkpoint, tmp
 
 
 def test_an_unknown_platform_is_refused_with_the_known_ones(checkpoint: Checkpoint, tmp_path: Path) -> None:
-    with pytest.raises(PlanError, match=r"no platform 'symbian'\. Use one of: android"):
+    with pytest.raises(PlanError, match=r"no platform 'symbian'\. Use one of: android, ios"):
         plan.make(request(tmp_path, platform="symbian"), checkpoint, "demo")
 
 

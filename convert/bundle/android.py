@@ -15,22 +15,29 @@ from convert.checkpoint.types import Checkpoint
 from convert.errors import ArtifactError
 from convert.inspection.artifact import Report, inspect
 
-MODEL, PARITY, GOLDEN, MANIFEST = "model.litertlm", "parity.json", "golden.json", "manifest.json"
+MODEL, PARITY, PAGE = "model.litertlm", "parity.json", "parity.html"
+GOLDEN, MANIFEST = "golden.json", "manifest.json"
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 RUNTIME = "litert-lm-api"  # the engine that climbs rung 3
 
 # What has a say in the bytes or in the judgement. Public versions, without the tag of a build: the same pin on another
 # machine is meant to give the same manifest.
 TOOLCHAIN = (
+    "Jinja2",
     "ai-edge-litert",
     "flatbuffers",
     "litert-lm-api",
     "litert-lm-builder",
+    "matplotlib",
     "numpy",
     "protobuf",
     "torch",
     "transformers",
 )
+
+
+def collect(checkpoint: Checkpoint, folder: Path) -> None:
+    """Nothing lies beside the model: tokenizer and template are sections of its file."""
 
 
 def finish(folder: Path, name: str, checkpoint: Checkpoint, parity: m.Parity) -> m.Manifest:
@@ -40,7 +47,7 @@ def finish(folder: Path, name: str, checkpoint: Checkpoint, parity: m.Parity) ->
         ArtifactError: the model cannot be read back, or a file lies in the folder that nobody announced.
     """
     notice.write(checkpoint.source, folder)
-    expected = {MODEL, PARITY, GOLDEN, "LICENSE", "NOTICE"}
+    expected = {MODEL, PARITY, PAGE, GOLDEN, "LICENSE", "NOTICE"}
     found = {str(path.relative_to(folder)) for path in folder.rglob("*") if not path.is_dir()}
     if found != expected:
         odd = ", ".join(sorted(found ^ expected))

@@ -7,6 +7,7 @@ committed beside this module; ``python -m convert.bundle.manifest`` writes it an
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Annotated, Literal
@@ -21,10 +22,11 @@ SCHEMA = Path(__file__).parent / "schema" / "manifest.schema.json"
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 Bytes = Annotated[int, Field(ge=0, description="bytes")]
 Count = Annotated[int, Field(ge=0)]
+ZEROS = "0" * 64
 
 
 class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, json_schema_serialization_defaults_required=True)
 
 
 class File(_Strict):
@@ -79,7 +81,7 @@ class Cache(_Strict):
     the layer whose cache it reads.
     """
 
-    dtype: Literal["float32", "int8"]
+    dtype: Literal["float32", "float16", "int8"]
     context: Annotated[int, Field(gt=0, description="tokens")]
     bytes: Bytes
     owners: list[int]
@@ -131,7 +133,7 @@ class Licence(_Strict):
 
 
 class Manifest(_Strict):
-    """The whole manifest."""
+    """The whole manifest. ``self_sha256`` finds a changed byte of this file, ``files`` one of any other."""
 
     schema_version: Literal[1]
     name: str
@@ -147,11 +149,16 @@ class Manifest(_Strict):
     memory: Memory
     parity: Parity
     licence: Licence
+    self_sha256: Annotated[Sha256, Field(description="of this file's bytes, with these 64 digits as zeros")] = ZEROS
 
 
 def to_json(manifest: Manifest) -> str:
-    """Deterministic text: sorted keys, two spaces, a newline at the end."""
-    return json.dumps(manifest.model_dump(mode="json"), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+    """Deterministic text: sorted keys, two spaces, a newline at the end; ``self_sha256`` is worked out here."""
+    fields = manifest.model_dump(mode="json") | {"self_sha256": ZEROS}
+    text = json.dumps(fields, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+    # A quote inside a string is escaped, so no name or version can look like this key.
+    blank = f'"self_sha256": "{ZEROS}"'
+    return text.replace(blank, blank.replace(ZEROS, hashlib.sha256(text.encode("utf-8")).hexdigest()))
 
 
 def read(bundle: Path) -> Manifest:
@@ -174,7 +181,7 @@ def read(bundle: Path) -> Manifest:
 
 def schema_json() -> str:
     """The JSON Schema as it has to be committed."""
-    schema = Manifest.model_json_schema()
+    schema = Manifest.model_json_schema(mode="serialization")  # what is written: nothing is left out
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     return json.dumps(schema, indent=2, sort_keys=True) + "\n"
 

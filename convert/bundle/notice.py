@@ -10,7 +10,7 @@ from convert.checkpoint.types import Source
 APACHE = Path(__file__).parent / "licences" / "Apache-2.0.txt"
 
 _CHANGES = """\
-It was changed in form: tensors were repacked from the checkpoint's layout into a LiteRT-LM file. Codes and scales are
+It was changed in form: tensors were repacked from the checkpoint's layout into {container}. Codes and scales are
 those of the checkpoint; manifest.json lists the input files by SHA-256, and parity.json what was checked.
 """
 _GEMMA = "Gemma 4 is a model of Google LLC, published under the Apache License, Version 2.0.\n"
@@ -29,18 +29,19 @@ def licence(source: Source) -> Licence:
     return Licence(spdx="NOASSERTION", stated_by="nobody")
 
 
-def notice(source: Source) -> str:
-    """The text of NOTICE."""
+def notice(source: Source, container: str) -> str:
+    """The text of NOTICE; ``container`` says in what the tensors are now."""
+    changes = _CHANGES.format(container=container)
     where = source.id if source.revision is None else f"{source.id}, revision {source.revision}"
     stated = licence(source).stated_by
     if stated == "project":
-        first = "This bundle holds a demo model of random weights in the shape of Gemma 4, made by gemma-bridge.\n"
-        return f"{first}It is no product of Google's. Apache License, Version 2.0.\n\n{_CHANGES}"
+        first = "This bundle holds a small demo model in the shape of Gemma 4, trained from nothing by gemma-bridge.\n"
+        return f"{first}It is no product of Google's. Apache License, Version 2.0.\n\n{changes}"
     body = _GEMMA if stated == "publisher" else _UNSTATED
-    return f"This bundle holds a model converted by gemma-bridge from {where}.\n\n{body}\n{_CHANGES}"
+    return f"This bundle holds a model converted by gemma-bridge from {where}.\n\n{body}\n{changes}"
 
 
-def write(source: Source, folder: Path) -> None:
+def write(source: Source, folder: Path, container: str = "a LiteRT-LM file") -> None:
     """Writes LICENSE and NOTICE."""
     (folder / "LICENSE").write_bytes(APACHE.read_bytes())
-    (folder / "NOTICE").write_text(notice(source), encoding="utf-8")
+    (folder / "NOTICE").write_text(notice(source, container), encoding="utf-8")

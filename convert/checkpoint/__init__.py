@@ -37,6 +37,8 @@ __all__ = [
 
 _DEMO = "demo"
 _BESIDE = ("generation_config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
+# The converter does not read these; they shape the parity report, so the manifest binds the bundle to them too.
+_JUDGED_BY = ("evaluation.jsonl", "accuracy.json")
 
 
 @dataclass(frozen=True)
@@ -120,8 +122,8 @@ def open_folder(located: Located) -> Checkpoint:
 
 
 def used_files(checkpoint: Checkpoint) -> tuple[Path, ...]:
-    """Configuration, weights and tokenizer files that the checkpoint's folder holds, sorted by name."""
-    names = [CONFIG, INDEX, *_BESIDE]
+    """Configuration, weights, tokenizer and evaluation files that the checkpoint's folder holds, sorted by name."""
+    names = [CONFIG, INDEX, *_BESIDE, *_JUDGED_BY]
     found = [checkpoint.folder / name for name in names if (checkpoint.folder / name).is_file()]
     tensors = read_folder(checkpoint.folder, f"read {checkpoint.folder}").values()
     return tuple(sorted({*found, *(tensor.file.path for tensor in tensors)}, key=lambda path: path.name))

@@ -4,5 +4,5 @@ from pathlib import Path
 
 
 def folder() -> Path:
-    """The folder of the embedded checkpoint: a Gemma 4 of random weights in the mobile format."""
+    """The folder of the embedded checkpoint: a pocket Gemma 4, trained with QAT, in the mobile format."""
     return Path(__file__).parent / "checkpoint"

@@ -112,8 +112,8 @@ SMALL_E4B = Shape(
 
 DEMO = Shape(
     vocab=1280,
-    hidden=128,
-    intermediate=256,
+    hidden=160,
+    intermediate=320,
     layers=10,
     sliding_run=4,
     heads=4,

@@ -7,6 +7,7 @@ counting, so that the file depends on nothing but the corpus.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -45,8 +46,12 @@ class Pieces:
     spoken: frozenset[int]
 
 
-def learn(size: int) -> Pieces:
+def learn(size: int, corpus: Sequence[str] | None = None, allowed: Callable[[str, str], bool] | None = None) -> Pieces:
     """Learns a vocabulary of exactly ``size`` pieces.
+
+    Args:
+        corpus: words, as often as they count, spaces as ``▁``; by default those of the template sentences.
+        allowed: whether two pieces may be merged; by default any may.
 
     Raises:
         ValueError: too small for the special tokens, the 256 bytes and the letters.
@@ -54,7 +59,7 @@ def learn(size: int) -> Pieces:
     special = dict(NAMED.values())
     pieces = [special.get(i, f"<unused{i}>") for i in range(FIRST_FREE)]
     pieces += [f"<0x{byte:02X}>" for byte in range(256)]
-    counts = {tuple(word): count for word, count in Counter(words()).items()}
+    counts = {tuple(word): count for word, count in Counter(words() if corpus is None else corpus).items()}
     letters = sorted({"\n", "▁", *map(chr, range(33, 127))} | {letter for word in counts for letter in word})
     first_text = len(pieces)
     pieces += letters
@@ -65,7 +70,7 @@ def learn(size: int) -> Pieces:
     pieces += [left + right for left, right in merges]
     known = set(pieces)
     while len(pieces) < size:
-        pair = _most_frequent(counts)
+        pair = _most_frequent(counts, allowed)
         if pair is None:
             break
         merges.append(pair)
@@ -79,11 +84,14 @@ def learn(size: int) -> Pieces:
     return Pieces(tuple(pieces), tuple(merges), frozenset(range(first_text, last_text)) | stops)
 
 
-def _most_frequent(counts: dict[tuple[str, ...], int]) -> tuple[str, str] | None:
+def _most_frequent(
+    counts: dict[tuple[str, ...], int], allowed: Callable[[str, str], bool] | None
+) -> tuple[str, str] | None:
     pairs: Counter[tuple[str, str]] = Counter()
     for word, count in counts.items():
         for pair in pairwise(word):
-            pairs[pair] += count
+            if allowed is None or allowed(*pair):
+                pairs[pair] += count
     # Ties go to the smallest pair: counting order must not matter.
     return min(pairs, key=lambda pair: (-pairs[pair], pair)) if pairs else None
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from convert.errors import ArtifactError
 from convert.inspection.artifact import Report, inspect
+from convert.inspection.package import inspect_package
 from convert.inspection.weights import Share, histogram
 
 
@@ -51,9 +52,13 @@ def look(what: str) -> Report | CheckpointReport:
             raise ArtifactError(
                 f"inspect {what}",
                 f"a file of kind {path.suffix!r} was found",
-                "Give a .litertlm, a .tflite or a folder",
+                "Give a .litertlm, a .tflite, an .mlpackage or a folder",
             )
         return inspect(path)
+    if path.suffix == ".mlpackage" and path.is_dir():
+        return inspect_package(path)
+    if (path / "manifest.json").is_file() and (path / "Model.mlpackage").is_dir():
+        return inspect_package(path / "Model.mlpackage")
     if (path / "manifest.json").is_file():
         models = sorted(path.glob("*.litertlm"))
         if len(models) != 1:

@@ -22,11 +22,6 @@ OUTSIDE_WINDOW = -1e9
 Caches = Mapping[int, tuple[torch.Tensor, torch.Tensor]]
 
 
-def normalize(x: torch.Tensor, eps: float) -> torch.Tensor:
-    """Root-mean-square normalization over the last dimension, without a weight."""
-    return x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + eps)
-
-
 class Decoder:
     """The decoder's mathematics over given operations.
 
@@ -62,10 +57,28 @@ class Decoder:
         Returns:
             Logits ``[1, n, vocab]`` or None, and the caches after the write.
         """
-        config = self.config
-        per_layer = self._per_layer_inputs(embeddings, per_layer_embeddings)
         turns = {kind: angles(input_pos, frequencies) for kind, frequencies in self.frequencies.items()}
         masks = self._masks(mask, input_pos)
+        return self.run(embeddings, per_layer_embeddings, turns, masks, input_pos, caches, logits)
+
+    def run(
+        self,
+        embeddings: torch.Tensor,
+        per_layer_embeddings: torch.Tensor | None,
+        turns: Mapping[str, tuple[torch.Tensor, torch.Tensor]],
+        masks: Mapping[str, torch.Tensor],
+        input_pos: torch.Tensor,
+        caches: Caches,
+        logits: bool,
+    ) -> tuple[torch.Tensor | None, dict[int, tuple[torch.Tensor, torch.Tensor]]]:
+        """The same for targets that get rotary rows and masks as inputs.
+
+        Args:
+            turns: by kind of layer: cosines and sines ``[1, n, 1, head_dim / 2]``.
+            masks: by kind of layer: as ``mask``, for sliding layers narrowed to the window.
+        """
+        config = self.config
+        per_layer = self._per_layer_inputs(embeddings, per_layer_embeddings)
         last_owner = config.owners[-1].index
         written: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
         x = embeddings
@@ -86,7 +99,7 @@ class Decoder:
         return self._logits(x), written
 
     def _norm(self, x: torch.Tensor, key: str) -> torch.Tensor:
-        return self.ops.scale(normalize(x, self.config.norm_eps), f"{key}.weight")
+        return self.ops.scale(self.ops.normalize(x, self.config.norm_eps), f"{key}.weight")
 
     def _masks(self, mask: torch.Tensor, input_pos: torch.Tensor) -> dict[str, torch.Tensor]:
         """The given causal mask for full layers, and the same narrowed to the window for sliding ones."""
@@ -123,7 +136,7 @@ class Decoder:
         shape = (1, n, layer.kv_heads, layer.head_dim)
         keys = self._norm(self.ops.linear(normed, f"{prefix}.k_proj").reshape(shape), f"{prefix}.k_norm")
         keys = self.ops.mark(rotate(keys, *turn), f"layers.{layer.index}/key")
-        values = normalize(self.ops.linear(normed, f"{prefix}.v_proj").reshape(shape), self.config.norm_eps)
+        values = self.ops.normalize(self.ops.linear(normed, f"{prefix}.v_proj").reshape(shape), self.config.norm_eps)
         values = self.ops.mark(values, f"layers.{layer.index}/value")
         start = input_pos[0]
         write = self.ops.write_cache

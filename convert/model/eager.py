@@ -18,6 +18,7 @@ import torch
 from convert.checkpoint.types import Checkpoint
 from convert.lattice import dequantize
 from convert.model.decoder import Decoder
+from convert.model.ops import normalize
 
 
 def round_to_grid(x: torch.Tensor, scale: float) -> torch.Tensor:
@@ -47,6 +48,9 @@ class EagerOps:
 
     def scale(self, x: torch.Tensor, key: str) -> torch.Tensor:
         return x * torch.from_numpy(self._checkpoint.floats[key].float32())
+
+    def normalize(self, x: torch.Tensor, eps: float) -> torch.Tensor:
+        return normalize(x, eps)
 
     def mark(self, x: torch.Tensor, name: str) -> torch.Tensor:
         if self._observe is not None:

@@ -12,6 +12,11 @@ from typing import Protocol
 import torch
 
 
+def normalize(x: torch.Tensor, eps: float) -> torch.Tensor:
+    """Root-mean-square normalization over the last dimension, without a weight."""
+    return x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + eps)
+
+
 class Ops(Protocol):
     """What a target must implement. Shapes are written ``[...]`` for leading dimensions that pass through."""
 
@@ -21,6 +26,10 @@ class Ops(Protocol):
 
     def scale(self, x: torch.Tensor, key: str) -> torch.Tensor:
         """``x [..., width]`` times the float parameter ``key`` of shape ``[width]`` or ``[1]``."""
+        ...
+
+    def normalize(self, x: torch.Tensor, eps: float) -> torch.Tensor:
+        """``normalize`` of this module, or what does the same in the target's arithmetic."""
         ...
 
     def read_cache(self, cache: torch.Tensor, owner: int, part: str) -> torch.Tensor:

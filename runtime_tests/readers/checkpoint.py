@@ -25,6 +25,7 @@ from runtime_tests.readers.bits import bfloat16, offset_binary
 _PREFIXES = ("model.language_model.", "model.")
 _TOWERS = ("model.vision_tower.", "model.audio_tower.", "model.embed_vision.", "model.embed_audio.")
 _FILES = ("config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
+_EVALUATION = ("evaluation.jsonl", "accuracy.json")  # they shape rung 4 and so the report
 _SHARED_TAIL = ("k_proj.weight", "v_proj.weight", "k_norm.weight", "v_norm.weight")
 
 
@@ -92,9 +93,9 @@ class Folder:
         return self._json(name) if (self.path / name).exists() else {}
 
     def hashes(self) -> dict[str, str]:
-        """SHA-256 of every file that the reference reads, by name."""
+        """SHA-256 of every file that the judge reads, by name."""
         out = {}
-        for name in sorted({*_FILES, *self.weights}):
+        for name in sorted({*_FILES, *_EVALUATION, *self.weights}):
             if (self.path / name).exists():
                 with (self.path / name).open("rb") as file:
                     out[name] = hashlib.file_digest(file, "sha256").hexdigest()

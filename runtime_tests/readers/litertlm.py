@@ -58,6 +58,11 @@ class LiteRtLm:
     system: dict[str, Any]
     sections: tuple[Section, ...]
 
+    @property
+    def size(self) -> int:
+        """Bytes of the file."""
+        return self.path.stat().st_size
+
     def models(self) -> dict[str, Section]:
         """TFLite sections by their ``model_type``, lower case."""
         return {

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,8 +48,8 @@ def climb(case: Case) -> list[Check]:
         forced = force(model, name)
         interpreter = Interpreter(forced.model, threads=case.threads)
         tally = Tally()
-        for start, count in _calls(case, name, length):
-            _run(case, name, (start, count), interpreter, forced.given, layout, tally)
+        for call in calls(case, name, length):
+            _run(case, name, call, interpreter, forced.given, layout, tally)
         everything += len(tally.floats) + len(tally.codes)
         checks += _judge(case, name, tally)
         checks += check_end_of_context(case, name, length, forced, interpreter, layout)
@@ -57,7 +58,7 @@ def climb(case: Case) -> list[Check]:
     return checks
 
 
-def _calls(case: Case, name: str, length: int) -> list[tuple[int, int]]:
+def calls(case: Case, name: str, length: int) -> list[tuple[int, int]]:
     """Start and number of tokens of every call of a signature."""
     total = len(case.ids)
     if name == "decode":
@@ -65,14 +66,27 @@ def _calls(case: Case, name: str, length: int) -> list[tuple[int, int]]:
         wanted = {0, 1, window - 1, window, window + 1, 2 * window, total - 1}
         spread = np.linspace(2, total - 2, POSITIONS - len(wanted)).round().astype(int)
         return [(int(p), 1) for p in sorted({*wanted, *spread}) if 0 <= p < total]
-    calls: list[tuple[int, int]] = []
+    made: list[tuple[int, int]] = []
     start = 0
     while start < total:
-        piece = ODD[len(calls)] if len(calls) < len(ODD) else length
+        piece = ODD[len(made)] if len(made) < len(ODD) else length
         count = min(piece, length, total - start)
-        calls.append((start, count))
+        made.append((start, count))
         start += count
-    return calls
+    return made
+
+
+def invoke(
+    case: Case, name: str, call: tuple[int, int], interpreter: Interpreter, given: frozenset[str], layout: Cache
+) -> tuple[dict[str, NDArray[Any]], dict[str, NDArray[Any]]]:
+    """One call of a cut signature with the reference's values everywhere.
+
+    Returns:
+        the outputs, and the caches before the call.
+    """
+    before = layout.filled(call[0])
+    inputs = fed(case, name, call, given, layout)
+    return interpreter.run("forced", inputs), before
 
 
 def _run(
@@ -84,17 +98,9 @@ def _run(
     layout: Cache,
     tally: Tally,
 ) -> None:
-    start, count = call
-    captured, model = case.captured, case.model(DECODER)
+    captured, (start, count) = layout.captured, call
     rows = slice(start, start + count)
-    per_layer = None if captured.per_layer is None else captured.per_layer[rows]
-    inputs = feed(model, name, start, captured.embeddings[rows], per_layer)
-    inputs = {key: value for key, value in inputs.items() if key in model.signatures[name].inputs}
-    before = layout.filled(start)
-    inputs.update({key: value for key, value in before.items() if key in model.signatures[name].inputs})
-    for boundary in given:
-        inputs[boundary + GIVEN] = layout.place(name, boundary, rows)
-    out = interpreter.run("forced", inputs)
+    out, before = invoke(case, name, call, interpreter, given, layout)
     for key, value in out.items():
         if "/" in key:
             tally.floats[key].append((layout.rows(boundary=key, rows=rows), layout.pick(name, key, value, count)))
@@ -109,6 +115,19 @@ def _run(
             tally.codes[key].append((expected, value.reshape(-1, value.shape[-1])[:count].astype(np.int32)))
 
 
+def fed(
+    case: Case, name: str, call: tuple[int, int], given: frozenset[str], layout: Cache
+) -> dict[str, NDArray[np.generic]]:
+    """Inputs of a cut signature for a call that starts at a position and has so many tokens: the reference's own."""
+    start, count = call
+    captured, model = layout.captured, case.model(DECODER)
+    rows = slice(start, start + count)
+    per_layer = None if captured.per_layer is None else captured.per_layer[rows]
+    inputs = {**feed(model, name, start, captured.embeddings[rows], per_layer), **layout.filled(start)}
+    inputs = {key: value for key, value in inputs.items() if key in model.signatures[name].inputs}
+    return {**inputs, **{boundary + GIVEN: layout.place(name, boundary, rows) for boundary in given}}
+
+
 def _judge(case: Case, name: str, tally: Tally) -> list[Check]:
     budget, checks = case.budget, []
     if tally.codes:
@@ -116,14 +135,14 @@ def _judge(case: Case, name: str, tally: Tally) -> list[Check]:
     by_kind: dict[str, list[tuple[float, str]]] = defaultdict(list)
     for key, pairs in tally.floats.items():
         expected, found = (np.concatenate([pair[i].reshape(len(pair[i]), -1) for pair in pairs]) for i in (0, 1))
-        by_kind[key.rsplit("/", 1)[-1]].append((metrics.snr_db(expected, found), key))
+        quality = metrics.snr_db(expected, found)
+        by_kind[key.rsplit("/", 1)[-1]].append((quality, key))
+        case.evidence.add_block(key, quality)
     for kind in sorted(by_kind):
         worst, where = min(by_kind[kind])
-        bar = budget.logits_db if kind == "logits" else budget.block_db
+        bar = budget.logits_db if kind == "logits" else budget.block_bar(kind)
         if kind == "logits":
             where = "what the kernel of lm_head costs: its activations are not static"
-        if kind in ("input", "per_layer_input"):
-            bar = budget.front_db
         checks.append(at_least(f"{name}: {kind}, worst of {len(by_kind[kind])}", worst, bar, "dB", where))
     checks.append(none(f"{name}: cache rows written where they belong", tally.cache, "caches", tally.writes))
     return checks

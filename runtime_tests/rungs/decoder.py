@@ -30,7 +30,13 @@ LIMIT_SECONDS = 3600
 
 
 def climb(case: Case) -> list[Check]:
-    """Judges every position: the bar of the design, or, where the noise floor is lower, that and the smooth model."""
+    """Judges every position: the bar of the design, or, where the noise floor is lower, that and the smooth model.
+
+    Raises:
+        CannotRunError: the file is another maker's, or the converter's process failed.
+    """
+    if case.foreign:
+        raise CannotRunError("it judges this project's own decoder, and the file was not made by it")
     found = eager_logits(case)
     if found.shape != case.plain_logits.shape:
         raise CannotRunError(f"{MODULE} wrote logits {list(found.shape)}, expected {list(case.plain_logits.shape)}")
@@ -61,10 +67,10 @@ def eager_logits(case: Case, rounded: bool = True) -> NDArray[np.float32]:
         np.save(tokens, case.ids)
         command = [sys.executable, "-m", MODULE, str(case.folder.path), "--tokens", str(tokens)]
         command += ["--logits", str(logits), "--prefill", str(CHUNK), "--context", str(len(case.ids))]
+        # More threads than a small model needs wait for each other, on a busy machine for most of a minute.
+        env = os.environ | {"OMP_NUM_THREADS": str(case.threads)}
         command += [] if rounded else ["--unrounded"]
         try:
-            # More threads than the judge's own would only wait for each other on a busy machine.
-            env = os.environ | {"OMP_NUM_THREADS": str(case.threads)}
             done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=LIMIT_SECONDS, check=False)
         except subprocess.TimeoutExpired as error:
             raise CannotRunError(f"{MODULE} did not finish in {LIMIT_SECONDS} s") from error

@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from runtime_tests import metrics
 from runtime_tests.case import DECODER, EMBEDDER, PER_LAYER, Case
@@ -36,12 +37,15 @@ class Continuation:
         new: the reference's tokens; a stop token ends them and is included.
         sure: how many of them come before the first near-tie.
         logits: what chose them, ``[K, V]``.
+        deviation, typical: the noise floor of each of these rows, ``[K]``: of the worst draw, and on average.
     """
 
     ids: Ids
     new: Ids
     sure: int
     logits: Floats
+    deviation: NDArray[np.float64]
+    typical: NDArray[np.float64]
 
 
 def climb(case: Case) -> list[Check]:
@@ -65,20 +69,21 @@ def climb(case: Case) -> list[Check]:
 def continuations(case: Case) -> list[Continuation]:
     """The reference's greedy tokens for every prompt, and how far they are certain; worked out once for each case."""
     if not case.continuations:
-        case.continuations = _continue(case)
+        case.continuations = continue_greedily(case, [(prompt, GREEDY_STEPS) for prompt in PROMPTS])
     return case.continuations
 
 
-def _continue(case: Case) -> list[Continuation]:
+def continue_greedily(case: Case, prompts: list[tuple[str, int]]) -> list[Continuation]:
+    """The reference's greedy tokens, for each text at most so many."""
     drawn = []
-    for prompt in PROMPTS:
+    for prompt, steps in prompts:
         ids = np.array([case.start, *case.tokenize(prompt)], np.int32)
-        new, chose = case.reference.greedy(ids, GREEDY_STEPS, frozenset(case.stops))
+        new, chose = case.reference.greedy(ids, steps, frozenset(case.stops))
         whole = np.concatenate([ids, new[:-1]])
         logits = case.reference.logits(whole)
         drawn.append((ids, new, chose, whole, logits, measure(case.reference, whole, logits, len(ids) - 1, DRAWS)))
     floors = [floor for *_, floor in drawn]
-    if case.folder.format != "mobile":
+    if not case.lattice_fault:
         with case.on_lattice():
             floors = [
                 widen(floor, logits, case.reference.logits(whole), len(ids) - 1)
@@ -86,14 +91,16 @@ def _continue(case: Case) -> list[Continuation]:
             ]
     out = []
     for (ids, new, chose, *_), floor in zip(drawn, floors, strict=True):
-        ties = metrics.near_ties(chose, floor.deviation[len(ids) - 1 :])
-        out.append(Continuation(ids, new, int(np.argmax(ties)) if ties.any() else len(new), chose))
+        deviation, typical = floor.deviation[len(ids) - 1 :], floor.typical[len(ids) - 1 :]
+        ties = metrics.near_ties(chose, deviation)
+        sure = int(np.argmax(ties)) if ties.any() else len(new)
+        out.append(Continuation(ids, new, sure, chose, deviation, typical))
     return out
 
 
 def _conversations(case: Case) -> list[Ids]:
     """Token ids of the conversations, start token first, up to where the reply begins."""
-    return [np.array([case.start, *case.tokenize(case.render_chat(chat))], np.int32) for chat in CHATS]
+    return [np.array([case.start, *case.tokenize(case.render(chat))], np.int32) for chat in CHATS]
 
 
 def _interpreted(case: Case, ids: Ids, steps: int = GREEDY_STEPS) -> Ids:
@@ -166,7 +173,7 @@ def _stopping_prompt(case: Case) -> str | None:
 
 
 def _judge_chat(case: Case, answer: Answer) -> list[Check]:
-    rendered = [case.render_chat(chat) for chat in CHATS]
+    rendered = [case.render(chat) for chat in CHATS]
     wrong = [f"{a[-60:]!r}, expected {b[-60:]!r}" for a, b in zip(answer.rendered, rendered, strict=True) if a != b]
     own = answer.expected[-len(CHATS) :]
     strayed = [f"{a[:24]!r}, expected {b[:24]!r}" for a, b in zip(answer.chats, own, strict=True) if a != b]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from runtime_tests.case import DECODER, EMBEDDER, PER_LAYER, Case
+from runtime_tests.errors import InputError
 from runtime_tests.owners import owners
 from runtime_tests.readers.tflite import Tflite
 from runtime_tests.results import Check, none
@@ -15,6 +16,10 @@ def compare_layout(case: Case) -> list[Check]:
     """Every signature's inputs and outputs by name, shape and type."""
     wrong: list[str] = []
     decoder, text = case.model(DECODER), case.text
+    try:
+        context = case.context
+    except InputError as error:
+        return [none("signatures and KV layout", [str(error)], "differences", 1)]
     lengths = {**{name: n for n, name in prefill_lengths(decoder).items()}, "decode": 1}
     wrong += [f"signature {name}: not of LiteRT-LM's names" for name in decoder.signatures if name not in lengths]
     if len(lengths) < 2:
@@ -29,12 +34,14 @@ def compare_layout(case: Case) -> list[Check]:
         if name == "decode":
             outputs["logits"] = ((1, 1, text["vocab_size"]), "FLOAT32")
         wrong += _differences(f"{name} output", found_out, outputs)
-    wrong += _table(case.model(EMBEDDER), (1, 1, text["hidden_size"]))
+    tables: dict[str, tuple[int, ...]] = {EMBEDDER: (1, 1, text["hidden_size"])}
     if text.get("hidden_size_per_layer_input"):
-        shape = (1, 1, text["num_hidden_layers"], text["hidden_size_per_layer_input"])
-        wrong += _table(case.model(PER_LAYER), shape)
-    if case.context > text["max_position_embeddings"]:
-        wrong.append(f"context {case.context}, the model has {text['max_position_embeddings']}")
+        tables[PER_LAYER] = (1, 1, text["num_hidden_layers"], text["hidden_size_per_layer_input"])
+    for section, shape in tables.items():
+        found = section in case.artifact.models()
+        wrong += _table(case.model(section), shape) if found else [f"no section {section}"]
+    if context > text["max_position_embeddings"]:
+        wrong.append(f"context {context}, the model has {text['max_position_embeddings']}")
     return [none("signatures and KV layout", wrong, "differences", len(lengths) + 2)]
 
 

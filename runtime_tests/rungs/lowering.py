@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from runtime_tests import metrics
 from runtime_tests.case import DECODER, EMBEDDER, PER_LAYER, Case
 from runtime_tests.errors import CannotRunError
+from runtime_tests.evidence import steps
 from runtime_tests.floor import Floor
 from runtime_tests.reference import Ids
 from runtime_tests.results import Check, at_least, at_most, none, stated
@@ -32,6 +33,7 @@ def climb(case: Case) -> list[Check]:
     again = forced_logits(case, case.ids[: case.prompt + AGAIN], case.prompt, session)
     stale = [f"step {i}" for i in range(len(again)) if not np.array_equal(again[i], found[i])]
     reference = case.logits[case.prompt :]
+    case.evidence.steps = steps(case.prompt, reference, found, case.floor.deviation[case.prompt :])
     beyond = len(case.ids) - int(case.text["sliding_window"])
     window = at_least("tokens beyond the sliding window", beyond, 1, "tokens", f"{len(case.ids)} in all")
     checks = [window, *judge(case, reference, found, case.floor)]
@@ -40,13 +42,15 @@ def climb(case: Case) -> list[Check]:
         plain = case.plain_logits[case.prompt :]
         checks.append(stated("logits, against a float32 cache", metrics.snr_db(plain, found), "dB"))
         checks.append(stated("mean KL, against a float32 cache", metrics.mean_kl(plain, found), "nats"))
-    if case.folder.format != "mobile":
+    if not case.lattice_fault:
         lattice = case.captured.logits[case.prompt :]
         name = "logits, weights before their rounding to bfloat16"
         checks.append(at_least(name, metrics.snr_db(lattice, found), case.budget.lattice_db, "dB"))
         agree = float(metrics.top1(lattice, found).mean())
         checks.append(stated("top-1 agreement with those weights", agree, "of 1"))
-    return checks
+    from runtime_tests.rungs.second import opinions  # which stands on this rung's neighbours
+
+    return [*checks, *opinions(case)]
 
 
 def judge(case: Case, reference: NDArray[np.float32], found: NDArray[np.float32], floor: Floor) -> list[Check]:

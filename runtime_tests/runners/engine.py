@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -62,8 +63,12 @@ class Answer:
     stops: list[list[int]]
 
 
-def ask(request: Request) -> Answer:
+def ask(request: Request, python: tuple[str, ...] = (), env: dict[str, str] | None = None) -> Answer:
     """Runs the request.
+
+    Args:
+        python: another Python's command line, which needs nothing of this project's; by default this one.
+        env: additional environment variables for it.
 
     Raises:
         CannotRunError: the package is not there.
@@ -71,15 +76,19 @@ def ask(request: Request) -> Answer:
     """
     from importlib.util import find_spec
 
-    if find_spec("litert_lm") is None:
+    if not python and find_spec("litert_lm") is None:
         raise CannotRunError("the stock engine (litert-lm-api) is not installed")
     with tempfile.TemporaryDirectory() as folder:
         given, target, cache = Path(folder, "request.json"), Path(folder, "answer.json"), Path(folder, "cache")
         cache.mkdir()
         given.write_text(json.dumps({**asdict(request), "cache": str(cache)}), "utf-8")
-        command = [sys.executable, "-m", "runtime_tests.runners.engine_child", str(given), str(target)]
+        script = Path(__file__).with_name("engine_child.py")
+        command = [*(python or (sys.executable, "-P")), str(script), str(given), str(target)]
+        merged = os.environ | (env or {})
         try:
-            done = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT_SECONDS, check=False)
+            done = subprocess.run(
+                command, env=merged, capture_output=True, text=True, timeout=LIMIT_SECONDS, check=False
+            )
         except subprocess.TimeoutExpired as error:
             raise RuntimeError(f"no answer within {LIMIT_SECONDS} s") from error
         if done.returncode or not target.exists():

@@ -17,7 +17,7 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
 
     litert_lm.set_min_log_severity(litert_lm.LogSeverity.ERROR)
     greedy = litert_lm.SamplerConfig(top_k=1, top_p=1.0, temperature=1.0, seed=1)
-    out: dict[str, Any] = {"texts": [], "tokens": [], "chats": [], "rendered": []}
+    out: dict[str, Any] = {"texts": [], "tokens": [], "chats": [], "rendered": [], "chat_tokens": []}
     cpu = litert_lm.Backend.CPU(thread_count=request["threads"])
     with litert_lm.Engine(request["model"], backend=cpu, cache_dir=request["cache"]) as engine:
         out["start"], out["stops"] = engine.bos_token_id, engine.eos_token_ids
@@ -36,7 +36,7 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
                 out["rendered"].append(conversation.render_message_to_string(message))
                 reply = conversation.send_message(message)
                 out["chats"].append(_text(reply))
-                out.setdefault("chat_tokens", []).append(conversation.token_count)
+                out["chat_tokens"].append(conversation.token_count)
     return out
 
 

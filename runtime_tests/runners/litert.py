@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from runtime_tests.errors import CannotRunError
 from runtime_tests.readers.litertlm import Section
 from runtime_tests.readers.tflite import Tflite
+from runtime_tests.runners.protocol import Runner
 
 Floats = NDArray[np.float32]
 MASKED = np.float32(-0.7 * np.finfo(np.float32).max)  # litert_compiled_model_executor_utils.cc, InitializeAttentionMask
@@ -74,8 +75,10 @@ def interpret(section: Section, kernels: str = "xnnpack", threads: int = 2) -> I
         return Interpreter(Path(file.name), kernels, threads)  # the mapping outlives the name
 
 
-def lookup(interpreter: Interpreter, model: Tflite, ids: NDArray[np.int32]) -> Floats:
+def lookup(interpreter: Runner, model: Tflite, ids: NDArray[np.int32]) -> Floats:
     """Rows of an embedding section, one token per call as the engine does: ``[T] -> [T, ...]``."""
+    if [(len(s.inputs), len(s.outputs)) for s in model.signatures.values()] != [(1, 1)]:
+        raise CannotRunError(f"{model.where} is no table: it should have one signature with one input and one output")
     (signature,) = model.signatures.values()
     (source,), (target,) = signature.inputs, signature.outputs
     rows = [interpreter.run(signature.name, {source: np.array([[token]], np.int32)})[target][0, 0] for token in ids]
@@ -86,6 +89,18 @@ def prefill_lengths(model: Tflite) -> dict[int, str]:
     """Signature names of the prefill lengths, ascending."""
     found = {int(match[1]): name for name in model.signatures if (match := re.fullmatch(r"prefill_(\d+)", name))}
     return dict(sorted(found.items()))
+
+
+def shortest(model: Tflite, count: int) -> str:
+    """The shortest prefill signature that takes so many tokens.
+
+    Raises:
+        CannotRunError: there is none.
+    """
+    fitting = [name for length, name in prefill_lengths(model).items() if length >= count]
+    if not fitting:
+        raise CannotRunError(f"{model.where} has no signature prefill_<n> for {count} tokens")
+    return fitting[0]
 
 
 def empty_cache(model: Tflite, signature: str = "decode") -> dict[str, NDArray[Any]]:
@@ -125,13 +140,13 @@ def feed(
 class Session:
     """A conversation with the decoder section: caches, a position, prefill in chunks, decode token by token."""
 
-    def __init__(self, interpreter: Interpreter, model: Tflite) -> None:
+    def __init__(self, interpreter: Runner, model: Tflite) -> None:
         self.interpreter, self.model = interpreter, model
         self.cache, self.position = empty_cache(model), 0
 
     def prefill(self, embeddings: Floats, per_layer: Floats | None) -> None:
         """One chunk of at most the longest prefill length, ``[m, H]`` and ``[m, L, P]``."""
-        name = next(name for length, name in prefill_lengths(self.model).items() if length >= len(embeddings))
+        name = shortest(self.model, len(embeddings))
         self._step(name, embeddings, per_layer)
 
     def decode(self, embeddings: Floats, per_layer: Floats | None) -> Floats:

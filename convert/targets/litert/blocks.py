@@ -20,10 +20,10 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
+from convert.checkpoint.rows import row_blocks
 from convert.errors import PlanError
 from convert.lattice import QuantTensor, packed_width
 from convert.targets.litert.graph import Stream, Subgraph, Value
-from convert.targets.litert.weights import row_blocks
 
 _SMALLEST_NORMAL = 2.0**-14  # of float16
 

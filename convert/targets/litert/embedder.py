@@ -12,11 +12,12 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
+from convert.checkpoint.rows import check_finite, row_blocks
 from convert.checkpoint.types import Checkpoint, FloatTensor
 from convert.lattice import QuantTensor
 from convert.targets.litert.emit import Symbol, concatenate
 from convert.targets.litert.graph import Model, Stream, Subgraph, Value
-from convert.targets.litert.weights import channel_scales, check_finite, code_stream, floats, row_blocks
+from convert.targets.litert.weights import channel_scales, code_stream, floats
 
 EMBEDDER, PER_LAYER_EMBEDDER = "embedder", "per_layer_embedder"
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any, cast
+
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from convert.checkpoint.types import Checkpoint
+from convert.model.ops import normalize
 from convert.targets.litert import dynamic, weights
 from convert.targets.litert.blocks import blocks
 from convert.targets.litert.emit import Symbol, concatenate
@@ -47,6 +50,9 @@ class LitertOps:
 
     def scale(self, x: Symbol, key: str) -> Symbol:
         return x * Symbol(weights.floats(self._graph, self._checkpoint, key))
+
+    def normalize(self, x: Symbol, eps: float) -> Symbol:
+        return cast(Symbol, normalize(cast(Any, x), eps))
 
     def mark(self, x: Symbol, name: str) -> Symbol:
         if x.value.index not in self._graph.inputs.values():

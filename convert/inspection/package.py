@@ -1,0 +1,117 @@
+"""What a finished ``.mlpackage`` and a table of rows hold, read with the judge's reader; none of the writers' code."""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections import Counter
+from collections.abc import Iterator
+from math import prod
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from convert.errors import ArtifactError
+from convert.inspection.artifact import Cache, Report, Section
+from convert.inspection.graph import Signature, Tensor
+from convert.inspection.weights import Share, component, merge
+
+if TYPE_CHECKING:
+    from runtime_tests.readers.mlpackage import MlPackage
+
+_BITS = {"uint2": 2, "int4": 4, "int8": 8, "float16": 16, "float32": 32}
+_PARTS = {"data": "scale", "indices": "lut"}  # of a constexpr: codes, and what scales them
+_LARGEST_HEADER = 1 << 16
+
+
+def inspect_package(path: Path) -> Report:
+    """Reads the specification and the outside of the weights, not the weights.
+
+    Raises:
+        ArtifactError: damaged, or no package.
+    """
+    from runtime_tests.errors import CannotRunError, InputError
+    from runtime_tests.readers.mlpackage import open_mlpackage
+
+    try:
+        package = open_mlpackage(path)
+    except (InputError, CannotRunError) as error:
+        raise ArtifactError(f"inspect {path.name}", str(error), "Give a package as it was built") from error
+    weights = sum(blobs.stat().st_size for blobs in path.rglob("weight.bin"))
+    return Report(
+        file=path.name,
+        bytes=package.size,
+        sections=(Section("program", 0, package.size - weights), Section("weights", 0, weights)),
+        signatures=tuple(_signatures(package)),
+        cache=_cache(package),
+        weights=merge(_weights(package)),
+        operators={name: _operators(function.operations) for name, function in sorted(package.functions.items())},
+    )
+
+
+def inspect_table(path: Path) -> Share:
+    """What a table of rows says of itself in its header.
+
+    Raises:
+        ArtifactError: no table, damaged, or not as long as it says.
+    """
+    asked = f"inspect {path.name}"
+    try:
+        with path.open("rb") as file:
+            magic, length, _ = struct.unpack("<8sII", file.read(16))
+            if magic != b"GBROWS1\0" or length > _LARGEST_HEADER:
+                raise ValueError("it is no table of rows")
+            found: dict[str, Any] = json.loads(file.read(length))
+        rows, columns, bits, groups = (int(found[key]) for key in ("rows", "columns", "bits", "groups"))
+        width = int(found["row_bytes"])
+        if bits not in _BITS.values() or width != -(-columns * bits // 8) or int(found["bytes"]) != path.stat().st_size:
+            raise ValueError("its header does not fit its length")
+        name = str(found["name"])
+    except (OSError, ValueError, KeyError, TypeError, struct.error, RecursionError) as error:
+        raise ArtifactError(asked, f"damaged: {error}", "Build it again") from error
+    scales = "none" if not groups else "per row" if groups == 1 else f"per {columns // groups} columns"
+    return Share(component(name), bits, scales, 1, rows * columns, rows * width, rows * groups * 4)
+
+
+def _signatures(package: MlPackage) -> Iterator[Signature]:
+    for name, function in package.functions.items():
+        inputs = tuple(Tensor(key, type.shape, type.dtype) for key, type in function.inputs.items() if not type.state)
+        outputs = tuple(Tensor(key, function.types[key].shape, function.types[key].dtype) for key in function.outputs)
+        yield Signature("program", name, inputs, outputs)
+
+
+def _cache(package: MlPackage) -> Cache | None:
+    decode = package.functions.get("decode")
+    states = [type for type in decode.inputs.values() if type.state] if decode else []
+    if not states:
+        return None
+    size = sum(prod(type.shape) for type in states) * _BITS[states[0].dtype] // 8
+    return Cache(states[0].dtype, states[0].shape[2], states[0].shape[0], size)
+
+
+def _weights(package: MlPackage) -> Iterator[Share]:
+    """Functions share their weights: each is counted once, by its name."""
+    done = set()
+    for function in package.functions.values():
+        for op in function.operations:
+            if op.name in done or not (op.constant or op.kind.startswith("constexpr_")):
+                continue
+            done.add(op.name)
+            shape = op.outputs[0][1].shape
+            if op.constant is None:
+                yield _quantized(op)
+            elif op.name.endswith(("_weight", "_scalar")):
+                bits = _BITS[op.constant.type.dtype]
+                yield Share(component(op.name), bits, "none", 1, prod(shape), prod(shape) * bits // 8, 0)
+
+
+def _quantized(op: Any) -> Share:
+    """The share of a matrix that a constexpr gives: bits of its codes, layout and bytes of its scales."""
+    (codes,), (scale,) = next((op.inputs[key], op.inputs[other]) for key, other in _PARTS.items() if key in op.inputs)
+    bits, (rows, columns), groups = _BITS[codes.type.dtype], codes.type.shape, scale.type.shape[1]
+    layout = "per row" if groups == 1 else f"per {columns // groups} columns"
+    scale_bytes = prod(scale.type.shape) * _BITS[scale.type.dtype] // 8
+    return Share(component(op.name), bits, layout, 1, rows * columns, rows * columns * bits // 8, scale_bytes)
+
+
+def _operators(operations: Any) -> dict[str, int]:
+    return dict(sorted(Counter(op.kind for op in operations if op.kind != "const").items()))

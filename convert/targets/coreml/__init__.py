@@ -1,0 +1,102 @@
+"""iPhone, iPad and Mac: a checkpoint becomes an `.mlpackage` (ML Program, iOS 18, specification 9) and row tables.
+
+**Functions.** ``prefill_<n>`` takes n tokens and fills the cache; ``decode`` takes one and gives logits. They share one
+``weight.bin``. ``prefill_<n>`` ends at the last layer that owns keys and values and returns only ``done [1, 1, 1]``
+(an element of the cache, because a function must return something).
+
+**Inputs** for n tokens; *float* is float32 or float16, whichever precision the package was built with:
+
+| name | shape | type | |
+|---|---|---|---|
+| embeddings | [1, n, H] | float | rows of ``embed_tokens`` times sqrt(H) |
+| per_layer_embeddings | [1, n, L, P] | float | rows of ``embed_tokens_per_layer`` times sqrt(P); only if P > 0 |
+| position | [1] | int32 | first cache row that is written; ``position + n <= C`` is the caller's duty |
+| cos_sliding, cos_full | [n, hd_s], [n, hd_f] | float | rotary rows of the tokens' positions, see below |
+| sin_sliding, sin_full | [n, hd_s], [n, hd_f] | float | |
+| mask_sliding | [1, 1, n, C] | float | 0 where a token may look, -1e4 elsewhere: causal and within the window |
+| mask_full | [1, 1, n, C] | float | the same, causal alone |
+
+They stand in this order: cosines before sines, sliding before full. The tensors of a kind of layer are there only if
+the model has such layers. Columns i and i + hd/2 of a rotary row are equal; pairs that stand still have cos 1, sin 0.
+
+C is the context, rounded up to a multiple of 32. A last chunk that would not fit starts earlier, at ``C - n``, and
+computes some tokens again: their rows come out the same. Rows of padding are overwritten before any mask shows them.
+
+**States** (float): ``keys`` and ``values``, each ``[owners, kv_heads, C, hd_max]``; index i is the i-th of the layers
+that own keys and values. ``hd_max`` is the larger head size rounded up to a multiple of 32, ``kv_heads`` the larger
+number of heads; a layer with less uses the first heads and columns and leaves the others alone.
+
+**Outputs**: ``decode``: ``logits [1, 1, V]`` (float, softcapped); ``prefill_<n>``: ``done [1, 1, 1]`` (float).
+
+**Types inside.** In a float16 program of profile ``gpu`` the products (linear, attention) take and give float16;
+everything between them is float32, the residual stream too. In one of profile ``ane`` everything is float16, gains and
+activation scales rounded to it as well: the Neural Engine has no float32. Each value's type is declared in the program.
+
+**Names of values** in every function, for whoever looks into the program: a name of the decoder with each character
+outside ``[A-Za-z0-9_]`` replaced by ``_``.
+
+* ``layers_<i>_attention``, ``_mlp``, ``_output``: the residual stream after each block of layer i; its input is
+  ``layers_<i-1>_output``, or the input ``embeddings`` for layer 0. ``layers_<i>_per_layer_input`` is ``[1, n, P]``.
+* ``layers_<i>_key``, ``layers_<i>_value``: ``[1, n, kv, hd]``, new rows as the cache takes them (keys turned).
+* ``<linear>_in``: int8 codes of a linear's input; ``<linear>_codes``: int8 codes of its output; ``<linear>_out``: its
+  output, for example ``layers_0_mlp_up_proj_out``. The int8 ones exist where the checkpoint has the scale. Linears
+  that share an input and its scale share its codes, under the first one's name (q_proj, gate_proj).
+
+**Weights** in ``weight.bin``, by the checkpoint's key: the value ``<linear>_weight`` (``layers_0_mlp_up_proj_weight``,
+shape [out, in]) is given by
+
+* ``constexpr_blockwise_shift_scale``: 4 or 8 bit codes; scale ``[out, 1]`` (mobile) or ``[out, in/32]`` (q4_0);
+* ``constexpr_lut_to_dense``: 2 bit; index = code + 2, table ``[out, 1, 4, 1]`` = (-2, -1, 0, 1) times the scale;
+* ``const``: floats (``lm_head_weight`` is ``embed_tokens`` where the two are tied).
+
+Norms and scalars are ``const`` under their full name (``layers_0_input_layernorm_weight``, ``layers_0_layer_scalar``).
+
+In a float32 program scales are the checkpoint's, bit for bit. In a float16 program a float16 could not hold them. There
+the scale (or table) of a row is the largest power of two that is not above it, within 2^-14..2^7, so that code * scale
+is exact, and the rest is the const ``<linear>_gain``, ``[out]`` in float32, by which the product is multiplied:
+``scale * gain`` is the checkpoint's scale, bit for bit. Scales of q4_0 blocks are bfloat16 numbers that float16 holds
+exactly, if need be after a division of all by one power of two, then the gain ``[1]``; or the conversion is refused.
+The static activation scales of a linear are the ``scale`` of the ``quantize`` and ``dequantize`` around it, float32;
+there is none where the checkpoint has 0.
+
+**Digest of a package**: SHA-256 of the text that lists its files by relative path, sorted, a line each:
+``<sha256 hex of the file>``, two blanks, ``<path>``, newline: what ``sha256sum`` prints.
+
+Row tables: see ``convert.targets.coreml.rows``.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from convert.targets.coreml.options import CoremlOptions
+
+if TYPE_CHECKING:
+    from convert.checkpoint.types import Checkpoint
+    from convert.progress import Progress
+
+__all__ = ["CoremlOptions", "convert", "write_tables"]
+
+
+def convert(checkpoint: Checkpoint, options: CoremlOptions, out: Path, progress: Progress) -> None:
+    """Writes the package into the folder ``out``, empty or new. Weights are streamed from the checkpoint's files.
+
+    Raises:
+        ConvertError: something in the checkpoint cannot be held by the target.
+    """
+    from convert.targets.coreml.build import build
+
+    build(checkpoint, options, out, progress)
+
+
+def write_tables(checkpoint: Checkpoint, folder: Path, progress: Progress) -> list[Path]:
+    """Writes the row tables into a folder and gives their paths.
+
+    Raises:
+        ConvertError: a table holds a number that is not finite.
+    """
+    from convert.targets.coreml import rows
+
+    with progress.stage("write row tables", rows.size(checkpoint)) as stage:
+        return rows.write(checkpoint, folder, stage.advance)

@@ -1,0 +1,56 @@
+"""Puts program, description and weights together into a package."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from pathlib import Path
+
+from convert import __version__
+from convert.checkpoint.types import Checkpoint
+from convert.progress import Progress
+from convert.targets.coreml import package
+from convert.targets.coreml.decoder import decoder
+from convert.targets.coreml.options import CoremlOptions
+from convert.targets.coreml.signature import entries
+
+
+def build(checkpoint: Checkpoint, options: CoremlOptions, out: Path, progress: Progress) -> None:
+    """See ``convert.targets.coreml.convert``."""
+    with progress.stage("lower the decoder"):
+        program = decoder(checkpoint, options)
+    with progress.stage("write weights", program.storage.size) as stage:
+        package.write(
+            out,
+            program,
+            entries(checkpoint.config, options),
+            about(checkpoint, options),
+            metadata(checkpoint, options),
+            stage.advance,
+        )
+
+
+def about(checkpoint: Checkpoint, options: CoremlOptions) -> str:
+    """The model in a sentence."""
+    config = checkpoint.config
+    size = f"{len(config.layers)} layers, hidden size {config.hidden}, vocabulary {config.vocab}"
+    kind = f"{checkpoint.format} weights, {options.precision}, {options.positions} positions"
+    return f"Gemma 4 text decoder ({size}); {kind}."
+
+
+def metadata(checkpoint: Checkpoint, options: CoremlOptions) -> dict[str, str]:
+    """What the package says of its origin: nothing that depends on where or when it was made."""
+    source = checkpoint.source
+    files = {name: digest for name, (digest, _) in sorted(source.files.items())}
+    parts = {"files": files, "format": checkpoint.format, "options": dataclasses.asdict(options)}
+    return {
+        "version": __version__,
+        "license": "See LICENSE and NOTICE beside this package.",
+        "gemma_bridge.source.id": source.id,
+        "gemma_bridge.source.revision": source.revision or "",
+        "gemma_bridge.source.format": checkpoint.format,
+        "gemma_bridge.inputs.sha256": hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest(),
+        "gemma_bridge.precision": options.precision,
+        "gemma_bridge.profile": options.profile,
+    }

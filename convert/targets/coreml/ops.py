@@ -1,0 +1,168 @@
+"""The decoder's semantic operations in a program."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from convert.checkpoint.types import Checkpoint
+from convert.targets.coreml import weights
+from convert.targets.coreml.emit import Symbol, binary, concatenate
+from convert.targets.coreml.graph import Function, Value
+from convert.targets.coreml.options import CoremlOptions
+
+
+@dataclass(frozen=True)
+class Slot:
+    """Where a layer's keys or values lie in a state."""
+
+    state: Value
+    index: int
+    kv_heads: int
+    head_dim: int
+
+
+class CoremlOps:
+    """Implements ``convert.model.ops.Ops`` by appending operations to a function.
+
+    Products (linear, attention) run in the type of the program. Between them the types are float32 all the same:
+    residuals and gated products leave float16's range, and static scales do not fit it. On the Neural Engine, which
+    has no float32, everything is float16.
+    """
+
+    def __init__(self, function: Function, checkpoint: Checkpoint, options: CoremlOptions, position: Value) -> None:
+        self._function, self._checkpoint = function, checkpoint
+        self.product = options.precision
+        self.work = options.precision if options.profile == "ane" else "float32"
+        self._position = Symbol(function, position)
+        self._states: dict[str, Symbol] = {}
+
+    def linear(self, x: Symbol, key: str) -> Symbol:
+        tensor = self._checkpoint.quants.get(key)
+        scales = self._checkpoint.activations.get(key) if tensor is not None else None
+        if scales is not None and scales.input:
+            codes = self._quantize(x, scales.input, f"{key}/in")
+            x = self._dequantize(codes, scales.input)
+        if tensor is None:
+            stored = "embed_tokens" if key == "lm_head" and self._checkpoint.config.tied else key
+            content = self._checkpoint.floats[f"{stored}.weight"]
+            weight = weights.Weight(weights.floats(self._function, content, f"{key}.weight", self.product), None)
+        else:
+            weight = weights.quantized(self._function, tensor, key, self.product, self.work)
+        shape = (*x.shape[:-1], weight.value.shape[0])
+        out = x.cast(self.product).op(
+            "linear", {"x": x.cast(self.product), "weight": self._symbol(weight.value)}, shape
+        )
+        out = out.cast(self.work)
+        if weight.gain is not None:
+            out = out * self._symbol(weight.gain)
+        if scales is not None and scales.output:
+            out = self._dequantize(self._quantize(out, scales.output, f"{key}/codes"), scales.output)
+        return self.mark(out, f"{key}/out")
+
+    def scale(self, x: Symbol, key: str) -> Symbol:
+        x = x.cast(self.work)
+        return x * self._symbol(weights.floats(self._function, self._checkpoint.floats[key], key, self.work))
+
+    def normalize(self, x: Symbol, eps: float) -> Symbol:
+        x = x.cast(self.work)
+        if self.work == "float32":
+            return x * self._rsqrt(self._reduce("reduce_mean", x * x), eps)
+        # Squares leave float16's range, so the row is first divided by its largest magnitude.
+        size = self._reduce("reduce_max", x.op("abs", {"x": x}, x.shape))
+        size = binary("maximum", size, 2.0**-14)
+        x, rest = x / size, binary("real_div", eps**0.5, size)
+        return x * self._rsqrt(self._reduce("reduce_mean", x * x) + rest * rest, 2.0**-24)
+
+    def mark(self, x: Symbol, name: str) -> Symbol:
+        if x.value not in self._function.inputs:
+            self._function.rename(x.value, name)
+        return x
+
+    def read_cache(self, cache: Slot, owner: int, part: str) -> Symbol:
+        """Keys ``[1, kv, context, head_dim]``, values turned as the decoder has them (a turn that is undone later)."""
+
+        def make() -> Symbol:
+            state, context = self._current(cache.state), cache.state.shape[2]
+            rows = state.slice([cache.index, 0, 0, 0], [1, cache.kv_heads, context, cache.head_dim])
+            return rows if part == "key" else rows.permute(0, 1, 3, 2)
+
+        return self._function.once(("cache", owner, part), make)
+
+    def write_cache(self, cache: Slot, rows: Symbol, position: Any, axis: int, owner: int, part: str) -> Slot:
+        """The state with rows in their place: read, updated, written, so that Core ML can update it where it lies.
+
+        The position is an input of the function. A write past the end is the caller's mistake: see the package.
+        """
+        if axis == 3:
+            rows = rows.permute(0, 1, 3, 2)
+        rows, state = rows.cast(self.product), self._current(cache.state)
+        begin, end = self._box(cache.index, rows.shape)
+        inputs = {"x": state, "update": rows, "begin": begin, "end": end}
+        updated = state.op("slice_update", inputs, state.shape)
+        self._function.op("write_state", {"input": cache.state, "data": updated.value}, None)
+        self._states[cache.state.name] = self._read(cache.state)
+        return cache
+
+    def attention_scores(self, query: Symbol, keys: Symbol) -> Symbol:
+        return self._matmul(query, keys, turned=True)
+
+    def attention_mix(self, weights: Symbol, values: Symbol) -> Symbol:
+        return self._matmul(weights, values.permute(0, 1, 3, 2), turned=False)
+
+    def _matmul(self, left: Symbol, right: Symbol, turned: bool) -> Symbol:
+        left, right = left.cast(self.product), right.cast(self.product)
+        inputs = {"x": left, "y": right, "transpose_x": np.bool_(False), "transpose_y": np.bool_(turned)}
+        return left.op("matmul", inputs, (*left.shape[:-1], right.shape[-2 if turned else -1])).cast(self.work)
+
+    def _box(self, index: int, shape: tuple[int, ...]) -> tuple[Symbol, Symbol]:
+        """Corners ``int32 [4]`` of the rows of one layer from the position on."""
+
+        def constant(n: int) -> Symbol:
+            return self._symbol(self._function.constant(np.array([n], np.int32)))
+
+        def make() -> tuple[Symbol, Symbol]:
+            begin = [constant(index), constant(0), self._position, constant(0)]
+            after = self._function.once(("after", shape[2]), lambda: self._position + constant(shape[2]))
+            end = [constant(index + 1), constant(shape[1]), after, constant(shape[3])]
+            return concatenate(begin), concatenate(end)
+
+        return self._function.once(("box", index, shape), make)
+
+    def _current(self, state: Value) -> Symbol:
+        """The state's content after the last write."""
+        if state.name not in self._states:
+            self._states[state.name] = self._read(state)
+        return self._states[state.name]
+
+    def _read(self, state: Value) -> Symbol:
+        return self._symbol(self._function.op("read_state", {"input": state}, state.shape, state.dtype))
+
+    def _quantize(self, x: Symbol, scale: np.float32, name: str) -> Symbol:
+        """Codes int8; the same tensor with the same scale is quantized once."""
+
+        def make() -> Symbol:
+            source = x.cast(self.work)
+            inputs = {"input": source, "scale": np.dtype(self.work).type(scale), "output_dtype": "int8"}
+            codes = source.op("quantize", inputs, x.shape, "int8")
+            return self.mark(codes, name)
+
+        return self._function.once(("quantize", id(x.value), scale.tobytes()), make)
+
+    def _dequantize(self, codes: Symbol, scale: np.float32) -> Symbol:
+        inputs = {"input": codes, "scale": np.dtype(self.work).type(scale)}
+        make = lambda: codes.op("dequantize", inputs, codes.shape, self.work)  # noqa: E731
+        return self._function.once(("dequantize", id(codes.value)), make)
+
+    def _reduce(self, type: str, x: Symbol) -> Symbol:
+        inputs = {"x": x, "axes": np.array([-1], np.int32), "keep_dims": np.bool_(True)}
+        return x.op(type, inputs, (*x.shape[:-1], 1))
+
+    def _rsqrt(self, x: Symbol, eps: float) -> Symbol:
+        """``1 / sqrt(x + eps)``"""
+        return x.op("rsqrt", {"x": x, "epsilon": np.dtype(x.dtype).type(eps)}, x.shape)
+
+    def _symbol(self, value: Value) -> Symbol:
+        return Symbol(self._function, value)

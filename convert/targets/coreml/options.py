@@ -1,0 +1,36 @@
+"""What can be chosen for the Core ML target."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Precision = Literal["float16", "float32"]
+Profile = Literal["gpu", "ane"]
+
+ALIGNMENT = 32  # devices take state dimensions in multiples of this
+
+
+@dataclass(frozen=True)
+class CoremlOptions:
+    """Attributes:
+    context: positions of the KV cache, in tokens; the state has them rounded up to a multiple of 32.
+    prefill: tokens per prefill call, one function each.
+    precision: ``float16`` for devices, ``float32`` to prove the program (Core ML itself takes float16 states only).
+    profile: ``gpu``: one package. ``ane``: float16 throughout, as the Neural Engine takes it.
+    """
+
+    context: int
+    prefill: tuple[int, ...]
+    precision: Precision = "float16"
+    profile: Profile = "gpu"
+
+    @property
+    def positions(self) -> int:
+        """Positions of the state."""
+        return aligned(self.context)
+
+
+def aligned(n: int) -> int:
+    """The next multiple of 32."""
+    return -(-n // ALIGNMENT) * ALIGNMENT

@@ -1,0 +1,82 @@
+"""The accuracy table of rung 4: each system's outcomes on the same questions, and what may be said about them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from runtime_tests.statistics import Outcomes, Paired, paired, wilson
+
+REFERENCE, ARTIFACT, FLOAT, PTQ = "reference", "artifact", "float", "ptq"
+NO_STATIC = "reference, activations in float"
+_ORDER = (FLOAT, PTQ, REFERENCE, NO_STATIC, ARTIFACT)
+
+
+@dataclass(frozen=True)
+class System:
+    """One thing that answered.
+
+    Attributes:
+        source: measured here and now, or recorded by the training run that made the checkpoint.
+        correct: by question, in order, bool ``[N]``.
+    """
+
+    name: str
+    description: str
+    source: Literal["measured", "recorded"]
+    correct: Outcomes
+
+    @property
+    def accuracy(self) -> float:
+        """Fraction answered exactly."""
+        return float(self.correct.mean())
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Wilson's 95 % interval."""
+        return wilson(int(self.correct.sum()), len(self.correct))
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """All systems over the same questions.
+
+    Attributes:
+        questions: name of the questions' file; sha256 of its bytes.
+        left_out: questions that do not fit the artifact's context, and that no system is counted on.
+        families: of each question, in order.
+        systems: the reference among them, in the order of the table.
+    """
+
+    questions: str
+    sha256: str
+    left_out: int
+    families: tuple[str, ...]
+    systems: tuple[System, ...]
+
+    def system(self, name: str) -> System | None:
+        """A system by its name."""
+        return next((item for item in self.systems if item.name == name), None)
+
+    @property
+    def reference(self) -> System:
+        found = self.system(REFERENCE)
+        assert found is not None
+        return found
+
+    def beside_reference(self, item: System) -> Paired:
+        """A system against the reference, paired."""
+        return paired(self.reference.correct, item.correct)
+
+    def by_family(self, item: System) -> dict[str, tuple[int, int]]:
+        """Correct and total by family, sorted by name."""
+        where = np.array(self.families)
+        names = sorted(set(self.families))
+        return {name: (int(item.correct[where == name].sum()), int((where == name).sum())) for name in names}
+
+
+def ordered(systems: list[System]) -> tuple[System, ...]:
+    """From the float model to the artifact; systems of other names come first, sorted."""
+    return tuple(sorted(systems, key=lambda item: (_ORDER.index(item.name) if item.name in _ORDER else -1, item.name)))

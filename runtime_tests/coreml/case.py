@@ -1,0 +1,159 @@
+"""One package with its row tables, one checkpoint: what the rungs for Core ML share."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from runtime_tests.budgets import Budget
+from runtime_tests.case import SMALL, Case
+from runtime_tests.coreml.budgets import coreml_budget
+from runtime_tests.coreml.evaluator import Arithmetic, Evaluator
+from runtime_tests.coreml.matrices import matrix, required
+from runtime_tests.coreml.session import DECODE, KINDS, Feed, Floats, Session
+from runtime_tests.errors import CannotRunError, InputError
+from runtime_tests.lattice import same_rounding
+from runtime_tests.readers.checkpoint import Folder
+from runtime_tests.readers.mlpackage import MlPackage
+from runtime_tests.readers.program import Function
+from runtime_tests.readers.rows import Rows, open_rows
+
+FIRST, SECOND = "embed_tokens", "embed_tokens_per_layer"
+
+
+class CoremlCase(Case):
+    """As :class:`Case`, for a package.
+
+    Attributes:
+        package: the opened package; ``artifact`` is the same, for reports.
+    """
+
+    modules: Mapping[str, str] = {
+        "0": "coreml_weights",
+        "2a": "coreml_blocks",
+        "2b": "coreml_lowering",
+        "3": "coreml_native",
+        "4": "coreml_task",
+    }
+    elsewhere = frozenset() if sys.platform == "darwin" else frozenset({"3"})
+    foreign = False
+
+    def __init__(
+        self,
+        package: MlPackage,
+        folder: Folder,
+        threads: int | None = None,
+        questions: Path | None = None,
+        float_model: Path | None = None,
+    ) -> None:
+        threads = threads or (1 if package.size < SMALL else 2)
+        super().__init__(cast(Any, package), folder, threads, questions, float_model)
+        self.package = package
+        if DECODE not in package.functions:
+            raise InputError(f"{package.path.name}: no function {DECODE}; it has {', '.join(package.functions)}")
+        self._evaluators: dict[tuple[Arithmetic, bool], Evaluator] = {}
+
+    @property
+    def decode(self) -> Function:
+        return self.package.functions[DECODE]
+
+    @property
+    def precision(self) -> str:
+        """``float16`` or ``float32``: what decode takes."""
+        return self.decode.inputs["embeddings"].dtype
+
+    @property
+    def budget(self) -> Budget:
+        return coreml_budget(self.folder.format)
+
+    @cached_property
+    def context(self) -> int:
+        return Feed.context(self.decode)
+
+    @property
+    def cache_scales(self) -> dict[int, tuple[float, float]]:
+        """Empty: states hold floats."""
+        return {}
+
+    def evaluator(self, arithmetic: Arithmetic = "declared", activations: bool = True) -> Evaluator:
+        """The package, ready to run; made once for each way of running it."""
+        key = (arithmetic, activations)
+        if key not in self._evaluators:
+            self._evaluators[key] = Evaluator(self.package, arithmetic, activations)
+        return self._evaluators[key]
+
+    @cached_property
+    def feed(self) -> Feed:
+        """Inputs by position; rotary rows are the reference's own, in float32."""
+        import torch
+
+        made: dict[str, tuple[Floats, Floats]] = {}
+        positions = torch.arange(self.context)[None]
+        for kind in sorted(set(self.text["layer_types"])):
+            cos, sin = self.reference.decoder.rotary_emb(torch.zeros(1), positions, kind)
+            made[KINDS[kind]] = (cos[0].numpy(), sin[0].numpy())
+        return Feed(self.text, made)
+
+    def session(self, evaluator: Evaluator) -> Session:
+        """An empty conversation."""
+        return Session(evaluator, self.package.functions, self.feed)
+
+    def table(self, key: str) -> Rows:
+        """A row table beside the package.
+
+        Raises:
+            InputError: missing or damaged.
+        """
+        if key not in self._tables:
+            self._tables[key] = open_rows(self.package.path.parent / f"{key}.rows")
+        return self._tables[key]
+
+    @cached_property
+    def _tables(self) -> dict[str, Rows]:
+        return {}
+
+    def lookup(self, ids: NDArray[np.int32]) -> tuple[Floats, Floats | None]:
+        """What an app feeds for tokens: ``[T, H]`` and ``[T, L, P]``, from the tables."""
+        first = self.table(FIRST).lookup(ids)
+        if not self.text.get("hidden_size_per_layer_input"):
+            return first, None
+        shape = (len(ids), int(self.text["num_hidden_layers"]), int(self.text["hidden_size_per_layer_input"]))
+        found = self.table(SECOND).lookup(ids)
+        if found.size != np.prod(shape):
+            raise InputError(f"{SECOND}.rows: {found.shape[1]} columns, config.json says {shape[1]} x {shape[2]}")
+        return first, found.reshape(shape)
+
+    @cached_property
+    def lattice_fault(self) -> str:
+        """Why there is no lattice to compare with; empty when there is."""
+        if self.folder.format == "mobile":
+            return "the checkpoint is not q4_0"
+        for key in self._lattice_keys:
+            found = required(self.decode, key)
+            for start, stop in self.folder.blocks(*found.shape):
+                stored = self.folder.values(f"{key}.weight", start, stop)
+                if not same_rounding(found.rows(start, stop), stored).all():
+                    return f"{key} is not the checkpoint's; see rung 0"
+        return ""
+
+    @cached_property
+    def _lattice_keys(self) -> list[str]:
+        keys = [name.removesuffix(".weight") for name in self.folder.floats if name.endswith(".weight")]
+        return [key for key in keys if not isinstance(matrix(self.decode, key), str)]
+
+    @contextlib.contextmanager
+    def on_lattice(self) -> Iterator[None]:
+        """See :meth:`Case.on_lattice`; the lattice is the package's."""
+        if self.lattice_fault:
+            raise CannotRunError(self.lattice_fault)
+        matrices = ((key, required(self.decode, key)) for key in self._lattice_keys)
+        found = ((key, item.rows(0, item.shape[0])) for key, item in matrices)
+        with self.reference.weights(found, lambda key: self.folder.values(f"{key}.weight")):
+            yield

@@ -1,0 +1,110 @@
+"""Feeds a package the way an app does: rotary rows and masks by position, prefill in chunks, decode token by token."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from runtime_tests.errors import CannotRunError
+from runtime_tests.readers.program import Function
+
+Floats = NDArray[np.float32]
+MASKED = np.float32(-1e4)  # finite, and within float16
+KINDS = {"sliding_attention": "sliding", "full_attention": "full"}
+DECODE = "decode"
+
+
+class Runner(Protocol):
+    """What runs a function: the evaluator, or Core ML itself."""
+
+    def function(self, name: str) -> Function: ...
+
+    def new_state(self, function: str) -> Any: ...
+
+    def run(self, function: str, inputs: dict[str, Any], state: Any) -> dict[str, Any]: ...
+
+
+def prefill_lengths(functions: dict[str, Function]) -> dict[int, str]:
+    """Function names of the prefill lengths, ascending."""
+    found = {int(match[1]): name for name in functions if (match := re.fullmatch(r"prefill_(\d{1,7})", name))}
+    return dict(sorted(found.items()))
+
+
+class Feed:
+    """Makes the inputs of a call.
+
+    Args:
+        text: the text decoder's part of config.json.
+        rotary: cosines and sines ``[C, head_dim]`` by suffix, ``sliding`` or ``full``, of positions 0 to C - 1.
+    """
+
+    def __init__(self, text: dict[str, Any], rotary: dict[str, tuple[Floats, Floats]]) -> None:
+        self._window, self._rotary = int(text["sliding_window"]), rotary
+
+    def inputs(self, function: Function, start: int, embeddings: Floats, per_layer: Floats | None) -> dict[str, Any]:
+        """Inputs for tokens at ``start...``, padded to the function's length.
+
+        Args:
+            embeddings: ``[m, H]``.
+            per_layer: ``[m, L, P]``, or None.
+
+        Raises:
+            CannotRunError: the function takes something that is not known, or the tokens do not fit it.
+        """
+        length, context = function.inputs["embeddings"].shape[1], self.context(function)
+        if not 0 < len(embeddings) <= length or start + length > context:
+            raise CannotRunError(f"{len(embeddings)} tokens at {start} do not fit {function.name}: {length}, {context}")
+        positions = np.arange(start, start + length)
+        made: dict[str, Any] = {"position": np.array([start], np.int32)}
+        for name, rows in (("embeddings", embeddings), ("per_layer_embeddings", per_layer)):
+            if rows is not None:
+                made[name] = np.zeros((1, length, *rows.shape[1:]), np.float32)
+                made[name][0, : len(rows)] = rows
+        for suffix, (cos, sin) in self._rotary.items():
+            made[f"cos_{suffix}"], made[f"sin_{suffix}"] = cos[positions], sin[positions]
+        columns = np.arange(context)
+        hidden = columns > positions[:, None]
+        made["mask_full"] = np.where(hidden, MASKED, np.float32(0))[None, None]
+        outside = hidden | (columns <= positions[:, None] - self._window)
+        made["mask_sliding"] = np.where(outside, MASKED, np.float32(0))[None, None]
+        wanted = [name for name, type in function.inputs.items() if not type.state]
+        if unknown := [name for name in wanted if name not in made]:
+            raise CannotRunError(f"{function.name} takes {unknown[0]!r}, which the judge does not know")
+        return {name: made[name] for name in wanted}
+
+    @staticmethod
+    def context(function: Function) -> int:
+        """Positions of the cache, from the masks."""
+        found = {type.shape[-1] for name, type in function.inputs.items() if name.startswith("mask_") and type.shape}
+        if len(found) != 1:
+            raise CannotRunError(f"{function.name} has masks over {sorted(found)} positions, expected one number")
+        return int(found.pop())
+
+
+class Session:
+    """A conversation: states, a position, and the calls."""
+
+    def __init__(self, runner: Runner, functions: dict[str, Function], feed: Feed) -> None:
+        self.runner, self.feed = runner, feed
+        self.lengths = prefill_lengths(functions)
+        self.state, self.position = runner.new_state(DECODE), 0
+
+    def prefill(self, embeddings: Floats, per_layer: Floats | None) -> None:
+        """One chunk, at most the longest prefill length."""
+        name = next((name for length, name in self.lengths.items() if length >= len(embeddings)), None)
+        if name is None:
+            raise CannotRunError(f"no prefill function takes {len(embeddings)} tokens")
+        self._call(name, embeddings, per_layer)
+
+    def decode(self, embeddings: Floats, per_layer: Floats | None) -> NDArray[np.float64]:
+        """One token; its logits ``[V]``."""
+        return np.asarray(self._call(DECODE, embeddings, per_layer)["logits"], np.float64).reshape(-1)
+
+    def _call(self, name: str, embeddings: Floats, per_layer: Floats | None) -> dict[str, Any]:
+        inputs = self.feed.inputs(self.runner.function(name), self.position, embeddings, per_layer)
+        out = self.runner.run(name, inputs, self.state)
+        self.position += len(embeddings)
+        return out

@@ -1,0 +1,54 @@
+"""What golden.json asks: questions of the checkpoint's own evaluation, or eight prompts that any model continues."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from runtime_tests.case import Case
+from runtime_tests.evaluation import Message, Question
+from runtime_tests.prompts import CHAT, CHAT_STEPS, GREEDY_STEPS, PROMPTS
+
+MOST = 8
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One prompt.
+
+    Attributes:
+        prompt: the text that is tokenized; of a conversation, what the chat template makes of it.
+        messages: the conversation; empty for a bare prompt.
+        answer: the right answer; None when there is none.
+        steps: tokens to continue with, at most.
+    """
+
+    prompt: str
+    messages: tuple[Message, ...]
+    answer: str | None
+    steps: int
+
+
+def asked(case: Case) -> list[Asked]:
+    """At most eight questions that fit the context, one of each family in turn; without any, the general prompts."""
+    chats = [_chat(case, question.messages, question.answer) for question in _questions(case)]
+    room = case.context - CHAT_STEPS - 1
+    fitting = [item for item in chats if len(case.tokenize(item.prompt)) <= room][:MOST]
+    if fitting:
+        return fitting
+    general = [Asked(prompt, (), None, GREEDY_STEPS) for prompt in PROMPTS]
+    return [*general, _chat(case, [Message.model_validate(message) for message in CHAT], None)]
+
+
+def _chat(case: Case, messages: Sequence[Message], answer: str | None) -> Asked:
+    text = case.render([message.model_dump() for message in messages])
+    return Asked(text, tuple(messages), answer, CHAT_STEPS)
+
+
+def _questions(case: Case) -> list[Question]:
+    """All questions: the first of every family, then the second of every family, and so on."""
+    found: dict[str, list[Question]] = {}
+    for question in case.evaluation.questions if case.evaluation else ():
+        found.setdefault(question.family, []).append(question)
+    deepest = max((len(family) for family in found.values()), default=0)
+    return [family[i] for i in range(deepest) for family in found.values() if i < len(family)]

@@ -1,0 +1,1 @@
+"""parity.html: the report as one page that needs nothing else."""

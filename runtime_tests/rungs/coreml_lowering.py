@@ -1,0 +1,90 @@
+"""Rung 2b for Core ML: does the program, evaluated by itself with its states, do what the reference does?
+
+The row tables feed it; the prompt is prefilled in chunks of odd lengths, then 64 given tokens are decoded one by one,
+past the sliding window's wrap. A float32 program is held to the reference. Of a float16 program two things are asked:
+its float64 evaluation, which rounds nothing, is held to the reference the same way, for that judges the program; and
+evaluated with float16's rounding after each operation it must prefer the reference's token wherever the reference's
+margin exceeds what that rounding itself moves. This judges program and weights. It does not run Apple's Neural Engine.
+"""
+
+from __future__ import annotations
+
+from typing import cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from runtime_tests import metrics
+from runtime_tests.case import Case
+from runtime_tests.coreml.case import CoremlCase
+from runtime_tests.coreml.evaluator import Evaluator
+from runtime_tests.coreml.session import prefill_lengths
+from runtime_tests.reference import Ids
+from runtime_tests.results import Check, at_least, none, stated
+from runtime_tests.rungs.lowering import chunks, judge
+
+
+def climb(case: Case) -> list[Check]:
+    """Runs the forced sequence and judges the decode steps."""
+    own = cast(CoremlCase, case)
+    beyond = len(own.ids) - int(own.text["sliding_window"])
+    checks = [at_least("tokens beyond the sliding window", beyond, 1, "tokens", f"{len(own.ids)} in all")]
+    half = own.precision == "float16"
+    found = forced_logits(own, own.evaluator("float64" if half else "declared"), own.ids, own.prompt)
+    judged = judge(own, own.logits[own.prompt :], found.astype(np.float32), own.floor)
+    note = "float64 arithmetic: the program itself" if half else "float32 arithmetic"
+    checks += [stated("evaluated: program and weights, not a device", len(found), "steps", note), *judged]
+    if own.folder.format != "mobile":
+        quality = metrics.snr_db(own.captured.logits[own.prompt :], found)
+        checks.append(
+            at_least("logits, weights before their rounding to bfloat16", quality, own.budget.lattice_db, "dB")
+        )
+    return checks + (_half(own, found) if half else [])
+
+
+def _half(case: CoremlCase, exact: NDArray[np.float64]) -> list[Check]:
+    """What float16 costs, and whether it changes a token that the reference is sure of."""
+    found = forced_logits(case, case.evaluator(), case.ids, case.prompt)
+    reference = case.logits[case.prompt :]
+    moved = np.abs(found - exact).max(axis=-1)
+    moved = np.maximum(moved, np.median(moved))  # as in floor.py: no position is undisturbed but by luck
+    ties = metrics.near_ties(reference, np.maximum(moved, case.floor.deviation[case.prompt :]))
+    slips = [f"step {i}" for i in np.flatnonzero(~metrics.top1(reference, found) & ~ties)]
+    note = f"{int(ties.sum())} of {len(ties)} steps have a margin below the float16 noise floor"
+    agree = float(metrics.top1(reference, found).mean())
+    return [
+        stated("float16: logits against float64 of the same program", metrics.snr_db(exact, found), "dB"),
+        stated("float16: logits against the reference", metrics.snr_db(reference, found), "dB"),
+        stated("float16: top-1 agreement", agree, "of 1"),
+        # With no certain step, equal tokens would be no evidence.
+        *(
+            [none("float16: best token differs, near-ties aside", slips, "steps", int((~ties).sum()))]
+            if (~ties).any()
+            else []
+        ),
+        stated("float16: steps certain enough to be compared", float((~ties).mean()), "of 1", note),
+    ]
+
+
+def forced_logits(case: CoremlCase, evaluator: Evaluator, ids: Ids, prompt: int) -> NDArray[np.float64]:
+    """Logits of the tokens from ``prompt`` on, each decoded after its given predecessors, ``[T - prompt, V]``."""
+    first, second = case.lookup(ids)
+    session = case.session(evaluator)
+    for start, stop in _fitting(case, prompt):
+        session.position = start
+        session.prefill(first[start:stop], None if second is None else second[start:stop])
+    session.position = prompt
+    rows = [
+        session.decode(first[i : i + 1], None if second is None else second[i : i + 1]) for i in range(prompt, len(ids))
+    ]
+    return np.stack(rows)
+
+
+def _fitting(case: CoremlCase, prompt: int) -> list[tuple[int, int]]:
+    """Chunks of odd lengths; one whose padding would reach past the end begins earlier and computes some rows again."""
+    lengths = prefill_lengths(case.package.functions)
+    out = []
+    for start, stop in chunks(prompt, max(lengths)):
+        size = next(n for n in lengths if n >= stop - start)
+        out.append((min(start, case.context - size), stop))
+    return out

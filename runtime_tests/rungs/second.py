@@ -1,0 +1,101 @@
+"""Rung 2b, second part: what other runtimes make of the same bytes.
+
+One runtime may hide an error of the file behind an error of its own. So the blocks of decode, and a short forced
+decode, are also run by plain reference kernels and by another project's build, and compared with XNNPACK's results.
+Blocks on given inputs are the sharp comparison: there one flipped rounding stays where it happened.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from runtime_tests import metrics, tapes
+from runtime_tests.budgets import Agreement, agreement_for
+from runtime_tests.case import Case
+from runtime_tests.errors import CannotRunError
+from runtime_tests.results import Check, at_least, stated
+from runtime_tests.runners.litert import Interpreter
+from runtime_tests.runners.protocol import Arrays, Player, Tape
+from runtime_tests.runners.second import SECOND
+
+STEPS = 16
+
+
+@dataclass(frozen=True)
+class Mine:
+    """What this machine's XNNPACK gave, and the tapes that it played."""
+
+    tapes: tuple[Tape, ...]
+    kept: tuple[list[Arrays], ...]
+    without_blocks: str
+
+
+def opinions(case: Case, players: Sequence[Player] = SECOND) -> list[Check]:
+    """Asks every runtime; one that cannot answer is written down with its reason."""
+    mine, checks = record(case), []
+    for player in players:
+        try:
+            checks += agreement(case, mine, player)
+        except CannotRunError as error:
+            checks.append(stated(f"{player.name}: calls compared", 0, "calls", f"not run: {error}"))
+    return checks
+
+
+def record(case: Case, count: int = STEPS) -> Mine:
+    """Plays the tapes here."""
+    why, made = "", []
+    try:
+        made.append(tapes.blocks(case))
+    except CannotRunError as error:
+        why = str(error)
+    made.append(tapes.steps(case, count))
+    kept = []
+    for tape in made:
+        interpreter = Interpreter(tape.model, threads=case.threads)
+        kept.append(tapes.here(interpreter.run, tape))
+    return Mine(tuple(made), tuple(kept), why)
+
+
+def agreement(case: Case, mine: Mine, player: Player) -> list[Check]:
+    """Of one runtime with XNNPACK here.
+
+    Raises:
+        CannotRunError: it cannot answer.
+    """
+    label, bars = player.name, agreement_for(player.runtime, case.folder.format)
+    theirs = player.play(mine.tapes, case.threads)
+    checks = [stated(f"{label}: calls compared", sum(map(len, theirs)), "calls", mine.without_blocks)]
+    if not mine.without_blocks:
+        checks += _blocks(bars, label, mine.kept[0], theirs[0])
+    a, b = (np.stack([out["logits"].reshape(-1) for out in kept if out]) for kept in (mine.kept[-1], theirs[-1]))
+    name, quality = f"{label}: logits of {len(a)} forced steps", metrics.snr_db(a, b)
+    if bars.logits_db is None:
+        checks.append(stated(name, quality, "dB"))
+    else:
+        bar = min(bars.logits_db, case.floor.snr_db - 20.0 * float(np.log10(case.budget.floor_factor)))
+        checks.append(at_least(name, quality, bar, "dB"))
+    checks.append(stated(f"{label}: top-1 agreement", float(metrics.top1(a, b).mean()), "of 1"))
+    return checks
+
+
+def _blocks(bars: Agreement, label: str, mine: list[Arrays], theirs: list[Arrays]) -> list[Check]:
+    codes: list[tuple[Arrays, str]] = []
+    floats: list[tuple[float, str]] = []
+    for name in mine[0]:
+        a, b = (np.concatenate([np.ravel(out[name]) for out in kept]) for kept in (mine, theirs))
+        if a.dtype == np.int8:
+            codes.append(({"a": a, "b": b}, name))
+        else:
+            floats.append((metrics.snr_db(a, b), name))
+    checks = []
+    if codes:
+        a, b = (np.concatenate([pair[key] for pair, _ in codes]) for key in "ab")
+        equal, far = metrics.steps_off(a, b)
+        note = f"{int((a != b).sum())} of {a.size} differ, at most by {far}"
+        checks.append(at_least(f"{label}: int8 outputs equal", equal, bars.codes, "of 1", note))
+    worst, where = min(floats)
+    checks.append(at_least(f"{label}: floats of {len(floats)} boundaries, worst", worst, bars.block_db, "dB", where))
+    return checks

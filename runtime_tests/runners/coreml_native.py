@@ -1,0 +1,83 @@
+"""Core ML itself: ``predict`` with states on a chosen compute unit, and where the operations were placed.
+
+It exists on macOS alone. Nothing here was run where this was written; the calls are those that coremltools documents.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from typing import Any
+
+import numpy as np
+
+from runtime_tests.errors import CannotRunError
+from runtime_tests.readers.mlpackage import MlPackage
+from runtime_tests.readers.program import Function
+
+UNITS = ("CPU_ONLY", "CPU_AND_GPU", "CPU_AND_NE")
+
+
+def require_macos() -> None:
+    """Raises:
+    CannotRunError: this is no Mac.
+    """
+    if sys.platform != "darwin":
+        raise CannotRunError(f"Core ML exists on macOS, iOS and their kin; this is {sys.platform}")
+
+
+class NativeRunner:
+    """Runs functions of a package by ``coremltools.models.MLModel``; the same methods as the evaluator's.
+
+    Args:
+        unit: name of a ``coremltools.ComputeUnit``.
+
+    Raises:
+        CannotRunError: this is no Mac.
+    """
+
+    def __init__(self, package: MlPackage, unit: str) -> None:
+        require_macos()
+        self._package, self._unit = package, unit
+        self._models: dict[str, Any] = {}
+
+    def function(self, name: str) -> Function:
+        return self._package.functions[name]
+
+    def new_state(self, function: str) -> Any:
+        return self._model(function).make_state()
+
+    def run(self, function: str, inputs: dict[str, Any], state: Any) -> dict[str, Any]:
+        """One prediction; arrays in the declared types."""
+        types = self.function(function).inputs
+        arrays = {name: np.asarray(value).astype(types[name].dtype) for name, value in inputs.items()}
+        return dict(self._model(function).predict(arrays, state=state))
+
+    def _model(self, function: str) -> Any:
+        if function not in self._models:
+            import coremltools as ct
+
+            self._models[function] = ct.models.MLModel(
+                str(self._package.path), compute_units=ct.ComputeUnit[self._unit], function_name=function
+            )
+        return self._models[function]
+
+
+def placement(package: MlPackage, unit: str) -> list[tuple[str, int]]:
+    """How many operations of decode Core ML would run on which device.
+
+    Raises:
+        CannotRunError: this is no Mac.
+    """
+    require_macos()
+    import coremltools as ct
+    from coremltools.models.compute_plan import MLComputePlan
+
+    compiled = ct.models.utils.compile_model(str(package.path))
+    plan = MLComputePlan.load_from_path(str(compiled), compute_units=ct.ComputeUnit[unit])
+    found: Counter[str] = Counter()
+    for operation in plan.model_structure.program.functions["decode"].block.operations:
+        usage = plan.get_compute_device_usage_for_mlprogram_operation(operation)
+        if usage is not None:
+            found[type(usage.preferred_compute_device).__name__.removesuffix("ComputeDevice")] += 1
+    return sorted(found.items())
