@@ -7,11 +7,12 @@ the input is a message, and the output is the answers alone, so that scripts can
 from __future__ import annotations
 
 import hashlib
+import importlib
 import signal
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -110,56 +111,93 @@ def _engine(model: Path, settings: Settings) -> Iterator[Any]:
             yield engine
 
 
-def _conversation(engine: Any, settings: Settings) -> Any:
-    import litert_lm
+class Talk:
+    """A conversation that outlives a stopped answer.
 
-    greedy = litert_lm.SamplerConfig(top_k=1, top_p=1.0, temperature=1.0, seed=1)
-    return engine.create_conversation(
-        sampler_config=None if settings.sample else greedy, max_output_tokens=settings.limit
-    )
+    The engine's own conversation answers nothing any more once an answer of it was cancelled [0.18.1]. So what was said
+    is kept here, and a new one is given it.
+    """
+
+    def __init__(self, engine: Any, settings: Settings) -> None:
+        self._engine, self._settings = engine, settings
+        self._said: list[dict[str, str]] = []
+        self._native: Any = None
+        self.begin([])
+
+    def begin(self, said: list[dict[str, str]]) -> None:
+        """Begins another conversation, in which ``said`` was said before."""
+        import litert_lm
+
+        self.close()
+        greedy = litert_lm.SamplerConfig(top_k=1, top_p=1.0, temperature=1.0, seed=1)
+        self._said = said
+        self._native = self._engine.create_conversation(
+            messages=said or None,
+            sampler_config=None if self._settings.sample else greedy,
+            max_output_tokens=self._settings.limit,
+        )
+
+    def say(self, message: str) -> Iterator[str]:
+        """Streams the answer; with :meth:`stop` it ends early."""
+        pieces: list[str] = []
+        for text in stream(self._native, message):
+            pieces.append(text)
+            yield text
+        if pieces:
+            answer = {"role": "assistant", "content": "".join(pieces)}
+            self._said = [*self._said, {"role": "user", "content": message}, answer]
+
+    def stop(self) -> None:
+        """Cancels the answer that is being streamed; afterwards :meth:`resume` is due."""
+        self._native.cancel_process()
+
+    def resume(self) -> None:
+        """Goes on with what was said so far, the stopped answer as far as it came."""
+        self.begin(self._said)
+
+    def speed(self) -> Speed | None:
+        """What the engine measured over the last answer; None before the first, and where it was stopped at once."""
+        try:
+            found = self._native.get_benchmark_info()
+        except RuntimeError:
+            return None
+        return Speed(found.last_decode_token_count, found.last_decode_tokens_per_second)
+
+    def close(self) -> None:
+        if self._native is not None:
+            self._native.close()
 
 
-def _once(engine: Any, settings: Settings, lines: Any) -> None:
+def _once(engine: Any, settings: Settings, lines: Iterable[str]) -> None:
     """One answer a line of input; blank lines are passed over."""
-    conversation = _conversation(engine, settings)
-    try:
+    with closing(Talk(engine, settings)) as talk:
         for line in (line.strip() for line in lines):
             if line == "/new":
-                conversation.close()
-                conversation = _conversation(engine, settings)
+                talk.begin([])
             elif line:
-                for text in stream(conversation, line):
-                    sys.stdout.write(text)
-                    sys.stdout.flush()
-                sys.stdout.write("\n")
-    finally:
-        conversation.close()
+                _show(talk.say(line))
 
 
 def _terminal(engine: Any, settings: Settings, name: str) -> None:
     from rich.console import Console
 
-    with _line_editing():
-        said = Console(highlight=False, markup=False)
-        said.print(f"{name}. {HELP}", style="dim")
-        conversation = _conversation(engine, settings)
-        try:
-            while (line := _read()) is not None:
-                if line == "/new":
-                    conversation.close()
-                    conversation = _conversation(engine, settings)
-                    said.print("a new conversation", style="dim")
-                elif line.startswith("/"):
-                    said.print(HELP if line == "/help" else f"there is no {line}. {HELP}", style="dim")
-                elif line:
-                    try:
-                        said.print(_answer(conversation, line), style="dim")
-                    except ArtifactError as error:  # most often a full context; the engine's conversation is lost
-                        said.print(f"{error}. A new conversation begins", style="dim")
-                        conversation.close()
-                        conversation = _conversation(engine, settings)
-        finally:
-            conversation.close()
+    with suppress(ImportError):
+        importlib.import_module("readline")  # arrow keys and history at the prompt
+    said = Console(highlight=False, markup=False)
+    said.print(f"{name}. {HELP}", style="dim")
+    with closing(Talk(engine, settings)) as talk:
+        while (line := _read()) is not None:
+            if line == "/new":
+                talk.begin([])
+                said.print("a new conversation", style="dim")
+            elif line.startswith("/"):
+                said.print(HELP if line == "/help" else f"there is no {line}. {HELP}", style="dim")
+            elif line:
+                try:
+                    said.print(_answer(talk, line), style="dim")
+                except ArtifactError as error:  # most often a full context
+                    said.print(f"{error}. A new conversation begins", style="dim")
+                    talk.begin([])
 
 
 def _read() -> str | None:
@@ -171,23 +209,29 @@ def _read() -> str | None:
         return None
 
 
-def _answer(conversation: Any, line: str) -> str:
+def _answer(talk: Talk, line: str) -> str:
     """Streams an answer to the terminal and gives the line that goes under it."""
     stopped = False
 
     def stop() -> None:
         nonlocal stopped
         stopped = True
-        conversation.cancel_process()
+        talk.stop()
 
     with on_interrupt(stop):
-        for text in stream(conversation, line):
-            sys.stdout.write(text)
-            sys.stdout.flush()
+        _show(talk.say(line))
+    speed = talk.speed()
+    if stopped:
+        talk.resume()
+    told = f"{speed.tokens} tokens, {speed.per_second:.0f} tokens/s" if speed else "no speed yet"
+    return f"{told}, stopped" if stopped else told
+
+
+def _show(pieces: Iterable[str]) -> None:
+    for text in pieces:
+        sys.stdout.write(text)
+        sys.stdout.flush()
     sys.stdout.write("\n")
-    speed = measured(conversation)
-    told = f"{speed.tokens} tokens, {speed.per_second:.0f} tokens/s" if speed else ""
-    return ", ".join(part for part in (told, "stopped" if stopped else "") if part)
 
 
 def stream(conversation: Any, message: str) -> Iterator[str]:
@@ -206,15 +250,6 @@ def stream(conversation: Any, message: str) -> Iterator[str]:
         raise ArtifactError("chat", f"the engine failed ({error})", advice) from error
 
 
-def measured(conversation: Any) -> Speed | None:
-    """Speed of the last answer; None when the engine has none to tell, as after one that was stopped at once."""
-    try:
-        found = conversation.get_benchmark_info()
-    except RuntimeError:
-        return None
-    return Speed(found.last_decode_token_count, found.last_decode_tokens_per_second)
-
-
 @contextmanager
 def on_interrupt(action: Callable[[], None]) -> Iterator[None]:
     """Within this the first Ctrl-C runs ``action``, and a second one interrupts as usual."""
@@ -228,14 +263,3 @@ def on_interrupt(action: Callable[[], None]) -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
-
-
-@contextmanager
-def _line_editing() -> Iterator[None]:
-    """Arrow keys and history at the prompt, where Python has them."""
-    import importlib
-    from contextlib import suppress
-
-    with suppress(ImportError):
-        importlib.import_module("readline")
-    yield

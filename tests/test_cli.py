@@ -15,7 +15,7 @@ from commands import QUICK, REPOSITORY, convert, start, stop, wait_for
 
 from convert import demo
 
-VERBS = ("list", "plan", "inspect", "convert", "verify", "bundle")
+VERBS = ("list", "plan", "inspect", "convert", "verify", "bundle", "chat")
 HEAVY = ("torch", "transformers", "tensorflow", "litert_torch", "numpy", "pydantic", "safetensors", "ai_edge_litert")
 
 

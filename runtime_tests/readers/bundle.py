@@ -16,7 +16,7 @@ from typing import Any
 
 from runtime_tests.errors import InputError
 
-MANIFEST, PARITY = "manifest.json", "parity.json"
+MANIFEST, PARITY, GOLDEN = "manifest.json", "parity.json", "golden.json"
 LARGEST_MANIFEST = 16 << 20
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -143,7 +143,7 @@ def _present(folder: Path) -> set[str]:
 
 
 def _bound(folder: Path, manifest: Manifest) -> None:
-    """The report in the bundle, and what the manifest says of it, must speak of the model that lies there."""
+    """Report and golden file in the bundle, and what the manifest says, must speak of the model that lies there."""
     model = manifest.files.get(manifest.model)
     if model is not None and model.sha256 != manifest.artifact_sha256:
         raise InputError(f"{folder.name}/{MANIFEST}: its parity speaks of another file than {manifest.model}")
@@ -155,6 +155,13 @@ def _bound(folder: Path, manifest: Manifest) -> None:
         raise InputError(f"{folder.name}/{PARITY}: cannot be read ({error!r})") from error
     if stated != manifest.artifact_sha256:
         raise InputError(f"{folder.name}/{PARITY}: speaks of another file than {manifest.model}")
+    if GOLDEN in manifest.files:
+        try:
+            replayed = json.loads((folder / GOLDEN).read_bytes().decode("utf-8"))
+        except (OSError, ValueError, RecursionError) as error:
+            raise InputError(f"{folder.name}/{GOLDEN}: cannot be read ({error!r})") from error
+        if isinstance(replayed, dict) and replayed.get("artifact_sha256") != manifest.artifact_sha256:
+            raise InputError(f"{folder.name}/{GOLDEN}: speaks of another file than {manifest.model}")
 
 
 def _entries(files: Any) -> dict[str, Entry]:

@@ -53,20 +53,24 @@ class Bed:
 
     @cached_property
     def bundle(self) -> Path:
-        """A bundle folder with the sound artifact, a report of all rungs and every paper."""
+        """A bundle folder with the sound artifact, a report of what publishing asks for, and every paper."""
         from convert.bundle import android
-        from convert.pipeline import read_parity
+        from convert.pipeline import REQUIRED, read_parity
         from runtime_tests import golden, report
+        from runtime_tests.html import page
         from runtime_tests.ladder import climb
 
         folder = self.work / f"bundle_{self.name.replace(' ', '_')}"
         folder.mkdir()
         shutil.copy(self.artifact, folder / android.MODEL)
         case = self.control.like(open_litertlm(folder / android.MODEL))
-        (folder / android.PARITY).write_text(report.dump(report.report(case, climb(case))), "utf-8")
+        names = tuple(sorted(REQUIRED))
+        parity = report.report(case, climb(case, names), None, names)
+        (folder / android.PARITY).write_text(report.dump(parity), "utf-8")
+        (folder / android.PAGE).write_text(page.render(parity.model_dump(mode="json")), "utf-8")
         (folder / android.GOLDEN).write_text(golden.dump(golden.golden(case)), "utf-8")
-        parity = read_parity(folder / android.PARITY, folder / android.MODEL)
-        android.finish(folder, self.name, with_digests(read(self.checkpoint)), parity)
+        summary = read_parity(folder / android.PARITY, folder / android.MODEL)
+        android.finish(folder, self.name, with_digests(read(self.checkpoint)), summary)
         return folder
 
     def convert(self, checkpoint: Path, out: Path) -> None:

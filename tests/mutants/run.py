@@ -63,8 +63,8 @@ class Outcome:
 
 
 def control(bed: Bed) -> list[Rung]:
-    """The sound artifact must pass every rung, or a caught mutant would prove nothing."""
-    return climb(bed.control)
+    """The sound artifact must pass every rung that is to catch something, or a caught mutant would prove nothing."""
+    return climb(bed.control, CHEAP)
 
 
 def run(mutant: Mutant, bed: Bed, everything: bool = False) -> Outcome:
@@ -226,7 +226,14 @@ def _all(todo: list[Mutant], work: Path, everything: bool, console: Console) -> 
             progress.update(task, description=mutant.name)
             outcomes.append(run(mutant, beds[mutant.bed], everything))
             progress.advance(task)
+            if not progress.console.is_terminal:  # a log is read while it grows
+                progress.console.print(f"{mutant.name}: {_brief(outcomes[-1])}", highlight=False, markup=False)
     return outcomes, ""
+
+
+def _brief(outcome: Outcome) -> str:
+    who = ", ".join(f"{name} ({check})" for name, check in outcome.caught.items())
+    return f"{'' if outcome.ok else 'NOT AS DECLARED '}{who or 'nothing'} {outcome.crashed}".strip()
 
 
 def _golden(outcomes: list[Outcome], update: bool, part: bool, console: Console) -> bool:
