@@ -62,8 +62,8 @@ def made(source: Path, folder: Path) -> Made:
 
     path = questions.write(folder / "checkpoint", case(), COUNT)
     first = case()
-    climb(first, ("4",))
-    assert first.accuracy is not None
+    (rung,) = climb(first, ("4",))
+    assert first.accuracy is not None, f"{rung.why} {rung.checks}"
     alike = first.accuracy.system(table.ARTIFACT).correct & first.accuracy.reference.correct  # type: ignore[union-attr]
     lines = path.read_text("utf-8").splitlines()
     path.write_text("".join(line + "\n" for line, same in zip(lines, alike, strict=True) if same), "utf-8")
