@@ -64,7 +64,7 @@ def test_the_plain_library_encodes_as_transformers_does(auto: Any) -> None:
 
 
 def test_common_words_are_few_tokens(auto: Any) -> None:
-    assert len(auto(" the teacher explains", add_special_tokens=False).input_ids) <= 4
+    assert len(auto("What is the currency code", add_special_tokens=False).input_ids) == 5
 
 
 @pytest.mark.parametrize("size", [1003, 1280])

@@ -22,7 +22,8 @@ def test_each_small_checkpoint_becomes_a_proven_bundle(any_checkpoint: Path, tmp
     assert (ran.code, ran.err.count("Traceback")) == (0, 0), ran.err
     bundle = tmp_path / "android" / any_checkpoint.name
     report = json.loads((bundle / "parity.json").read_text())
-    assert [(rung["name"], rung["status"]) for rung in report["rungs"]] == [(name, "pass") for name in RUNGS]
+    statuses = [(rung["name"], rung["status"]) for rung in report["rungs"]]
+    assert statuses == [*((name, "pass") for name in RUNGS), ("4", "not run")]  # they bring no questions
     assert "verdict: pass" in ran.out
     assert any_checkpoint.name in ran.out.splitlines()[-1]
     if any_checkpoint.name.startswith("q4_0"):

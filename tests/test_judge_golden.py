@@ -68,7 +68,7 @@ def replay(case: Case, written: Data) -> list[str]:
 
 def test_an_intact_file_passes_the_replay(case: Case, written: Data) -> None:
     assert replay(case, written) == []
-    assert sum(len(item["steps"]) for item in written["goldens"]) > 50
+    assert all(len(item["steps"]) >= 2 for item in written["goldens"])  # an answer and the end of the turn
 
 
 def test_a_damaged_file_fails_the_replay(case: Case, written: Data, demo_file: Path, tmp_path: Path) -> None:

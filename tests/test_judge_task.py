@@ -157,7 +157,7 @@ def test_recorded_systems_stand_in_the_table_and_are_judged(mobile: Made, tmp_pa
     questions.record(folder, float="1" * count, ptq="0" * count)
     case, rung = Made(folder, mobile.artifact, mobile.case, mobile.rung).again()
     assert rung.status == "pass"
-    parity = report.report(case, [rung], ("4",))
+    parity = report.report(case, [rung], None, ("4",))
     assert parity.accuracy is not None
     assert [(item.name, item.source) for item in parity.accuracy.systems] == [
         ("float", "recorded"),

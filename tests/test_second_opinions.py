@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from runtime_tests.case import Case
+from runtime_tests.case import DECODER, Case
 from runtime_tests.errors import CannotRunError
 from runtime_tests.readers.checkpoint import open_checkpoint
 from runtime_tests.readers.litertlm import open_litertlm
@@ -89,9 +89,11 @@ def test_the_same_kernels_in_another_process_give_the_same_bits(case: Case, mine
 
 def test_a_short_forced_decode_is_the_one_of_the_rung(case: Case, mine: Mine) -> None:
     from runtime_tests.rungs.lowering import forced_logits
+    from runtime_tests.runners.litert import Session
 
     prompt = len(case.ids[: 13 + STEPS]) - STEPS
-    expected = forced_logits(case, case.ids[: 13 + STEPS], prompt)
+    session = Session(case.interpreter(DECODER), case.model(DECODER))
+    expected = forced_logits(case, case.ids[: 13 + STEPS], prompt, session)
     assert np.array_equal(np.stack([out["logits"].reshape(-1) for out in mine.kept[-1] if out]), expected)
 
 

@@ -20,7 +20,7 @@ from runtime_tests.cli import app
 from runtime_tests.errors import InputError
 from runtime_tests.readers.bundle import check, find_model
 
-FILES = ("LICENSE", "NOTICE", "golden.json", "manifest.json", "model.litertlm", "parity.json")
+FILES = ("LICENSE", "NOTICE", "golden.json", "manifest.json", "model.litertlm", "parity.html", "parity.json")
 
 
 @pytest.fixture(scope="module")
