@@ -54,7 +54,6 @@ class Mutant:
         what: the fault in words.
         expected: the rungs that must each catch it, or ``refused`` alone: the converter or the judge must say no.
         fault: how it is made.
-        pending: why it is not run yet; empty when it is.
     """
 
     name: str
@@ -63,4 +62,3 @@ class Mutant:
     what: str
     expected: tuple[str, ...]
     fault: Fault
-    pending: str = ""
