@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,16 +49,22 @@ def answers(reference: Reference, prompts: Sequence[Ids], steps: int, stops: fro
     return [out[i] for i in range(len(prompts))]
 
 
-def disturbance(reference: Reference, found: Sequence[Greedy]) -> float:
+Within = Callable[[], contextlib.AbstractContextManager[None]]
+
+
+def disturbance(reference: Reference, found: Sequence[Greedy], beside: Within | None = None) -> float:
     """The floor: how far the disturbance of floor.py moves any logit that chose a token, in logits.
 
     It is the largest of ``DRAWS`` draws over ``SAMPLE`` answers, evenly spaced. One figure for all positions, because
     a few draws leave most single positions undisturbed by luck.
+
+    Args:
+        beside: within it the reference has weights that count as well as its own; what they move counts like a draw.
     """
     sample = [found[i] for i in sorted({int(i) for i in np.linspace(0, len(found) - 1, min(SAMPLE, len(found)))})]
     with kept_weights(reference):
         together = batches([len(item.ids) + len(item.new) for item in sample], ROWS, TOKENS)
-        return max((_moved(reference, [sample[i] for i in where]) for where in together), default=0.0)
+        return max((_moved(reference, [sample[i] for i in where], beside) for where in together), default=0.0)
 
 
 def certain(item: Greedy, floor: float) -> int:
@@ -137,7 +143,7 @@ def _continue(reference: Reference, prompts: Sequence[Ids], steps: int, stops: f
     return [Greedy(ids, new[i, :end], gaps[i, :end]) for i, (ids, end) in enumerate(zip(prompts, ends, strict=True))]
 
 
-def _moved(reference: Reference, items: Sequence[Greedy]) -> float:
+def _moved(reference: Reference, items: Sequence[Greedy], beside: Within | None) -> float:
     """The largest change of a logit at the positions that chose a token."""
     import torch
 
@@ -163,10 +169,16 @@ def _moved(reference: Reference, items: Sequence[Greedy]) -> float:
         return out.logits
 
     chose = torch.arange(longest) < torch.tensor([[len(item.new)] for item in items])
-    plain, moved = logits(), 0.0
+    plain = logits()
+
+    def distance() -> float:
+        return float((logits() - plain).abs().amax(-1)[chose].max())
+
     with reference.disturbance(RELATIVE):
-        for _ in range(DRAWS):
-            moved = max(moved, float((logits() - plain).abs().amax(-1)[chose].max()))
+        moved = max(distance() for _ in range(DRAWS))
+    if beside is not None:
+        with beside():
+            moved = max(moved, distance())
     return moved
 
 

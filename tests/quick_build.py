@@ -30,7 +30,8 @@ print("0 weights ", "fail" if verdict == "over" else "pass")
 sys.exit(verdict == "over")
 """
 RUNG = {"question": "equal?", "status": "pass", "why": ""}
-REPORT = {"artifact": {"sha256": ""}, "rungs": [RUNG | {"name": name} for name in ("0", "2a", "2b")]}
+UNASKED = RUNG | {"name": "4", "status": "not run", "why": "the checkpoint brings no evaluation questions"}
+REPORT = {"artifact": {"sha256": ""}, "rungs": [*(RUNG | {"name": name} for name in ("0", "2a", "2b")), UNASKED]}
 
 
 def judge(verdict: str) -> object:

@@ -135,6 +135,16 @@ def test_missing_inputs_and_functions_are_named(package: Path) -> None:
         evaluator.new_state("decode")
 
 
+def test_tables_taken_in_parts_are_those_taken_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    from runtime_tests.coreml.ops import quantized
+
+    indices, table = torch.randint(0, 4, (7, 5), dtype=torch.uint8), torch.randn(7, 1, 4, 1)
+    whole = quantized.constexpr_lut_to_dense(indices, table)
+    monkeypatch.setattr(quantized, "AT_ONCE", 10)
+    assert torch.equal(quantized.constexpr_lut_to_dense(indices, table), whole)
+    assert whole[3, 2] == table[3, 0, int(indices[3, 2]), 0]
+
+
 def test_weights_beyond_the_room_are_made_again() -> None:
     store, made = Weights(torch.float32, room=1000), []
 

@@ -153,6 +153,7 @@ PROGRAMS: dict[str, tuple[Callable[[Patient], Any], str]] = {
         lambda p: p.operation("product").attributes["odd"].CopyFrom(p.operation("product").attributes["name"]),
         "attribute 'odd'",
     ),
+    "name": (lambda p: setattr(p.operation("product").outputs[0], "name", "two\nlines"), "the name"),
     "rank": (lambda p: setattr(p.operation("product").outputs[0].type.tensorType, "rank", 7), "rank 7"),
     "type": (lambda p: setattr(p.operation("product").outputs[0].type.tensorType, "dataType", 77), "data type 77"),
     "outside": (_weights_outside, "lies outside the package"),

@@ -75,8 +75,11 @@ class Evaluator:
 
     def new_state(self, function: str) -> State:
         """Zeroed states by name."""
-        inputs = self.function(function).inputs.items()
-        return {name: torch.zeros(type.shape, dtype=self.working) for name, type in inputs if type.state}
+        states = {name: type.shape for name, type in self.function(function).inputs.items() if type.state}
+        try:
+            return {name: torch.zeros(shape, dtype=self.working) for name, shape in states.items()}
+        except RuntimeError as error:  # a negative or an unpayable size
+            raise CannotRunError(f"states {states} of {function} cannot be made") from error
 
     def run(
         self,

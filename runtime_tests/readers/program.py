@@ -5,6 +5,7 @@ Parsed from the protobuf messages of ``MIL.proto``; no pass of coremltools has a
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -28,6 +29,7 @@ _REPEATED = {  # field of TensorValue by data type; numpy type of its elements
     "bool": ("bools", "bool"),
 }
 _BYTES = ("float16", "int8", "uint8")  # stored as raw bytes
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_@.:/-]{0,255}")  # names appear in messages and reports
 
 
 @dataclass(frozen=True)
@@ -139,14 +141,16 @@ class Parser:
             yield self._function(name, program.functions[name])
 
     def _function(self, name: str, found: Any) -> Function:
-        where = f"{self._where}, function {name}"
+        where = f"{self._where}, function {name[:60]!r}"
         if found.opset not in found.block_specializations:
             raise InputError(f"{where}: no block for its own opset {found.opset[:40]!r}")
         block = found.block_specializations[found.opset]
+        for text in (name, *(item.name for item in found.inputs)):
+            self._check_name(text, where)
         inputs = {item.name: self._type(item.type, where) for item in found.inputs}
         known, operations = set(inputs), []
         for index, raw in enumerate(block.operations):
-            op = self._operation(index, raw, f"{where}, operation {index} ({raw.type[:60]})")
+            op = self._operation(index, raw, f"{where}, operation {index} ({raw.type[:60]!r})")
             for argument in (a for items in op.inputs.values() for a in items):
                 if isinstance(argument, str) and argument not in known:
                     raise InputError(f"{where}: {op.name} reads {argument[:60]!r}, which nothing before it makes")
@@ -162,6 +166,8 @@ class Parser:
     def _operation(self, index: int, raw: Any, where: str) -> Operation:
         if len(raw.blocks):
             raise InputError(f"{where}: it has blocks of its own; the reader knows straight programs only")
+        for text in (raw.type, *(item.name for item in raw.outputs)):
+            self._check_name(text, where)
         inputs = {
             key: tuple(self._argument(item, where) for item in raw.inputs[key].arguments) for key in sorted(raw.inputs)
         }
@@ -175,6 +181,11 @@ class Parser:
                 raise InputError(f"{where}: a constant without a value")
             constant = self._value(raw.attributes["val"], where)
         return Operation(index, raw.type, inputs, outputs, constant)
+
+    @staticmethod
+    def _check_name(name: str, where: str) -> None:
+        if not _NAME.fullmatch(name):
+            raise InputError(f"{where}: the name {name[:60]!r}")
 
     def _argument(self, binding: Any, where: str) -> Argument:
         return str(binding.name) if binding.WhichOneof("binding") == "name" else self._value(binding.value, where)

@@ -7,6 +7,8 @@ import torch
 from runtime_tests.coreml.kernel import Int, Kernel, Tensor, Text
 from runtime_tests.errors import CannotRunError
 
+AT_ONCE = 1 << 24  # elements
+
 
 def quantize(
     input: Tensor, scale: Tensor, output_dtype: Text, zero_point: Tensor = None, axis: Int | None = None
@@ -52,6 +54,10 @@ def constexpr_lut_to_dense(indices: Tensor, lut: Tensor, vector_axis: Int | None
     """``lut[block of the element, index]``; ``lut`` is ``[one block an axis..., entries, 1]``."""
     if lut.shape[-1] != 1 or lut.ndim != indices.ndim + 2:
         raise CannotRunError(f"a lookup table of shape {list(lut.shape)} for indices {list(indices.shape)}")
+    if indices.ndim == 2 and lut.shape[:2] == (indices.shape[0], 1) and indices.numel() > AT_ONCE:
+        step = max(1, AT_ONCE // indices.shape[1])  # torch gathers by int64, eight bytes for two bits
+        pairs = zip(indices.split(step), lut.split(step), strict=True)
+        return torch.cat([constexpr_lut_to_dense(*pair) for pair in pairs])
     blocks, entries = lut.shape[:-2], lut.shape[-2]
     if any(d % b for d, b in zip(indices.shape, blocks, strict=True)):
         raise CannotRunError(f"lookup tables {list(blocks)} for indices {list(indices.shape)}")
