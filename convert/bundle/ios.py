@@ -10,7 +10,7 @@ from pathlib import Path
 from convert import __version__
 from convert.bundle import manifest as m
 from convert.bundle import notice
-from convert.bundle.android import GOLDEN, MANIFEST, PARITY, PYTHON, entry, public_version
+from convert.bundle.android import GOLDEN, MANIFEST, PAGE, PARITY, PYTHON, entry, public_version
 from convert.checkpoint.types import Checkpoint
 from convert.errors import ArtifactError, CheckpointError
 from convert.inspection.artifact import Report
@@ -21,7 +21,7 @@ MINIMUM = "iOS 18"
 # The app needs all of them: text to tokens and back, the turns of a conversation, where to stop and how to sample.
 COMPANIONS = ("tokenizer.json", "chat_template.jinja", "generation_config.json")
 TABLES = ("embed_tokens.rows", "embed_tokens_per_layer.rows")
-TOOLCHAIN = ("coremltools", "numpy", "protobuf", "torch", "transformers")
+TOOLCHAIN = ("Jinja2", "coremltools", "matplotlib", "numpy", "protobuf", "torch", "transformers")
 
 
 def collect(checkpoint: Checkpoint, folder: Path) -> None:
@@ -54,7 +54,7 @@ def finish(folder: Path, name: str, checkpoint: Checkpoint, parity: m.Parity) ->
     notice.write(checkpoint.source, folder, "a Core ML package and tables of rows")
     package = {path.relative_to(folder).as_posix() for path in (folder / MODEL).rglob("*") if path.is_file()}
     tables = [table for table in TABLES if table != TABLES[1] or checkpoint.config.per_layer_width]
-    expected = {*package, *tables, *COMPANIONS, PARITY, GOLDEN, "LICENSE", "NOTICE"}
+    expected = {*package, *tables, *COMPANIONS, PARITY, PAGE, GOLDEN, "LICENSE", "NOTICE"}
     found = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()}
     if found != expected:
         odd = ", ".join(sorted(found ^ expected))
