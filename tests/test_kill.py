@@ -77,6 +77,6 @@ def test_two_clones_give_the_same_bytes_though_one_was_killed_again_and_again(tm
     assert ran.code == 0, ran.err
     assert digests(rough / "dist") == digests(calm / "dist")
     assert {Path(name).name for name in digests(rough / "dist")} == {
-        *("LICENSE", "NOTICE", "golden.json", "manifest.json", "model.litertlm", "parity.json")
+        *("LICENSE", "NOTICE", "golden.json", "manifest.json", "model.litertlm", "parity.html", "parity.json")
     }
     assert [path.name for path in (rough / "dist" / "android").iterdir()] == ["tiny"]
