@@ -9,7 +9,7 @@ import pytest
 
 from tests.mutants.bed import BEDS, Bed
 from tests.mutants.catalogue import MUTANTS
-from tests.mutants.mutant import REFUSED
+from tests.mutants.mutant import REFUSED, Build
 from tests.mutants.run import GOLDEN, control, run
 
 HANDFUL = (
@@ -42,6 +42,14 @@ def test_every_fault_declares_who_has_to_catch_it() -> None:
         assert mutant.expected, mutant.name
         assert mutant.bed in BEDS, mutant.name
         assert mutant.what, mutant.name
+
+
+def test_every_fault_in_the_converters_code_still_finds_the_line_that_it_changes() -> None:
+    faults = [mutant.fault for mutant in MUTANTS if isinstance(mutant.fault, Build)]
+    assert len(faults) > 40
+    for fault in faults:
+        with fault.fault():  # raises where the line does not stand in the module exactly once
+            pass
 
 
 @pytest.mark.skipif(not GOLDEN.exists(), reason="no golden yet: a whole run of just mutants --update writes it")

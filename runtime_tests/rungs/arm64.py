@@ -45,6 +45,7 @@ def _texts(here: Answer, there: Answer, sure: int) -> list[Check]:
     tokens = [f"prompt {i}" for i, (a, b) in enumerate(zip(here.tokens, there.tokens, strict=True)) if a != b]
     note = f"other texts: {', '.join(f'prompt {i}' for i in other)}" if other else ""
     return [
+        none("arm64 engine: answers every prompt", there.failed, "prompts", len(there.texts)),
         none("arm64 engine: prompts tokenized otherwise than here", tokens, "prompts", len(here.tokens)),
         none("arm64 engine: text differs before a near-tie", strayed, "prompts", sure),
         stated("arm64 engine: texts equal to this machine's, whole", len(here.texts) - len(other), "prompts", note),

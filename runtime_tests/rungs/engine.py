@@ -146,7 +146,10 @@ def _judge(
     sure_tokens = sum(item.sure for item in expected)
     total = sum(len(item.new) for item in expected)
     where = f"{total - sure_tokens} of {total} tokens lie at or after a near-tie"
-    checks = [none("prompts tokenized otherwise", tokens, "prompts", count)]
+    checks = [
+        none("the engine answers every prompt", answer.failed, "prompts", len(answer.texts)),
+        none("prompts tokenized otherwise", tokens, "prompts", count),
+    ]
     if sure_tokens:  # with none, equal texts would be no evidence
         checks.append(none("text differs from the reference's before a near-tie", same, "prompts", count))
     checks += [

@@ -73,7 +73,8 @@ def climb(case: Case) -> list[Check]:
     families = tuple(item.family for item in asked.questions)
     measured = Accuracy(case.evaluation.name, case.evaluation.sha256, asked.left_out, families, table.ordered(systems))
     case.accuracy = measured
-    return [*_judge_texts(case, asked, found, floor, said), *judge_accuracy(case, measured)]
+    gave_up = none("the engine answers every question", said.failed, "questions", len(said.texts))
+    return [gave_up, *_judge_texts(case, asked, found, floor, said), *judge_accuracy(case, measured)]
 
 
 def _floor(case: Case, found: list[Greedy]) -> float:

@@ -50,6 +50,7 @@ class Answer:
         chats: the replies.
         rendered: each conversation as the template made it, up to where the reply begins.
         chat_tokens: tokens in the cache after each reply.
+        failed: prompts on which the engine gave up, with its words; their text is empty.
         start, stops: start token and stop sequences that the engine read from the metadata.
     """
 
@@ -59,6 +60,7 @@ class Answer:
     chats: list[str]
     rendered: list[str]
     chat_tokens: list[int]
+    failed: list[str]
     start: int | None
     stops: list[list[int]]
 

@@ -17,17 +17,21 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
 
     litert_lm.set_min_log_severity(litert_lm.LogSeverity.ERROR)
     greedy = litert_lm.SamplerConfig(top_k=1, top_p=1.0, temperature=1.0, seed=1)
-    out: dict[str, Any] = {"texts": [], "tokens": [], "chats": [], "rendered": [], "chat_tokens": []}
+    out: dict[str, Any] = {"texts": [], "tokens": [], "chats": [], "rendered": [], "chat_tokens": [], "failed": []}
     cpu = litert_lm.Backend.CPU(thread_count=request["threads"])
     with litert_lm.Engine(request["model"], backend=cpu, cache_dir=request["cache"]) as engine:
         out["start"], out["stops"] = engine.bos_token_id, engine.eos_token_ids
-        for prompt in request["prompts"]:
+        for i, prompt in enumerate(request["prompts"]):
             out["tokens"].append(list(engine.tokenize(prompt)))
             with engine.create_session(
                 apply_prompt_template=False, sampler_config=greedy, max_output_tokens=request["steps"]
             ) as session:
-                session.run_prefill([prompt])
-                out["texts"].append(session.run_decode().texts[0])
+                try:
+                    session.run_prefill([prompt])
+                    out["texts"].append(session.run_decode().texts[0])
+                except RuntimeError as error:  # a ruined model fails on some prompts; the others still tell how ruined
+                    out["texts"].append("")
+                    out["failed"].append(f"prompt {i}: {error}")
         out["expected"] = [engine.detokenize(ids) if ids else "" for ids in request["detokenize"]]
         for *history, message in request["chats"]:
             with engine.create_conversation(

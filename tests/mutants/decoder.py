@@ -110,21 +110,21 @@ MUTANTS = (
     _mutant(
         "norms_multiply_by_one_plus_w",
         "the norm of Gemma 1 to 3",
-        'return self.ops.scale(normalize(x, self.config.norm_eps), f"{key}.weight")',
-        'n = normalize(x, self.config.norm_eps)\n        return self.ops.scale(n, f"{key}.weight") + n',
+        'return self.ops.scale(self.ops.normalize(x, self.config.norm_eps), f"{key}.weight")',
+        'n = self.ops.normalize(x, self.config.norm_eps)\n        return self.ops.scale(n, f"{key}.weight") + n',
     ),
     _mutant(
         "norm_epsilon",
         "1e-5 added to mean squares instead of config.json's",
-        'normalize(x, self.config.norm_eps), f"{key}.weight")',
-        'normalize(x, 1e-5), f"{key}.weight")',
+        'self.ops.normalize(x, self.config.norm_eps), f"{key}.weight")',
+        'self.ops.normalize(x, 1e-5), f"{key}.weight")',
         "1",  # static activations swallow most of it: 2a sees 0.15 % of the outputs change, hardly over its bar
     ),
     _mutant(
         "norm_epsilon_q4_0",
         "the same in a model without static activations",
-        'normalize(x, self.config.norm_eps), f"{key}.weight")',
-        'normalize(x, 1e-5), f"{key}.weight")',
+        'self.ops.normalize(x, self.config.norm_eps), f"{key}.weight")',
+        'self.ops.normalize(x, 1e-5), f"{key}.weight")',
         bed="q4_0",
     ),
     _mutant(
@@ -139,7 +139,7 @@ MUTANTS = (
     _mutant(
         "values_not_normed",
         "v goes into the cache without its norm",
-        'values = normalize(self.ops.linear(normed, f"{prefix}.v_proj").reshape(shape), self.config.norm_eps)',
+        'values = self.ops.normalize(self.ops.linear(normed, f"{prefix}.v_proj").reshape(shape), self.config.norm_eps)',
         'values = self.ops.linear(normed, f"{prefix}.v_proj").reshape(shape)',
     ),
     _mutant(
@@ -238,7 +238,7 @@ MUTANTS = (
         "final_norm_without_weight",
         "the last norm is not multiplied",
         'self._norm(x, "norm")',
-        "normalize(x, self.config.norm_eps)",
+        "self.ops.normalize(x, self.config.norm_eps)",
         "0",
         "1",
         "2a",
