@@ -52,7 +52,6 @@ def test_every_fault_in_the_converters_code_still_finds_the_line_that_it_changes
             pass
 
 
-@pytest.mark.skipif(not GOLDEN.exists(), reason="no golden yet: a whole run of just mutants --update writes it")
 def test_the_golden_lists_exactly_the_faults_of_the_catalogue_and_their_catchers() -> None:
     kept = json.loads(GOLDEN.read_text("utf-8"))
     assert {name: set(caught) for name, caught in kept.items()} == {m.name: set(m.expected) for m in MUTANTS}
@@ -61,7 +60,7 @@ def test_the_golden_lists_exactly_the_faults_of_the_catalogue_and_their_catchers
 @pytest.mark.slow
 def test_the_sound_artifact_passes_and_a_handful_of_faults_is_caught_as_the_golden_says(bed: Bed) -> None:
     assert [(rung.name, rung.status) for rung in control(bed)] == [(n, "pass") for n in ("0", "1", "2a", "2b", "3")]
-    kept = json.loads(GOLDEN.read_text("utf-8")) if GOLDEN.exists() else {}
+    kept = json.loads(GOLDEN.read_text("utf-8"))
     for mutant in (m for m in MUTANTS if m.name in HANDFUL):
         outcome = run(mutant, bed)
         assert outcome.ok, f"{mutant.name}: {outcome.caught} {outcome.crashed}"
@@ -120,6 +119,5 @@ def test_an_injected_fault_is_gone_afterwards() -> None:
     assert lowered.Decoder is decoder.Decoder is sound
 
 
-@pytest.mark.skipif(not GOLDEN.exists(), reason="no golden yet: a whole run of just mutants --update writes it")
 def test_the_golden_is_small() -> None:
     assert Path(GOLDEN).stat().st_size < 50_000
