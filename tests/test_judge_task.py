@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,9 @@ from runtime_tests.readers.checkpoint import open_checkpoint
 from runtime_tests.readers.litertlm import open_litertlm
 from runtime_tests.requantize import rounded
 from runtime_tests.results import Rung
+from runtime_tests.rungs import task
 from runtime_tests.rungs.task import NO_QUESTIONS
+from runtime_tests.runners.engine import Answer, Request, ask
 
 COUNT = 36
 
@@ -98,6 +100,17 @@ def test_an_untouched_artifact_answers_as_the_reference_does(q4_0: Made) -> None
     differ = q4_0.check(q4_0.rung, "answers differ")
     assert (differ.found, differ.limit) == (0, 0)
     assert q4_0.check(q4_0.rung, "tokens certain enough").found > 20
+
+
+def test_a_question_on_which_the_engine_gives_up_is_named(q4_0: Made, monkeypatch: pytest.MonkeyPatch) -> None:
+    def giving_up(request: Request) -> Answer:
+        return replace(ask(request), failed=["prompt 3: gave up"])
+
+    monkeypatch.setattr(task, "ask", giving_up)
+    _, rung = q4_0.again()
+    assert [(item.name, item.note) for item in rung.checks if not item.passed] == [
+        ("the engine answers every question", "prompt 3: gave up")
+    ]
 
 
 def test_the_mobile_format_passes_and_states_what_dropping_activations_costs(mobile: Made) -> None:
