@@ -76,7 +76,7 @@ fun interface PieceListener {
 }
 
 /** The engine failed; the message is its own where it has one. */
-class EngineException(message: String, cause: Throwable? = null) : Exception(message, cause)
+class EngineException @JvmOverloads constructor(message: String, cause: Throwable? = null) : Exception(message, cause)
 
 /**
  * A conversation inside an engine: it remembers what was said.
