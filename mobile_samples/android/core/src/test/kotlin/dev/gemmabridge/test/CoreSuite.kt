@@ -155,7 +155,7 @@ private fun Suite.goldens() {
         refused("\"schema_version\":1", "\"schema_version\":2", "this app reads 1")
         refused("\"role\":\"user\"", "\"role\":\"tool\"", "user and assistant are allowed")
         refused("\"role\":\"user\"", "\"role\":\"assistant\"", "do not end with the user's")
-        refused("[10,110", "[10,111", "digest")
+        refused("[10, 110", "[10, 111", "digest")
     }
 }
 
