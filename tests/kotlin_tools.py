@@ -16,9 +16,9 @@ import shutil
 import subprocess
 import tarfile
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,7 @@ INTEGRITY = "IF5IVM7LpPhA/ntHQQpaVt1yxpaaQovtEVYLyqWMuaLr0XelLPPm7/sM6HLhtcRjjjo
 # As the package without Android's SDK is compiled: its dexer knows no invokedynamic.
 FLAGS = ("-jvm-target", "1.8", "-Xlambdas=class", "-Xsam-conversions=class", "-Xstring-concat=inline", "-Werror")
 C_FLAGS = ("-std=c11", "-O2", "-g", "-fPIC", "-ffreestanding", "-Wall", "-Wextra", "-Werror")
+CORE = ("core/src/main/kotlin", "engine-jni/src/main/kotlin", "core/src/test/kotlin", "engine-jni/src/test/kotlin")
 CASE = re.compile(r'\bcase\("((?:[^"\\]|\\.)*)"\)')
 
 
@@ -56,7 +57,9 @@ def need(*tools: str) -> None:
 
 
 def run(words: Sequence[str | Path], seconds: float = 300, **options: Any) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([str(w) for w in words], capture_output=True, text=True, timeout=seconds, check=False, **options)
+    return subprocess.run(
+        [str(w) for w in words], capture_output=True, text=True, timeout=seconds, check=False, **options
+    )
 
 
 def compiler() -> Path:
@@ -80,11 +83,7 @@ def compiler() -> Path:
     return final
 
 
-def sources(*folders: str) -> list[Path]:
-    return sorted(path for folder in folders for path in (ANDROID / folder).rglob("*.kt"))
-
-
-def compiled(*folders: str | Path) -> str:
+def compiled(*folders: str) -> str:
     """Class path of the Kotlin below folders of the Android sample, compiled together; compiled once."""
     home = compiler()
     files = sorted(path for folder in folders for path in (ANDROID / folder).rglob("*.kt"))
@@ -97,10 +96,22 @@ def compiled(*folders: str | Path) -> str:
         if not final.is_dir():
             final.parent.mkdir(exist_ok=True)
             with tempfile.TemporaryDirectory(dir=cache(), prefix=".classes-") as name:
-                jars = [home / "lib" / jar for jar in ("kotlin-compiler.jar", "kotlin-stdlib.jar", "kotlin-reflect.jar")]
+                jars = [
+                    home / "lib" / jar for jar in ("kotlin-compiler.jar", "kotlin-stdlib.jar", "kotlin-reflect.jar")
+                ]
                 path = os.pathsep.join(str(jar) for jar in [*jars, *sorted((home / "lib").glob("kotlin*.jar"))])
                 main = "org.jetbrains.kotlin.cli.jvm.K2JVMCompiler"
-                begin = ["java", "-Xmx1g", "-XX:TieredStopAtLevel=1", "-cp", path, main, "-no-reflect", "-kotlin-home", home]
+                begin = [
+                    "java",
+                    "-Xmx1g",
+                    "-XX:TieredStopAtLevel=1",
+                    "-cp",
+                    path,
+                    main,
+                    "-no-reflect",
+                    "-kotlin-home",
+                    home,
+                ]
                 out = Path(name) / "out"
                 done = run([*begin, *FLAGS, "-d", out, *files])
                 assert done.returncode == 0, done.stdout + done.stderr
@@ -165,6 +176,19 @@ def suite(classes: str, name: str, *arguments: str | Path, flags: Sequence[str] 
         {line["figure"]: line["value"] for line in lines if "figure" in line},
         f"exit code {done.returncode}; {' / '.join(other)[-1500:]} {done.stderr[-1500:]}",
     )
+
+
+def once(factory: pytest.TempPathFactory, name: str, make: Callable[[], Outcome]) -> Outcome:
+    """A suite's outcome, run by the first of the test processes that wants it and read by the others."""
+    root = factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        root = root.parent
+    kept = root / f"{name}.json"
+    with (root / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not kept.exists():
+            kept.write_text(json.dumps(asdict(make())), "utf-8")
+    return Outcome(**json.loads(kept.read_text("utf-8")))
 
 
 def check(outcome: Outcome, case: str) -> None:

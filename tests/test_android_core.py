@@ -14,9 +14,12 @@ FOLDER, SUITE = "core/src/test/kotlin", "CoreSuite"
 
 @pytest.fixture(scope="module")
 def outcome(tmp_path_factory: pytest.TempPathFactory) -> Outcome:
-    classes = kotlin_tools.compiled("core/src/main/kotlin", FOLDER)
-    bundle = build(tmp_path_factory.mktemp("bundle") / "demo").bundle
-    return kotlin_tools.suite(classes, SUITE, bundle / "manifest.json", tmp_path_factory.mktemp("work"))
+    def run() -> Outcome:
+        classes = kotlin_tools.compiled(*kotlin_tools.CORE)
+        bundle = build(tmp_path_factory.mktemp("bundle") / "demo").bundle
+        return kotlin_tools.suite(classes, SUITE, bundle / "manifest.json", tmp_path_factory.mktemp("work"))
+
+    return kotlin_tools.once(tmp_path_factory, SUITE, run)
 
 
 @pytest.mark.parametrize("case", kotlin_tools.cases(FOLDER, SUITE))

@@ -49,7 +49,7 @@ Fetch = Callable[..., Got]
 
 @pytest.fixture(scope="module")
 def driver() -> Iterator[subprocess.Popen[str]]:
-    classes = kotlin_tools.compiled("core/src/main/kotlin", "core/src/test/kotlin")
+    classes = kotlin_tools.compiled(*kotlin_tools.CORE)
     command = ["java", "-Xmx128m", "-XX:TieredStopAtLevel=1", "-cp", classes, "dev.gemmabridge.test.FetchDriverKt"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         yield process
@@ -202,7 +202,9 @@ def test_a_part_that_is_not_the_one_asked_for_is_refused(fetch: Fetch, said: str
 
 
 def test_a_part_of_a_file_of_another_length_is_refused(fetch: Fetch) -> None:
-    got = fetch(lambda asked: replace(proper(DATA + OTHER, asked), headers={"Content-Range": "bytes 5-9/10"}, status=206))
+    got = fetch(
+        lambda asked: replace(proper(DATA + OTHER, asked), headers={"Content-Range": "bytes 5-9/10"}, status=206)
+    )
     assert got.trouble == "SERVER"  # a part where the whole was asked for
 
     def script(asked: Asked) -> Reply:
@@ -293,7 +295,9 @@ def test_redirects_are_followed_with_the_range_and_not_for_ever(fetch: Fetch) ->
     assert [(a.path, a.offset) for a in got.asked[3:]] == [(p, 500_000) for p in ("/model", "/a/b?signed=1", "/c")]
 
 
-@pytest.mark.parametrize("to", ["/model", "file:///etc/passwd", "ftp://127.0.0.1/model", "nonsense://x", "jar:file:/x!/y"])
+@pytest.mark.parametrize(
+    "to", ["/model", "file:///etc/passwd", "ftp://127.0.0.1/model", "nonsense://x", "jar:file:/x!/y"]
+)
 def test_a_redirect_in_circles_or_to_another_protocol_is_refused(fetch: Fetch, to: str) -> None:
     got = fetch(lambda asked: Reply(301, {"Location": to}))
     assert (got.trouble, got.part) == ("SERVER", None)
@@ -360,7 +364,7 @@ def test_a_part_that_was_damaged_meanwhile_is_found_out(fetch: Fetch, tmp_path: 
 
 
 def test_nothing_is_left_when_a_download_is_killed_but_the_part(tmp_path: Path) -> None:
-    classes = kotlin_tools.compiled("core/src/main/kotlin", "core/src/test/kotlin")
+    classes = kotlin_tools.compiled(*kotlin_tools.CORE)
     target = tmp_path / "files" / "model.litertlm"
     with serving(lambda asked: replace(sound(asked), cut=500_000, stall=30)) as server:
         asked = {"url": server.url, "target": str(target), "bytes": len(DATA), "sha256": SHA} | LIMITS

@@ -26,15 +26,17 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the stock engin
 
 @pytest.fixture(scope="module")
 def outcome(demo_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Outcome:
-    work = tmp_path_factory.mktemp("android")
-    shim = kotlin_tools.shim(work)
-    main, test = ("core/src/main/kotlin", "engine-jni/src/main/kotlin"), ("core/src/test/kotlin", FOLDER)
-    classes = kotlin_tools.compiled(*main, *test)
-    goldens = golden.dump(golden.golden(Case(open_litertlm(demo_file), open_checkpoint(demo.folder()))))
-    (work / "golden.json").write_text(goldens, "utf-8")
-    (work / "cache").mkdir()
-    files = (kotlin_tools.engine_library(), shim, demo_file, work / "golden.json", work / "cache")
-    return kotlin_tools.suite(classes, SUITE, *files, str(CYCLES), flags=("-Xcheck:jni",))
+    def run() -> Outcome:
+        work = tmp_path_factory.mktemp("android")
+        shim = kotlin_tools.shim(work)
+        classes = kotlin_tools.compiled(*kotlin_tools.CORE)
+        goldens = golden.dump(golden.golden(Case(open_litertlm(demo_file), open_checkpoint(demo.folder()))))
+        (work / "golden.json").write_text(goldens, "utf-8")
+        (work / "cache").mkdir()
+        files = (kotlin_tools.engine_library(), shim, demo_file, work / "golden.json", work / "cache")
+        return kotlin_tools.suite(classes, SUITE, *files, str(CYCLES), flags=("-Xcheck:jni",))
+
+    return kotlin_tools.once(tmp_path_factory, SUITE, run)
 
 
 @pytest.mark.parametrize("case", kotlin_tools.cases(FOLDER, SUITE))
