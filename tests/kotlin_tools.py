@@ -1,7 +1,7 @@
 """The Kotlin of the Android sample, compiled and run here: by JetBrains' compiler from npm, on this machine's Java.
 
-Compiler and classes are kept in ``$XDG_CACHE_HOME/gemma-bridge``, by default below ``~/.cache``, under the digest of all
-that they are made from. Where a tool is missing the tests are skipped and say which.
+Compiler and classes are kept in ``$XDG_CACHE_HOME/gemma-bridge``, by default below ``~/.cache``, under the digest of
+all that they are made from. Where a tool is missing the tests are skipped and say which.
 """
 
 from __future__ import annotations

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import kotlin_tools
 import pytest
 from kotlin_tools import Outcome

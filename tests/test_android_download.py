@@ -1,11 +1,10 @@
-"""The app's downloader against servers that misbehave: the file is right or absent, never wrong, and nothing is left but
-a part to go on from."""
+"""The app's downloader against servers that misbehave: the file is right or absent, never wrong, and nothing is left
+but a part to go on from."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
 import random
 import subprocess
 from collections.abc import Callable, Iterator
@@ -377,5 +376,5 @@ def test_nothing_is_left_when_a_download_is_killed_but_the_part(tmp_path: Path) 
             while not (part.exists() and part.stat().st_size == 500_000):
                 assert process.poll() is None
             process.kill()
-    assert os.listdir(target.parent) == [part.name]
+    assert [file.name for file in target.parent.iterdir()] == [part.name]
     assert part.read_bytes() == DATA[:500_000]
