@@ -47,6 +47,9 @@ private fun reachable(name: String): Int {
 
 private fun threads(): Int = File("/proc/self/task").list()!!.size
 
+/** Threads that Java knows: one of the engine's that stays attached ends an Android app when it exits. */
+private fun attached(): Int = ManagementFactory.getThreadMXBean().threadCount
+
 /** A message whose answer is long enough to be interrupted, and how far it came. */
 private fun interrupt(engine: Engine, action: (dev.gemmabridge.core.Session) -> Unit): dev.gemmabridge.core.Answer? {
     val session = engine.start(WILD)
@@ -78,6 +81,7 @@ fun main(args: Array<String>) {
     val goldens = GoldenFile.parse(File(golden).readBytes())
     val digest = Digest.sha256(File(model)) {}
     val suite = Suite()
+    val attachedBefore = attached()
     val engine = factory.open(settings, Backend.CPU)
 
     with(suite) {
@@ -231,6 +235,7 @@ fun main(args: Array<String>) {
             figure("resident in kB", residentKilobytes())
             same(0, reachable("dev.gemmabridge.jni.ChunkSink"))
             holds(grown < MOST_KILOBYTES) { "$grown kB more after $cycles cycles" }
+            holds(attached() <= attachedBefore) { "${attached()} threads of Java's, $attachedBefore before" }
             holds(threads() <= threadsBefore + 4) { "${threads()} threads, $threadsBefore before" }
         }
         case("loading and closing whole engines does not leak") {
