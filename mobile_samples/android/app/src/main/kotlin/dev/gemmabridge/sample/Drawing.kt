@@ -47,6 +47,7 @@ internal class Drawing(private val activity: Activity, private val act: (Action)
         show(newChat, chatting && screen.lines.isNotEmpty())
         show(empty, chatting && screen.lines.isEmpty())
         bubbles.show(screen.lines)
+        if (screen.draft.isNotEmpty() && screen.draft != before?.draft) message.setText(screen.draft)
         send.setImageResource(if (screen.answering) R.drawable.ic_stop else R.drawable.ic_send)
         send.contentDescription = activity.getString(if (screen.answering) R.string.stop else R.string.send)
         // An answer is read out once and whole; word by word nobody could follow it.

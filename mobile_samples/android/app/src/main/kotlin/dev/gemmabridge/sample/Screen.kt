@@ -7,13 +7,13 @@ enum class Task { LOOKING, UNPACKING, DOWNLOADING, IMPORTING, CHECKING, LOADING,
 enum class Trouble { BUNDLE, SPACE, NETWORK, FILE, MEMORY, ENGINE, SELF_TEST, ANSWER }
 
 /** What a button on the card does. */
-enum class Action { DOWNLOAD, IMPORT, CANCEL, RETRY, GO_ON }
+enum class Action { DOWNLOAD, IMPORT, CANCEL, RETRY, GO_ON, NEW_CHAT }
 
 /** What stands in place of the chat until there is one. */
 sealed class Card {
     abstract val actions: List<Action>
 
-    /** Work in progress; [total] is 0 where nobody knows how much is left. */
+    /** Work in progress, in bytes, of [Task.TESTING] in prompts; [total] is 0 where nobody knows how much is left. */
     data class Busy(val task: Task, val done: Long = 0, val total: Long = 0) : Card() {
         override val actions =
             if (task == Task.DOWNLOADING || task == Task.IMPORTING) listOf(Action.CANCEL) else emptyList()
@@ -44,7 +44,12 @@ data class Verdict(
     val why: String = "",
 )
 
-/** Everything that is to be seen: drawing it twice changes nothing. */
+/**
+ * Everything that is to be seen: drawing it twice changes nothing.
+ *
+ * @property trouble covers the chat until the user answers it.
+ * @property draft goes back into the field: a message that was not answered.
+ */
 data class Screen(
     val name: String = "",
     val card: Card? = Card.Busy(Task.LOOKING),
@@ -52,4 +57,5 @@ data class Screen(
     val lines: List<Line> = emptyList(),
     val answering: Boolean = false,
     val trouble: Card.Failed? = null,
+    val draft: String = "",
 )

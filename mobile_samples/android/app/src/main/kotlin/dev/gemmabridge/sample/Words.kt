@@ -29,7 +29,7 @@ internal object Words {
     }
 
     fun text(context: Context, name: String, card: Card): String = when (card) {
-        is Card.Busy -> if (card.total > 0) {
+        is Card.Busy -> if (card.total > 0 && card.task != Task.TESTING) {
             context.getString(R.string.of_bytes, size(context, card.done), size(context, card.total))
         } else {
             ""
@@ -55,6 +55,7 @@ internal object Words {
         Action.CANCEL -> R.string.cancel
         Action.RETRY -> R.string.retry
         Action.GO_ON -> R.string.go_on
+        Action.NEW_CHAT -> R.string.new_chat
     }
 
     fun verdict(context: Context, verdict: Verdict): String {
