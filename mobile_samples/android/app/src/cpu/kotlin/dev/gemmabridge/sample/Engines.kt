@@ -7,5 +7,10 @@ import dev.gemmabridge.jni.NativeEngineFactory
 /** The engine of this flavour: the CPU, through the C shim. */
 internal object Engines {
     @Suppress("UNUSED_PARAMETER")
-    fun factory(context: Context): EngineFactory = NativeEngineFactory()
+    fun factory(context: Context): EngineFactory = NativeEngineFactory(
+        Runnable {
+            System.loadLibrary("litert-lm")
+            System.loadLibrary("gemmabridge")
+        },
+    )
 }

@@ -34,7 +34,7 @@ internal class Bubbles(private val context: Context) : BaseAdapter() {
         val line = lines[position]
         val bubble = row.findViewById(R.id.bubble) as TextView
         val note = row.findViewById(R.id.note) as TextView
-        (row as LinearLayout).gravity = if (line.mine) Gravity.END else Gravity.START
+        (row as LinearLayout).setGravity(if (line.mine) Gravity.END else Gravity.START)
         bubble.text = line.text.ifEmpty { context.getString(R.string.thinking_of_it) }
         bubble.contentDescription = context.getString(if (line.mine) R.string.you_said else R.string.model_said, line.text)
         bubble.setBackgroundResource(if (line.mine) R.drawable.bubble_user else R.drawable.bubble_model)
