@@ -12,17 +12,16 @@ import dev.gemmabridge.core.PieceListener
 import dev.gemmabridge.core.Session
 import dev.gemmabridge.core.SessionSettings
 import dev.gemmabridge.core.Speed
+import dev.gemmabridge.test.Suite
 import java.io.ByteArrayInputStream
 import java.io.File
 import java.io.InputStream
 import java.util.concurrent.CountDownLatch
 import java.util.concurrent.LinkedBlockingQueue
 import java.util.concurrent.TimeUnit
-import kotlin.system.exitProcess
 
 /**
- * The presenter on a desktop: `PresenterTest BUNDLE WORK CASE` runs one case and exits with 0, or says what was wrong.
- * The engine is a double that knows the goldens.
+ * The presenter on a desktop; the engine is a double that knows the goldens.
  */
 private class Double(
     private val golden: GoldenFile,
@@ -115,7 +114,7 @@ private class Run(bundle: File, work: File, inside: Boolean, url: String = "", m
         until("$trouble") { (it.card as? Card.Failed)?.trouble == trouble }.card as Card.Failed
 }
 
-private fun same(found: Any?, wanted: Any?) {
+private fun equal(found: Any?, wanted: Any?) {
     if (found != wanted) throw AssertionError("found $found, wanted $wanted")
 }
 
@@ -127,14 +126,14 @@ private val cases: Map<String, (File, File) -> Unit> = mapOf(
         val run = Run(bundle, work, true) { Double(it, CPU) }
         run.presenter.start()
         val screen = run.chat()
-        same(screen.verdict, Verdict("CPU", run.golden.goldens.size, false))
+        equal(screen.verdict, Verdict("CPU", run.golden.goldens.size, false))
         val tasks = run.seen.mapNotNull { (it.card as? Card.Busy)?.task }.distinct()
-        same(tasks, listOf(Task.LOOKING, Task.UNPACKING, Task.CHECKING, Task.LOADING, Task.TESTING))
+        equal(tasks, listOf(Task.LOOKING, Task.UNPACKING, Task.CHECKING, Task.LOADING, Task.TESTING))
         run.presenter.send(run.golden.goldens[0].turns.last().text)
         val answered = run.until("an answer") { !it.answering && it.lines.size == 2 }
-        same(answered.lines[1].text, run.golden.goldens[0].text)
-        same(answered.lines[1].tokens > 0, true)
-        same(File(work, "self-test.json").readText().contains("\"verdict\":\"passed\""), true)
+        equal(answered.lines[1].text, run.golden.goldens[0].text)
+        equal(answered.lines[1].tokens > 0, true)
+        equal(File(work, "self-test.json").readText().contains("\"verdict\":\"passed\""), true)
         run.presenter.close()
     },
     "second_start_reads_nothing_again" to { bundle, work ->
@@ -142,7 +141,7 @@ private val cases: Map<String, (File, File) -> Unit> = mapOf(
         val run = Run(bundle, work, false) { Double(it, CPU) }
         run.presenter.start()
         run.chat()
-        same(run.seen.any { (it.card as? Card.Busy)?.task == Task.CHECKING }, false)
+        equal(run.seen.any { (it.card as? Card.Busy)?.task == Task.CHECKING }, false)
         run.presenter.close()
     },
     "damaged_model_is_not_loaded" to { bundle, work ->
@@ -150,9 +149,9 @@ private val cases: Map<String, (File, File) -> Unit> = mapOf(
         val run = Run(bundle, work, false) { Double(it, CPU) }
         run.presenter.start()
         val screen = run.until("missing") { it.card is Card.Missing }
-        same(screen.card!!.actions, listOf(Action.IMPORT))
-        same(run.double.opened, emptyList<Backend>())
-        same(File(work, "model.litertlm").exists(), false)
+        equal(screen.card!!.actions, listOf(Action.IMPORT))
+        equal(run.double.opened, emptyList<Backend>())
+        equal(File(work, "model.litertlm").exists(), false)
         run.presenter.close()
     },
     "import_of_a_wrong_file_then_the_right_one" to { bundle, work ->
@@ -161,7 +160,7 @@ private val cases: Map<String, (File, File) -> Unit> = mapOf(
         run.until("missing") { it.card is Card.Missing }
         run.presenter.import { ByteArrayInputStream(ByteArray(1000)) }
         run.failed(Trouble.FILE)
-        same(work.list()!!.filter { it.endsWith(".part") || it.endsWith(".litertlm") }, emptyList<String>())
+        equal(work.list()!!.filter { it.endsWith(".part") || it.endsWith(".litertlm") }, emptyList<String>())
         run.presenter.import { File(bundle, "model.litertlm").inputStream() }
         run.chat()
         run.presenter.close()
@@ -170,32 +169,32 @@ private val cases: Map<String, (File, File) -> Unit> = mapOf(
         val run = Run(bundle, work, true) { Double(it, BOTH, wrong = setOf(Backend.GPU)) }
         run.presenter.start()
         val verdict = run.chat().verdict!!
-        same(listOf(verdict.backend, verdict.fellBack, verdict.failed), listOf("CPU", "GPU", false))
-        same(verdict.why.startsWith("it computes wrongly"), true)
-        same(run.double.opened, BOTH)
+        equal(listOf(verdict.backend, verdict.fellBack, verdict.failed), listOf("CPU", "GPU", false))
+        equal(verdict.why.startsWith("it computes wrongly"), true)
+        equal(run.double.opened, BOTH)
         run.presenter.close()
     },
     "nothing_right_means_no_chat" to { bundle, work ->
         val run = Run(bundle, work, true) { Double(it, BOTH, wrong = BOTH.toSet()) }
         run.presenter.start()
-        same(run.failed(Trouble.SELF_TEST).actions, listOf(Action.RETRY))
+        equal(run.failed(Trouble.SELF_TEST).actions, listOf(Action.RETRY))
         run.presenter.send("hello")
-        same(run.presenter.screen.lines, emptyList<Line>())
-        same(File(work, "self-test.json").readText().contains("\"verdict\":\"failed\""), true)
+        equal(run.presenter.screen.lines, emptyList<Line>())
+        equal(File(work, "self-test.json").readText().contains("\"verdict\":\"failed\""), true)
         run.presenter.close()
     },
     "engine_that_does_not_start" to { bundle, work ->
         val run = Run(bundle, work, true) { Double(it, CPU, failing = CPU.toSet()) }
         run.presenter.start()
-        same(run.failed(Trouble.ENGINE).detail, "CPU: it does not load: no such device")
+        equal(run.failed(Trouble.ENGINE).detail, "CPU: it does not load: no such device")
         run.presenter.close()
     },
     "too_little_memory_asks_first" to { bundle, work ->
         val run = Run(bundle, work, true) { Double(it, CPU) }
         run.device.ram = 100_000_000
         run.presenter.start()
-        same(run.failed(Trouble.MEMORY).actions, listOf(Action.RETRY, Action.GO_ON))
-        same(run.double.opened, emptyList<Backend>())
+        equal(run.failed(Trouble.MEMORY).actions, listOf(Action.RETRY, Action.GO_ON))
+        equal(run.double.opened, emptyList<Backend>())
         run.presenter.act(Action.GO_ON)
         run.chat()
         run.presenter.close()
@@ -208,7 +207,7 @@ private val cases: Map<String, (File, File) -> Unit> = mapOf(
         run.until("a piece") { it.answering && it.lines.lastOrNull()?.text == "so far" }
         run.presenter.stop()
         val screen = run.until("the end") { !it.answering && it.lines.size == 2 }
-        same(screen.lines[1], Line(false, "so far", stopped = true))
+        equal(screen.lines[1], Line(false, "so far", stopped = true))
         run.presenter.newChat()
         run.until("a new chat") { it.lines.isEmpty() }
         run.presenter.close()
@@ -220,9 +219,9 @@ private val cases: Map<String, (File, File) -> Unit> = mapOf(
         run.double.breakAnswers = true
         run.presenter.send("my words")
         val screen = run.until("trouble") { it.trouble != null }
-        same(listOf(screen.draft, screen.lines, screen.trouble!!.trouble), listOf("my words", emptyList<Line>(), Trouble.ANSWER))
+        equal(listOf(screen.draft, screen.lines, screen.trouble!!.trouble), listOf("my words", emptyList<Line>(), Trouble.ANSWER))
         run.presenter.act(Action.RETRY)
-        same(run.until("the chat again") { it.trouble == null }.card, null)
+        equal(run.until("the chat again") { it.trouble == null }.card, null)
         run.presenter.close()
     },
     "app_without_a_bundle" to { _, work ->
@@ -237,7 +236,7 @@ private val cases: Map<String, (File, File) -> Unit> = mapOf(
         while (true) {
             val card = screens.poll(10, TimeUnit.SECONDS)?.card ?: throw AssertionError("no screen")
             if (card is Card.Failed) {
-                same(card.trouble, Trouble.BUNDLE)
+                equal(card.trouble, Trouble.BUNDLE)
                 break
             }
         }
@@ -245,13 +244,11 @@ private val cases: Map<String, (File, File) -> Unit> = mapOf(
     },
 )
 
+/** Arguments: a bundle's folder, a folder to work in. */
 fun main(args: Array<String>) {
-    if (args.isEmpty()) return cases.keys.forEach(::println)
-    try {
-        cases.getValue(args[2])(File(args[0]), File(args[1]))
-    } catch (error: Throwable) {
-        error.printStackTrace()
-        exitProcess(1)
+    val suite = Suite()
+    for ((name, case) in cases) {
+        suite.case(name) { case(File(args[0]), File(args[1], name).apply { mkdirs() }) }
     }
-    exitProcess(0)
+    suite.end()
 }
