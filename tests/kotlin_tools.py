@@ -56,7 +56,9 @@ def need(*tools: str) -> None:
 
 
 def run(words: Sequence[str | Path], seconds: float = 300, **options: Any) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([str(w) for w in words], capture_output=True, text=True, timeout=seconds, check=False, **options)
+    return subprocess.run(
+        [str(w) for w in words], capture_output=True, text=True, timeout=seconds, check=False, **options
+    )
 
 
 def compiler() -> Path:
@@ -85,9 +87,10 @@ def sources(*folders: str) -> list[Path]:
 
 
 def compiled(*folders: str | Path) -> str:
-    """Class path of the Kotlin below folders of the Android sample, compiled together; compiled once."""
+    """Class path of the Kotlin in files and below folders of the Android sample, compiled together; compiled once."""
     home = compiler()
-    files = sorted(path for folder in folders for path in (ANDROID / folder).rglob("*.kt"))
+    roots = [ANDROID / folder for folder in folders]
+    files = sorted(path for root in roots for path in ([root] if root.is_file() else root.rglob("*.kt")))
     digest = hashlib.sha256(" ".join((VERSION, *FLAGS)).encode())
     for path in files:
         digest.update(f"\0{path.name}\0".encode() + path.read_bytes())
@@ -97,10 +100,22 @@ def compiled(*folders: str | Path) -> str:
         if not final.is_dir():
             final.parent.mkdir(exist_ok=True)
             with tempfile.TemporaryDirectory(dir=cache(), prefix=".classes-") as name:
-                jars = [home / "lib" / jar for jar in ("kotlin-compiler.jar", "kotlin-stdlib.jar", "kotlin-reflect.jar")]
+                jars = [
+                    home / "lib" / jar for jar in ("kotlin-compiler.jar", "kotlin-stdlib.jar", "kotlin-reflect.jar")
+                ]
                 path = os.pathsep.join(str(jar) for jar in [*jars, *sorted((home / "lib").glob("kotlin*.jar"))])
                 main = "org.jetbrains.kotlin.cli.jvm.K2JVMCompiler"
-                begin = ["java", "-Xmx1g", "-XX:TieredStopAtLevel=1", "-cp", path, main, "-no-reflect", "-kotlin-home", home]
+                begin = [
+                    "java",
+                    "-Xmx1g",
+                    "-XX:TieredStopAtLevel=1",
+                    "-cp",
+                    path,
+                    main,
+                    "-no-reflect",
+                    "-kotlin-home",
+                    home,
+                ]
                 out = Path(name) / "out"
                 done = run([*begin, *FLAGS, "-d", out, *files])
                 assert done.returncode == 0, done.stdout + done.stderr
