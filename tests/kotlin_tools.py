@@ -84,9 +84,10 @@ def compiler() -> Path:
 
 
 def compiled(*folders: str) -> str:
-    """Class path of the Kotlin below folders of the Android sample, compiled together; compiled once."""
+    """Class path of the Kotlin in files and below folders of the Android sample, compiled together; compiled once."""
     home = compiler()
-    files = sorted(path for folder in folders for path in (ANDROID / folder).rglob("*.kt"))
+    roots = [ANDROID / folder for folder in folders]
+    files = sorted(path for root in roots for path in ([root] if root.is_file() else root.rglob("*.kt")))
     digest = hashlib.sha256(" ".join((VERSION, *FLAGS)).encode())
     for path in files:
         digest.update(f"\0{path.name}\0".encode() + path.read_bytes())
