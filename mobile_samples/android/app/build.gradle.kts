@@ -1,0 +1,40 @@
+plugins {
+    alias(libs.plugins.android.application)
+}
+
+android {
+    namespace = "dev.gemmabridge.sample"
+    compileSdk = libs.versions.targetSdk.get().toInt()
+
+    defaultConfig {
+        applicationId = "dev.gemmabridge.sample"
+        minSdk = libs.versions.minSdk.get().toInt()
+        targetSdk = libs.versions.targetSdk.get().toInt()
+        versionCode = 1
+        versionName = "1.0"
+        ndk {
+            abiFilters += listOf("arm64-v8a", "x86_64")
+        }
+    }
+
+    flavorDimensions += "engine"
+    productFlavors {
+        create("gpu") {
+            dimension = "engine"
+        }
+        create("cpu") {
+            dimension = "engine"
+        }
+    }
+
+    androidResources {
+        // The engine maps the model; what is compressed cannot be mapped.
+        noCompress += "litertlm"
+    }
+}
+
+dependencies {
+    implementation(project(":core"))
+    "gpuImplementation"(project(":engine-aar"))
+    "cpuImplementation"(project(":engine-jni"))
+}

@@ -1,0 +1,259 @@
+package dev.gemmabridge.sample
+
+import dev.gemmabridge.core.Cancel
+import dev.gemmabridge.core.Choice
+import dev.gemmabridge.core.Conversation
+import dev.gemmabridge.core.Download
+import dev.gemmabridge.core.Ending
+import dev.gemmabridge.core.Engine
+import dev.gemmabridge.core.EngineException
+import dev.gemmabridge.core.EngineFactory
+import dev.gemmabridge.core.EngineSettings
+import dev.gemmabridge.core.Fallback
+import dev.gemmabridge.core.MemoryCheck
+import dev.gemmabridge.core.MemoryVerdict
+import dev.gemmabridge.core.ModelImport
+import dev.gemmabridge.core.Phase
+import dev.gemmabridge.core.Progress
+import dev.gemmabridge.core.RefusedException
+import dev.gemmabridge.core.SelfTest
+import dev.gemmabridge.core.TransferException
+import java.io.File
+import java.io.IOException
+import java.io.InputStream
+import java.util.concurrent.ExecutorService
+import java.util.concurrent.Executors
+import dev.gemmabridge.core.Trouble as TransferTrouble
+import dev.gemmabridge.core.Verdict as TestVerdict
+
+/**
+ * What the app does, without a view: from no model to a chat, one step after the other on a thread of its own.
+ *
+ * Every method may be called by the user interface's thread and returns at once.
+ *
+ * @param url where the model is, empty where people have to choose a file.
+ * @param show receives every new [Screen], on any thread.
+ */
+class Presenter(
+    private val device: Device,
+    private val factory: EngineFactory,
+    private val url: String,
+    private val show: (Screen) -> Unit,
+) {
+    private val worker: ExecutorService = Executors.newSingleThreadExecutor()
+
+    @Volatile private var cancel = Cancel()
+
+    @Volatile private var chat: Conversation? = null
+
+    @Volatile var screen = Screen()
+        private set
+
+    // Only the worker touches these.
+    private var store: Store? = null
+    private var engine: Engine? = null
+
+    fun start() = work { open(careful = true) }
+
+    /** An answer to a card. [Action.IMPORT] is not for here: the system's file picker comes first. */
+    fun act(action: Action) {
+        when (action) {
+            Action.CANCEL -> cancel.cancel()
+            Action.DOWNLOAD -> work { bring(Task.DOWNLOADING) { store, watch -> Download().fetch(url, store.model, store.manifest.model, watch, cancel) } }
+            Action.GO_ON -> work { open(careful = false) }
+            Action.NEW_CHAT -> newChat()
+            Action.RETRY -> if (screen.trouble != null) update(screen.copy(trouble = null)) else start()
+            Action.IMPORT -> error("the file picker answers this")
+        }
+    }
+
+    /** Copies the model from a file that the user chose; [source] opens it. */
+    fun import(source: () -> InputStream?) = work {
+        bring(Task.IMPORTING) { store, watch ->
+            val stream = source() ?: throw IOException("the file cannot be opened")
+            ModelImport.copy(stream, store.model, store.manifest.model, watch, cancel)
+        }
+    }
+
+    fun send(message: String) {
+        if (message.isBlank() || screen.answering || screen.card != null) return
+        update(screen.copy(lines = screen.lines + Line(true, message) + Line(false, ""), answering = true, draft = ""))
+        work { answer(message) }
+    }
+
+    fun stop() {
+        chat?.stop()
+    }
+
+    fun newChat() {
+        chat?.stop()
+        work {
+            chat?.restart()
+            update(screen.copy(lines = emptyList(), answering = false, trouble = null))
+        }
+    }
+
+    /** Ends everything and waits for nothing. */
+    fun close() {
+        cancel.cancel()
+        chat?.stop()
+        worker.execute { release() }
+        worker.shutdown()
+    }
+
+    private fun open(careful: Boolean) {
+        cancel = Cancel()
+        busy(Task.LOOKING)
+        val here = try {
+            store ?: Store(device).also { store = it }
+        } catch (error: RefusedException) {
+            return fail(Trouble.BUNDLE, error.message, listOf(Action.RETRY))
+        }
+        update(screen.copy(name = here.manifest.name))
+        if (here.isReady(progress(Task.CHECKING), cancel)) return load(here, careful)
+        val packed = here.packedModel()
+        if (packed == null) return missing(here)
+        bring(Task.UNPACKING) { to, watch -> ModelImport.copy(packed, to.model, to.manifest.model, watch, cancel) }
+    }
+
+    private fun missing(here: Store) = card(Card.Missing(here.manifest.model.bytes, sources()))
+
+    private fun sources() = if (url.isEmpty()) listOf(Action.IMPORT) else listOf(Action.DOWNLOAD, Action.IMPORT)
+
+    /** Gets the model by [how], then loads it. */
+    private fun bring(task: Task, how: (Store, Progress) -> Unit) {
+        val here = store ?: return open(careful = true)
+        cancel = Cancel()
+        busy(task)
+        try {
+            how(here, progress(task))
+        } catch (error: TransferException) {
+            if (error.trouble == TransferTrouble.CANCELLED) return missing(here)
+            return fail(named(error.trouble), error.message, listOf(Action.RETRY) + sources())
+        } catch (error: IOException) {
+            return fail(Trouble.FILE, error.message, sources())
+        }
+        here.stamp()
+        load(here, careful = true)
+    }
+
+    private fun named(trouble: TransferTrouble) = when (trouble) {
+        TransferTrouble.NO_SPACE, TransferTrouble.STORAGE -> Trouble.SPACE
+        TransferTrouble.NETWORK, TransferTrouble.SERVER, TransferTrouble.CANCELLED -> Trouble.NETWORK
+        TransferTrouble.WRONG_FILE -> Trouble.FILE
+    }
+
+    private fun load(here: Store, careful: Boolean) {
+        release()
+        val (total, free) = device.memory()
+        val memory = MemoryCheck.check(here.manifest.memory, total, free)
+        if (careful && memory.verdict == MemoryVerdict.TOO_SMALL) {
+            return fail(Trouble.MEMORY, memory.message, listOf(Action.RETRY, Action.GO_ON))
+        }
+        busy(Task.LOADING)
+        val settings = EngineSettings(here.model.path, device.cache.path, contextTokens = here.manifest.contextTokens)
+        val choice = try {
+            Fallback(factory, SelfTest(here.golden), File(device.folder, "trying")).choose(
+                settings,
+                here.manifest.model.sha256,
+                { done, of -> busy(Task.TESTING, done.toLong(), of.toLong()) },
+                cancel,
+            )
+        } catch (error: RefusedException) {
+            return fail(Trouble.BUNDLE, error.message, listOf(Action.RETRY))
+        }
+        report(Report.json(device.name, here.manifest, choice))
+        val ready = choice.engine ?: return refused(choice)
+        engine = ready
+        chat = Conversation(ready)
+        update(screen.copy(card = null, verdict = verdict(choice, ready), lines = emptyList(), trouble = null))
+    }
+
+    private fun refused(choice: Choice) {
+        val loaded = choice.trials.any { it.report != null }
+        fail(if (loaded) Trouble.SELF_TEST else Trouble.ENGINE, choice.reasons(), listOf(Action.RETRY))
+    }
+
+    private fun verdict(choice: Choice, ready: Engine): Verdict {
+        val left = choice.trials.firstOrNull { it.why.isNotEmpty() }
+        val compared = choice.trials.last().report?.count(TestVerdict.PASSED) ?: 0
+        return Verdict(ready.backend.name, compared, false, left?.backend?.name ?: "", left?.why ?: "")
+    }
+
+    private fun answer(message: String) {
+        val talk = chat ?: return update(screen.copy(answering = false))
+        val text = StringBuilder()
+        try {
+            val answer = talk.say(message) { piece ->
+                text.append(piece)
+                last(Line(false, text.toString()))
+            }
+            val stopped = answer.ending == Ending.CANCELLED
+            last(Line(false, answer.text, answer.speed?.tokens ?: 0, answer.speed?.tokensPerSecond ?: 0.0, stopped))
+            update(screen.copy(answering = false))
+        } catch (error: EngineException) {
+            val trouble = Card.Failed(Trouble.ANSWER, error.message ?: "", listOf(Action.RETRY, Action.NEW_CHAT))
+            update(screen.copy(lines = screen.lines.dropLast(2), answering = false, trouble = trouble, draft = message))
+        }
+    }
+
+    private fun last(line: Line) = update(screen.copy(lines = screen.lines.dropLast(1) + line))
+
+    private fun release() {
+        chat?.close()
+        chat = null
+        engine?.close()
+        engine = null
+    }
+
+    private fun report(text: String) {
+        try {
+            File(device.folder, Report.FILE).writeText(text)
+        } catch (error: IOException) {
+            // A chat does not depend on it; a device test that waits for the file says that it did not come.
+        }
+    }
+
+    private fun busy(task: Task, done: Long = 0, total: Long = 0) = card(Card.Busy(task, done, total))
+
+    private fun fail(trouble: Trouble, detail: String?, actions: List<Action>) {
+        if (trouble != Trouble.MEMORY) report(Report.failure(device.name, "$trouble: $detail"))
+        card(Card.Failed(trouble, detail ?: "", actions))
+    }
+
+    /** A step of a percent at most: every byte would keep the user interface busy. */
+    private fun progress(task: Task): Progress {
+        var shown = -1L
+        return Progress { phase, done, total ->
+            val now = if (total > 0) done * PERCENT / total else 0
+            if (now != shown || done == total) {
+                shown = now
+                busy(if (phase == Phase.CHECK) Task.CHECKING else task, done, total)
+            }
+        }
+    }
+
+    private fun card(card: Card) = update(screen.copy(card = card, answering = false))
+
+    private fun update(next: Screen) {
+        screen = next
+        show(next)
+    }
+
+    private fun work(step: () -> Unit) {
+        if (worker.isShutdown) return
+        worker.execute {
+            try {
+                step()
+            } catch (error: TransferException) { // a check or a self-test that was cancelled
+                store?.let { missing(it) }
+            } catch (error: Exception) {
+                fail(Trouble.ENGINE, error.toString(), listOf(Action.RETRY))
+            }
+        }
+    }
+
+    private companion object {
+        const val PERCENT = 100
+    }
+}

@@ -1,0 +1,83 @@
+package dev.gemmabridge.sample
+
+import android.content.Context
+import android.text.format.Formatter
+
+/** The words for what [Screen] says, in the user's language. */
+internal object Words {
+    fun title(card: Card): Int = when (card) {
+        is Card.Busy -> when (card.task) {
+            Task.LOOKING -> R.string.busy_looking
+            Task.UNPACKING -> R.string.busy_unpacking
+            Task.DOWNLOADING -> R.string.busy_downloading
+            Task.IMPORTING -> R.string.busy_importing
+            Task.CHECKING -> R.string.busy_checking
+            Task.LOADING -> R.string.busy_loading
+            Task.TESTING -> R.string.busy_testing
+        }
+        is Card.Missing -> R.string.missing_title
+        is Card.Failed -> when (card.trouble) {
+            Trouble.BUNDLE -> R.string.trouble_bundle
+            Trouble.SPACE -> R.string.trouble_space
+            Trouble.NETWORK -> R.string.trouble_network
+            Trouble.FILE -> R.string.trouble_file
+            Trouble.MEMORY -> R.string.trouble_memory
+            Trouble.ENGINE -> R.string.trouble_engine
+            Trouble.SELF_TEST -> R.string.trouble_self_test
+            Trouble.ANSWER -> R.string.trouble_answer
+        }
+    }
+
+    fun text(context: Context, name: String, card: Card): String = when (card) {
+        is Card.Busy -> if (card.total > 0 && card.task != Task.TESTING) {
+            context.getString(R.string.of_bytes, size(context, card.done), size(context, card.total))
+        } else {
+            ""
+        }
+        is Card.Missing -> context.getString(R.string.missing_text, name, size(context, card.bytes))
+        is Card.Failed -> context.getString(
+            when (card.trouble) {
+                Trouble.BUNDLE -> R.string.help_bundle
+                Trouble.SPACE -> R.string.help_space
+                Trouble.NETWORK -> R.string.help_network
+                Trouble.FILE -> R.string.help_file
+                Trouble.MEMORY -> R.string.help_memory
+                Trouble.ENGINE -> R.string.help_engine
+                Trouble.SELF_TEST -> R.string.help_self_test
+                Trouble.ANSWER -> R.string.help_answer
+            },
+        )
+    }
+
+    fun action(action: Action): Int = when (action) {
+        Action.DOWNLOAD -> R.string.download
+        Action.IMPORT -> R.string.choose_file
+        Action.CANCEL -> R.string.cancel
+        Action.RETRY -> R.string.retry
+        Action.GO_ON -> R.string.go_on
+        Action.NEW_CHAT -> R.string.new_chat
+    }
+
+    fun verdict(context: Context, verdict: Verdict): String {
+        val said = when {
+            verdict.failed -> context.getString(R.string.verdict_failed, verdict.backend)
+            verdict.compared == 0 -> context.getString(R.string.verdict_unknown, verdict.backend)
+            else -> context.getString(R.string.verdict_passed, verdict.backend, verdict.compared)
+        }
+        if (verdict.fellBack.isEmpty()) return said
+        return said + "\n" + context.getString(R.string.fell_back, verdict.fellBack, verdict.why)
+    }
+
+    /** Below an answer: how fast it came, or that it was stopped; empty when there is nothing to say. */
+    fun note(context: Context, line: Line): String {
+        val parts = ArrayList<String>()
+        if (line.stopped) parts.add(context.getString(R.string.stopped))
+        if (line.tokens > 0) {
+            val rate = String.format(java.util.Locale.getDefault(), "%.1f", line.tokensPerSecond)
+            parts.add(context.getString(R.string.speed, line.tokens, rate))
+        }
+        return parts.joinToString(" ")
+    }
+
+    private fun size(context: Context, bytes: Long): String = Formatter.formatFileSize(context, bytes)
+}

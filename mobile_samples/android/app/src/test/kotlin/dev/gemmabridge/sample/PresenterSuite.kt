@@ -1,0 +1,254 @@
+package dev.gemmabridge.sample
+
+import dev.gemmabridge.core.Answer
+import dev.gemmabridge.core.Backend
+import dev.gemmabridge.core.Ending
+import dev.gemmabridge.core.Engine
+import dev.gemmabridge.core.EngineException
+import dev.gemmabridge.core.EngineFactory
+import dev.gemmabridge.core.EngineSettings
+import dev.gemmabridge.core.GoldenFile
+import dev.gemmabridge.core.PieceListener
+import dev.gemmabridge.core.Session
+import dev.gemmabridge.core.SessionSettings
+import dev.gemmabridge.core.Speed
+import dev.gemmabridge.test.Suite
+import java.io.ByteArrayInputStream
+import java.io.File
+import java.io.InputStream
+import java.util.concurrent.CountDownLatch
+import java.util.concurrent.LinkedBlockingQueue
+import java.util.concurrent.TimeUnit
+
+/**
+ * The presenter on a desktop; the engine is a double that knows the goldens.
+ */
+private class Double(
+    private val golden: GoldenFile,
+    override val backends: List<Backend>,
+    private val wrong: Set<Backend> = emptySet(),
+    private val failing: Set<Backend> = emptySet(),
+) : EngineFactory {
+    val opened = ArrayList<Backend>()
+    val hold = CountDownLatch(1)
+
+    @Volatile var breakAnswers = false
+
+    override fun open(settings: EngineSettings, backend: Backend): Engine {
+        opened.add(backend)
+        if (backend in failing) throw EngineException("no such device")
+        return object : Engine {
+            override val backend = backend
+
+            override fun start(settings: SessionSettings): Session = Talk(backend)
+
+            override fun complete(prompt: String, maxTokens: Int): String = throw EngineException("not here")
+
+            override fun tokenize(text: String): IntArray? = null
+
+            override fun detokenize(tokens: IntArray): String? = null
+
+            override fun close() = Unit
+        }
+    }
+
+    private inner class Talk(private val backend: Backend) : Session {
+        @Volatile private var cancelled = false
+
+        override val usable get() = !cancelled
+
+        override fun send(message: String, listener: PieceListener): Answer {
+            if (breakAnswers) throw EngineException("the context is full")
+            val right = golden.goldens.firstOrNull { it.turns.last().text == message }?.text ?: "I do not know"
+            val text = if (backend in wrong) "nonsense" else right
+            if (message == "wait") {
+                listener.onPiece("so far")
+                hold.await(5, TimeUnit.SECONDS)
+                return Answer("so far", if (cancelled) Ending.CANCELLED else Ending.DONE, null)
+            }
+            text.forEach { listener.onPiece(it.toString()) }
+            return Answer(text, Ending.DONE, Speed(text.length, 10.0, 0.1))
+        }
+
+        override fun cancel() {
+            cancelled = true
+            hold.countDown()
+        }
+
+        override fun close() = Unit
+    }
+}
+
+private class Desk(private val bundle: File, override val folder: File, private val inside: Boolean) : Device {
+    override val name = "desk"
+    override val cache = File(folder, "cache").apply { mkdirs() }
+    var ram = 8_000_000_000L
+
+    override fun memory() = Pair(ram, ram)
+
+    override fun packed(name: String): InputStream? {
+        if (name.endsWith(".litertlm") && !inside) return null
+        return File(bundle, name).takeIf { it.isFile }?.let { ByteArrayInputStream(it.readBytes()) }
+    }
+}
+
+private class Run(bundle: File, work: File, inside: Boolean, url: String = "", make: (GoldenFile) -> Double) {
+    val device = Desk(bundle, work, inside)
+    val golden = GoldenFile.parse(File(bundle, "golden.json").readBytes())
+    val double = make(golden)
+    private val screens = LinkedBlockingQueue<Screen>()
+    val seen = ArrayList<Screen>()
+    val presenter = Presenter(device, double, url) { screens.put(it) }
+
+    fun until(what: String, holds: (Screen) -> Boolean): Screen {
+        while (true) {
+            val screen = screens.poll(20, TimeUnit.SECONDS) ?: throw AssertionError("never: $what; last ${seen.lastOrNull()}")
+            seen.add(screen)
+            if (holds(screen)) return screen
+        }
+    }
+
+    fun chat() = until("a chat") { it.card == null }
+
+    fun failed(trouble: Trouble): Card.Failed =
+        until("$trouble") { (it.card as? Card.Failed)?.trouble == trouble }.card as Card.Failed
+}
+
+private fun equal(found: Any?, wanted: Any?) {
+    if (found != wanted) throw AssertionError("found $found, wanted $wanted")
+}
+
+private val CPU = listOf(Backend.CPU)
+private val BOTH = listOf(Backend.GPU, Backend.CPU)
+
+private val cases: Map<String, (File, File) -> Unit> = mapOf(
+    "packed_model_to_chat" to { bundle, work ->
+        val run = Run(bundle, work, true) { Double(it, CPU) }
+        run.presenter.start()
+        val screen = run.chat()
+        equal(screen.verdict, Verdict("CPU", run.golden.goldens.size, false))
+        val tasks = run.seen.mapNotNull { (it.card as? Card.Busy)?.task }.distinct()
+        equal(tasks, listOf(Task.LOOKING, Task.UNPACKING, Task.CHECKING, Task.LOADING, Task.TESTING))
+        run.presenter.send(run.golden.goldens[0].turns.last().text)
+        val answered = run.until("an answer") { !it.answering && it.lines.size == 2 }
+        equal(answered.lines[1].text, run.golden.goldens[0].text)
+        equal(answered.lines[1].tokens > 0, true)
+        equal(File(work, "self-test.json").readText().contains("\"verdict\":\"passed\""), true)
+        run.presenter.close()
+    },
+    "second_start_reads_nothing_again" to { bundle, work ->
+        Run(bundle, work, true) { Double(it, CPU) }.apply { presenter.start(); chat(); presenter.close() }
+        val run = Run(bundle, work, false) { Double(it, CPU) }
+        run.presenter.start()
+        run.chat()
+        equal(run.seen.any { (it.card as? Card.Busy)?.task == Task.CHECKING }, false)
+        run.presenter.close()
+    },
+    "damaged_model_is_not_loaded" to { bundle, work ->
+        File(work, "model.litertlm").writeBytes(File(bundle, "model.litertlm").readBytes().also { it[1000] = (it[1000] + 1).toByte() })
+        val run = Run(bundle, work, false) { Double(it, CPU) }
+        run.presenter.start()
+        val screen = run.until("missing") { it.card is Card.Missing }
+        equal(screen.card!!.actions, listOf(Action.IMPORT))
+        equal(run.double.opened, emptyList<Backend>())
+        equal(File(work, "model.litertlm").exists(), false)
+        run.presenter.close()
+    },
+    "import_of_a_wrong_file_then_the_right_one" to { bundle, work ->
+        val run = Run(bundle, work, false) { Double(it, CPU) }
+        run.presenter.start()
+        run.until("missing") { it.card is Card.Missing }
+        run.presenter.import { ByteArrayInputStream(ByteArray(1000)) }
+        run.failed(Trouble.FILE)
+        equal(work.list()!!.filter { it.endsWith(".part") || it.endsWith(".litertlm") }, emptyList<String>())
+        run.presenter.import { File(bundle, "model.litertlm").inputStream() }
+        run.chat()
+        run.presenter.close()
+    },
+    "wrong_gpu_falls_back" to { bundle, work ->
+        val run = Run(bundle, work, true) { Double(it, BOTH, wrong = setOf(Backend.GPU)) }
+        run.presenter.start()
+        val verdict = run.chat().verdict!!
+        equal(listOf(verdict.backend, verdict.fellBack, verdict.failed), listOf("CPU", "GPU", false))
+        equal(verdict.why.startsWith("it computes wrongly"), true)
+        equal(run.double.opened, BOTH)
+        run.presenter.close()
+    },
+    "nothing_right_means_no_chat" to { bundle, work ->
+        val run = Run(bundle, work, true) { Double(it, BOTH, wrong = BOTH.toSet()) }
+        run.presenter.start()
+        equal(run.failed(Trouble.SELF_TEST).actions, listOf(Action.RETRY))
+        run.presenter.send("hello")
+        equal(run.presenter.screen.lines, emptyList<Line>())
+        equal(File(work, "self-test.json").readText().contains("\"verdict\":\"failed\""), true)
+        run.presenter.close()
+    },
+    "engine_that_does_not_start" to { bundle, work ->
+        val run = Run(bundle, work, true) { Double(it, CPU, failing = CPU.toSet()) }
+        run.presenter.start()
+        equal(run.failed(Trouble.ENGINE).detail, "CPU: it does not load: no such device")
+        run.presenter.close()
+    },
+    "too_little_memory_asks_first" to { bundle, work ->
+        val run = Run(bundle, work, true) { Double(it, CPU) }
+        run.device.ram = 100_000_000
+        run.presenter.start()
+        equal(run.failed(Trouble.MEMORY).actions, listOf(Action.RETRY, Action.GO_ON))
+        equal(run.double.opened, emptyList<Backend>())
+        run.presenter.act(Action.GO_ON)
+        run.chat()
+        run.presenter.close()
+    },
+    "stopped_answer_stays" to { bundle, work ->
+        val run = Run(bundle, work, true) { Double(it, CPU) }
+        run.presenter.start()
+        run.chat()
+        run.presenter.send("wait")
+        run.until("a piece") { it.answering && it.lines.lastOrNull()?.text == "so far" }
+        run.presenter.stop()
+        val screen = run.until("the end") { !it.answering && it.lines.size == 2 }
+        equal(screen.lines[1], Line(false, "so far", stopped = true))
+        run.presenter.newChat()
+        run.until("a new chat") { it.lines.isEmpty() }
+        run.presenter.close()
+    },
+    "broken_answer_gives_the_message_back" to { bundle, work ->
+        val run = Run(bundle, work, true) { Double(it, CPU) }
+        run.presenter.start()
+        run.chat()
+        run.double.breakAnswers = true
+        run.presenter.send("my words")
+        val screen = run.until("trouble") { it.trouble != null }
+        equal(listOf(screen.draft, screen.lines, screen.trouble!!.trouble), listOf("my words", emptyList<Line>(), Trouble.ANSWER))
+        run.presenter.act(Action.RETRY)
+        equal(run.until("the chat again") { it.trouble == null }.card, null)
+        run.presenter.close()
+    },
+    "app_without_a_bundle" to { _, work ->
+        val run = Desk(File(work, "nothing"), work, true)
+        val screens = LinkedBlockingQueue<Screen>()
+        val presenter = Presenter(run, object : EngineFactory {
+            override val backends = CPU
+
+            override fun open(settings: EngineSettings, backend: Backend): Engine = throw AssertionError("opened")
+        }, "") { screens.put(it) }
+        presenter.start()
+        while (true) {
+            val card = screens.poll(10, TimeUnit.SECONDS)?.card ?: throw AssertionError("no screen")
+            if (card is Card.Failed) {
+                equal(card.trouble, Trouble.BUNDLE)
+                break
+            }
+        }
+        presenter.close()
+    },
+)
+
+/** Arguments: a bundle's folder, a folder to work in. */
+fun main(args: Array<String>) {
+    val suite = Suite()
+    for ((name, case) in cases) {
+        suite.case(name) { case(File(args[0]), File(args[1], name).apply { mkdirs() }) }
+    }
+    suite.end()
+}

@@ -1,0 +1,115 @@
+package dev.gemmabridge.core
+
+/** A file of the bundle by content. */
+data class BundleFile(val name: String, val bytes: Long, val sha256: String)
+
+/**
+ * What a model needs of the device, in bytes.
+ *
+ * @property mappedWeights every token reads them, so they must stay in memory.
+ * @property mappedEmbeddings a token touches a few pages only.
+ * @property kvCache at full context.
+ */
+data class MemoryNeed(val mappedWeights: Long, val mappedEmbeddings: Long, val kvCache: Long)
+
+/** One rung of the parity ladder; [verdict] is `pass` or `not run: <why>`. */
+data class Rung(val name: String, val question: String, val verdict: String)
+
+/**
+ * A bundle's `manifest.json`, as far as an app needs it.
+ *
+ * @property name the model's name, for people.
+ * @property model the model file's entry in [files].
+ * @property contextTokens positions of the KV cache.
+ * @property runtime the engine that judged the bundle, and its version: no older one is known to work.
+ * @property markers how turns are written; Gemma 4's where the manifest says nothing.
+ */
+class Manifest private constructor(
+    val name: String,
+    val model: BundleFile,
+    val files: Map<String, BundleFile>,
+    val contextTokens: Int,
+    val memory: MemoryNeed,
+    val runtime: String,
+    val minimumRuntime: String,
+    val rungs: List<Rung>,
+    val licence: String,
+    val source: String,
+    val markers: TurnMarkers,
+) {
+    companion object {
+        private const val SELF = "\"self_sha256\": \""
+        private val NAME = Regex("[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
+
+        /**
+         * Reads a manifest and checks it against its own SHA-256.
+         *
+         * @throws RefusedException not a manifest of version 1 for Android, damaged, or with a file name that leaves the folder.
+         */
+        fun parse(bytes: ByteArray): Manifest {
+            val text = Utf8.decode(bytes, "manifest.json")
+            val root = Fields.of(text, "manifest")
+            val version = root.integer("schema_version")
+            if (version != 1L) throw RefusedException("manifest.schema_version is $version; this app reads 1")
+            val platform = root.text("platform")
+            if (platform != "android") throw RefusedException("manifest.platform is $platform; this app reads android")
+            checkSelf(text, root.sha256("self_sha256"))
+            return read(root)
+        }
+
+        private fun read(root: Fields): Manifest {
+            val listed = root.child("files")
+            val files = LinkedHashMap<String, BundleFile>()
+            for (name in listed.keys()) {
+                // A name becomes a path on the device: it must stay inside the folder.
+                if (!name.split('/').all { NAME.matches(it) }) {
+                    throw RefusedException("manifest.files: ${Json.quote(name)} is no file name that is allowed")
+                }
+                val file = listed.child(name)
+                files[name] = BundleFile(name, file.count("bytes"), file.sha256("sha256"))
+            }
+            val modelName = root.text("model")
+            val model = files[modelName]
+            if (model == null || '/' in modelName) {
+                throw RefusedException("manifest.model ${Json.quote(modelName)} is not one of manifest.files")
+            }
+            if (root.child("parity").sha256("artifact_sha256") != model.sha256) {
+                throw RefusedException("manifest.parity judges another file than $modelName")
+            }
+            val context = root.child("kv_cache").count("context")
+            if (context !in 1..MAX_CONTEXT) throw RefusedException("manifest.kv_cache.context is $context")
+            val memory = root.child("memory")
+            return Manifest(
+                name = root.text("name"),
+                model = model,
+                files = files,
+                contextTokens = context.toInt(),
+                memory = MemoryNeed(
+                    memory.count("mapped_weights"),
+                    memory.count("mapped_embeddings"),
+                    memory.count("kv_cache"),
+                ),
+                runtime = root.child("runtime").text("name"),
+                minimumRuntime = root.child("runtime").text("minimum"),
+                rungs = root.child("parity").children("rungs").map {
+                    Rung(it.text("rung"), it.text("question"), it.text("verdict"))
+                },
+                licence = root.child("licence").text("spdx"),
+                source = root.child("source").text("id"),
+                markers = root.childOrNull("turns")?.let { TurnMarkers.read(it) } ?: TurnMarkers.GEMMA_4,
+            )
+        }
+
+        /** `self_sha256` is of the file with these 64 digits as zeros. */
+        private fun checkSelf(text: String, said: String) {
+            val at = text.indexOf(SELF) + SELF.length
+            if (at < SELF.length || !text.startsWith(said, at)) throw RefusedException("manifest.self_sha256 is not where it is written")
+            val zeroed = text.substring(0, at) + "0".repeat(64) + text.substring(at + 64)
+            if (Digest.sha256(zeroed.toByteArray(Charsets.UTF_8)) != said) {
+                throw RefusedException("manifest.json is damaged: it has another SHA-256 than it says")
+            }
+        }
+
+        private const val MAX_CONTEXT = 1L shl 24
+    }
+}

@@ -1,0 +1,52 @@
+package dev.gemmabridge.jni
+
+/**
+ * The functions of the C shim. Handles are addresses: using one after it was freed is the end of the process, so only
+ * [NativeEngine] and [NativeSession] call these. Text is UTF-8. All but [cancel] throw EngineException.
+ */
+internal object Native {
+    @JvmStatic
+    external fun open(path: ByteArray, backend: ByteArray, cache: ByteArray, threads: Int, tokens: Int): Long
+
+    @JvmStatic
+    external fun close(engine: Long)
+
+    @JvmStatic
+    external fun complete(engine: Long, prompt: ByteArray, limit: Int): ByteArray
+
+    @JvmStatic
+    external fun tokenize(engine: Long, text: ByteArray): IntArray
+
+    @JvmStatic
+    external fun detokenize(engine: Long, tokens: IntArray): ByteArray?
+
+    /** @param sink is held until [end]. [topK] of 0 leaves sampling to the model, [limit] of 0 the length. */
+    @JvmStatic
+    external fun start(
+        engine: Long,
+        sink: ChunkSink,
+        history: ByteArray?,
+        topK: Int,
+        topP: Float,
+        temperature: Float,
+        seed: Int,
+        limit: Int,
+        thinking: Boolean,
+    ): Long
+
+    /** Returns at once; the answer goes to the session's sink. */
+    @JvmStatic
+    external fun send(session: Long, message: ByteArray)
+
+    @JvmStatic
+    external fun cancel(session: Long)
+
+    @JvmStatic
+    external fun render(session: Long, message: ByteArray): ByteArray
+
+    @JvmStatic
+    external fun speed(session: Long): DoubleArray?
+
+    @JvmStatic
+    external fun end(session: Long)
+}

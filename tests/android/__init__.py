@@ -1,0 +1,1 @@
+"""Tools for looking at the Android sample without a phone."""
