@@ -73,6 +73,12 @@ runtime-test *bundles: setup
     [ $bundles = 1 ] || options+=(--bundle)
     exec {{python}} -m pytest runtime_tests/test_bundle.py -v -rs "${options[@]}"
 
+# Install a bundle's app on the phone that adb sees, replay the goldens there and add its verdict to the report
+[group('proof')]
+[no-exit-message]
+@device-test bundle='dist/android/demo' *flags: setup
+    {{python}} -m runtime_tests device "$@"
+
 # Take pictures of a report at phone and desktop width, and check its accessibility; needs node, npm and Chromium
 [group('proof')]
 [no-exit-message]

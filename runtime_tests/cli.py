@@ -110,6 +110,38 @@ def _verify(
 
 
 @app.command()
+def device(
+    bundle: Annotated[Path, typer.Argument(help="A finished android bundle with app.apk.")] = Path("dist/android/demo"),
+    out: Annotated[Path | None, typer.Option(help="Folder for the report. [default: dist/device/<bundle>]")] = None,
+    serial: Annotated[str | None, typer.Option(help="Which phone, as adb devices shows it.")] = None,
+    timeout: Annotated[float, typer.Option(min=1, help="Seconds to wait for the phone's answers.")] = 600,
+) -> None:
+    """Replays the goldens on a phone over adb. Exit code 0: pass, or not run without a phone; 1: fail; 2: bad input.
+
+    Example: just device-test dist/android/demo --serial R5CT12345
+    """
+    from rich.console import Console
+
+    from runtime_tests import table
+    from runtime_tests.device.command import device_test
+    from runtime_tests.errors import CannotRunError
+
+    said = Console(stderr=True)
+    folder = out or Path("dist/device") / bundle.resolve().name
+    try:
+        parity = device_test(bundle, folder, serial, timeout, lambda text: said.print(text, style="dim"))
+    except CannotRunError as error:
+        typer.echo(f"device: not run: {error}")
+        raise typer.Exit(0) from error
+    except InputError as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(2) from error
+    table.show(parity, Console())
+    typer.echo(str(folder / "parity.html"))
+    raise typer.Exit(0 if parity.verdict == "pass" else 1)
+
+
+@app.command()
 def schema(check: Annotated[bool, typer.Option("--check", help="Only compare; exit 1 when stale.")] = False) -> None:
     """Writes the JSON Schemas of parity.json and golden.json."""
     from runtime_tests import golden, report

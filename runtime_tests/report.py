@@ -35,7 +35,7 @@ class CheckReport(Strict):
 class RungReport(Strict):
     """One rung of the ladder."""
 
-    name: Literal["0", "1", "2a", "2b", "3", "4", "arm64"]
+    name: str = Field(pattern=r"^(0|1|2a|2b|3|4|arm64|device: .{1,80})$")
     question: str
     status: Literal["pass", "fail", "not run"]
     why: str = Field(description="why it did not run; empty otherwise")
@@ -191,6 +191,12 @@ def _rung(item: Rung) -> RungReport:
     return RungReport.model_validate(
         {**{k: getattr(item, k) for k in ("name", "question", "status", "why")}, "checks": checks}
     )
+
+
+def with_rung(parity: Parity, item: Rung) -> Parity:
+    """The report with one rung more at its end; the verdict holds only if that one passes as well."""
+    verdict = "pass" if parity.verdict == "pass" and item.status == "pass" else "fail"
+    return parity.model_copy(update={"verdict": verdict, "rungs": [*parity.rungs, _rung(item)]})
 
 
 def dump(parity: Parity) -> str:

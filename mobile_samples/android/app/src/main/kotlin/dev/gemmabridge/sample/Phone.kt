@@ -10,6 +10,7 @@ import java.io.InputStream
 /** The phone as the app sees it. */
 internal class Phone(private val context: Context) : Device {
     override val name = "${Build.MANUFACTURER} ${Build.MODEL}, Android ${Build.VERSION.RELEASE}"
+        .replace(Regex("[^A-Za-z0-9_ .,()+-]"), "-").take(MAX_NAME)
 
     /** The app's own folder on the shared storage: no permission is needed, and it goes when the app goes. */
     override val folder: File = context.getExternalFilesDir(null) ?: context.filesDir
@@ -26,5 +27,9 @@ internal class Phone(private val context: Context) : Device {
         context.assets.open("model/$name")
     } catch (error: FileNotFoundException) {
         null
+    }
+
+    private companion object {
+        const val MAX_NAME = 80
     }
 }

@@ -171,7 +171,8 @@ class Presenter(
 
     private fun refused(choice: Choice) {
         val loaded = choice.trials.any { it.report != null }
-        fail(if (loaded) Trouble.SELF_TEST else Trouble.ENGINE, choice.reasons(), listOf(Action.RETRY))
+        val trouble = if (loaded) Trouble.SELF_TEST else Trouble.ENGINE
+        card(Card.Failed(trouble, choice.reasons(), listOf(Action.RETRY)))
     }
 
     private fun verdict(choice: Choice, ready: Engine): Verdict {
@@ -216,8 +217,9 @@ class Presenter(
 
     private fun busy(task: Task, done: Long = 0, total: Long = 0) = card(Card.Busy(task, done, total))
 
+    /** What ends before the self-test; whoever waits for its file shall not wait for nothing. */
     private fun fail(trouble: Trouble, detail: String?, actions: List<Action>) {
-        if (trouble != Trouble.MEMORY) report(Report.failure(device.name, "$trouble: $detail"))
+        report(Report.failure(device.name, "$trouble: $detail"))
         card(Card.Failed(trouble, detail ?: "", actions))
     }
 

@@ -50,7 +50,12 @@ class Fallback(private val factory: EngineFactory, private val selfTest: SelfTes
                 continue
             }
             remember(died + backend.wire)
-            val engine = attempt(settings, backend, artifactSha256, listener, cancel, last, trials)
+            val engine = try {
+                attempt(settings, backend, artifactSha256, listener, cancel, last, trials)
+            } catch (error: Exception) { // a cancel, or goldens of another file: the backend did nothing
+                remember(died)
+                throw error
+            }
             remember(died)
             if (engine != null) return Choice(engine, trials)
         }

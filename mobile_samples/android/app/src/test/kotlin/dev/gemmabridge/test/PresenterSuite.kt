@@ -1,4 +1,4 @@
-package dev.gemmabridge.sample
+package dev.gemmabridge.test
 
 import dev.gemmabridge.core.Answer
 import dev.gemmabridge.core.Backend
@@ -12,7 +12,15 @@ import dev.gemmabridge.core.PieceListener
 import dev.gemmabridge.core.Session
 import dev.gemmabridge.core.SessionSettings
 import dev.gemmabridge.core.Speed
-import dev.gemmabridge.test.Suite
+import dev.gemmabridge.sample.Action
+import dev.gemmabridge.sample.Card
+import dev.gemmabridge.sample.Device
+import dev.gemmabridge.sample.Line
+import dev.gemmabridge.sample.Presenter
+import dev.gemmabridge.sample.Screen
+import dev.gemmabridge.sample.Task
+import dev.gemmabridge.sample.Trouble
+import dev.gemmabridge.sample.Verdict
 import java.io.ByteArrayInputStream
 import java.io.File
 import java.io.InputStream
@@ -114,15 +122,20 @@ private class Run(bundle: File, work: File, inside: Boolean, url: String = "", m
         until("$trouble") { (it.card as? Card.Failed)?.trouble == trouble }.card as Card.Failed
 }
 
-private fun equal(found: Any?, wanted: Any?) {
-    if (found != wanted) throw AssertionError("found $found, wanted $wanted")
-}
+private fun equal(found: Any?, wanted: Any?) = same(wanted, found)
 
 private val CPU = listOf(Backend.CPU)
 private val BOTH = listOf(Backend.GPU, Backend.CPU)
 
-private val cases: Map<String, (File, File) -> Unit> = mapOf(
-    "packed_model_to_chat" to { bundle, work ->
+/** Arguments: a bundle's folder, a folder to work in. */
+fun main(args: Array<String>) {
+    val suite = Suite()
+    val bundle = File(args[0])
+
+    fun case(name: String, body: (File) -> Unit) =
+        suite.case(name) { body(File(args[1], name.replace(' ', '-')).apply { mkdirs() }) }
+
+    case("packed model to chat") { work ->
         val run = Run(bundle, work, true) { Double(it, CPU) }
         run.presenter.start()
         val screen = run.chat()
@@ -135,16 +148,16 @@ private val cases: Map<String, (File, File) -> Unit> = mapOf(
         equal(answered.lines[1].tokens > 0, true)
         equal(File(work, "self-test.json").readText().contains("\"verdict\":\"passed\""), true)
         run.presenter.close()
-    },
-    "second_start_reads_nothing_again" to { bundle, work ->
+    }
+    case("second start reads nothing again") { work ->
         Run(bundle, work, true) { Double(it, CPU) }.apply { presenter.start(); chat(); presenter.close() }
         val run = Run(bundle, work, false) { Double(it, CPU) }
         run.presenter.start()
         run.chat()
         equal(run.seen.any { (it.card as? Card.Busy)?.task == Task.CHECKING }, false)
         run.presenter.close()
-    },
-    "damaged_model_is_not_loaded" to { bundle, work ->
+    }
+    case("damaged model is not loaded") { work ->
         File(work, "model.litertlm").writeBytes(File(bundle, "model.litertlm").readBytes().also { it[1000] = (it[1000] + 1).toByte() })
         val run = Run(bundle, work, false) { Double(it, CPU) }
         run.presenter.start()
@@ -153,8 +166,8 @@ private val cases: Map<String, (File, File) -> Unit> = mapOf(
         equal(run.double.opened, emptyList<Backend>())
         equal(File(work, "model.litertlm").exists(), false)
         run.presenter.close()
-    },
-    "import_of_a_wrong_file_then_the_right_one" to { bundle, work ->
+    }
+    case("import of a wrong file then the right one") { work ->
         val run = Run(bundle, work, false) { Double(it, CPU) }
         run.presenter.start()
         run.until("missing") { it.card is Card.Missing }
@@ -164,8 +177,8 @@ private val cases: Map<String, (File, File) -> Unit> = mapOf(
         run.presenter.import { File(bundle, "model.litertlm").inputStream() }
         run.chat()
         run.presenter.close()
-    },
-    "wrong_gpu_falls_back" to { bundle, work ->
+    }
+    case("wrong gpu falls back") { work ->
         val run = Run(bundle, work, true) { Double(it, BOTH, wrong = setOf(Backend.GPU)) }
         run.presenter.start()
         val verdict = run.chat().verdict!!
@@ -173,8 +186,8 @@ private val cases: Map<String, (File, File) -> Unit> = mapOf(
         equal(verdict.why.startsWith("it computes wrongly"), true)
         equal(run.double.opened, BOTH)
         run.presenter.close()
-    },
-    "nothing_right_means_no_chat" to { bundle, work ->
+    }
+    case("nothing right means no chat") { work ->
         val run = Run(bundle, work, true) { Double(it, BOTH, wrong = BOTH.toSet()) }
         run.presenter.start()
         equal(run.failed(Trouble.SELF_TEST).actions, listOf(Action.RETRY))
@@ -182,14 +195,14 @@ private val cases: Map<String, (File, File) -> Unit> = mapOf(
         equal(run.presenter.screen.lines, emptyList<Line>())
         equal(File(work, "self-test.json").readText().contains("\"verdict\":\"failed\""), true)
         run.presenter.close()
-    },
-    "engine_that_does_not_start" to { bundle, work ->
+    }
+    case("engine that does not start") { work ->
         val run = Run(bundle, work, true) { Double(it, CPU, failing = CPU.toSet()) }
         run.presenter.start()
         equal(run.failed(Trouble.ENGINE).detail, "CPU: it does not load: no such device")
         run.presenter.close()
-    },
-    "too_little_memory_asks_first" to { bundle, work ->
+    }
+    case("too little memory asks first") { work ->
         val run = Run(bundle, work, true) { Double(it, CPU) }
         run.device.ram = 100_000_000
         run.presenter.start()
@@ -198,8 +211,8 @@ private val cases: Map<String, (File, File) -> Unit> = mapOf(
         run.presenter.act(Action.GO_ON)
         run.chat()
         run.presenter.close()
-    },
-    "stopped_answer_stays" to { bundle, work ->
+    }
+    case("stopped answer stays") { work ->
         val run = Run(bundle, work, true) { Double(it, CPU) }
         run.presenter.start()
         run.chat()
@@ -211,8 +224,8 @@ private val cases: Map<String, (File, File) -> Unit> = mapOf(
         run.presenter.newChat()
         run.until("a new chat") { it.lines.isEmpty() }
         run.presenter.close()
-    },
-    "broken_answer_gives_the_message_back" to { bundle, work ->
+    }
+    case("broken answer gives the message back") { work ->
         val run = Run(bundle, work, true) { Double(it, CPU) }
         run.presenter.start()
         run.chat()
@@ -223,8 +236,8 @@ private val cases: Map<String, (File, File) -> Unit> = mapOf(
         run.presenter.act(Action.RETRY)
         equal(run.until("the chat again") { it.trouble == null }.card, null)
         run.presenter.close()
-    },
-    "app_without_a_bundle" to { _, work ->
+    }
+    case("app without a bundle") { work ->
         val run = Desk(File(work, "nothing"), work, true)
         val screens = LinkedBlockingQueue<Screen>()
         val presenter = Presenter(run, object : EngineFactory {
@@ -241,14 +254,6 @@ private val cases: Map<String, (File, File) -> Unit> = mapOf(
             }
         }
         presenter.close()
-    },
-)
-
-/** Arguments: a bundle's folder, a folder to work in. */
-fun main(args: Array<String>) {
-    val suite = Suite()
-    for ((name, case) in cases) {
-        suite.case(name) { case(File(args[0]), File(args[1], name).apply { mkdirs() }) }
     }
     suite.end()
 }

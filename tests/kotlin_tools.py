@@ -1,0 +1,187 @@
+"""The Kotlin of the Android sample, compiled and run here: by JetBrains' compiler from npm, on this machine's Java.
+
+Compiler and classes are kept in ``$XDG_CACHE_HOME/gemma-bridge``, by default below ``~/.cache``, under the digest of all
+that they are made from. Where a tool is missing the tests are skipped and say which.
+"""
+
+from __future__ import annotations
+
+import base64
+import fcntl
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import tarfile
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+from commands import REPOSITORY
+
+ANDROID = REPOSITORY / "mobile_samples" / "android"
+VERSION = "2.4.20"
+INTEGRITY = "IF5IVM7LpPhA/ntHQQpaVt1yxpaaQovtEVYLyqWMuaLr0XelLPPm7/sM6HLhtcRjjjoSsK7I7lP2kzYJkMy73w=="  # SHA-512
+# As the package without Android's SDK is compiled: its dexer knows no invokedynamic.
+FLAGS = ("-jvm-target", "1.8", "-Xlambdas=class", "-Xsam-conversions=class", "-Xstring-concat=inline", "-Werror")
+C_FLAGS = ("-std=c11", "-O2", "-g", "-fPIC", "-ffreestanding", "-Wall", "-Wextra", "-Werror")
+CASE = re.compile(r'\bcase\("((?:[^"\\]|\\.)*)"\)')
+
+
+def cache() -> Path:
+    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "gemma-bridge"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+@contextmanager
+def locked(name: str) -> Iterator[None]:
+    """One process at a time: the tests run in several."""
+    with (cache() / f"{name}.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def need(*tools: str) -> None:
+    for tool in tools:
+        if shutil.which(tool) is None:
+            pytest.skip(f"{tool} is not on PATH: the Kotlin tests need java (a JDK, 17 or later), npm and gcc")
+
+
+def run(words: Sequence[str | Path], seconds: float = 300, **options: Any) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [str(w) for w in words], capture_output=True, text=True, timeout=seconds, check=False, **options
+    )
+
+
+def compiler() -> Path:
+    """Folder of the Kotlin compiler."""
+    need("java", "npm")
+    final = cache() / f"kotlin-{VERSION}"
+    with locked("kotlin"):
+        if (final / "lib" / "kotlin-compiler.jar").is_file():
+            return final
+        with tempfile.TemporaryDirectory(dir=cache(), prefix=".kotlin-") as name:
+            done = run(["npm", "pack", "--silent", f"kotlin-compiler@{VERSION}"], cwd=name)
+            packed = next(Path(name).glob("*.tgz"), None)
+            if done.returncode or packed is None:
+                pytest.skip(f"the Kotlin compiler cannot be had from npm: {done.stderr.strip()[:200]}")
+            digest = base64.b64encode(hashlib.sha512(packed.read_bytes()).digest()).decode()
+            assert digest == INTEGRITY, "npm gave another kotlin-compiler than the pinned one"
+            with tarfile.open(packed) as archive:
+                archive.extractall(name, filter="data")
+            shutil.rmtree(final, ignore_errors=True)
+            (Path(name) / "package").rename(final)
+    return final
+
+
+def sources(*folders: str) -> list[Path]:
+    return sorted(path for folder in folders for path in (ANDROID / folder).rglob("*.kt"))
+
+
+def compiled(*folders: str | Path) -> str:
+    """Class path of the Kotlin in files and below folders of the Android sample, compiled together; compiled once."""
+    home = compiler()
+    roots = [ANDROID / folder for folder in folders]
+    files = sorted(path for root in roots for path in ([root] if root.is_file() else root.rglob("*.kt")))
+    digest = hashlib.sha256(" ".join((VERSION, *FLAGS)).encode())
+    for path in files:
+        digest.update(f"\0{path.name}\0".encode() + path.read_bytes())
+    final = cache() / "kotlin-classes" / digest.hexdigest()[:24]
+    stdlib = home / "lib" / "kotlin-stdlib.jar"
+    with locked("kotlin-classes"):
+        if not final.is_dir():
+            final.parent.mkdir(exist_ok=True)
+            with tempfile.TemporaryDirectory(dir=cache(), prefix=".classes-") as name:
+                jars = [
+                    home / "lib" / jar for jar in ("kotlin-compiler.jar", "kotlin-stdlib.jar", "kotlin-reflect.jar")
+                ]
+                path = os.pathsep.join(str(jar) for jar in [*jars, *sorted((home / "lib").glob("kotlin*.jar"))])
+                main = "org.jetbrains.kotlin.cli.jvm.K2JVMCompiler"
+                begin = [
+                    "java",
+                    "-Xmx1g",
+                    "-XX:TieredStopAtLevel=1",
+                    "-cp",
+                    path,
+                    main,
+                    "-no-reflect",
+                    "-kotlin-home",
+                    home,
+                ]
+                out = Path(name) / "out"
+                done = run([*begin, *FLAGS, "-d", out, *files])
+                assert done.returncode == 0, done.stdout + done.stderr
+                out.rename(final)
+    return f"{final}{os.pathsep}{stdlib}"
+
+
+def engine_library() -> Path:
+    spec = find_spec("litert_lm")
+    if spec is None or not spec.origin:
+        pytest.skip("the stock engine (litert-lm-api) is not installed")
+    found = Path(spec.origin).with_name("liblitert-lm.so")
+    if not found.is_file():
+        pytest.skip("the stock engine of this system is no liblitert-lm.so")
+    return found
+
+
+def shim(folder: Path, *extra: str) -> Path:
+    """The C shim for this machine's Java, as a file in ``folder``."""
+    need("gcc", "java")
+    include = Path(shutil.which("java") or "").resolve().parents[1] / "include"
+    if not (include / "jni.h").is_file():
+        pytest.skip("there is no jni.h beside java: the Kotlin tests need a JDK, not a JRE alone")
+    library, out = engine_library(), folder / "libgemmabridge.so"
+    link = [f"-L{library.parent}", f"-l:{library.name}", f"-Wl,-rpath,{library.parent}", "-Wl,--no-undefined"]
+    files = sorted((ANDROID / "engine-jni" / "src" / "main" / "c").glob("*.c"))
+    headers = [f"-I{include}", f"-I{include / 'linux'}"]
+    done = run(["gcc", "-shared", *C_FLAGS, *extra, *headers, *files, "-o", out, *link])
+    assert done.returncode == 0, done.stderr
+    return out
+
+
+def cases(folder: str, name: str) -> list[str]:
+    """Names of a suite's cases, as they stand in its source."""
+    text = next((ANDROID / folder).rglob(f"{name}.kt")).read_text("utf-8")
+    return [json.loads(f'"{found}"') for found in CASE.findall(text)]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a suite said.
+
+    Attributes:
+        cases: why each case failed; empty where it passed.
+        figures: numbers that it measured.
+        ended: how the process ended, for a case that never came.
+    """
+
+    cases: dict[str, str]
+    figures: dict[str, str]
+    ended: str
+
+
+def suite(classes: str, name: str, *arguments: str | Path, flags: Sequence[str] = ()) -> Outcome:
+    """Runs a suite's ``main``."""
+    flags = ("-Xmx256m", "-XX:TieredStopAtLevel=1", *flags)
+    done = run(["java", *flags, "-cp", classes, f"dev.gemmabridge.test.{name}Kt", *arguments])
+    lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    other = [line for line in done.stdout.splitlines() if not line.startswith("{")]
+    return Outcome(
+        {line["case"]: line["why"] for line in lines if "case" in line},
+        {line["figure"]: line["value"] for line in lines if "figure" in line},
+        f"exit code {done.returncode}; {' / '.join(other)[-1500:]} {done.stderr[-1500:]}",
+    )
+
+
+def check(outcome: Outcome, case: str) -> None:
+    assert case in outcome.cases, f"it did not run: {outcome.ended}"
+    assert outcome.cases[case] == ""

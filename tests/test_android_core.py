@@ -1,0 +1,24 @@
+"""The Android sample's Kotlin core, in this machine's Java: what it reads, judges and remembers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import kotlin_tools
+import pytest
+from kotlin_tools import Outcome
+from quick_build import build
+
+FOLDER, SUITE = "core/src/test/kotlin", "CoreSuite"
+
+
+@pytest.fixture(scope="module")
+def outcome(tmp_path_factory: pytest.TempPathFactory) -> Outcome:
+    classes = kotlin_tools.compiled("core/src/main/kotlin", FOLDER)
+    bundle = build(tmp_path_factory.mktemp("bundle") / "demo").bundle
+    return kotlin_tools.suite(classes, SUITE, bundle / "manifest.json", tmp_path_factory.mktemp("work"))
+
+
+@pytest.mark.parametrize("case", kotlin_tools.cases(FOLDER, SUITE))
+def test_core(outcome: Outcome, case: str) -> None:
+    kotlin_tools.check(outcome, case)

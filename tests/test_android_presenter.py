@@ -1,0 +1,88 @@
+"""The Android sample's steps from no model to a chat, and through every failure, in this machine's Java."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import struct
+from pathlib import Path
+from typing import Any
+
+import kotlin_tools
+import pytest
+from kotlin_tools import Outcome
+from quick_build import build
+
+from runtime_tests.device.answers import read
+from runtime_tests.device.judge import judge
+from runtime_tests.golden import GoldenFile
+
+SAMPLE = "app/src/main/kotlin/dev/gemmabridge/sample"
+WITHOUT_ANDROID = [f"{SAMPLE}/{name}.kt" for name in ("Device", "Presenter", "Report", "Screen", "Store")]
+FOLDER, SUITE = "app/src/test/kotlin", "PresenterSuite"
+
+
+def golden(question: str, text: str) -> dict[str, Any]:
+    """A golden with right digests."""
+    ids, new = [2, len(question)], [9, 1]
+    tokens, logits = [9, 8, 7, 6, 5], [5.0, 4.0, 3.0, 2.0, 1.0]
+    pairs = b"".join(struct.pack("<if", *pair) for pair in zip(tokens, logits, strict=True))
+    step = {"tokens": tokens, "logits": logits, "digest": hashlib.sha256(pairs).hexdigest()[:16]}
+    return {
+        "prompt": f"<|turn>user\n{question}",
+        "messages": [{"role": "user", "content": question}],
+        "answer": None,
+        "ids": ids,
+        "continuation": new,
+        "text": text,
+        "certain": len(new),
+        "tokens_sha256": hashlib.sha256(struct.pack("<4i", *ids, *new)).hexdigest(),
+        "steps": [step, step],
+    }
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = build(tmp_path_factory.mktemp("built") / "demo").bundle
+    folder = Path(shutil.copytree(made, tmp_path_factory.mktemp("bundle") / "demo"))
+    fields = {"schema_version": 1, "stop_tokens": [1], "tolerance": 1.0, "mean_tolerance": 0.1}
+    fields["artifact_sha256"] = hashlib.sha256((folder / "model.litertlm").read_bytes()).hexdigest()
+    fields["goldens"] = [
+        golden("What is 17 + 25?", "42"),
+        golden("Is a whale a fish?", "No, \u201cmammal\u201d \U0001f40b"),
+    ]
+    (folder / "golden.json").write_text(json.dumps(fields), "utf-8")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def ran(bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Outcome, Path]:
+    suite = "core/src/test/kotlin/dev/gemmabridge/test/Suite.kt"
+    classes = kotlin_tools.compiled("core/src/main/kotlin", *WITHOUT_ANDROID, suite, FOLDER)
+    work = tmp_path_factory.mktemp("work")
+    return kotlin_tools.suite(classes, SUITE, bundle, work), work
+
+
+@pytest.mark.parametrize("case", kotlin_tools.cases(FOLDER, SUITE))
+def test_presenter(ran: tuple[Outcome, Path], case: str) -> None:
+    kotlin_tools.check(ran[0], case)
+
+
+@pytest.mark.parametrize(
+    ("case", "status", "left"),
+    [
+        ("packed model to chat", "pass", []),
+        ("wrong gpu falls back", "pass", ["gpu"]),
+        ("nothing right means no chat", "fail", ["gpu", "cpu"]),
+        ("engine that does not start", "fail", ["cpu"]),
+        ("app without a bundle", "fail", []),
+    ],
+)
+def test_the_judge_reads_what_the_app_writes(
+    ran: tuple[Outcome, Path], bundle: Path, case: str, status: str, left: list[str]
+) -> None:
+    written = read((ran[1] / case.replace(" ", "-") / "self-test.json").read_bytes())
+    assert [trial.backend for trial in written.trials if trial.why] == left
+    goldens = GoldenFile.model_validate_json((bundle / "golden.json").read_bytes())
+    assert judge(written, goldens).status == status
