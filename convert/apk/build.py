@@ -30,14 +30,17 @@ class Apk:
 
 
 def build(
-    tools: Toolchain, assets: Mapping[str, bytes | Path], out: Path, progress: Progress, sample: Path = SAMPLE
+    tools: Toolchain, assets: Mapping[str, Path], out: Path, scratch: Path, progress: Progress, sample: Path = SAMPLE
 ) -> Apk:
     """Builds ``out`` from the sample's sources and the files that the app finds in its assets.
+
+    Args:
+        scratch: an existing folder for what the tools write.
 
     Raises:
         ToolError: the sources do not compile.
     """
-    with tempfile.TemporaryDirectory(prefix="apk-") as name, progress.stage("build app.apk"):
+    with tempfile.TemporaryDirectory(dir=scratch, prefix="apk-") as name, progress.stage("build app.apk"):
         work = Path(name)
         for part in ("native", "res", "code"):
             (work / part).mkdir()

@@ -11,14 +11,14 @@ from pathlib import Path
 from convert.apk.resources import MIN_SDK
 from convert.apk.toolchain import Toolchain
 
+# Android has the static hashCode of numbers since level 24, which the interface here does not show.
 # dx knows classes and no invokedynamic.
 FLAGS = ("-jvm-target", "1.8", "-Xlambdas=class", "-Xsam-conversions=class", "-Xstring-concat=inline")
 KEEP = """
 -dontobfuscate
 -dontnote
--dontwarn
--optimizationpasses 2
--optimizations !class/merging/*,!code/allocation/variable
+-dontoptimize
+-dontwarn kotlin.**,java.lang.Boolean,java.lang.Double,java.lang.Float,java.lang.Integer,java.lang.Long
 -keep public class * extends android.app.Activity
 -keep public class * extends android.app.Application
 -keep class dev.gemmabridge.jni.ChunkSink { *; }
@@ -50,8 +50,9 @@ def to_dex(tools: Toolchain, classes: Path, out: Path, work: Path) -> None:
         ToolError: a class is missing, or cannot be translated.
     """
     rules = work / "rules.pro"
+    annotations = tools.root / "npm/lib/annotations-13.0.jar"  # of nullness; nothing reads them at run time
     inputs = f"-injars {classes}\n-injars {tools.stdlib}(!META-INF/**,!**.kotlin_builtins)\n-outjars shrunk.jar\n"
-    rules.write_text(f"{inputs}-libraryjars {tools.android_jar}\n{KEEP}", "utf-8")
+    rules.write_text(f"{inputs}-libraryjars {tools.android_jar}\n-libraryjars {annotations}\n{KEEP}", "utf-8")
     tools.java("proguard.ProGuard", [tools.jar("proguard")], [f"@{rules.name}"], work)
     arguments = ["--dex", f"--min-sdk-version={MIN_SDK}", f"--output={out}", "shrunk.jar"]
     tools.java("com.android.dx.command.Main", [tools.jar("com.android.dx")], arguments, work)

@@ -21,10 +21,10 @@ def link(tools: Toolchain, main: Path, work: Path) -> Path:
     ``R.txt`` beside it lists the numbers. Relative paths alone: aapt2 writes paths into what it makes.
     """
     text = (main / "AndroidManifest.xml").read_text("utf-8")
-    # Gradle's manifests leave the package to the build.
-    (work / "AndroidManifest.xml").write_text(
-        re.sub(r"<manifest\b", f'<manifest package="{PACKAGE}"', text, count=1), "utf-8"
-    )
+    # What Gradle adds to a manifest: the package, and that libraries are mapped from the APK rather than copied out.
+    text = re.sub(r"<manifest\b", f'<manifest package="{PACKAGE}"', text, count=1)
+    text = re.sub(r"<application\b", '<application android:extractNativeLibs="false"', text, count=1)
+    (work / "AndroidManifest.xml").write_text(text, "utf-8")
     for path in sorted((main / "res").rglob("*")):
         if path.is_file():
             copy = work / "res" / path.relative_to(main / "res")
@@ -52,4 +52,4 @@ def numbers(listed: str, package: str = PACKAGE) -> str:
         if array == "int":
             kinds.setdefault(kind, []).append(f"        const val {name} = {int(number, 16)}")
     bodies = [f"    object {kind} {{\n" + "\n".join(lines) + "\n    }" for kind, lines in sorted(kinds.items())]
-    return f"package {package}\n\n@Suppress(\"ClassName\")\nobject R {{\n" + "\n".join(bodies) + "\n}\n"
+    return f'package {package}\n\n@Suppress("ClassName")\nobject R {{\n' + "\n".join(bodies) + "\n}\n"

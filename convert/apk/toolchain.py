@@ -7,10 +7,12 @@ is found out by ``files.sha256``, over every file the build uses, and refused.
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
 import os
 import platform
 import shutil
+import signal
 import subprocess
 import sys
 import tarfile
@@ -24,6 +26,8 @@ from convert.apk import fetch
 from convert.apk.pieces import ApkUnavailableError, Piece, digest, held, locked
 from convert.errors import ConvertError
 from convert.progress import Progress
+
+_PR_SET_PDEATHSIG = 1
 
 FETCH: Mapping[str, fetch.Fetch] = {"debian": fetch.from_apt, "npm": fetch.from_npm, "wheels": fetch.from_pip}
 SUMS = "files.sha256"
@@ -131,6 +135,7 @@ class Toolchain:
                 stderr=subprocess.STDOUT,
                 text=True,
                 check=False,
+                preexec_fn=_die_with_parent,
             )
         except OSError as error:
             raise ApkUnavailableError(f"{words[0]} cannot be started ({error.strerror})") from error
@@ -138,6 +143,11 @@ class Toolchain:
             name = Path(words[0]).name if words[0] != "java" else next(str(w) for w in words[5:])
             raise ToolError("build app.apk", f"{name} says: {done.stdout.strip()[-2000:]}", "Report this as a defect")
         return done.stdout
+
+
+def _die_with_parent() -> None:
+    """A SIGKILLed builder's tools must not go on writing where the next builder works (prctl(2))."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def cache() -> Path:
