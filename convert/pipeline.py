@@ -94,11 +94,13 @@ def build(request: Request, progress: Progress, meter: Meter = lambda measure: N
             raise ParityError(ran.output)
         ran.check("judge")
         meter(Measure("judge", ran.seconds, ran.peak_bytes))
-        with progress.stage("papers and publish"), _measured("papers and publish", meter):
+        with progress.stage("papers"), _measured("papers", meter):
             papers.finish(site.new, plan.name, checkpoint, read_parity(site.new / android.PARITY, model))
-            apk = (
-                None if tools is None else sample.add(site.new, tools, request.apk, site.work / "tmp", progress).status
-            )
+        apk = None
+        if tools is not None:
+            with _measured("app.apk", meter):
+                apk = sample.add(site.new, tools, request.apk, site.work / "tmp", progress).status
+        with progress.stage("publish"), _measured("publish", meter):
             size = sum(path.stat().st_size for path in site.new.rglob("*") if path.is_file())
             site.publish()
     return Built(plan.bundle, size, ran.output, apk)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 SAMPLE = Path(__file__).parents[2] / "mobile_samples" / "android"
 ASSETS = "app/src/main/assets/model"
-# Kinds of source files. What Android Studio and Gradle leave behind in a work copy is none of them, or in these folders.
+# Kinds of source files. What Android Studio and Gradle leave behind is none of them, or in these folders.
 KINDS = frozenset({".c", ".h", ".kt", ".kts", ".md", ".pro", ".properties", ".toml", ".xml"})
 LEFT_OUT = frozenset({"build", "signing", ".gradle", ".idea", ".kotlin", ".cxx", "local.properties", "assets"})
 
