@@ -130,6 +130,9 @@ def bundle(
     precision: Precision = None,
     profile: Profile = None,
     out: Out = Path("dist"),
+    apk: Annotated[
+        str, typer.Option(envvar="GEMMA_BRIDGE_APK", help="android: app.apk; auto where possible, require or skip")
+    ] = "auto",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="print the plan and stop")] = False,
 ) -> None:
     """Converts, judges and packs; what does not pass is not published."""
@@ -137,12 +140,14 @@ def bundle(
     from convert.plan import prepare
     from convert.progress import Silent, for_terminal
 
-    request = _request("bundle", platform, model, context, prefill, cache, out, precision, profile)
+    request = _request("bundle", platform, model, context, prefill, cache, out, precision, profile, apk)
     if dry_run:
         _say(tables.plan(prepare(request, Silent())[0]))
         return
     built = pipeline.build(request, for_terminal())
     _say(f"{built.table.rstrip()}\n\n{out / platform / built.bundle.name}  {built.bytes / 1e6:.1f} MB")
+    if built.apk is not None:
+        _say(f"apk: {built.apk}")
 
 
 @app.command(epilog='Example: gemma-bridge chat dist/android/demo --ask "What is 2 + 2?"')
@@ -169,6 +174,7 @@ def _request(
     out: Path,
     precision: str | None,
     profile: str | None,
+    apk: str = "skip",
 ) -> Request:
     from convert.errors import PlanError
     from convert.plan import Request
@@ -176,13 +182,15 @@ def _request(
     asked = f"{verb} {model}"
     if cache not in ("float32", "int8"):
         raise PlanError(asked, f"there is no cache type {cache!r}", "Use --cache float32 or --cache int8")
+    if apk not in ("auto", "require", "skip"):
+        raise PlanError(asked, f"there is no --apk {apk!r}", "Use --apk auto, require or skip")
     try:
         lengths = None if prefill is None else tuple(int(part) for part in prefill.split(","))
     except ValueError:
         found = f"--prefill {prefill!r} is no list of numbers"
         raise PlanError(asked, found, "Give whole numbers separated by commas, such as 128,1024") from None
     # The cache type was checked above.
-    return Request(platform, model, out, context, lengths, cache, verb, precision, profile)  # type: ignore[arg-type]
+    return Request(platform, model, out, context, lengths, cache, verb, precision, profile, apk)  # type: ignore[arg-type]
 
 
 def _say(text: str) -> None:

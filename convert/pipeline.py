@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from convert import child
-from convert.bundle import android, atomic, ios
+from convert.bundle import android, atomic, ios, sample
 from convert.bundle.manifest import Parity, Rung
 from convert.checkpoint import with_digests
 from convert.errors import ArtifactError
@@ -39,11 +39,12 @@ class Measure:
 
 @dataclass(frozen=True)
 class Built:
-    """A published bundle, its size in bytes, and the judge's table."""
+    """A published bundle, its size in bytes, the judge's table, and what became of ``app.apk`` (android)."""
 
     bundle: Path
     bytes: int
     table: str
+    apk: str | None = None
 
 
 class ParityError(Exception):
@@ -72,6 +73,8 @@ def build(request: Request, progress: Progress, meter: Meter = lambda measure: N
     """
     with _measured("open and plan", meter):
         plan, checkpoint = prepare(request, progress)
+    # Before the long work, so that what has to fail fails at once.
+    tools = sample.tools(request.apk, progress) if plan.platform == "android" else None
     with _measured("digest", meter):
         checkpoint = with_digests(checkpoint, progress)
     with atomic.site(plan.bundle) as site:
@@ -91,11 +94,16 @@ def build(request: Request, progress: Progress, meter: Meter = lambda measure: N
             raise ParityError(ran.output)
         ran.check("judge")
         meter(Measure("judge", ran.seconds, ran.peak_bytes))
-        with progress.stage("papers and publish"), _measured("papers and publish", meter):
+        with progress.stage("papers"), _measured("papers", meter):
             papers.finish(site.new, plan.name, checkpoint, read_parity(site.new / android.PARITY, model))
+        apk = None
+        if tools is not None:
+            with _measured("app.apk", meter):
+                apk = sample.add(site.new, tools, request.apk, site.work / "tmp", progress).status
+        with progress.stage("publish"), _measured("publish", meter):
             size = sum(path.stat().st_size for path in site.new.rglob("*") if path.is_file())
             site.publish()
-    return Built(plan.bundle, size, ran.output)
+    return Built(plan.bundle, size, ran.output, apk)
 
 
 def reference(plan: Plan, request: Request) -> str:

@@ -45,6 +45,7 @@ class Request:
         prefill: tokens per prefill call.
         out: folder that takes ``<platform>/<name>``.
         precision, profile: ios only; see ``convert.targets.coreml.options``.
+        apk: android only: ``auto`` builds ``app.apk`` where that can be done, ``require`` fails elsewhere.
     """
 
     platform: str
@@ -56,6 +57,7 @@ class Request:
     verb: str = "bundle"
     precision: str | None = None
     profile: str | None = None
+    apk: Literal["auto", "require", "skip"] = "skip"
 
     @property
     def asked(self) -> str:
@@ -174,6 +176,8 @@ def choices(request: Request, asked: str) -> tuple[str | None, str | None]:
     Raises:
         PlanError: there is no such choice, or another platform was given one.
     """
+    if request.platform != "android" and request.apk == "require":
+        raise PlanError(asked, f"--apk require was given, which {request.platform} does not have", "Leave --apk out")
     if request.platform != "ios":
         for flag, value in (("--precision", request.precision), ("--profile", request.profile)):
             if value is not None:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
 from convert.demo import small
+
+# An APK takes half a minute: the tests that are about it say so with a flag.
+os.environ.setdefault("GEMMA_BRIDGE_APK", "skip")
 
 
 def _written(factory: pytest.TempPathFactory, format: str, size: str) -> Path:

@@ -132,6 +132,13 @@ class Licence(_Strict):
     stated_by: Literal["publisher", "project", "nobody"]
 
 
+class Apk(_Strict):
+    """Whether ``app.apk`` is in the bundle, or why not, and the SHA-256 of the archive before it was signed."""
+
+    status: Annotated[str, Field(pattern="^(built|not built: .+)$")]
+    unsigned_sha256: Sha256 | None
+
+
 class Manifest(_Strict):
     """The whole manifest. ``self_sha256`` finds a changed byte of this file, ``files`` one of any other."""
 
@@ -149,6 +156,7 @@ class Manifest(_Strict):
     memory: Memory
     parity: Parity
     licence: Licence
+    apk: Annotated[Apk | None, Field(description="android; null in the manifest inside the app itself")] = None
     self_sha256: Annotated[Sha256, Field(description="of this file's bytes, with these 64 digits as zeros")] = ZEROS
 
 
