@@ -18,6 +18,7 @@ from runtime_tests.coreml.budgets import coreml_budget
 from runtime_tests.coreml.evaluator import Arithmetic, Evaluator
 from runtime_tests.coreml.matrices import matrix, required
 from runtime_tests.coreml.session import DECODE, KINDS, Feed, Floats, Session
+from runtime_tests.coreml.shorter import shorten
 from runtime_tests.errors import CannotRunError, InputError
 from runtime_tests.lattice import same_rounding
 from runtime_tests.readers.checkpoint import Folder
@@ -59,7 +60,7 @@ class CoremlCase(Case):
         self.package = package
         if DECODE not in package.functions:
             raise InputError(f"{package.path.name}: no function {DECODE}; it has {', '.join(package.functions)}")
-        self._evaluators: dict[tuple[Arithmetic, bool], Evaluator] = {}
+        self._evaluators: dict[tuple[Arithmetic, bool, int | None], Evaluator] = {}
 
     @property
     def decode(self) -> Function:
@@ -83,11 +84,22 @@ class CoremlCase(Case):
         """Empty: states hold floats."""
         return {}
 
-    def evaluator(self, arithmetic: Arithmetic = "declared", activations: bool = True) -> Evaluator:
-        """The package, ready to run; made once for each way of running it."""
-        key = (arithmetic, activations)
+    def evaluator(
+        self, arithmetic: Arithmetic = "declared", activations: bool = True, positions: int | None = None
+    ) -> Evaluator:
+        """The package, ready to run; made once for each way of running it.
+
+        Args:
+            positions: cut the cache down to so many (``shorter.py``); None for all of them.
+
+        Raises:
+            CannotRunError: an operation is not known, or the cache cannot be cut.
+        """
+        key = (arithmetic, activations, positions)
         if key not in self._evaluators:
-            self._evaluators[key] = Evaluator(self.package, arithmetic, activations)
+            package = self.package if positions in (None, self.context) else shorten(self.package, positions)
+            known = next((made for (other, *_), made in self._evaluators.items() if other == arithmetic), None)
+            self._evaluators[key] = Evaluator(package, arithmetic, activations, known.weights if known else None)
         return self._evaluators[key]
 
     @cached_property
