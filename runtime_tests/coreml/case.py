@@ -13,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime_tests.budgets import Budget
-from runtime_tests.case import SMALL, Case
+from runtime_tests.case import DECODE_STEPS, SMALL, Case
 from runtime_tests.coreml.budgets import coreml_budget
 from runtime_tests.coreml.evaluator import Arithmetic, Evaluator
+from runtime_tests.coreml.forced import forced_logits
 from runtime_tests.coreml.matrices import matrix, required
 from runtime_tests.coreml.session import DECODE, KINDS, Feed, Floats, Session
 from runtime_tests.coreml.shorter import shorten
@@ -78,6 +79,31 @@ class CoremlCase(Case):
     @cached_property
     def context(self) -> int:
         return Feed.context(self.decode)
+
+    @cached_property
+    def prompt(self) -> int:
+        """As in :class:`Case`, and where the context allows it so long that every decode step is past the wrap."""
+        window = int(self.text["sliding_window"])
+        wanted = max(45, window + window // 2 + 9 - DECODE_STEPS, window + 9)
+        return int(max(3, min(wanted, self.context - DECODE_STEPS)))
+
+    @cached_property
+    def declared(self) -> NDArray[np.float64]:
+        """Logits of the forced decode steps, each operation rounded to its declared type, ``[steps, V]``."""
+        return forced_logits(self, self.evaluator(), self.ids, self.prompt)
+
+    @cached_property
+    def exact(self) -> NDArray[np.float64]:
+        """The same in float64: the program without what its own arithmetic costs."""
+        return forced_logits(self, self.evaluator("float64"), self.ids, self.prompt)
+
+    @cached_property
+    def arithmetic(self) -> tuple[float, float]:
+        """What float16 moves; see :attr:`Case.arithmetic`."""
+        if self.precision != "float16":
+            return 0.0, 0.0
+        moved = np.abs(self.declared - self.exact)
+        return float(moved.max()), float(moved.max(axis=-1).mean())
 
     @property
     def cache_scales(self) -> dict[int, tuple[float, float]]:
