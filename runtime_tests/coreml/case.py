@@ -22,6 +22,7 @@ from runtime_tests.coreml.session import DECODE, KINDS, Feed, Floats, Session
 from runtime_tests.coreml.shorter import shorten
 from runtime_tests.errors import CannotRunError, InputError
 from runtime_tests.lattice import same_rounding
+from runtime_tests.owners import owners
 from runtime_tests.readers.checkpoint import Folder
 from runtime_tests.readers.mlpackage import MlPackage
 from runtime_tests.readers.program import Function
@@ -68,13 +69,30 @@ class CoremlCase(Case):
         return self.package.functions[DECODE]
 
     @property
+    def profile(self) -> str:
+        """``gpu`` or ``ane``: what the package says it was made for."""
+        return self.package.metadata.get("gemma_bridge.profile", "gpu")
+
+    @cached_property
+    def held(self) -> dict[str, tuple[str, list[int]]]:
+        """What each state holds: ``key`` or ``value``, and of which layers, in order. A later part has later layers."""
+        out: dict[str, tuple[str, list[int]]] = {}
+        left = {kind: [layer for layer, _, _ in owners(self.text)] for kind in ("key", "value")}
+        for name, type in self.decode.inputs.items():
+            kind = name.split("_")[0].removesuffix("s")
+            if type.state and kind in left and len(type.shape) == 4:
+                out[name] = (kind, left[kind][: type.shape[0]])
+                left[kind] = left[kind][type.shape[0] :]
+        return out
+
+    @property
     def precision(self) -> str:
         """``float16`` or ``float32``: what decode takes."""
         return self.decode.inputs["embeddings"].dtype
 
     @property
     def budget(self) -> Budget:
-        return coreml_budget(self.folder.format)
+        return coreml_budget(self.folder.format, self.profile)
 
     @cached_property
     def context(self) -> int:
