@@ -181,7 +181,7 @@ def convert_file(request: Request, out: Path, progress: Progress) -> int:
 
 
 def _convert_package(request: Request, out: Path, progress: Progress) -> int:
-    """The package appears whole or not at all, then the row tables beside it, each of them whole."""
+    """The package appears whole or not at all, then further parts and row tables beside it, each of them whole."""
     from convert.targets import coreml
 
     plan, checkpoint = prepare(request, progress)
@@ -189,15 +189,18 @@ def _convert_package(request: Request, out: Path, progress: Progress) -> int:
     checkpoint = with_digests(checkpoint, progress)
     options = coreml.CoremlOptions(plan.context, plan.prefill, plan.precision, plan.profile)  # type: ignore[arg-type]
     with atomic.site(out) as site:
-        (site.work / "tables").mkdir()
-        coreml.convert(checkpoint, options, site.new, progress)
-        tables = coreml.write_tables(checkpoint, site.work / "tables", progress)
-        atomic.sync_tree(site.work / "tables")
+        beside = site.work / "beside"
+        beside.mkdir()
+        coreml.convert(checkpoint, options, site.new, progress, lambda k: beside / coreml.part_path(out, k).name)
+        coreml.write_tables(checkpoint, beside, progress)
+        atomic.sync_tree(beside)
         site.publish()
-        for table in tables:
-            table.replace(out.parent / table.name)
+        for made in sorted(beside.iterdir()):
+            if made.is_dir() and (out.parent / made.name).exists():
+                shutil.rmtree(out.parent / made.name)
+            made.replace(out.parent / made.name)
         atomic.sync(out.parent)
-    return sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
+    return sum(path.stat().st_size for part in ios.packages(out) for path in part.rglob("*") if path.is_file())
 
 
 @contextmanager

@@ -26,8 +26,6 @@ _CACHE_BYTES = {"float32": 4, "float16": 2, "int8": 1}
 # What the target's kernels take, as (bits, columns per scale; 0 is one scale a row). facts: XNNPACK and the reference
 # kernels run these; two-bit weights in blocks are refused at load time.
 _KERNELS = {"litert": {(2, 0), (4, 0), (8, 0), (4, 32)}, "coreml": {(2, 0), (4, 0), (8, 0), (4, 32)}}
-# Bytes of weights as float16 that one program may have on the Neural Engine (measured on devices by others).
-_ENGINE_PART = 1_700_000_000
 # Tables are looked up by row, so a group of scales becomes a row of its own: any number of groups will do.
 _TABLES = ("embed_tokens", "embed_tokens_per_layer")
 # Graph, metadata, tokenizer, alignment, reports: some of it is the same for all models, some grows with the weights.
@@ -197,20 +195,15 @@ def check_profile(checkpoint: Checkpoint, profile: str | None, asked: str) -> No
     """Refuses what the Neural Engine does not take.
 
     Raises:
-        PlanError: names the first tensor with scales for blocks; or the model is too large for one part.
+        PlanError: names the first tensor with scales for blocks.
     """
     if profile != "ane":
         return
-    matrices = [prod((t.rows, t.columns)) for key, t in checkpoint.quants.items() if key not in _TABLES]
     for key, tensor in checkpoint.quants.items():
         if tensor.groups > 1 and key not in _TABLES:
             found = f"--profile ane was asked for and {key} has a scale for every {tensor.columns // tensor.groups}"
             action = "Use --profile gpu, or a mobile checkpoint, whose scales are one a row"
             raise PlanError(asked, f"{found} columns, which the Neural Engine does not take", action)
-    if sum(matrices) * 2 > _ENGINE_PART:
-        found = f"its matrices are {sum(matrices) * 2 / 1e9:.1f} GB as float16"
-        limit = f"the Neural Engine takes about {_ENGINE_PART / 1e9:.1f} GB in one part, and parts are not written yet"
-        raise PlanError(asked, f"--profile ane was asked for, {found}, and {limit}", "Use --profile gpu")
 
 
 def state_bytes(config: TextConfig, context: int, cache: Cache) -> int:

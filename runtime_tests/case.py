@@ -96,6 +96,11 @@ class Case:
         return budget_for(self.folder.format)
 
     @property
+    def arithmetic(self) -> tuple[float, float]:
+        """How far an artifact's own arithmetic moves a logit: at most, and on average each step's farthest."""
+        return 0.0, 0.0
+
+    @property
     def text(self) -> dict[str, Any]:
         """The text decoder's part of config.json."""
         return self.folder.text

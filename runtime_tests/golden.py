@@ -90,17 +90,19 @@ def _continued(case: Case, prompts: list[Asked]) -> list[Continuation]:
 
 
 def tolerances(case: Case, found: list[Continuation]) -> tuple[float, float]:
-    """How far one logit may be off, and all of them on average: the noise floor, and what the head may cost.
+    """How far one logit may be off, and all on average: the noise floor, what the head and the arithmetic may cost.
 
     For one it is twice the worst of all steps: a rounding that flips may strike at any, also where a few draws saw
     none. The average is that of a draw over the whole vocabulary, which the five best tokens stay below. The head is
-    held to a bar by rung 2a; its error is taken at four sigmas.
+    held to a bar by rung 2a; its error is taken at four sigmas. A float16 program's rounding is measured, and a device
+    that orders its sums otherwise may be as far off on the other side: it counts twice.
     """
     floor = max(float(item.deviation.max()) for item in found)
     size = max(float(np.sqrt(np.mean(row.astype(np.float64) ** 2))) for item in found for row in item.logits)
     head = SIGMAS * size * 10.0 ** (-case.budget.logits_db / 20.0)
     typical = float(np.concatenate([item.typical for item in found]).mean())
-    return case.budget.floor_factor * floor + head, typical + head
+    most, usual = case.arithmetic
+    return case.budget.floor_factor * floor + head + 2 * most, typical + head + 2 * usual
 
 
 def _golden(case: Case, item: Asked, found: Continuation) -> Golden:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from runtime_tests.case import Case
@@ -27,9 +28,9 @@ def open_case(
     if package is None:
         return Case(open_litertlm(find_model(path)), open_checkpoint(checkpoint), threads, questions, float_model)
     from runtime_tests.coreml.case import CoremlCase
-    from runtime_tests.readers.mlpackage import open_mlpackage
+    from runtime_tests.readers.parts import open_parts
 
-    return CoremlCase(open_mlpackage(package), open_checkpoint(checkpoint), threads, questions, float_model)
+    return CoremlCase(open_parts(package), open_checkpoint(checkpoint), threads, questions, float_model)
 
 
 def find_package(path: Path) -> Path | None:
@@ -38,7 +39,9 @@ def find_package(path: Path) -> Path | None:
         return None
     if path.suffix == ".mlpackage":
         return path
-    found = sorted(path.glob("*.mlpackage"))
+    every = sorted(path.glob("*.mlpackage"))
+    further = {one for one in every if one.with_stem(re.sub(r"_\d+$", "", one.stem)) in {*every} - {one}}
+    found = [one for one in every if one not in further]  # Model_2.mlpackage is a part of Model.mlpackage
     if not found:
         return None
     if len(found) > 1:

@@ -13,6 +13,7 @@ from coreml_patient import Patient
 from runtime_tests import accuracy as table
 from runtime_tests.coreml.case import CoremlCase
 from runtime_tests.coreml.greedy import answers
+from runtime_tests.coreml.session import Feed
 from runtime_tests.errors import InputError
 from runtime_tests.kinds import open_case
 from runtime_tests.ladder import climb
@@ -90,13 +91,68 @@ def test_an_untouched_package_passes_the_rungs_of_the_evaluator(good: CoremlCase
     assert rungs[3].why.startswith("Core ML exists on macOS")
 
 
+@pytest.fixture(scope="module")
+def half(q4_0_e2b: Path, tmp_path_factory: pytest.TempPathFactory) -> CoremlCase:
+    """As a device gets it: float16."""
+    case = open_case(build(q4_0_e2b, tmp_path_factory.mktemp("half"), "float16"), q4_0_e2b)
+    assert isinstance(case, CoremlCase)
+    return case
+
+
 @pytest.mark.slow
-def test_a_float16_package_of_q4_0_passes_too(q4_0_e2b: Path, tmp_path: Path) -> None:
-    rungs = climb(open_case(build(q4_0_e2b, tmp_path, "float16"), q4_0_e2b), ("0", "2a", "2b"))
+def test_a_float16_package_of_q4_0_passes_too(half: CoremlCase) -> None:
+    rungs = climb(half, ("0", "2a", "2b"))
     assert [rung.status for rung in rungs] == ["pass"] * 3
     found = {check.name: check.found for check in rungs[2].checks}
     assert found["logits, weights before their rounding to bfloat16"] > 90
     assert found["float16: steps certain enough to be compared"] > 0.5
+    assert "64 decode steps past the wrap" in rungs[2].checks[0].note
+    assert any("not the Neural Engine" in name for name in found)
+
+
+def test_a_float32_program_is_the_reference_to_90_db_and_a_mobile_one_to_the_noise_floor(
+    sharp: CoremlCase, good: CoremlCase
+) -> None:
+    for case, name, least in ((sharp, "logits, weights before their rounding to bfloat16", 90.0), (good, "logits", 0)):
+        (rung,) = climb(case, ("2b",))
+        assert rung.status == "pass"
+        check = next(check for check in rung.checks if check.name == name)
+        assert check.limit is not None
+        assert check.found >= check.limit >= least
+
+
+def fed(good: CoremlCase, feed: Feed) -> CoremlCase:
+    """The same package with other inputs."""
+    case = open_case(good.package.path, good.folder.path)
+    assert isinstance(case, CoremlCase)
+    for part in ("reference", "captured", "logits", "floor"):
+        setattr(case, part, getattr(good, part))
+    case.feed = feed
+    return case
+
+
+@pytest.mark.parametrize("off", [-1, 1])
+def test_a_window_that_is_one_token_off_is_caught_by_the_lowering_rung(sharp: CoremlCase, off: int) -> None:
+    """The mask is the app's to make: an app that turns the window over one token too late would be seen."""
+    found = fed(sharp, Feed(sharp.text | {"sliding_window": sharp.text["sliding_window"] + off}, sharp.feed.rotary))
+    (rung,) = climb(found, ("2b",))
+    assert "logits, weights before their rounding" in failing(rung)
+
+
+@pytest.mark.parametrize("name", ["keys", "values"])
+def test_a_state_that_decode_does_not_carry_is_caught_by_the_lowering_rung(
+    half: CoremlCase, tmp_path: Path, name: str
+) -> None:
+    def change(patient: Patient) -> None:
+        operations = patient.block("decode").operations
+        for i in reversed(range(len(operations))):
+            op = operations[i]
+            if op.type == "write_state" and op.inputs["input"].arguments[0].name == name:
+                del operations[i]
+
+    found = failing(judge(half, tmp_path / "copy", change, "2b"))
+    assert "logits, weights before their rounding" in found
+    assert "float16: best token differs, near-ties aside" in found
 
 
 def test_one_changed_code_is_named_by_the_weights_rung(judged: Judged) -> None:

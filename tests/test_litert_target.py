@@ -175,6 +175,10 @@ def test_an_operator_that_the_target_lacks_is_named() -> None:
         torch.erf(x)  # type: ignore[arg-type]
     with pytest.raises(NotImplementedError, match="power 3"):
         x.pow(3)
+    with pytest.raises(NotImplementedError, match=r"index slice\(0, 1, None\)"):
+        x[0:1]
+    with pytest.raises(NotImplementedError, match="softmax over another dimension than the last"):
+        torch.softmax(x, dim=0)  # type: ignore[call-overload]
 
 
 def test_an_input_cannot_be_an_output() -> None:

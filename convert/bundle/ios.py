@@ -38,9 +38,22 @@ def collect(checkpoint: Checkpoint, folder: Path) -> None:
         shutil.copyfile(path, folder / name)
 
 
+def packages(first: Path) -> list[Path]:
+    """A package and its further parts: ``Model.mlpackage``, ``Model_2.mlpackage`` and so on."""
+    found = [first]
+    while (part := first.with_name(f"{first.stem}_{len(found) + 1}{first.suffix}")).is_dir():
+        found.append(part)
+    return found
+
+
 def digest(package: Path) -> str:
-    """Hex SHA-256 of the listing of a package's files, sorted by path, as ``sha256sum`` prints it."""
-    names = sorted(path.relative_to(package).as_posix() for path in package.rglob("*") if path.is_file())
+    """Hex SHA-256 of the listing of a package's files and its further parts', by path, as ``sha256sum`` prints it."""
+    names = sorted(
+        ("" if part == package else f"../{part.name}/") + path.relative_to(part).as_posix()
+        for part in packages(package)
+        for path in part.rglob("*")
+        if path.is_file()
+    )
     lines = [f"{entry(package / name).sha256}  {name}\n" for name in names]
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
@@ -52,7 +65,8 @@ def finish(folder: Path, name: str, checkpoint: Checkpoint, parity: m.Parity) ->
         ArtifactError: the model cannot be read back, or a file lies in the folder that nobody announced.
     """
     notice.write(checkpoint.source, folder, "a Core ML package and tables of rows")
-    package = {path.relative_to(folder).as_posix() for path in (folder / MODEL).rglob("*") if path.is_file()}
+    parts = packages(folder / MODEL)
+    package = {path.relative_to(folder).as_posix() for part in parts for path in part.rglob("*") if path.is_file()}
     tables = [table for table in TABLES if table != TABLES[1] or checkpoint.config.per_layer_width]
     expected = {*package, *tables, *COMPANIONS, PARITY, PAGE, GOLDEN, "LICENSE", "NOTICE"}
     found = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()}

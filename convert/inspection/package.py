@@ -30,18 +30,19 @@ def inspect_package(path: Path) -> Report:
         ArtifactError: damaged, or no package.
     """
     from runtime_tests.errors import CannotRunError, InputError
-    from runtime_tests.readers.mlpackage import open_mlpackage
+    from runtime_tests.readers.parts import open_parts
 
     try:
-        package = open_mlpackage(path)
+        package = open_parts(path)
     except (InputError, CannotRunError) as error:
         raise ArtifactError(f"inspect {path.name}", str(error), "Give a package as it was built") from error
-    weights = sum(blobs.stat().st_size for blobs in path.rglob("weight.bin"))
+    opened = package.parts or (package,)
+    weights = sum(blobs.stat().st_size for part in opened for blobs in part.path.rglob("weight.bin"))
     return Report(
         file=path.name,
         bytes=package.size,
         sections=(Section("program", 0, package.size - weights), Section("weights", 0, weights)),
-        signatures=tuple(_signatures(package)),
+        signatures=tuple(found for number, part in enumerate(opened, 1) for found in _signatures(part, number)),
         cache=_cache(package),
         weights=merge(_weights(package)),
         operators={name: _operators(function.operations) for name, function in sorted(package.functions.items())},
@@ -72,11 +73,12 @@ def inspect_table(path: Path) -> Share:
     return Share(component(name), bits, scales, 1, rows * columns, rows * width, rows * groups * 4)
 
 
-def _signatures(package: MlPackage) -> Iterator[Signature]:
+def _signatures(package: MlPackage, number: int) -> Iterator[Signature]:
+    section = "program" if number == 1 else f"program, part {number}"
     for name, function in package.functions.items():
         inputs = tuple(Tensor(key, type.shape, type.dtype) for key, type in function.inputs.items() if not type.state)
         outputs = tuple(Tensor(key, function.types[key].shape, function.types[key].dtype) for key in function.outputs)
-        yield Signature("program", name, inputs, outputs)
+        yield Signature(section, name, inputs, outputs)
 
 
 def _cache(package: MlPackage) -> Cache | None:
@@ -85,7 +87,8 @@ def _cache(package: MlPackage) -> Cache | None:
     if not states:
         return None
     size = sum(prod(type.shape) for type in states) * _BITS[states[0].dtype] // 8
-    return Cache(states[0].dtype, states[0].shape[2], states[0].shape[0], size)
+    keys = [states[i].shape[0] for i in range(0, len(states), 2)]  # two states in each part that has any
+    return Cache(states[0].dtype, states[0].shape[2], sum(keys), size)
 
 
 def _weights(package: MlPackage) -> Iterator[Share]:

@@ -18,7 +18,6 @@ from runtime_tests.coreml.session import DECODE, Floats
 from runtime_tests.readers.program import Function
 
 _NAME = re.compile(r"layers_(\d+)_(attention|mlp|output|per_layer_input|key|value)")
-STATES = {"keys": "key", "values": "value"}
 
 
 class Boundaries:
@@ -38,7 +37,7 @@ class Boundaries:
         match = _NAME.fullmatch(name)
         assert match is not None
         layer, kind = int(match[1]), match[2]
-        if kind in STATES.values():
+        if kind in ("key", "value"):
             heads = self._heads(layer, kind)[:, rows]
             return np.ascontiguousarray(heads.transpose(1, 0, 2)).reshape(heads.shape[1], -1)
         return self.captured.boundary[f"layers.{layer}/{kind}"][rows]
@@ -59,9 +58,9 @@ class Boundaries:
     def states(self, count: int) -> dict[str, Floats]:
         """States that hold the reference's first ``count`` rows, zeros elsewhere."""
         out = {}
-        for state, kind in STATES.items():
+        for state, (kind, layers) in self.case.held.items():
             made = np.zeros(self.case.decode.inputs[state].shape, np.float32)
-            for number, layer in enumerate(self.owners):
+            for number, layer in enumerate(layers):
                 heads = self._heads(layer, kind)
                 made[number, : heads.shape[0], :count, : heads.shape[2]] = heads[:, :count]
             out[state] = made
@@ -74,11 +73,11 @@ class Boundaries:
         call's ``length`` rows may have changed.
         """
         wrong = []
-        for state, kind in STATES.items():
+        for state, (kind, layers) in self.case.held.items():
             found = after[state].numpy().astype(np.float64)
             old = before[state].astype(found.dtype)
             free = np.ones(found.shape, bool)
-            for number, layer in enumerate(self.owners):
+            for number, layer in enumerate(layers):
                 heads = self._heads(layer, kind)
                 part = (number, slice(heads.shape[0]), rows, slice(heads.shape[2]))
                 quality = metrics.snr_db(heads[:, rows], found[part])

@@ -13,13 +13,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime_tests.budgets import Budget
-from runtime_tests.case import SMALL, Case
+from runtime_tests.case import DECODE_STEPS, SMALL, Case
 from runtime_tests.coreml.budgets import coreml_budget
 from runtime_tests.coreml.evaluator import Arithmetic, Evaluator
+from runtime_tests.coreml.forced import forced_logits
 from runtime_tests.coreml.matrices import matrix, required
 from runtime_tests.coreml.session import DECODE, KINDS, Feed, Floats, Session
+from runtime_tests.coreml.shorter import shorten
 from runtime_tests.errors import CannotRunError, InputError
 from runtime_tests.lattice import same_rounding
+from runtime_tests.owners import owners
 from runtime_tests.readers.checkpoint import Folder
 from runtime_tests.readers.mlpackage import MlPackage
 from runtime_tests.readers.program import Function
@@ -59,11 +62,28 @@ class CoremlCase(Case):
         self.package = package
         if DECODE not in package.functions:
             raise InputError(f"{package.path.name}: no function {DECODE}; it has {', '.join(package.functions)}")
-        self._evaluators: dict[tuple[Arithmetic, bool], Evaluator] = {}
+        self._evaluators: dict[tuple[Arithmetic, bool, int | None], Evaluator] = {}
 
     @property
     def decode(self) -> Function:
         return self.package.functions[DECODE]
+
+    @property
+    def profile(self) -> str:
+        """``gpu`` or ``ane``: what the package says it was made for."""
+        return self.package.metadata.get("gemma_bridge.profile", "gpu")
+
+    @cached_property
+    def held(self) -> dict[str, tuple[str, list[int]]]:
+        """What each state holds: ``key`` or ``value``, and of which layers, in order. A later part has later layers."""
+        out: dict[str, tuple[str, list[int]]] = {}
+        left = {kind: [layer for layer, _, _ in owners(self.text)] for kind in ("key", "value")}
+        for name, type in self.decode.inputs.items():
+            kind = name.split("_")[0].removesuffix("s")
+            if type.state and kind in left and len(type.shape) == 4:
+                out[name] = (kind, left[kind][: type.shape[0]])
+                left[kind] = left[kind][type.shape[0] :]
+        return out
 
     @property
     def precision(self) -> str:
@@ -72,22 +92,58 @@ class CoremlCase(Case):
 
     @property
     def budget(self) -> Budget:
-        return coreml_budget(self.folder.format)
+        return coreml_budget(self.folder.format, self.profile)
 
     @cached_property
     def context(self) -> int:
         return Feed.context(self.decode)
+
+    @cached_property
+    def prompt(self) -> int:
+        """As in :class:`Case`, and where the context allows it so long that every decode step is past the wrap."""
+        window = int(self.text["sliding_window"])
+        wanted = max(45, window + window // 2 + 9 - DECODE_STEPS, window + 9)
+        return int(max(3, min(wanted, self.context - DECODE_STEPS)))
+
+    @cached_property
+    def declared(self) -> NDArray[np.float64]:
+        """Logits of the forced decode steps, each operation rounded to its declared type, ``[steps, V]``."""
+        return forced_logits(self, self.evaluator(), self.ids, self.prompt)
+
+    @cached_property
+    def exact(self) -> NDArray[np.float64]:
+        """The same in float64: the program without what its own arithmetic costs."""
+        return forced_logits(self, self.evaluator("float64"), self.ids, self.prompt)
+
+    @cached_property
+    def arithmetic(self) -> tuple[float, float]:
+        """What float16 moves; see :attr:`Case.arithmetic`."""
+        if self.precision != "float16":
+            return 0.0, 0.0
+        moved = np.abs(self.declared - self.exact)
+        return float(moved.max()), float(moved.max(axis=-1).mean())
 
     @property
     def cache_scales(self) -> dict[int, tuple[float, float]]:
         """Empty: states hold floats."""
         return {}
 
-    def evaluator(self, arithmetic: Arithmetic = "declared", activations: bool = True) -> Evaluator:
-        """The package, ready to run; made once for each way of running it."""
-        key = (arithmetic, activations)
+    def evaluator(
+        self, arithmetic: Arithmetic = "declared", activations: bool = True, positions: int | None = None
+    ) -> Evaluator:
+        """The package, ready to run; made once for each way of running it.
+
+        Args:
+            positions: cut the cache down to so many (``shorter.py``); None for all of them.
+
+        Raises:
+            CannotRunError: an operation is not known, or the cache cannot be cut.
+        """
+        key = (arithmetic, activations, positions)
         if key not in self._evaluators:
-            self._evaluators[key] = Evaluator(self.package, arithmetic, activations)
+            package = self.package if positions in (None, self.context) else shorten(self.package, positions)
+            known = next((made for (other, *_), made in self._evaluators.items() if other == arithmetic), None)
+            self._evaluators[key] = Evaluator(package, arithmetic, activations, known.weights if known else None)
         return self._evaluators[key]
 
     @cached_property

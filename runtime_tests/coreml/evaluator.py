@@ -18,7 +18,7 @@ import torch
 
 from runtime_tests.coreml.kernel import CONVERT, Kernel
 from runtime_tests.coreml.ops import KERNELS
-from runtime_tests.coreml.values import ROOM, Weights, rounded, small, to_torch, where
+from runtime_tests.coreml.values import Weights, rounded, small, to_torch, where
 from runtime_tests.errors import CannotRunError
 from runtime_tests.readers.mlpackage import MlPackage
 from runtime_tests.readers.program import Argument, Constant, Function, Operation, Type
@@ -38,6 +38,7 @@ class Step:
     lazy: list[tuple[str, Any]]
     named: list[tuple[str, Any, Any]]  # parameter, name or names, conversion
     drop: tuple[str, ...]
+    reuse: str = ""  # of a slice_update: the state whose content nothing else can see, once this call has copied it
 
 
 class Evaluator:
@@ -48,18 +49,22 @@ class Evaluator:
         arithmetic: ``declared`` or ``float64``.
         activations: False leaves the static quantization of activations out: ``quantize`` and the ``dequantize`` of
             the same scale behind it hand their input on.
-        room: bytes of decompressed weights to keep.
+        weights: decompressed weights to share with another evaluator of the same arithmetic and file.
 
     Raises:
         CannotRunError: a function holds an operation or a parameter that is not known; the message names it.
     """
 
     def __init__(
-        self, package: MlPackage, arithmetic: Arithmetic = "declared", activations: bool = True, room: int = ROOM
+        self,
+        package: MlPackage,
+        arithmetic: Arithmetic = "declared",
+        activations: bool = True,
+        weights: Weights | None = None,
     ) -> None:
         self.package, self.activations = package, activations
         self.working = torch.float64 if arithmetic == "float64" else torch.float32
-        self._weights = Weights(self.working, room)
+        self.weights = Weights(self.working) if weights is None else weights
         self._compressed: dict[str, dict[str, Any]] = {name: {} for name in package.functions}
         self._steps = {name: self._compile(function) for name, function in package.functions.items()}
 
@@ -108,9 +113,10 @@ class Evaluator:
         values, state = self._inputs(program, inputs), {} if state is None else state
         replaced = {name: self._value(array, program.types[name]) for name, array in (given or {}).items()}
         keep, made = {*program.outputs, *wanted}, Values()
+        copied: set[str] = set()  # states that are this call's own tensors, and not the caller's
         with torch.no_grad():
             for step in steps:
-                for (name, _), result in zip(step.op.outputs, self._run(step, values, state), strict=True):
+                for (name, _), result in zip(step.op.outputs, self._run(step, values, state, copied), strict=True):
                     if name in keep:
                         made[name] = result
                     values[name] = replaced.get(name, result) if replaced else result
@@ -140,7 +146,7 @@ class Evaluator:
             raise CannotRunError(f"a value of shape {list(tensor.shape)} where {list(type.shape)} is declared")
         return rounded(tensor.to(self.working) if tensor.is_floating_point() else tensor, type.dtype, self.working)
 
-    def _run(self, step: Step, values: Values, state: State) -> tuple[torch.Tensor, ...]:
+    def _run(self, step: Step, values: Values, state: State, copied: set[str]) -> tuple[torch.Tensor, ...]:
         op = step.op
         try:
             if op.kind == "read_state":
@@ -156,6 +162,10 @@ class Evaluator:
                     arguments[parameter] = tuple(self._read(part, values) for part in name)
                 else:
                     arguments[parameter] = convert(values[name]) if convert else values[name]
+            if step.reuse in copied:
+                arguments["in_place"] = True
+            elif step.reuse:
+                copied.add(step.reuse)
             result = step.kernel.run(**arguments)
         except CannotRunError as error:
             raise CannotRunError(f"operation {op.name}: {error}") from error
@@ -182,7 +192,7 @@ class Evaluator:
     def _constant(self, constant: Constant) -> torch.Tensor:
         if small(constant.type):
             return to_torch(constant.array(), constant.type, self.working)
-        return self._weights.get(where(constant), lambda: to_torch(constant.array(), constant.type, self.working))
+        return self.weights.get(where(constant), lambda: to_torch(constant.array(), constant.type, self.working))
 
     def _codes(self, constant: Constant) -> torch.Tensor:
         return to_torch(constant.array(), constant.type, self.working, codes=True)
@@ -208,6 +218,7 @@ class Evaluator:
         for name, i in last.items():
             if name not in program.outputs and name not in program.inputs:
                 steps[i].drop = (*steps[i].drop, name)
+        _mark_reuse(program, steps, last)
         return steps
 
     def _bind(self, program: Function, op: Operation, bypassed: set[int]) -> Step:
@@ -282,7 +293,31 @@ class Evaluator:
         constants = [program.constant(a) for items in op.inputs.values() for a in items]
         key = (op.kind, *(where(constant) for constant in constants if constant is not None))
 
-        self._compressed[program.name][op.name] = lambda: self._weights.get(key, lambda: self._run(step, {}, {})[0])
+        def make() -> torch.Tensor:
+            return self._run(step, {}, {}, set())[0]
+
+        self._compressed[program.name][op.name] = lambda: self.weights.get(key, make)
+
+
+def _mark_reuse(program: Function, steps: list[Step], last: dict[str, int]) -> None:
+    """Finds updates of a state that may be made where it lies: no value that shares its memory is read later.
+
+    Args:
+        last: index of the step that reads each value last.
+    """
+    shares: dict[str, str] = {}  # values by the state whose memory they may share
+    for i, step in enumerate(steps):
+        names = [name for _, name, _ in step.named if isinstance(name, str)]
+        if step.op.kind == "read_state":
+            shares[step.op.name] = step.fixed["input"]
+        elif step.op.kind == "slice_update" and isinstance(x := program.one(step.op, "x"), str) and x in shares:
+            live = [name for name, state in shares.items() if state == shares[x] and last.get(name, -1) > i]
+            if not live and x not in program.outputs:
+                step.reuse = shares[x]
+            shares[step.op.name] = shares[x]
+        elif step.kernel.moves:
+            found = {shares[name] for name in names if name in shares}
+            shares.update((name, state) for state in found for name, _ in step.op.outputs)
 
 
 def _fits(found: tuple[int, ...], declared: tuple[int, ...]) -> bool:

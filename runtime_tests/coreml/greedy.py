@@ -1,7 +1,9 @@
 """Greedy answers of a package to many prompts, in the evaluator: what rung 4 counts.
 
-Prompts of one length go through the program together: its functions take one sequence, and ``torch.vmap`` runs them
-over a stack of sequences whose positions are the same.
+The program's functions take one sequence; ``torch.vmap`` runs them over a stack of sequences at one position. What all
+prompts of a stack are long enough for is prefilled. From there on every sequence takes its next token, which is the
+prompt's until that ends and then its own choice. So prompts of different lengths go together and none is padded.
+The cache is cut down to the positions that are reached (``shorter.py``), where the program allows it.
 """
 
 from __future__ import annotations
@@ -19,7 +21,23 @@ from runtime_tests.coreml.session import DECODE, prefill_lengths
 from runtime_tests.errors import CannotRunError
 
 Ids = NDArray[np.int32]
-TOGETHER = 16  # sequences: the states of more leave the processor's caches
+TOGETHER, TOGETHER_BYTES = 64, 64 << 20  # sequences, and their states: those of more leave the processor's caches
+STEP = 32  # positions: caches are cut to multiples of it
+
+
+def reach(case: CoremlCase, prompts: Sequence[Ids], steps: int) -> int:
+    """Positions of the cache that the prompts and their answers touch, padding of their chunks included.
+
+    Raises:
+        CannotRunError: a prompt and its answer do not fit the context.
+    """
+    longest = max((len(ids) for ids in prompts), default=0)
+    if longest + steps > case.context:
+        raise CannotRunError(f"a prompt of {longest} tokens and {steps} more do not fit a context of {case.context}")
+    lengths = prefill_lengths(case.package.functions)
+    padded = [begin + n for n, begin, _ in _chunks(lengths, longest - 1, case.context)]
+    wanted = max([longest + steps, *padded])
+    return min(case.context, -(-wanted // STEP) * STEP)
 
 
 def answers(
@@ -28,74 +46,93 @@ def answers(
     """Continues every prompt by at most ``steps`` tokens; a stop token ends an answer and is included.
 
     Args:
-        evaluator: of the case; ``case.evaluator(activations=False)`` leaves the activation quantization out.
+        evaluator: of the case; ``case.evaluator(activations=False)`` leaves the activation quantization out, and
+            ``case.evaluator(positions=reach(...))`` is the faster one.
         prompts: token ids, start token included.
 
     Raises:
         CannotRunError: a prompt and its answer do not fit the context.
     """
+    reach(case, prompts, steps)
     out: dict[int, Ids] = {}
-    longest = max((len(ids) for ids in prompts), default=0)
-    if longest + steps > case.context:
-        raise CannotRunError(f"a prompt of {longest} tokens and {steps} more do not fit a context of {case.context}")
-    for together in _groups([len(ids) for ids in prompts]):
-        found = _continue(case, evaluator, np.stack([prompts[i] for i in together]), steps, stops)
-        out.update(zip(together, found, strict=True))
+    size = sum(value.nbytes for value in evaluator.new_state(DECODE).values())
+    together = max(1, min(TOGETHER, TOGETHER_BYTES // max(1, size)))
+    order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
+    for start in range(0, len(order), together):
+        group = order[start : start + together]
+        stack = _Stack(case, evaluator, [prompts[i] for i in group], steps, stops)
+        out.update(zip(group, stack.run(), strict=True))
     return [out[i] for i in range(len(prompts))]
 
 
-def _groups(lengths: list[int]) -> Iterator[list[int]]:
-    """Indices of prompts of one length, at most ``TOGETHER`` at a time."""
-    for length in sorted(set(lengths)):
-        same = [i for i, found in enumerate(lengths) if found == length]
-        for start in range(0, len(same), TOGETHER):
-            yield same[start : start + TOGETHER]
+class _Stack:
+    """Sequences that go through the program together. ``going`` are the indices of those that are not finished."""
+
+    def __init__(
+        self, case: CoremlCase, evaluator: Evaluator, prompts: list[Ids], steps: int, stops: frozenset[int]
+    ) -> None:
+        self.case, self.evaluator, self.prompts, self.steps, self.stops = case, evaluator, prompts, steps, stops
+        self.going = list(range(len(prompts)))
+        self.chosen: list[list[int]] = [[] for _ in prompts]
+        count = len(prompts)
+        self.state = {name: value.expand(count, *value.shape) for name, value in evaluator.new_state(DECODE).items()}
+
+    def run(self) -> list[Ids]:
+        """Each sequence's new tokens."""
+        functions = self.case.package.functions
+        lengths, position = prefill_lengths(functions), min(map(len, self.prompts)) - 1
+        context = self.case.feed.context(self.evaluator.function(DECODE))
+        for size, start, stop in _chunks(lengths, position, context):
+            self._call(lengths[size], start, np.stack([ids[start:stop] for ids in self.prompts]))
+        while self.going:
+            tokens = np.array([[self._token(i, position)] for i in self.going], np.int32)
+            best = self._call(DECODE, position, tokens).reshape(len(tokens), -1).argmax(dim=-1).tolist()
+            kept = [k for k, i in enumerate(self.going) if not self._finished(i, position, best[k])]
+            if len(kept) < len(self.going):
+                self.state = {name: value[kept] for name, value in self.state.items()}
+                self.going = [self.going[k] for k in kept]
+            position += 1
+        return [np.array(tokens, np.int32) for tokens in self.chosen]
+
+    def _token(self, i: int, position: int) -> int:
+        prompt = self.prompts[i]
+        return int(prompt[position]) if position < len(prompt) else self.chosen[i][-1]
+
+    def _finished(self, i: int, position: int, best: int) -> bool:
+        if position < len(self.prompts[i]) - 1:
+            return False  # the prompt goes on
+        self.chosen[i].append(best)
+        return best in self.stops or len(self.chosen[i]) == self.steps
+
+    def _call(self, name: str, start: int, tokens: Ids) -> torch.Tensor:
+        """One function over sequences ``tokens [N, m]``; states have the sequences first."""
+        evaluator = self.evaluator
+        function = evaluator.function(name)
+        first, second = self.case.lookup(tokens.reshape(-1))
+        rows = first.reshape(*tokens.shape, *first.shape[1:])
+        per_layer = None if second is None else second.reshape(*tokens.shape, *second.shape[1:])
+        shared = self.case.feed.inputs(function, start, rows[0], None if per_layer is None else per_layer[0])
+        own: dict[str, torch.Tensor] = {}
+        for key, found in (("embeddings", rows), ("per_layer_embeddings", per_layer)):
+            if key in shared and found is not None:
+                padded = np.zeros((len(tokens), *shared.pop(key).shape), np.float32)
+                padded[:, 0, : tokens.shape[1]] = found
+                own[key] = torch.from_numpy(padded).to(evaluator.working)
+
+        def one(inputs: dict[str, Any], states: State) -> tuple[Any, State]:
+            states = dict(states)
+            return evaluator.run(name, {**shared, **inputs}, states)[function.outputs[0]], states
+
+        found, self.state = torch.vmap(one)(own, self.state)
+        return found
 
 
-def _continue(case: CoremlCase, evaluator: Evaluator, prompts: Ids, steps: int, stops: frozenset[int]) -> list[Ids]:
-    count, length = prompts.shape
-    state = {name: value.expand(count, *value.shape) for name, value in evaluator.new_state(DECODE).items()}
-    for name, start, stop in _chunks(case, length - 1):
-        _, state = _call(case, evaluator, name, start, prompts[:, start:stop], state)
-    last = prompts[:, -1]
-    chosen: list[Ids] = []
-    going = np.ones(count, bool)
-    while len(chosen) < steps and going.any():
-        logits, state = _call(case, evaluator, DECODE, length - 1 + len(chosen), last[:, None], state)
-        last = logits.reshape(count, -1).argmax(dim=-1).numpy().astype(np.int32)
-        chosen.append(last)
-        going &= ~np.isin(last, list(stops))
-    new = np.stack(chosen, axis=1)
-    ends = [next((k + 1 for k, token in enumerate(row) if int(token) in stops), len(row)) for row in new]
-    return [row[:end] for row, end in zip(new, ends, strict=True)]
-
-
-def _chunks(case: CoremlCase, total: int) -> Iterator[tuple[str, int, int]]:
-    """Functions and their tokens: the longest prefill while it is filled, then the shortest that holds the rest."""
-    lengths, start = prefill_lengths(case.package.functions), 0
+def _chunks(lengths: dict[int, str], total: int, context: int) -> Iterator[tuple[int, int, int]]:
+    """Lengths of functions and their tokens: the longest while it is filled, then the shortest that holds the rest."""
+    start = 0
     while start < total:
         longest = max(lengths)
         size = next((n for n in lengths if n >= total - start), longest)
         stop = min(total, start + size)
-        begin = min(start, case.context - size)
-        yield lengths[size], begin, stop
+        yield size, min(start, context - size), stop
         start = stop
-
-
-def _call(
-    case: CoremlCase, evaluator: Evaluator, name: str, start: int, tokens: Ids, state: State
-) -> tuple[Any, State]:
-    """One function over sequences ``tokens [N, m]``; states have the sequences first."""
-    function = evaluator.function(name)
-    rows = [case.lookup(sequence) for sequence in tokens]
-    stacked = [case.feed.inputs(function, start, first, second) for first, second in rows]
-    own = [key for key in ("embeddings", "per_layer_embeddings") if key in stacked[0]]
-    shared = {key: value for key, value in stacked[0].items() if key not in own}
-    batched = {key: torch.from_numpy(np.stack([item[key] for item in stacked])).to(evaluator.working) for key in own}
-
-    def one(inputs: dict[str, Any], states: State) -> tuple[Any, State]:
-        states = dict(states)
-        return evaluator.run(name, {**shared, **inputs}, states)[function.outputs[0]], states
-
-    found, states = torch.vmap(one)(batched, state)
-    return found, states

@@ -42,7 +42,7 @@ class Feed:
     """
 
     def __init__(self, text: dict[str, Any], rotary: dict[str, tuple[Floats, Floats]]) -> None:
-        self._window, self._rotary = int(text["sliding_window"]), rotary
+        self._window, self.rotary = int(text["sliding_window"]), rotary
 
     def inputs(self, function: Function, start: int, embeddings: Floats, per_layer: Floats | None) -> dict[str, Any]:
         """Inputs for tokens at ``start...``, padded to the function's length.
@@ -63,7 +63,7 @@ class Feed:
             if rows is not None:
                 made[name] = np.zeros((1, length, *rows.shape[1:]), np.float32)
                 made[name][0, : len(rows)] = rows
-        for suffix, (cos, sin) in self._rotary.items():
+        for suffix, (cos, sin) in self.rotary.items():
             made[f"cos_{suffix}"], made[f"sin_{suffix}"] = cos[positions], sin[positions]
         columns = np.arange(context)
         hidden = columns > positions[:, None]

@@ -35,12 +35,14 @@ class MlPackage:
         specification: the protobuf ``Model`` message.
         functions: by name.
         weights: opened weights files by their path in the package.
+        parts: the packages that this one was linked of (``parts.py``), itself the first; empty for a single one.
     """
 
     path: Path
     specification: Any
     functions: dict[str, Function]
     weights: dict[str, BlobFile]
+    parts: tuple[MlPackage, ...] = ()
 
     @property
     def metadata(self) -> dict[str, str]:
@@ -49,8 +51,9 @@ class MlPackage:
 
     @cached_property
     def files(self) -> list[str]:
-        """All files of the package, by relative path, sorted."""
-        return sorted(file.relative_to(self.path).as_posix() for file in self.path.rglob("*") if file.is_file())
+        """All files of the package and its further parts, by relative path, sorted."""
+        own = [file.relative_to(self.path).as_posix() for file in self.path.rglob("*") if file.is_file()]
+        return sorted([*own, *(f"../{part.path.name}/{name}" for part in self.parts[1:] for name in part.files)])
 
     @cached_property
     def size(self) -> int:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from runtime_tests.coreml.case import CoremlCase
 from runtime_tests.coreml.session import KINDS, prefill_lengths
 from runtime_tests.owners import owners
+from runtime_tests.readers.mlpackage import MlPackage
 from runtime_tests.readers.program import Function, Type
 from runtime_tests.results import Check, none
 
-STATES = ("keys", "values")
 ALIGNMENT = 32  # of the states' inner dimensions
 
 
@@ -21,10 +21,19 @@ def compare_layout(case: CoremlCase) -> list[Check]:
         wrong.append("no function prefill_<n>")
     for name, length in lengths.items():
         function = case.package.functions[name]
-        wrong += _differences(f"{name} input", function.inputs, _inputs(case, length))
+        expected = _inputs(case, length)
+        if case.package.parts and name != "decode":  # a part takes what it reads; prefill ends in a layer's keys
+            expected = {key: type for key, type in expected.items() if key in function.inputs or type.state}
+        wrong += _differences(f"{name} input", function.inputs, expected)
         outputs = {output: function.types[output] for output in function.outputs}
         wrong += _differences(f"{name} output", outputs, _outputs(case, name))
-        wrong += _described(case, function)
+    for part in case.package.parts or (case.package,):
+        for function in part.functions.values():
+            wrong += _described(part, function)
+    for kind in ("key", "value"):
+        layers = [layer for held, some in case.held.values() if held == kind for layer in some]
+        if layers != [layer for layer, _, _ in owners(case.text)]:
+            wrong.append(f"states of {kind}s hold those of layers {layers}")
     if case.context > case.text["max_position_embeddings"] + ALIGNMENT - 1:
         wrong.append(f"context {case.context}, the model has {case.text['max_position_embeddings']}")
     return [none("functions, states and description", wrong, "differences", len(lengths))]
@@ -46,10 +55,12 @@ def _inputs(case: CoremlCase, length: int) -> dict[str, Type]:
         # Rotary rows may be of another precision than the products.
         rows = case.decode.inputs.get(f"cos_{suffix}", Type(kind, ())).dtype
         out |= {f"{part}_{suffix}": Type(rows, (length, head)) for part in ("cos", "sin")}
-    owned = owners(text)
-    heads, width = max(item[1] for item in owned), max(item[2] for item in owned)
-    shape = (len(owned), heads, case.context, -(-width // ALIGNMENT) * ALIGNMENT)
-    return out | {name: Type(kind, shape, state=True) for name in STATES}
+    sizes = {layer: (heads, width) for layer, heads, width in owners(text)}
+    for name, (_, layers) in case.held.items():
+        heads, width = (max(sizes[layer][i] for layer in layers) for i in (0, 1))
+        shape = (len(layers), heads, case.context, -(-width // ALIGNMENT) * ALIGNMENT)
+        out[name] = Type(kind, shape, state=True)
+    return out
 
 
 def _outputs(case: CoremlCase, name: str) -> dict[str, Type]:
@@ -74,9 +85,9 @@ def _shown(type: Type) -> str:
     return f"{'state of ' if type.state else ''}{type.dtype}{list(type.shape)}"
 
 
-def _described(case: CoremlCase, function: Function) -> list[str]:
+def _described(package: MlPackage, function: Function) -> list[str]:
     """The description is what Core ML shows an app; each entry must be the program's and say what it is."""
-    listed = {item.name: item for item in case.package.specification.description.functions}
+    listed = {item.name: item for item in package.specification.description.functions}
     if function.name not in listed:
         return [f"{function.name}: not in the description"]
     item, out = listed[function.name], []

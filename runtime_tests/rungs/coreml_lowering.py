@@ -17,23 +17,25 @@ from numpy.typing import NDArray
 from runtime_tests import metrics
 from runtime_tests.case import Case
 from runtime_tests.coreml.case import CoremlCase
-from runtime_tests.coreml.evaluator import Evaluator
-from runtime_tests.coreml.session import prefill_lengths
-from runtime_tests.reference import Ids
 from runtime_tests.results import Check, at_least, none, stated
-from runtime_tests.rungs.lowering import chunks, judge
+from runtime_tests.rungs.lowering import judge
 
 
 def climb(case: Case) -> list[Check]:
     """Runs the forced sequence and judges the decode steps."""
     own = cast(CoremlCase, case)
     beyond = len(own.ids) - int(own.text["sliding_window"])
-    checks = [at_least("tokens beyond the sliding window", beyond, 1, "tokens", f"{len(own.ids)} in all")]
+    past = min(beyond, len(own.ids) - own.prompt)
+    note = f"{len(own.ids)} tokens in all; {past} decode steps past the wrap, states carried from call to call"
+    checks = [at_least("tokens beyond the sliding window", beyond, 1, "tokens", note)]
     half = own.precision == "float16"
-    found = forced_logits(own, own.evaluator("float64" if half else "declared"), own.ids, own.prompt)
+    found = own.exact if half else own.declared
     judged = judge(own, own.logits[own.prompt :], found.astype(np.float32), own.floor)
     note = "float64 arithmetic: the program itself" if half else "float32 arithmetic"
-    checks += [stated("evaluated: program and weights, not a device", len(found), "steps", note), *judged]
+    checks += [
+        stated("evaluated: program and weights, not the Neural Engine or any other device", len(found), "steps", note),
+        *judged,
+    ]
     if own.folder.format != "mobile":
         quality = metrics.snr_db(own.captured.logits[own.prompt :], found)
         checks.append(
@@ -44,7 +46,7 @@ def climb(case: Case) -> list[Check]:
 
 def _half(case: CoremlCase, exact: NDArray[np.float64]) -> list[Check]:
     """What float16 costs, and whether it changes a token that the reference is sure of."""
-    found = forced_logits(case, case.evaluator(), case.ids, case.prompt)
+    found = case.declared
     reference = case.logits[case.prompt :]
     moved = np.abs(found - exact).max(axis=-1)
     moved = np.maximum(moved, np.median(moved))  # as in floor.py: no position is undisturbed but by luck
@@ -64,27 +66,3 @@ def _half(case: CoremlCase, exact: NDArray[np.float64]) -> list[Check]:
         ),
         stated("float16: steps certain enough to be compared", float((~ties).mean()), "of 1", note),
     ]
-
-
-def forced_logits(case: CoremlCase, evaluator: Evaluator, ids: Ids, prompt: int) -> NDArray[np.float64]:
-    """Logits of the tokens from ``prompt`` on, each decoded after its given predecessors, ``[T - prompt, V]``."""
-    first, second = case.lookup(ids)
-    session = case.session(evaluator)
-    for start, stop in _fitting(case, prompt):
-        session.position = start
-        session.prefill(first[start:stop], None if second is None else second[start:stop])
-    session.position = prompt
-    rows = [
-        session.decode(first[i : i + 1], None if second is None else second[i : i + 1]) for i in range(prompt, len(ids))
-    ]
-    return np.stack(rows)
-
-
-def _fitting(case: CoremlCase, prompt: int) -> list[tuple[int, int]]:
-    """Chunks of odd lengths; one whose padding would reach past the end begins earlier and computes some rows again."""
-    lengths = prefill_lengths(case.package.functions)
-    out = []
-    for start, stop in chunks(prompt, max(lengths)):
-        size = next(n for n in lengths if n >= stop - start)
-        out.append((min(start, case.context - size), stop))
-    return out

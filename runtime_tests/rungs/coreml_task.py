@@ -37,13 +37,16 @@ def climb(case: Case) -> list[Check]:
         right = [task.same(text, item) for text, item in zip(texts, asked.questions, strict=True)]
         return System(name, said, "measured", np.array(right, bool))
 
+    positions = _positions(own, asked)
+
     def package(name: str, said: str, activations: bool) -> System:
-        evaluator = own.evaluator(activations=activations)
+        evaluator = own.evaluator(activations=activations, positions=positions)
         return system(name, said, greedy.answers(own, evaluator, asked.ids, asked.steps, stops))
 
     systems = [system(table.REFERENCE, "the QAT checkpoint in transformers", [item.new for item in found])]
     systems += task.others(own, asked, own.evaluation)
-    said = f"the package in the evaluator, {own.precision}: program and weights, not a device"
+    cut = "" if positions is None else f", the first {positions} of {own.context} positions"
+    said = f"the package in the evaluator, {own.precision}{cut}: program and weights, not a device"
     systems.append(package(table.ARTIFACT, said, activations=True))
     families = tuple(item.family for item in asked.questions)
     every = table.ordered(systems)
@@ -55,3 +58,13 @@ def climb(case: Case) -> list[Check]:
         note = f"{plain.correct.sum()} of {len(plain.correct)} right; with it {systems[-1].correct.sum()}"
         checks.append(stated("package without its activation quantization", 100 * plain.accuracy, "%", note))
     return checks
+
+
+def _positions(case: CoremlCase, asked: task.Asked) -> int | None:
+    """Positions to cut the cache down to; None where the program does not let itself be cut."""
+    found = greedy.reach(case, asked.ids, asked.steps)
+    try:
+        case.evaluator(positions=found)
+    except CannotRunError:
+        return None
+    return found

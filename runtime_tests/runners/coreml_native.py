@@ -39,28 +39,36 @@ class NativeRunner:
     def __init__(self, package: MlPackage, unit: str) -> None:
         require_macos()
         self._package, self._unit = package, unit
-        self._models: dict[str, Any] = {}
+        self._parts = package.parts or (package,)
+        self._models: dict[tuple[str, int], Any] = {}
 
     def function(self, name: str) -> Function:
         return self._package.functions[name]
 
     def new_state(self, function: str) -> Any:
-        return self._model(function).make_state()
+        return [self._model(name, i).make_state() for name, i in self._within(function)]
 
     def run(self, function: str, inputs: dict[str, Any], state: Any) -> dict[str, Any]:
-        """One prediction; arrays in the declared types."""
-        types = self.function(function).inputs
-        arrays = {name: np.asarray(value).astype(types[name].dtype) for name, value in inputs.items()}
-        return dict(self._model(function).predict(arrays, state=state))
+        """One prediction, through all parts that have the function; arrays in the declared types."""
+        known, out = dict(inputs), dict[str, Any]()
+        for (name, i), kept in zip(self._within(function), state, strict=False):
+            types = {key: type for key, type in self._parts[i].functions[name].inputs.items() if not type.state}
+            arrays = {key: np.asarray(known[key]).astype(type.dtype) for key, type in types.items()}
+            out = dict(self._model(name, i).predict(arrays, state=kept))
+            known |= out
+        return out
 
-    def _model(self, function: str) -> Any:
-        if function not in self._models:
+    def _within(self, function: str) -> list[tuple[str, int]]:
+        return [(function, i) for i, part in enumerate(self._parts) if function in part.functions]
+
+    def _model(self, function: str, part: int) -> Any:
+        if (function, part) not in self._models:
             import coremltools as ct
 
-            self._models[function] = ct.models.MLModel(
-                str(self._package.path), compute_units=ct.ComputeUnit[self._unit], function_name=function
+            self._models[function, part] = ct.models.MLModel(
+                str(self._parts[part].path), compute_units=ct.ComputeUnit[self._unit], function_name=function
             )
-        return self._models[function]
+        return self._models[function, part]
 
 
 def placement(package: MlPackage, unit: str) -> list[tuple[str, int]]:

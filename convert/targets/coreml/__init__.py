@@ -59,14 +59,25 @@ exactly, if need be after a division of all by one power of two, then the gain `
 The static activation scales of a linear are the ``scale`` of the ``quantize`` and ``dequantize`` around it, float32;
 there is none where the checkpoint has 0.
 
+**Parts.** Profile ``ane`` cuts models of more than 15 layers, or 1.7 GB of weights as float16, into packages of their
+own: ``Model.mlpackage``, ``Model_2.mlpackage`` and so on; ``gemma_bridge.parts`` in the metadata says how many. A call
+runs a function in each part that has it, in order. An output of a part is the input of that name of any later part:
+``layers_<i>_output``, the residual stream; ``per_layer_inputs [1, n, L, P]``; ``layers_<i>_key_cache`` and
+``_value_cache [1, kv, C, hd]``, keys and values that layers of a later part read too. A part has ``keys`` and
+``values`` of its own layers, so it has at most two states. The last part gives ``logits``; the last part that has
+``prefill_<n>`` gives ``done``.
+
 **Digest of a package**: SHA-256 of the text that lists its files by relative path, sorted, a line each:
-``<sha256 hex of the file>``, two blanks, ``<path>``, newline: what ``sha256sum`` prints.
+``<sha256 hex of the file>``, two blanks, ``<path>``, newline: what ``sha256sum`` prints. Files of further parts are
+among them, as ``../Model_2.mlpackage/<path>``.
 
 Row tables: see ``convert.targets.coreml.rows``.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -76,18 +87,32 @@ if TYPE_CHECKING:
     from convert.checkpoint.types import Checkpoint
     from convert.progress import Progress
 
-__all__ = ["CoremlOptions", "convert", "write_tables"]
+__all__ = ["CoremlOptions", "convert", "part_path", "write_tables"]
 
 
-def convert(checkpoint: Checkpoint, options: CoremlOptions, out: Path, progress: Progress) -> None:
+def convert(
+    checkpoint: Checkpoint,
+    options: CoremlOptions,
+    out: Path,
+    progress: Progress,
+    further: Callable[[int], Path] | None = None,
+) -> None:
     """Writes the package into the folder ``out``, empty or new. Weights are streamed from the checkpoint's files.
+
+    Args:
+        further: folders of the second part and those behind it, by number; by default beside ``out``.
 
     Raises:
         ConvertError: something in the checkpoint cannot be held by the target.
     """
     from convert.targets.coreml.build import build
 
-    build(checkpoint, options, out, progress)
+    build(checkpoint, options, lambda k: out if k == 1 else (further or partial(part_path, out))(k), progress)
+
+
+def part_path(out: Path, part: int) -> Path:
+    """Where a part lies: ``Model.mlpackage`` is the first, ``Model_2.mlpackage`` the second."""
+    return out if part == 1 else out.with_name(f"{out.stem}_{part}{out.suffix}")
 
 
 def write_tables(checkpoint: Checkpoint, folder: Path, progress: Progress) -> list[Path]:

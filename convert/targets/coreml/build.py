@@ -5,30 +5,27 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 from convert import __version__
 from convert.checkpoint.types import Checkpoint
 from convert.progress import Progress
 from convert.targets.coreml import package
-from convert.targets.coreml.decoder import decoder
+from convert.targets.coreml.decoder import parts
 from convert.targets.coreml.options import CoremlOptions
-from convert.targets.coreml.signature import entries
 
 
-def build(checkpoint: Checkpoint, options: CoremlOptions, out: Path, progress: Progress) -> None:
-    """See ``convert.targets.coreml.convert``."""
+def build(checkpoint: Checkpoint, options: CoremlOptions, outs: Callable[[int], Path], progress: Progress) -> None:
+    """See ``convert.targets.coreml.convert``; ``outs`` gives the folder of each part, counted from 1."""
     with progress.stage("lower the decoder"):
-        program = decoder(checkpoint, options)
-    with progress.stage("write weights", program.storage.size) as stage:
-        package.write(
-            out,
-            program,
-            entries(checkpoint.config, options),
-            about(checkpoint, options),
-            metadata(checkpoint, options),
-            stage.advance,
-        )
+        made = parts(checkpoint, options)
+    with progress.stage("write weights", sum(program.storage.size for program, _ in made)) as stage:
+        for part, (program, entries) in enumerate(made, 1):
+            which = "" if len(made) == 1 else f" Part {part} of {len(made)}."
+            about_it = metadata(checkpoint, options)
+            about_it |= {"gemma_bridge.part": str(part), "gemma_bridge.parts": str(len(made))}
+            package.write(outs(part), program, entries, about(checkpoint, options) + which, about_it, stage.advance)
 
 
 def about(checkpoint: Checkpoint, options: CoremlOptions) -> str:

@@ -10,32 +10,45 @@ from convert.targets.coreml.emit import Symbol
 from convert.targets.coreml.graph import Function, Program
 from convert.targets.coreml.ops import CoremlOps, Slot
 from convert.targets.coreml.options import CoremlOptions
-from convert.targets.coreml.signature import KINDS, Entry, entries
+from convert.targets.coreml.parts import last_layers, owners_by_part, split
+from convert.targets.coreml.signature import KINDS, Entry, entries, states
 
 
 def decoder(checkpoint: Checkpoint, options: CoremlOptions) -> Program:
     """Runs the decoder over symbols, once per function; weights are shared by key."""
-    program = Program()
+    program, ends = Program(), last_layers(checkpoint, options)
     for entry in entries(checkpoint.config, options):
-        _function(program.function(entry.name), checkpoint, entry, options)
+        _function(program.function(entry.name), checkpoint, entry, options, ends)
     return program
 
 
-def _function(function: Function, checkpoint: Checkpoint, entry: Entry, options: CoremlOptions) -> None:
+def parts(checkpoint: Checkpoint, options: CoremlOptions) -> list[tuple[Program, tuple[Entry, ...]]]:
+    """The programs to write, with their functions' inputs, states and outputs; one, save for profile ``ane``."""
+    program, made = decoder(checkpoint, options), entries(checkpoint.config, options)
+    count = len(last_layers(checkpoint, options))
+    return [(program, made)] if count == 1 else split(program, made, count)
+
+
+def _function(
+    function: Function, checkpoint: Checkpoint, entry: Entry, options: CoremlOptions, ends: tuple[int, ...]
+) -> None:
     config, n = checkpoint.config, entry.length
     inputs: dict[str, Any] = {f.name: Symbol(function, function.input(f.name, f.shape, f.dtype)) for f in entry.inputs}
-    states = [function.input(f.name, f.shape, f.dtype, state=True) for f in entry.states]
-    ops = CoremlOps(function, checkpoint, options, inputs["position"].value)
+    caches = dict[int, Any]()
+    for part, owners in enumerate(owners_by_part(config, ends)):
+        suffix = f"_{part}" if len(ends) > 1 else ""
+        features = states(config, options, owners) if owners else ()
+        kept = [function.input(f"{f.name}{suffix}", f.shape, f.dtype, state=True) for f in features]
+        for i, index in enumerate(owners):
+            layer = config.layers[index]
+            caches[index] = tuple(Slot(state, i, layer.kv_heads, layer.head_dim) for state in kept)
+    ops = CoremlOps(function, checkpoint, options, inputs["position"].value, ends)
     turns: dict[str, Any] = {}
     masks = {}
     for kind, half in {layer.kind: layer.head_dim // 2 for layer in config.layers}.items():
         rows = (inputs[f"{part}_{KINDS[kind]}"].narrow(1, 0, half) for part in ("cos", "sin"))
         turns[kind] = tuple(row.reshape(1, n, 1, half) for row in rows)
         masks[kind] = inputs[f"mask_{KINDS[kind]}"]
-    caches: dict[int, Any] = {
-        layer.index: tuple(Slot(state, i, layer.kv_heads, layer.head_dim) for state in states)
-        for i, layer in enumerate(config.owners)
-    }
     result: Any
     result, _ = Decoder(config, cast(Any, ops)).run(
         inputs["embeddings"],

@@ -35,13 +35,14 @@ class Value:
 
 @dataclass(frozen=True)
 class Operation:
-    """Arguments are values, or records of ``weight.bin`` (those of ``constexpr`` operations)."""
+    """Arguments are values, or records of ``weight.bin`` (of ``constexpr`` operations). ``part``: see parts.py."""
 
     type: str
     inputs: Mapping[str, tuple[Value | Blob, ...]]
     output: Value | None
     name: str
     constant: NDArray[Any] | str | Blob | None = None
+    part: int = 0
 
 
 @dataclass
@@ -76,6 +77,7 @@ class Function:
     operations: list[Operation] = field(default_factory=list)
     inputs: list[Value] = field(default_factory=list)
     outputs: list[Value] = field(default_factory=list)
+    part: int = 0
     _names: set[str] = field(default_factory=set)
     _counts: dict[str, int] = field(default_factory=dict)
     _shared: dict[tuple[Any, ...], Any] = field(default_factory=dict)
@@ -100,7 +102,7 @@ class Function:
 
         def make() -> Value:
             value = Value(self._fresh("const"), shape, dtype)
-            self.operations.append(Operation("const", {}, value, value.name, content))
+            self.operations.append(Operation("const", {}, value, value.name, content, self.part))
             return value
 
         return self.once(key, make)
@@ -110,7 +112,7 @@ class Function:
 
         def make() -> Value:
             value = Value(self._claim(identifier(name)), blob.shape, blob.dtype)
-            self.operations.append(Operation("const", {}, value, value.name, blob))
+            self.operations.append(Operation("const", {}, value, value.name, blob, self.part))
             return value
 
         return self.once(("weight", name), make)
@@ -133,7 +135,7 @@ class Function:
         }
         label = self._fresh(type) if name is None else self._claim(identifier(name))
         output = Value(label, () if shape is None else tuple(shape), dtype)
-        self.operations.append(Operation(type, given, None if shape is None else output, label))
+        self.operations.append(Operation(type, given, None if shape is None else output, label, part=self.part))
         return output
 
     def rename(self, value: Value, name: str) -> None:

@@ -32,7 +32,16 @@ class CoremlOps:
     has no float32, everything is float16.
     """
 
-    def __init__(self, function: Function, checkpoint: Checkpoint, options: CoremlOptions, position: Value) -> None:
+    def __init__(
+        self,
+        function: Function,
+        checkpoint: Checkpoint,
+        options: CoremlOptions,
+        position: Value,
+        ends: tuple[int, ...] = (),
+    ) -> None:
+        """``ends``: last layers of the parts."""
+        self._ends = {f"layers.{layer}/output" for layer in ends[:-1]}
         self._function, self._checkpoint = function, checkpoint
         self.product = options.precision
         self.work = options.precision if options.profile == "ane" else "float32"
@@ -79,6 +88,8 @@ class CoremlOps:
     def mark(self, x: Symbol, name: str) -> Symbol:
         if x.value not in self._function.inputs:
             self._function.rename(x.value, name)
+        if name in self._ends:
+            self._function.part += 1
         return x
 
     def read_cache(self, cache: Slot, owner: int, part: str) -> Symbol:
@@ -87,6 +98,7 @@ class CoremlOps:
         def make() -> Symbol:
             state, context = self._current(cache.state), cache.state.shape[2]
             rows = state.slice([cache.index, 0, 0, 0], [1, cache.kv_heads, context, cache.head_dim])
+            self.mark(rows, f"layers.{owner}/{part}_cache")
             return rows if part == "key" else rows.permute(0, 1, 3, 2)
 
         return self._function.once(("cache", owner, part), make)

@@ -17,13 +17,15 @@ class CoremlOptions:
     context: positions of the KV cache, in tokens; the state has them rounded up to a multiple of 32.
     prefill: tokens per prefill call, one function each.
     precision: ``float16`` for devices, ``float32`` to prove the program (Core ML itself takes float16 states only).
-    profile: ``gpu``: one package. ``ane``: float16 throughout, as the Neural Engine takes it.
+    profile: ``gpu``: one package. ``ane``: float16 throughout and in parts, as the Neural Engine takes it.
+    part_layers: layers of one part at most, profile ``ane`` alone.
     """
 
     context: int
     prefill: tuple[int, ...]
     precision: Precision = "float16"
     profile: Profile = "gpu"
+    part_layers: int = 15
 
     @property
     def positions(self) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from convert.checkpoint.config import FULL, SLIDING, TextConfig
@@ -44,9 +44,9 @@ def entries(config: TextConfig, options: CoremlOptions) -> tuple[Entry, ...]:
     return tuple(_entry(name, n, config, options) for name, n in [*lengths, (DECODE, 1)])
 
 
-def states(config: TextConfig, options: CoremlOptions) -> tuple[Feature, ...]:
-    """Keys and values of all layers that own them, ``[owners, kv_heads, C, hd_max]`` each."""
-    owners = config.owners
+def states(config: TextConfig, options: CoremlOptions, layers: Collection[int] | None = None) -> tuple[Feature, ...]:
+    """Keys and values of all layers that own them, or of some of them, ``[owners, kv_heads, C, hd_max]`` each."""
+    owners = [layer for layer in config.owners if layers is None or layer.index in layers]
     heads, size = max(layer.kv_heads for layer in owners), max(layer.head_dim for layer in owners)
     shape = (len(owners), heads, options.positions, aligned(size))
     meaning = f"of layers {', '.join(str(layer.index) for layer in owners)}, in this order"
