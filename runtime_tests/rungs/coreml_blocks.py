@@ -7,6 +7,7 @@ in float64, so that what is judged is the program; what float16's rounding adds 
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -117,6 +118,8 @@ def _judge(case: CoremlCase, name: str, tally: Tally) -> list[Check]:
     budget, checks = case.budget, []
     if tally.codes:
         checks += _judge_codes(case, name, tally.codes)
+    for key, quality in _qualities(tally.floats).items():
+        case.evidence.add_block(re.sub(r"^layers_(\d+)_", r"layers.\1/", key), quality)
     for kind, (worst, where, count) in _worst(tally.floats).items():
         bar = {"logits": budget.logits_db, "per_layer_input": budget.front_db}.get(kind, budget.block_db)
         checks.append(at_least(f"{name}: {kind}, worst of {count}", worst, bar, "dB", where))
@@ -141,13 +144,18 @@ def _rounding(name: str, tally: Tally) -> list[Check]:
     return out
 
 
+def _qualities(floats: Pairs) -> dict[str, float]:
+    """SNR in dB of each boundary over all calls."""
+    joined = {key: [np.concatenate([pair[i] for pair in pairs]) for i in (0, 1)] for key, pairs in floats.items()}
+    return {key: metrics.snr_db(expected, found) for key, (expected, found) in joined.items()}
+
+
 def _worst(floats: Pairs) -> dict[str, tuple[float, str, int]]:
     """Lowest SNR, its place and the number of values, by kind of boundary."""
     by_kind: dict[str, list[tuple[float, str]]] = defaultdict(list)
-    for key, pairs in floats.items():
-        expected, found = (np.concatenate([pair[i] for pair in pairs]) for i in (0, 1))
+    for key, quality in _qualities(floats).items():
         kind = key.split("_", 2)[2] if key.startswith("layers_") else key
-        by_kind[kind].append((metrics.snr_db(expected, found), key))
+        by_kind[kind].append((quality, key))
     return {kind: (*min(found), len(found)) for kind, found in sorted(by_kind.items())}
 
 
