@@ -57,16 +57,18 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def ran(bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Outcome, Path]:
-    suite = "core/src/test/kotlin/dev/gemmabridge/test/Suite.kt"
-    classes = kotlin_tools.compiled("core/src/main/kotlin", *WITHOUT_ANDROID, suite, FOLDER)
-    work = tmp_path_factory.mktemp("work")
-    return kotlin_tools.suite(classes, SUITE, bundle, work), work
+def ran(bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Outcome:
+    def run() -> Outcome:
+        suite = "core/src/test/kotlin/dev/gemmabridge/test/Suite.kt"
+        classes = kotlin_tools.compiled("core/src/main/kotlin", *WITHOUT_ANDROID, suite, FOLDER)
+        return kotlin_tools.suite(classes, SUITE, bundle, tmp_path_factory.mktemp("work"))
+
+    return kotlin_tools.once(tmp_path_factory, SUITE, run)
 
 
 @pytest.mark.parametrize("case", kotlin_tools.cases(FOLDER, SUITE))
-def test_presenter(ran: tuple[Outcome, Path], case: str) -> None:
-    kotlin_tools.check(ran[0], case)
+def test_presenter(ran: Outcome, case: str) -> None:
+    kotlin_tools.check(ran, case)
 
 
 @pytest.mark.parametrize(
@@ -80,9 +82,9 @@ def test_presenter(ran: tuple[Outcome, Path], case: str) -> None:
     ],
 )
 def test_the_judge_reads_what_the_app_writes(
-    ran: tuple[Outcome, Path], bundle: Path, case: str, status: str, left: list[str]
+    ran: Outcome, bundle: Path, case: str, status: str, left: list[str]
 ) -> None:
-    written = read((ran[1] / case.replace(" ", "-") / "self-test.json").read_bytes())
+    written = read((Path(ran.figures["work"]) / case.replace(" ", "-") / "self-test.json").read_bytes())
     assert [trial.backend for trial in written.trials if trial.why] == left
     goldens = GoldenFile.model_validate_json((bundle / "golden.json").read_bytes())
     assert judge(written, goldens).status == status

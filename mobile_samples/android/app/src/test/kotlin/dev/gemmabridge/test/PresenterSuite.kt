@@ -131,6 +131,7 @@ private val BOTH = listOf(Backend.GPU, Backend.CPU)
 fun main(args: Array<String>) {
     val suite = Suite()
     val bundle = File(args[0])
+    suite.figure("work", args[1])
 
     fun case(name: String, body: (File) -> Unit) =
         suite.case(name) { body(File(args[1], name.replace(' ', '-')).apply { mkdirs() }) }
