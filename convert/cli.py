@@ -145,9 +145,8 @@ def bundle(
         _say(tables.plan(prepare(request, Silent())[0]))
         return
     built = pipeline.build(request, for_terminal())
-    _say(f"{built.table.rstrip()}\n\n{out / platform / built.bundle.name}  {built.bytes / 1e6:.1f} MB")
-    if built.apk is not None:
-        _say(f"apk: {built.apk}")
+    apk = "" if built.apk is None else f"apk: {built.apk}\n"
+    _say(f"{built.table.rstrip()}\n\n{apk}{out / platform / built.bundle.name}  {built.bytes / 1e6:.1f} MB")
 
 
 @app.command(epilog='Example: gemma-bridge chat dist/android/demo --ask "What is 2 + 2?"')

@@ -39,7 +39,8 @@ def test_the_committed_schema_is_current() -> None:
 
 
 def test_every_other_file_of_the_bundle_is_listed_by_its_hash(bundle: Path, made: manifest.Manifest) -> None:
-    names = {path.name for path in bundle.iterdir()} - {"manifest.json"}
+    found = [path for path in bundle.rglob("*") if path.is_file()]
+    names = {path.relative_to(bundle).as_posix() for path in found} - {"manifest.json"}
     assert names == set(made.files)
     for name, entry in made.files.items():
         content = (bundle / name).read_bytes()

@@ -52,6 +52,11 @@ def locked(lock: Path = LOCK) -> tuple[Piece, ...]:
     return (*debian, *npm, *wheels)
 
 
+def tree(lock: Path = LOCK) -> str:
+    """SHA-256 over the list of all files that are left of the pieces: what the cache has to hold."""
+    return str(json.loads(lock.read_text("utf-8"))["unpacked_sha256"])
+
+
 def held(pieces: list[Piece], folder: Path) -> list[Path]:
     """The file of each piece, found by its digest alone.
 

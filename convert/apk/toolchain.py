@@ -2,7 +2,7 @@
 
 The cache is ``$XDG_CACHE_HOME/gemma-bridge/android``, by default below ``~/.cache``; each set of pieces has a folder of
 its own there, named after all its digests. About 110 MB are downloaded, 0.4 GB stay. A folder that was tampered with
-is found out by ``files.sha256``, over every file the build uses, and refused.
+is found out by ``files.sha256``, over every file the build uses, whose own digest is pinned, and refused.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from convert.apk import fetch
-from convert.apk.pieces import ApkUnavailableError, Piece, digest, held, locked
+from convert.apk.pieces import ApkUnavailableError, Piece, digest, held, locked, tree
 from convert.errors import ConvertError
 from convert.progress import Progress
 
@@ -177,24 +177,28 @@ def toolchain(
         raise ApkUnavailableError(f"the tools are for Linux on x86-64, this is {sys.platform} on {platform.machine()}")
     if shutil.which("java") is None:
         raise ApkUnavailableError("java (17 or later) is needed and was not found on PATH")
-    folder, pieces = folder or cache(), locked() if pieces is None else pieces
-    final = place(folder, pieces)
+    wanted = locked() if pieces is None else pieces
+    final = place(folder or cache(), wanted)
     if not final.is_dir():
-        _fill(final, pieces, fetchers, progress)
+        _fill(final, wanted, fetchers, progress)
     with progress.stage("check the Android tools"):
-        check(final)
+        check(final, tree() if pieces is None else None)
     return Toolchain(final)
 
 
-def check(root: Path) -> None:
+def check(root: Path, pinned: str | None = None) -> None:
     """Holds every file of the unpacked tools to the digest it had when it was unpacked from a checked package.
+
+    Args:
+        pinned: SHA-256 of the list of those digests; None to trust the list that lies there.
 
     Raises:
         ApkUnavailableError: a file differs, is missing or was added.
     """
     sums = root / SUMS
     stated = sums.read_text("utf-8") if sums.is_file() else ""
-    if stated == (found := _sums(root)):
+    found = _sums(root)
+    if stated == found and pinned in (None, hashlib.sha256(found.encode()).hexdigest()):
         return
     odd = sorted({line.partition("  ")[2] for line in set(stated.splitlines()) ^ set(found.splitlines())})
     raise ApkUnavailableError(f"{odd[0] if odd else SUMS} in {root} is not what was unpacked; remove that folder")
