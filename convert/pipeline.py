@@ -72,6 +72,8 @@ def build(request: Request, progress: Progress, meter: Meter = lambda measure: N
     """
     with _measured("open and plan", meter):
         plan, checkpoint = prepare(request, progress)
+        if plan.platform == "ios":
+            ios.check(checkpoint)
     with _measured("digest", meter):
         checkpoint = with_digests(checkpoint, progress)
     with atomic.site(plan.bundle) as site:

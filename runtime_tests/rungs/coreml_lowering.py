@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from runtime_tests import metrics
 from runtime_tests.case import Case
+from runtime_tests.coreml.budgets import ANE_FACTOR
 from runtime_tests.coreml.case import CoremlCase
 from runtime_tests.results import Check, at_least, none, stated
 from runtime_tests.rungs.lowering import judge
@@ -30,7 +31,9 @@ def climb(case: Case) -> list[Check]:
     checks = [at_least("tokens beyond the sliding window", beyond, 1, "tokens", note)]
     half = own.precision == "float16"
     found = own.exact if half else own.declared
-    judged = judge(own, own.logits[own.prompt :], found.astype(np.float32), own.floor)
+    judged = judge(
+        own, own.logits[own.prompt :], found.astype(np.float32), own.floor, ANE_FACTOR if own.profile == "ane" else None
+    )
     note = "float64 arithmetic: the program itself" if half else "float32 arithmetic"
     checks += [
         stated("evaluated: program and weights, not the Neural Engine or any other device", len(found), "steps", note),
