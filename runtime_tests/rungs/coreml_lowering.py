@@ -31,9 +31,8 @@ def climb(case: Case) -> list[Check]:
     checks = [at_least("tokens beyond the sliding window", beyond, 1, "tokens", note)]
     half = own.precision == "float16"
     found = own.exact if half else own.declared
-    judged = judge(
-        own, own.logits[own.prompt :], found.astype(np.float32), own.floor, ANE_FACTOR if own.profile == "ane" else None
-    )
+    factor = ANE_FACTOR if own.profile == "ane" else None
+    judged = judge(own, own.logits[own.prompt :], found.astype(np.float32), own.floor, factor)
     note = "float64 arithmetic: the program itself" if half else "float32 arithmetic"
     checks += [
         stated("evaluated: program and weights, not the Neural Engine or any other device", len(found), "steps", note),
