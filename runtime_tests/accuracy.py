@@ -78,5 +78,6 @@ class Accuracy:
 
 
 def ordered(systems: list[System]) -> tuple[System, ...]:
-    """From the float model to the artifact; systems of other names come first, sorted."""
-    return tuple(sorted(systems, key=lambda item: (_ORDER.index(item.name) if item.name in _ORDER else -1, item.name)))
+    """From the float model to the artifact; other recorded systems, which are other ways to round, after ``ptq``."""
+    others = _ORDER.index(PTQ) + 0.5
+    return tuple(sorted(systems, key=lambda at: (_ORDER.index(at.name) if at.name in _ORDER else others, at.name)))

@@ -27,6 +27,21 @@ for (const width of [320, 390, 1280]) {
     await tab.evaluate(() => document.querySelectorAll("details").forEach((part) => (part.open = true)));
     const wide = await tab.evaluate(() => document.documentElement.scrollWidth);
     if (wide > width) wrong.push(`${where}: ${wide} px wide`);
+    // A cell that ends outside the page, or outside a box that scrolls or clips, cannot be read without a gesture.
+    const cut = await tab.evaluate(() =>
+      [...document.querySelectorAll("th, td, dd, p, figcaption, summary, .mark")].filter((part) => {
+        if (part.closest("thead") && getComputedStyle(part.closest("thead")).position === "absolute") return false;
+        const { left, right } = part.getBoundingClientRect();
+        let [from, to] = [0, document.documentElement.clientWidth];
+        for (let box = part.parentElement; box; box = box.parentElement) {
+          if (getComputedStyle(box).overflowX === "visible") continue;
+          from = Math.max(from, box.getBoundingClientRect().left);
+          to = Math.min(to, box.getBoundingClientRect().right);
+        }
+        return left < from - 1 || right > to + 1 || part.scrollWidth > part.clientWidth + 1 && part.clientWidth > 0;
+      }).map((part) => part.textContent.trim().slice(0, 60)),
+    );
+    cut.slice(0, 5).forEach((text) => wrong.push(`${where}: cut: ${text}`));
     if (asked.filter((url) => !url.startsWith("data:")).length > 1) wrong.push(`${where}: asks for ${asked.slice(1)}`);
     await tab.evaluate(axe);
     const { violations, passes } = await tab.evaluate(() => axe.run());

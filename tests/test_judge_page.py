@@ -144,9 +144,18 @@ def test_headings_descend_in_order_and_tables_are_labelled(report: Data) -> None
     assert levels.count(1) == 1
     assert all(after <= before + 1 for before, after in itertools.pairwise(levels))
     assert all(attributes.get("scope") for tag, attributes in elements if tag == "th")
-    boxes = [attributes for tag, attributes in elements if "scroll" in (attributes.get("class") or "").split()]
-    assert len(boxes) == len([tag for tag, _ in elements if tag == "table"])
-    assert all(box.get("aria-label") and box.get("tabindex") == "0" for box in boxes)  # to scroll without a mouse
+    tables = [attributes for tag, attributes in elements if tag == "table"]
+    assert tables
+    assert all(table.get("aria-label") and table.get("role") == "table" for table in tables)
+
+
+def test_narrow_pages_name_the_column_of_every_figure(report: Data) -> None:
+    elements = Elements(page.render(report)).found
+    cells = [attributes for tag, attributes in elements if tag == "td"]
+    assert len(cells) > 20
+    assert all(cell.get("data-label") and cell.get("role") == "cell" for cell in cells)
+    heads = [attributes.get("role") for tag, attributes in elements if tag == "th"]
+    assert set(heads) == {"columnheader", "rowheader"}
 
 
 def palettes() -> Iterator[dict[str, str]]:

@@ -94,6 +94,7 @@ def ask(request: Request, python: tuple[str, ...] = (), env: dict[str, str] | No
         except subprocess.TimeoutExpired as error:
             raise RuntimeError(f"no answer within {LIMIT_SECONDS} s") from error
         if done.returncode or not target.exists():
-            last = " / ".join(line.strip() for line in done.stderr.strip().splitlines()[-3:])
+            lines = [line.strip() for line in done.stderr.splitlines() if line.strip(" ^~")]  # not a traceback's marks
+            last = " / ".join(lines[-3:])
             raise RuntimeError(f"ended with code {done.returncode}: {last[-300:] or 'no message'}")
         return Answer(**json.loads(target.read_text("utf-8")))

@@ -77,9 +77,7 @@ def run(command: list[str], env: dict[str, str], limit: float) -> str:
     except OSError as error:
         raise CannotRunError(f"{command[0]} cannot be started ({error.strerror})") from error
     if done.returncode:
-        last = (
-            " / ".join(line.strip() for line in done.stderr.strip().splitlines()[-3:] if line.strip()) or "no message"
-        )
+        last = " / ".join([line.strip() for line in done.stderr.splitlines() if line.strip(" ^~")][-3:]) or "no message"
         ended = f"code {done.returncode}" if done.returncode > 0 else signal.Signals(-done.returncode).name
         raise CannotRunError(f"ended with {ended}: {last[-300:]}")
     return done.stdout
