@@ -188,6 +188,9 @@ def choices(request: Request, asked: str) -> tuple[str | None, str | None]:
     for flag, value, allowed in (("--precision", precision, PRECISIONS), ("--profile", profile, PROFILES)):
         if value not in allowed:
             raise PlanError(asked, f"there is no {flag} {value!r}", f"Use {flag} {' or '.join(allowed)}")
+    if (precision, profile) == ("float32", "ane"):
+        found = "--precision float32 was asked for with --profile ane, and the Neural Engine has no float32"
+        raise PlanError(asked, found, "Leave --precision out")
     return precision, profile
 
 

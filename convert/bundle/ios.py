@@ -24,18 +24,27 @@ TABLES = ("embed_tokens.rows", "embed_tokens_per_layer.rows")
 TOOLCHAIN = ("Jinja2", "coremltools", "matplotlib", "numpy", "protobuf", "torch", "transformers")
 
 
+def check(checkpoint: Checkpoint) -> None:
+    """Refuses a checkpoint that lacks a file which the app needs.
+
+    Raises:
+        CheckpointError: names the file.
+    """
+    for name in COMPANIONS:
+        if not (checkpoint.folder / name).is_file():
+            asked, action = f"read {checkpoint.folder.name}", "Copy it from the model's repository into the folder"
+            raise CheckpointError(asked, f"there is no {name}", action)
+
+
 def collect(checkpoint: Checkpoint, folder: Path) -> None:
     """Copies what the app needs of the checkpoint as it is.
 
     Raises:
         CheckpointError: a file is missing.
     """
+    check(checkpoint)
     for name in COMPANIONS:
-        path = checkpoint.folder / name
-        if not path.is_file():
-            asked, action = f"read {checkpoint.folder.name}", "copy it from the model's repository into the folder"
-            raise CheckpointError(asked, f"there is no {name}", action)
-        shutil.copyfile(path, folder / name)
+        shutil.copyfile(checkpoint.folder / name, folder / name)
 
 
 def packages(first: Path) -> list[Path]:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from runtime_tests import metrics
 from runtime_tests.case import Case
+from runtime_tests.coreml.budgets import ANE_FACTOR
 from runtime_tests.coreml.case import CoremlCase
 from runtime_tests.evidence import steps
 from runtime_tests.results import Check, at_least, none, stated
@@ -33,7 +34,8 @@ def climb(case: Case) -> list[Check]:
     found = own.exact if half else own.declared
     reference, shown = own.logits[own.prompt :], found.astype(np.float32)
     case.evidence.steps = steps(own.prompt, reference, shown, own.floor.deviation[own.prompt :])
-    judged = judge(own, reference, shown, own.floor)
+    factor = ANE_FACTOR if own.profile == "ane" else None
+    judged = judge(own, reference, shown, own.floor, factor)
     note = "float64 arithmetic: the program itself" if half else "float32 arithmetic"
     checks += [
         stated("evaluated: program and weights, not the Neural Engine or any other device", len(found), "steps", note),

@@ -53,9 +53,19 @@ def climb(case: Case) -> list[Check]:
     return [*checks, *opinions(case)]
 
 
-def judge(case: Case, reference: NDArray[np.float32], found: NDArray[np.float32], floor: Floor) -> list[Check]:
-    """Figures of the decode steps against the floor or the absolute budget, whichever asks less."""
-    budget, factor = case.budget, case.budget.floor_factor
+def judge(
+    case: Case,
+    reference: NDArray[np.float32],
+    found: NDArray[np.float32],
+    floor: Floor,
+    factor: float | None = None,
+) -> list[Check]:
+    """Figures of the decode steps against the floor or the absolute budget, whichever asks less.
+
+    Args:
+        factor: how many times the floor is still the floor; None for the budget's.
+    """
+    budget, factor = case.budget, factor or case.budget.floor_factor
     if floor.top1 < LEAST_TOP1:
         raise CannotRunError(
             f"the reference agrees with itself on {floor.top1:.0%} of the tokens only; "
