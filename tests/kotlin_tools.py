@@ -32,7 +32,10 @@ INTEGRITY = "IF5IVM7LpPhA/ntHQQpaVt1yxpaaQovtEVYLyqWMuaLr0XelLPPm7/sM6HLhtcRjjjo
 # As the package without Android's SDK is compiled: its dexer knows no invokedynamic.
 FLAGS = ("-jvm-target", "1.8", "-Xlambdas=class", "-Xsam-conversions=class", "-Xstring-concat=inline", "-Werror")
 C_FLAGS = ("-std=c11", "-O2", "-g", "-fPIC", "-ffreestanding", "-Wall", "-Wextra", "-Werror")
-CORE = ("core/src/main/kotlin", "engine-jni/src/main/kotlin", "core/src/test/kotlin", "engine-jni/src/test/kotlin")
+FOLDERS = (
+    *(f"{module}/src/{part}/kotlin" for module in ("core", "engine-jni", "engine-aar") for part in ("main", "test")),
+    "../../tests/kotlin_stubs",
+)
 CASE = re.compile(r'\bcase\("((?:[^"\\]|\\.)*)"\)')
 
 
@@ -83,10 +86,10 @@ def compiler() -> Path:
     return final
 
 
-def compiled(*folders: str) -> str:
-    """Class path of the Kotlin below folders of the Android sample, compiled together; compiled once."""
+def compiled() -> str:
+    """Class path of the sample's modules without its app, their tests and the stubs: compiled together, and once."""
     home = compiler()
-    files = sorted(path for folder in folders for path in (ANDROID / folder).rglob("*.kt"))
+    files = sorted(path for folder in FOLDERS for path in (ANDROID / folder).rglob("*.kt"))
     digest = hashlib.sha256(" ".join((VERSION, *FLAGS)).encode())
     for path in files:
         digest.update(f"\0{path.name}\0".encode() + path.read_bytes())
