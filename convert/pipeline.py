@@ -73,13 +73,10 @@ def build(request: Request, progress: Progress, meter: Meter = lambda measure: N
     """
     with _measured("open and plan", meter):
         plan, checkpoint = prepare(request, progress)
-<<<<<<< HEAD
-    # Before the long work, so that what has to fail fails at once.
-    tools = sample.tools(request.apk, progress) if plan.platform == "android" else None
-=======
         if plan.platform == "ios":
             ios.check(checkpoint)
->>>>>>> coreml
+    # Before the long work, so that what has to fail fails at once.
+    tools = sample.tools(request.apk, progress) if plan.platform == "android" else None
     with _measured("digest", meter):
         checkpoint = with_digests(checkpoint, progress)
     with atomic.site(plan.bundle) as site:

@@ -32,7 +32,16 @@ INTEGRITY = "IF5IVM7LpPhA/ntHQQpaVt1yxpaaQovtEVYLyqWMuaLr0XelLPPm7/sM6HLhtcRjjjo
 # As the package without Android's SDK is compiled: its dexer knows no invokedynamic.
 FLAGS = ("-jvm-target", "1.8", "-Xlambdas=class", "-Xsam-conversions=class", "-Xstring-concat=inline", "-Werror")
 C_FLAGS = ("-std=c11", "-O2", "-g", "-fPIC", "-ffreestanding", "-Wall", "-Wextra", "-Werror")
-CORE = ("core/src/main/kotlin", "engine-jni/src/main/kotlin", "core/src/test/kotlin", "engine-jni/src/test/kotlin")
+FOLDERS = (
+    *(f"{module}/src/{part}/kotlin" for module in ("core", "engine-jni", "engine-aar") for part in ("main", "test")),
+    # Of the app what knows nothing of Android, and the tests of that.
+    *(
+        f"app/src/main/kotlin/dev/gemmabridge/sample/{name}.kt"
+        for name in ("Device", "Presenter", "Report", "Screen", "Store")
+    ),
+    "app/src/test/kotlin",
+    "../../tests/kotlin_stubs",
+)
 CASE = re.compile(r'\bcase\("((?:[^"\\]|\\.)*)"\)')
 
 
@@ -83,10 +92,10 @@ def compiler() -> Path:
     return final
 
 
-def compiled(*folders: str) -> str:
-    """Class path of the Kotlin in files and below folders of the Android sample, compiled together; compiled once."""
+def compiled() -> str:
+    """Class path of the sample's Kotlin that needs no Android, its tests and the stubs: compiled together, and once."""
     home = compiler()
-    roots = [ANDROID / folder for folder in folders]
+    roots = [ANDROID / folder for folder in FOLDERS]
     files = sorted(path for root in roots for path in ([root] if root.is_file() else root.rglob("*.kt")))
     digest = hashlib.sha256(" ".join((VERSION, *FLAGS)).encode())
     for path in files:

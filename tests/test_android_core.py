@@ -13,7 +13,7 @@ FOLDER, SUITE = "core/src/test/kotlin", "CoreSuite"
 @pytest.fixture(scope="module")
 def outcome(tmp_path_factory: pytest.TempPathFactory) -> Outcome:
     def run() -> Outcome:
-        classes = kotlin_tools.compiled(*kotlin_tools.CORE)
+        classes = kotlin_tools.compiled()
         bundle = build(tmp_path_factory.mktemp("bundle") / "demo").bundle
         return kotlin_tools.suite(classes, SUITE, bundle / "manifest.json", tmp_path_factory.mktemp("work"))
 

@@ -48,7 +48,7 @@ Fetch = Callable[..., Got]
 
 @pytest.fixture(scope="module")
 def driver() -> Iterator[subprocess.Popen[str]]:
-    classes = kotlin_tools.compiled(*kotlin_tools.CORE)
+    classes = kotlin_tools.compiled()
     command = ["java", "-Xmx128m", "-XX:TieredStopAtLevel=1", "-cp", classes, "dev.gemmabridge.test.FetchDriverKt"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         yield process
@@ -363,7 +363,7 @@ def test_a_part_that_was_damaged_meanwhile_is_found_out(fetch: Fetch, tmp_path: 
 
 
 def test_nothing_is_left_when_a_download_is_killed_but_the_part(tmp_path: Path) -> None:
-    classes = kotlin_tools.compiled(*kotlin_tools.CORE)
+    classes = kotlin_tools.compiled()
     target = tmp_path / "files" / "model.litertlm"
     with serving(lambda asked: replace(sound(asked), cut=500_000, stall=30)) as server:
         asked = {"url": server.url, "target": str(target), "bytes": len(DATA), "sha256": SHA} | LIMITS

@@ -29,7 +29,7 @@ def outcome(demo_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Outcom
     def run() -> Outcome:
         work = tmp_path_factory.mktemp("android")
         shim = kotlin_tools.shim(work)
-        classes = kotlin_tools.compiled(*kotlin_tools.CORE)
+        classes = kotlin_tools.compiled()
         goldens = golden.dump(golden.golden(Case(open_litertlm(demo_file), open_checkpoint(demo.folder()))))
         (work / "golden.json").write_text(goldens, "utf-8")
         (work / "cache").mkdir()

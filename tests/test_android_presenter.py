@@ -18,8 +18,6 @@ from runtime_tests.device.answers import read
 from runtime_tests.device.judge import judge
 from runtime_tests.golden import GoldenFile
 
-SAMPLE = "app/src/main/kotlin/dev/gemmabridge/sample"
-WITHOUT_ANDROID = [f"{SAMPLE}/{name}.kt" for name in ("Device", "Presenter", "Report", "Screen", "Store")]
 FOLDER, SUITE = "app/src/test/kotlin", "PresenterSuite"
 
 
@@ -59,9 +57,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def ran(bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Outcome:
     def run() -> Outcome:
-        suite = "core/src/test/kotlin/dev/gemmabridge/test/Suite.kt"
-        classes = kotlin_tools.compiled("core/src/main/kotlin", *WITHOUT_ANDROID, suite, FOLDER)
-        return kotlin_tools.suite(classes, SUITE, bundle, tmp_path_factory.mktemp("work"))
+        return kotlin_tools.suite(kotlin_tools.compiled(), SUITE, bundle, tmp_path_factory.mktemp("work"))
 
     return kotlin_tools.once(tmp_path_factory, SUITE, run)
 

@@ -15,7 +15,7 @@ from convert.progress import Silent
 
 ENGINE = ("core/src/main/kotlin", "engine-aar/src/main/kotlin")
 APP = ("app/src/main/kotlin", "app/src/gpu/kotlin")
-STUBS = Path(__file__).parent / "android" / "stubs" / "litertlm" / "LiteRtLm.kt"
+STUBS = Path(__file__).parent / "kotlin_stubs" / "LiteRtLm.kt"
 
 
 @pytest.fixture(scope="module")

@@ -31,7 +31,7 @@ import java.util.concurrent.TimeUnit
 /**
  * The presenter on a desktop; the engine is a double that knows the goldens.
  */
-private class Double(
+private class KnowingFactory(
     private val golden: GoldenFile,
     override val backends: List<Backend>,
     private val wrong: Set<Backend> = emptySet(),
@@ -50,7 +50,7 @@ private class Double(
 
             override fun start(settings: SessionSettings): Session = Talk(backend)
 
-            override fun complete(prompt: String, maxTokens: Int): String = throw EngineException("not here")
+            override fun complete(prompt: String, maxTokens: Int): String? = null
 
             override fun tokenize(text: String): IntArray? = null
 
@@ -100,7 +100,7 @@ private class Desk(private val bundle: File, override val folder: File, private 
     }
 }
 
-private class Run(bundle: File, work: File, inside: Boolean, url: String = "", make: (GoldenFile) -> Double) {
+private class Run(bundle: File, work: File, inside: Boolean, url: String = "", make: (GoldenFile) -> KnowingFactory) {
     val device = Desk(bundle, work, inside)
     val golden = GoldenFile.parse(File(bundle, "golden.json").readBytes())
     val double = make(golden)
@@ -137,7 +137,7 @@ fun main(args: Array<String>) {
         suite.case(name) { body(File(args[1], name.replace(' ', '-')).apply { mkdirs() }) }
 
     case("packed model to chat") { work ->
-        val run = Run(bundle, work, true) { Double(it, CPU) }
+        val run = Run(bundle, work, true) { KnowingFactory(it, CPU) }
         run.presenter.start()
         val screen = run.chat()
         equal(screen.verdict, Verdict("CPU", run.golden.goldens.size, false))
@@ -151,8 +151,8 @@ fun main(args: Array<String>) {
         run.presenter.close()
     }
     case("second start reads nothing again") { work ->
-        Run(bundle, work, true) { Double(it, CPU) }.apply { presenter.start(); chat(); presenter.close() }
-        val run = Run(bundle, work, false) { Double(it, CPU) }
+        Run(bundle, work, true) { KnowingFactory(it, CPU) }.apply { presenter.start(); chat(); presenter.close() }
+        val run = Run(bundle, work, false) { KnowingFactory(it, CPU) }
         run.presenter.start()
         run.chat()
         equal(run.seen.any { (it.card as? Card.Busy)?.task == Task.CHECKING }, false)
@@ -160,7 +160,7 @@ fun main(args: Array<String>) {
     }
     case("damaged model is not loaded") { work ->
         File(work, "model.litertlm").writeBytes(File(bundle, "model.litertlm").readBytes().also { it[1000] = (it[1000] + 1).toByte() })
-        val run = Run(bundle, work, false) { Double(it, CPU) }
+        val run = Run(bundle, work, false) { KnowingFactory(it, CPU) }
         run.presenter.start()
         val screen = run.until("missing") { it.card is Card.Missing }
         equal(screen.card!!.actions, listOf(Action.IMPORT))
@@ -169,7 +169,7 @@ fun main(args: Array<String>) {
         run.presenter.close()
     }
     case("import of a wrong file then the right one") { work ->
-        val run = Run(bundle, work, false) { Double(it, CPU) }
+        val run = Run(bundle, work, false) { KnowingFactory(it, CPU) }
         run.presenter.start()
         run.until("missing") { it.card is Card.Missing }
         run.presenter.import { ByteArrayInputStream(ByteArray(1000)) }
@@ -180,7 +180,7 @@ fun main(args: Array<String>) {
         run.presenter.close()
     }
     case("wrong gpu falls back") { work ->
-        val run = Run(bundle, work, true) { Double(it, BOTH, wrong = setOf(Backend.GPU)) }
+        val run = Run(bundle, work, true) { KnowingFactory(it, BOTH, wrong = setOf(Backend.GPU)) }
         run.presenter.start()
         val verdict = run.chat().verdict!!
         equal(listOf(verdict.backend, verdict.fellBack, verdict.failed), listOf("CPU", "GPU", false))
@@ -189,7 +189,7 @@ fun main(args: Array<String>) {
         run.presenter.close()
     }
     case("nothing right means no chat") { work ->
-        val run = Run(bundle, work, true) { Double(it, BOTH, wrong = BOTH.toSet()) }
+        val run = Run(bundle, work, true) { KnowingFactory(it, BOTH, wrong = BOTH.toSet()) }
         run.presenter.start()
         equal(run.failed(Trouble.SELF_TEST).actions, listOf(Action.RETRY))
         run.presenter.send("hello")
@@ -198,13 +198,13 @@ fun main(args: Array<String>) {
         run.presenter.close()
     }
     case("engine that does not start") { work ->
-        val run = Run(bundle, work, true) { Double(it, CPU, failing = CPU.toSet()) }
+        val run = Run(bundle, work, true) { KnowingFactory(it, CPU, failing = CPU.toSet()) }
         run.presenter.start()
         equal(run.failed(Trouble.ENGINE).detail, "CPU: it does not load: no such device")
         run.presenter.close()
     }
     case("too little memory asks first") { work ->
-        val run = Run(bundle, work, true) { Double(it, CPU) }
+        val run = Run(bundle, work, true) { KnowingFactory(it, CPU) }
         run.device.ram = 100_000_000
         run.presenter.start()
         equal(run.failed(Trouble.MEMORY).actions, listOf(Action.RETRY, Action.GO_ON))
@@ -214,7 +214,7 @@ fun main(args: Array<String>) {
         run.presenter.close()
     }
     case("stopped answer stays") { work ->
-        val run = Run(bundle, work, true) { Double(it, CPU) }
+        val run = Run(bundle, work, true) { KnowingFactory(it, CPU) }
         run.presenter.start()
         run.chat()
         run.presenter.send("wait")
@@ -227,7 +227,7 @@ fun main(args: Array<String>) {
         run.presenter.close()
     }
     case("broken answer gives the message back") { work ->
-        val run = Run(bundle, work, true) { Double(it, CPU) }
+        val run = Run(bundle, work, true) { KnowingFactory(it, CPU) }
         run.presenter.start()
         run.chat()
         run.double.breakAnswers = true

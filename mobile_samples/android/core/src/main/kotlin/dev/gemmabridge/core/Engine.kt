@@ -110,11 +110,11 @@ interface Engine : Closeable {
     fun start(settings: SessionSettings): Session
 
     /**
-     * Continues a text without any template, greedily; for the self-test.
+     * Continues a text without any template, greedily; for the self-test. Null where the engine cannot do this.
      *
-     * @throws EngineException the engine failed, is closed, or cannot do this.
+     * @throws EngineException the engine failed or is closed.
      */
-    fun complete(prompt: String, maxTokens: Int): String
+    fun complete(prompt: String, maxTokens: Int): String?
 
     /** Token ids of a text without the start token; null where the engine does not tell. */
     fun tokenize(text: String): IntArray?

@@ -86,10 +86,11 @@ class SelfTest(private val file: GoldenFile) {
         } catch (error: EngineException) {
             return SelfTestCase(golden, Verdict.FAILED, "", "the engine gave up: ${error.message}")
         }
+        if (said == null) return SelfTestCase(golden, Verdict.NOT_COMPARED, "", "the engine continues no bare prompt")
         return judge(engine, golden, said)
     }
 
-    private fun answer(engine: Engine, golden: Golden): String {
+    private fun answer(engine: Engine, golden: Golden): String? {
         val limit = golden.continuation.size
         if (golden.turns.isEmpty()) return engine.complete(golden.prompt, limit)
         val settings = SessionSettings(golden.turns.dropLast(1), Sampling.GREEDY, limit)

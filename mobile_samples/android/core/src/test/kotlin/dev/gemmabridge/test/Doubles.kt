@@ -59,7 +59,7 @@ class LogitsEngine(
         }
     }
 
-    override fun complete(prompt: String, maxTokens: Int): String = say(prompt, maxTokens)
+    override fun complete(prompt: String, maxTokens: Int): String? = if (spells) say(prompt, maxTokens) else null
 
     override fun tokenize(text: String): IntArray? = null
 
@@ -117,7 +117,7 @@ class ScriptEngine(private val script: (List<Turn>, String, PieceListener, () ->
         }
     }
 
-    override fun complete(prompt: String, maxTokens: Int): String = throw EngineException("cannot")
+    override fun complete(prompt: String, maxTokens: Int): String? = null
 
     override fun tokenize(text: String): IntArray? = null
 

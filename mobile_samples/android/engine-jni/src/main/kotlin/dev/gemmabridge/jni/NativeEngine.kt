@@ -38,10 +38,10 @@ class NativeEngine internal constructor(override val backend: Backend, private v
             settings.maxTokens,
             settings.thinking,
         )
-        NativeSession(this, session, sink).also { synchronized(sessions) { sessions.add(it) } }
+        NativeSession(this, session, sink.chunks).also { synchronized(sessions) { sessions.add(it) } }
     }
 
-    override fun complete(prompt: String, maxTokens: Int): String = use {
+    override fun complete(prompt: String, maxTokens: Int): String? = use {
         Native.complete(handle, text(prompt), maxTokens).toString(Charsets.UTF_8)
     }
 

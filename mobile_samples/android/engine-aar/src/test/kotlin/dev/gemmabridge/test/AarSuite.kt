@@ -1,0 +1,80 @@
+package dev.gemmabridge.test
+
+import com.google.ai.edge.litertlm.Conversation as GoogleConversation
+import com.google.ai.edge.litertlm.Engine as GoogleEngine
+import dev.gemmabridge.aar.AarEngineFactory
+import dev.gemmabridge.core.Backend
+import dev.gemmabridge.core.Conversation
+import dev.gemmabridge.core.Ending
+import dev.gemmabridge.core.EngineException
+import dev.gemmabridge.core.EngineSettings
+import dev.gemmabridge.core.Role
+import dev.gemmabridge.core.Sampling
+import dev.gemmabridge.core.SessionSettings
+import dev.gemmabridge.core.Turn
+import java.util.concurrent.CountDownLatch
+import kotlin.concurrent.thread
+
+/** Against a double of Google's library that calls back, cancels and complains as the library does. */
+fun main() {
+    val settings = EngineSettings("model", "cache", threads = 2, contextTokens = 64)
+    val factory = AarEngineFactory()
+    with(Suite()) {
+        case("an answer streams through Google's API, without what is no text") {
+            factory.open(settings, Backend.CPU).use { engine ->
+                val pieces = ArrayList<String>()
+                val answer = engine.start(SessionSettings()).use { it.send("abcde") { piece -> pieces.add(piece) } }
+                same("abcde", answer.text)
+                same(listOf("ab", "cd", "e"), pieces)
+                same(Ending.DONE, answer.ending)
+            }
+        }
+        case("history, system turn, sampling and limit arrive where the library wants them") {
+            factory.open(settings, Backend.CPU).use { engine ->
+                val history = listOf(Turn(Role.SYSTEM, "s"), Turn(Role.USER, "u"), Turn(Role.ASSISTANT, "a"))
+                engine.start(SessionSettings(history, Sampling.GREEDY, 7, thinking = true)).close()
+                fails<EngineException> { engine.start(SessionSettings(history + history)) }
+            }
+        }
+        case("a GPU that does not start is an exception that the fallback knows") {
+            failsWith<EngineException>("no OpenCL") { factory.open(settings, Backend.GPU) }
+            same(listOf(Backend.GPU, Backend.CPU), factory.backends)
+        }
+        case("a failure of the library's is told, and the conversation begins again") {
+            factory.open(settings, Backend.CPU).use { engine ->
+                Conversation(engine).use { talk ->
+                    failsWith<EngineException>("full") { talk.say("fail") {} }
+                    same("ok", talk.say("ok") {}.text)
+                }
+            }
+        }
+        case("an answer is stopped, and closing one in its middle waits for its end") {
+            factory.open(settings, Backend.CPU).use { engine ->
+                val session = engine.start(SessionSettings())
+                same(Ending.CANCELLED, session.send("for ever") { session.cancel() }.ending)
+                same(false, session.usable)
+                session.close()
+            }
+            repeat(50) {
+                val engine = factory.open(settings, Backend.CPU)
+                val session = engine.start(SessionSettings())
+                val begun = CountDownLatch(1)
+                val sender = thread { session.send("for ever") { begun.countDown() } }
+                begun.await()
+                engine.close()
+                sender.join()
+                session.close()
+            }
+            same(0, GoogleConversation.OPEN.get())
+            same(0, GoogleEngine.OPEN.get())
+        }
+        case("an engine closed within a listener outlives its session") {
+            val engine = factory.open(settings, Backend.CPU)
+            engine.start(SessionSettings()).send("for ever") { engine.close() }
+            same(0, GoogleConversation.OPEN.get())
+            same(0, GoogleEngine.OPEN.get())
+            failsWith<EngineException>("closed") { engine.start(SessionSettings()) }
+        }
+        end()
+    }
+}
