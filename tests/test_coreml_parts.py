@@ -197,11 +197,12 @@ def test_a_bundle_of_parts_lists_them_all_and_opens_as_one(mobile_e4b: Path, tmp
 
 def test_core_ml_itself_is_led_through_the_parts(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
     """On a Mac; here with a stand-in for Core ML that notes what it is given."""
+    case = build(4)  # before Core ML's messages are hidden
     calls: list[tuple[str, set[str], object]] = []
 
     class Model:
         def __init__(self, path: str, compute_units: object, function_name: str) -> None:
-            part = next(part for part in build(4).package.parts if str(part.path) == path)
+            part = next(part for part in case.package.parts if str(part.path) == path)
             self.name, self.function = part.path.name, part.functions[function_name]
 
         def make_state(self) -> str:
@@ -218,7 +219,6 @@ def test_core_ml_itself_is_led_through_the_parts(build: Build, monkeypatch: pyte
     stub = SimpleNamespace(models=SimpleNamespace(MLModel=Model), ComputeUnit={"CPU_ONLY": 0})
     monkeypatch.setitem(sys.modules, "coremltools", stub)  # type: ignore[arg-type]
     monkeypatch.setattr(sys, "platform", "darwin")
-    case = build(4)
     session = case.session(NativeRunner(case.package, "CPU_ONLY"))  # type: ignore[arg-type]
     first, second = case.lookup(case.ids[:1])
     assert session.decode(first, second).shape == (case.text["vocab_size"],)
