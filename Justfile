@@ -114,7 +114,7 @@ look page='dist/android/demo/parity.html':
 @bench what='demo': setup
     {{python}} -m convert.bench "$@"
 
-# Write the four small checkpoints of the tests (mobile and q4_0, E2B- and E4B-shaped), and bundle each
+# Write the four small checkpoints of the tests (mobile and q4_0, E2B- and E4B-shaped), and bundle each: PLATFORM=ios just four
 [group('figures')]
 [no-exit-message]
 four *flags: setup
@@ -125,7 +125,7 @@ four *flags: setup
         folder="dist/checkpoints/${format}_$size"
         rm -rf "$folder"
         {{python}} -m convert.demo.small "$format" "$size" "$folder"
-        {{python}} -m convert bundle android "$folder" "$@"
+        {{python}} -m convert bundle "${PLATFORM:-android}" "$folder" "$@"
     done; done
 
 # Write a synthetic checkpoint of real size, convert it, decode with the stock engine; with time and memory

@@ -32,7 +32,7 @@ Context = Annotated[int | None, typer.Option(help="tokens in the KV cache [defau
 Prefill = Annotated[str | None, typer.Option(help="tokens per prefill call [default: 128,1024, capped by the context]")]
 Cache = Annotated[str, typer.Option(help="element type of the KV cache: float32 or int8 (android)")]
 Precision = Annotated[str | None, typer.Option(help="ios: float16, or float32 to prove the program [default: float16]")]
-Profile = Annotated[str | None, typer.Option(help="ios: gpu, or ane for the Neural Engine [default: gpu]")]
+Profile = Annotated[str | None, typer.Option(help="ios: gpu, or ane: for the Neural Engine, in parts [default: gpu]")]
 Out = Annotated[Path, typer.Option(help="folder that takes <platform>/<name>/")]
 Json = Annotated[bool, typer.Option("--json", help="JSON instead of a table")]
 

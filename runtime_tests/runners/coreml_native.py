@@ -81,11 +81,12 @@ def placement(package: MlPackage, unit: str) -> list[tuple[str, int]]:
     import coremltools as ct
     from coremltools.models.compute_plan import MLComputePlan
 
-    compiled = ct.models.utils.compile_model(str(package.path))
-    plan = MLComputePlan.load_from_path(str(compiled), compute_units=ct.ComputeUnit[unit])
     found: Counter[str] = Counter()
-    for operation in plan.model_structure.program.functions["decode"].block.operations:
-        usage = plan.get_compute_device_usage_for_mlprogram_operation(operation)
-        if usage is not None:
-            found[type(usage.preferred_compute_device).__name__.removesuffix("ComputeDevice")] += 1
+    for part in package.parts or (package,):
+        compiled = ct.models.utils.compile_model(str(part.path))
+        plan = MLComputePlan.load_from_path(str(compiled), compute_units=ct.ComputeUnit[unit])
+        for operation in plan.model_structure.program.functions["decode"].block.operations:
+            usage = plan.get_compute_device_usage_for_mlprogram_operation(operation)
+            if usage is not None:
+                found[type(usage.preferred_compute_device).__name__.removesuffix("ComputeDevice")] += 1
     return sorted(found.items())
