@@ -133,9 +133,7 @@ def test_every_function_that_kotlin_calls_is_in_the_shim_and_no_other(shim: elf.
 
 
 @pytest.mark.slow
-def test_every_function_that_the_shim_calls_is_in_the_engine_or_in_libc(
-    shim: elf.Library, engine: elf.Library
-) -> None:
+def test_every_function_that_the_shim_calls_is_in_the_engine_or_in_libc(shim: elf.Library, engine: elf.Library) -> None:
     assert shim.imports - engine.exports <= native.LIBC
     assert {name for name in shim.imports if name.startswith("litert_lm")} <= engine.exports
     assert set(shim.needed) == {"liblitert-lm.so", "libc.so"}
