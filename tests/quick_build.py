@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 from convert import cli, pipeline
+from convert.bundle.sample import Choice
 from convert.plan import Request
 from convert.progress import Silent
 
@@ -42,9 +43,9 @@ def judge(verdict: str) -> object:
     return command
 
 
-def build(out: Path, verdict: str = "pass", model: str = "demo") -> pipeline.Built:
+def build(out: Path, verdict: str = "pass", model: str = "demo", apk: Choice = "skip") -> pipeline.Built:
     pipeline.judge = judge(verdict)  # type: ignore[assignment]
-    return pipeline.build(Request("android", model, out, context=96, prefill=(16,)), Silent())
+    return pipeline.build(Request("android", model, out, context=96, prefill=(16,), apk=apk), Silent())
 
 
 if __name__ == "__main__":

@@ -71,7 +71,7 @@ def test_two_clones_give_the_same_bytes_though_one_was_killed_again_and_again(tm
     site = rough / "dist" / "android" / ".tiny.work" / "new"
     for sign, seconds in ((site, 1.0), (site / "model.litertlm", 4.0), (site / "parity.json", 0.0)):
         process = start([sys.executable, "-m", "convert", *arguments], cwd=rough, PYTHONHASHSEED="2")
-        wait_for(sign)
+        wait_for(sign, 180)
         stop(process, seconds, signal.SIGKILL)
     ran = convert(*arguments, cwd=rough, PYTHONHASHSEED="3")
     assert ran.code == 0, ran.err

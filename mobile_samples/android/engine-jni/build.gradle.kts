@@ -1,4 +1,4 @@
-// The engine on the CPU through a C shim: liblitert-lm.so and the shim stand in src/main/jniLibs, put there with the bundle.
+// The engine on the CPU through a C shim. src/main/jniLibs takes liblitert-lm.so and the shim, from the bundle's app.apk.
 plugins {
     alias(libs.plugins.android.library)
 }
