@@ -26,10 +26,13 @@ class DownloadPolicy(
 /**
  * Downloads a model file over HTTP, goes on after a broken connection, and trusts nobody.
  *
- * The target is right (size and SHA-256 of the manifest) or absent. What came so far stays in a `.part` beside it, for the
- * next call, unless it is known to be wrong; nothing else is left.
+ * The target is right (size and SHA-256 of the manifest) or absent. What came so far stays in a `.part` beside it, for
+ * the next call, unless it is known to be wrong; nothing else is left.
  */
-class Download(private val policy: DownloadPolicy = DownloadPolicy(), private val space: FreeSpace = FreeSpace.OF_DISK) {
+class Download(
+    private val policy: DownloadPolicy = DownloadPolicy(),
+    private val space: FreeSpace = FreeSpace.OF_DISK,
+) {
     /**
      * Blocks until the file is there.
      *
@@ -84,7 +87,8 @@ class Download(private val policy: DownloadPolicy = DownloadPolicy(), private va
                 failures = if (landing.part.length() > before) 0 else failures + 1
                 if (landing.part.length() >= total) break
                 if (failures >= policy.attempts) {
-                    network("The connection failed ${policy.attempts} times in a row: ${why?.message ?: "it brought nothing"}.", why)
+                    val last = why?.message ?: "it brought nothing"
+                    network("The connection failed ${policy.attempts} times in a row: $last.", why)
                 }
                 cancel.pause(maxOf(pause(failures), minOf(wait, policy.longestPauseMillis)))
             }

@@ -1,5 +1,6 @@
 package dev.gemmabridge.test
 
+import dev.gemmabridge.core.Answer
 import dev.gemmabridge.core.Backend
 import dev.gemmabridge.core.Conversation
 import dev.gemmabridge.core.Digest
@@ -13,6 +14,7 @@ import dev.gemmabridge.core.PromptBuilder
 import dev.gemmabridge.core.Role
 import dev.gemmabridge.core.Sampling
 import dev.gemmabridge.core.SelfTest
+import dev.gemmabridge.core.Session
 import dev.gemmabridge.core.SessionSettings
 import dev.gemmabridge.core.Turn
 import dev.gemmabridge.core.TurnMarkers
@@ -50,11 +52,11 @@ private fun threads(): Int = File("/proc/self/task").list()!!.size
 /** Threads that Java knows: one of the engine's that stays attached ends an Android app when it exits. */
 private fun attached(): Int = ManagementFactory.getThreadMXBean().threadCount
 
-/** A message whose answer is long enough to be interrupted, and how far it came. */
-private fun interrupt(engine: Engine, action: (dev.gemmabridge.core.Session) -> Unit): dev.gemmabridge.core.Answer? {
+/** A message whose answer is long enough to be interrupted, after its first piece or at once; how far it came. */
+private fun interrupt(engine: Engine, wait: Boolean = true, action: (Session) -> Unit): Answer? {
     val session = engine.start(WILD)
     val begun = CountDownLatch(1)
-    val answer = AtomicReference<dev.gemmabridge.core.Answer>()
+    val answer = AtomicReference<Answer>()
     val sender = thread {
         try {
             answer.set(session.send("Tell me everything.") { begun.countDown() })
@@ -62,7 +64,7 @@ private fun interrupt(engine: Engine, action: (dev.gemmabridge.core.Session) -> 
             begun.countDown()
         }
     }
-    begun.await()
+    if (wait) begun.await()
     action(session)
     sender.join()
     session.close()
@@ -226,7 +228,7 @@ fun main(args: Array<String>) {
                     before = residentKilobytes()
                     threadsBefore = threads()
                 }
-                interrupt(engine) { it.close() }
+                interrupt(engine, wait = i % 4 > 0) { it.close() }
             }
             System.gc()
             val grown = residentKilobytes() - before
