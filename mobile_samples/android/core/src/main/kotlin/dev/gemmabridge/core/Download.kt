@@ -3,7 +3,6 @@ package dev.gemmabridge.core
 import java.io.File
 import java.io.FileOutputStream
 import java.io.IOException
-import java.io.InputStream
 
 /**
  * When a download gives up.
@@ -81,7 +80,6 @@ class Download(
                 } catch (error: RetryException) {
                     Pair(error, error.waitMillis)
                 } catch (error: IOException) {
-                    cancel.check() // closing the connection is how a cancel ends a read
                     Pair(error, 0L)
                 }
                 failures = if (landing.part.length() > before) 0 else failures + 1
@@ -98,13 +96,17 @@ class Download(
             minOf(policy.pauseMillis shl minOf(failures, 16), policy.longestPauseMillis)
 
         private fun request(offset: Long) {
-            val reply = Http.get(url, offset, validator, policy, cancel)
+            val aside = Aside(cancel)
+            var open: Http? = null // of the other thread, which alone sets and closes it
             try {
+                val name = validator
+                val reply = aside.run { Http.get(url, offset, name, policy).also { open = it } }
                 val append = accept(reply, offset)
                 validator = reply.validator
-                receive(reply.body(), append)
+                val body = aside.run { reply.body() }
+                receive(append) { buffer -> aside.run { body.read(buffer) } }
             } finally {
-                reply.close()
+                aside.end { open?.close() }
             }
         }
 
@@ -151,27 +153,26 @@ class Download(
             if (whole != "*") checkLength(whole.toLong())
         }
 
-        private fun receive(body: InputStream, append: Boolean) {
+        private fun receive(append: Boolean, read: (ByteArray) -> Int) {
             landing.open(append).use { out ->
                 try {
-                    pour(body, out, if (append) landing.part.length() else 0L)
+                    pour(read, out, if (append) landing.part.length() else 0L)
                 } finally {
                     landing.sync(out)
                 }
             }
         }
 
-        private fun pour(body: InputStream, out: FileOutputStream, begin: Long) {
+        private fun pour(read: (ByteArray) -> Int, out: FileOutputStream, begin: Long) {
             val buffer = ByteArray(Digest.BUFFER)
             var done = begin
             progress.onProgress(Phase.TRANSFER, done, total)
             while (true) {
-                cancel.check()
-                val read = body.read(buffer)
-                if (read < 0) break
-                done += read
+                val count = read(buffer)
+                if (count < 0) break
+                done += count
                 if (done > total) landing.refuse("The file there is not the model: it is longer than $total bytes.")
-                landing.write(out, buffer, read)
+                landing.write(out, buffer, count)
                 progress.onProgress(Phase.TRANSFER, done, total)
             }
         }
