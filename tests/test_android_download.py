@@ -19,7 +19,7 @@ from faulty_server import Asked, Reply, Script, proper, serving
 DATA = random.Random(1).randbytes(1_000_000)
 OTHER = random.Random(2).randbytes(1_000_000)
 SHA = hashlib.sha256(DATA).hexdigest()
-LIMITS = {"attempts": 4, "requests": 500, "free": 10**12, "cancel_at": -1, "cancel_after": -1}
+LIMITS = {"attempts": 4, "stall": 400, "requests": 500, "free": 10**12, "cancel_at": -1, "cancel_after": -1}
 
 
 @dataclass(frozen=True)
@@ -314,10 +314,10 @@ def test_nobody_at_the_address_is_a_network_trouble(fetch: Fetch) -> None:
     assert (got.trouble, got.part) == ("NETWORK", None)
 
 
-def test_a_full_disk_is_found_before_and_while_receiving(fetch: Fetch) -> None:
+def test_a_full_disk_is_found_before_anything_is_asked_for(fetch: Fetch) -> None:
     got = fetch(sound, free=len(DATA))
     assert (got.trouble, got.part, got.asked) == ("NO_SPACE", None, [])
-    assert "33 MB of free storage are needed" in got.message or "34 MB of free storage are needed" in got.message
+    assert "34 MB of free storage are needed" in got.message  # the model and a reserve
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
@@ -338,9 +338,9 @@ def test_a_cancel_ends_the_download_and_keeps_the_part(fetch: Fetch) -> None:
 
 
 def test_a_cancel_does_not_wait_for_a_server_that_is_silent(fetch: Fetch) -> None:
-    got = fetch(lambda asked: replace(sound(asked), cut=300_000, stall=30), cancel_after=150)
+    got = fetch(lambda asked: replace(sound(asked), cut=300_000, stall=30), cancel_after=150, stall=20_000)
     assert (got.trouble, got.part) == ("CANCELLED", 300_000)
-    assert got.seconds < 1
+    assert got.seconds < 5
 
 
 def test_a_damaged_file_that_is_there_is_replaced(fetch: Fetch, tmp_path: Path) -> None:

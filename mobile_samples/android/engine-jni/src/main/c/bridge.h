@@ -31,7 +31,8 @@ void fail(JNIEnv *, const char *what);
 /* Throws an EngineException unless another exception is pending. */
 void fail_memory(JNIEnv *);
 
-/* Null, with an exception pending, when it fails. `top_k` below 1 leaves sampling to the model, `limit` below 1 the length. */
+/* Null, with an exception pending, when it fails. A `top_k` below 1 leaves sampling to the model, a `limit` below 1 the
+ * length. */
 SessionConfig *session_config(JNIEnv *, jint top_k, jfloat top_p, jfloat temperature, jint seed, jint limit);
 
 #endif

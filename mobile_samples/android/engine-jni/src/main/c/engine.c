@@ -88,7 +88,8 @@ NATIVE(jintArray, tokenize)(JNIEnv *env, jclass type, jlong engine, jbyteArray b
     }
     jsize count = (jsize)litert_lm_tokenize_result_get_num_tokens(tokens);
     out = (*env)->NewIntArray(env, count);
-    if (out && count) (*env)->SetIntArrayRegion(env, out, 0, count, (const jint *)litert_lm_tokenize_result_get_tokens(tokens));
+    const jint *ids = (const jint *)litert_lm_tokenize_result_get_tokens(tokens);
+    if (out && count) (*env)->SetIntArrayRegion(env, out, 0, count, ids);
     litert_lm_tokenize_result_delete(tokens);
     return out;
 }

@@ -3,7 +3,6 @@ package dev.gemmabridge.core
 import java.io.File
 import java.io.FileOutputStream
 import java.io.IOException
-import java.io.InputStream
 
 /**
  * When a download gives up.
@@ -26,10 +25,13 @@ class DownloadPolicy(
 /**
  * Downloads a model file over HTTP, goes on after a broken connection, and trusts nobody.
  *
- * The target is right (size and SHA-256 of the manifest) or absent. What came so far stays in a `.part` beside it, for the
- * next call, unless it is known to be wrong; nothing else is left.
+ * The target is right (size and SHA-256 of the manifest) or absent. What came so far stays in a `.part` beside it, for
+ * the next call, unless it is known to be wrong; nothing else is left.
  */
-class Download(private val policy: DownloadPolicy = DownloadPolicy(), private val space: FreeSpace = FreeSpace.OF_DISK) {
+class Download(
+    private val policy: DownloadPolicy = DownloadPolicy(),
+    private val space: FreeSpace = FreeSpace.OF_DISK,
+) {
     /**
      * Blocks until the file is there.
      *
@@ -78,13 +80,13 @@ class Download(private val policy: DownloadPolicy = DownloadPolicy(), private va
                 } catch (error: RetryException) {
                     Pair(error, error.waitMillis)
                 } catch (error: IOException) {
-                    cancel.check() // closing the connection is how a cancel ends a read
                     Pair(error, 0L)
                 }
                 failures = if (landing.part.length() > before) 0 else failures + 1
                 if (landing.part.length() >= total) break
                 if (failures >= policy.attempts) {
-                    network("The connection failed ${policy.attempts} times in a row: ${why?.message ?: "it brought nothing"}.", why)
+                    val last = why?.message ?: "it brought nothing"
+                    network("The connection failed ${policy.attempts} times in a row: $last.", why)
                 }
                 cancel.pause(maxOf(pause(failures), minOf(wait, policy.longestPauseMillis)))
             }
@@ -94,13 +96,17 @@ class Download(private val policy: DownloadPolicy = DownloadPolicy(), private va
             minOf(policy.pauseMillis shl minOf(failures, 16), policy.longestPauseMillis)
 
         private fun request(offset: Long) {
-            val reply = Http.get(url, offset, validator, policy, cancel)
+            val aside = Aside(cancel)
+            var open: Http? = null // of the other thread, which alone sets and closes it
             try {
+                val name = validator
+                val reply = aside.run { Http.get(url, offset, name, policy).also { open = it } }
                 val append = accept(reply, offset)
                 validator = reply.validator
-                receive(reply.body(), append)
+                val body = aside.run { reply.body() }
+                receive(append) { buffer -> aside.run { body.read(buffer) } }
             } finally {
-                reply.close()
+                aside.end { open?.close() }
             }
         }
 
@@ -147,27 +153,26 @@ class Download(private val policy: DownloadPolicy = DownloadPolicy(), private va
             if (whole != "*") checkLength(whole.toLong())
         }
 
-        private fun receive(body: InputStream, append: Boolean) {
+        private fun receive(append: Boolean, read: (ByteArray) -> Int) {
             landing.open(append).use { out ->
                 try {
-                    pour(body, out, if (append) landing.part.length() else 0L)
+                    pour(read, out, if (append) landing.part.length() else 0L)
                 } finally {
                     landing.sync(out)
                 }
             }
         }
 
-        private fun pour(body: InputStream, out: FileOutputStream, begin: Long) {
+        private fun pour(read: (ByteArray) -> Int, out: FileOutputStream, begin: Long) {
             val buffer = ByteArray(Digest.BUFFER)
             var done = begin
             progress.onProgress(Phase.TRANSFER, done, total)
             while (true) {
-                cancel.check()
-                val read = body.read(buffer)
-                if (read < 0) break
-                done += read
+                val count = read(buffer)
+                if (count < 0) break
+                done += count
                 if (done > total) landing.refuse("The file there is not the model: it is longer than $total bytes.")
-                landing.write(out, buffer, read)
+                landing.write(out, buffer, count)
                 progress.onProgress(Phase.TRANSFER, done, total)
             }
         }

@@ -7,7 +7,7 @@ import java.net.MalformedURLException
 import java.net.URL
 
 /** One answer of a server, redirects followed. */
-internal class Http private constructor(private val connection: HttpURLConnection, private val cancel: Cancel) {
+internal class Http private constructor(private val connection: HttpURLConnection) {
     val status: Int = connection.responseCode
     val length: Long = header("Content-Length")?.toLongOrNull() ?: -1
     val range: String? = header("Content-Range")
@@ -22,10 +22,7 @@ internal class Http private constructor(private val connection: HttpURLConnectio
     fun body(): InputStream = connection.inputStream
 
     /** A body that was not read to its end is not waited for. */
-    fun close() {
-        cancel.forget()
-        connection.disconnect()
-    }
+    fun close() = connection.disconnect()
 
     private fun header(name: String): String? = connection.getHeaderField(name)
 
@@ -36,9 +33,9 @@ internal class Http private constructor(private val connection: HttpURLConnectio
          * @param offset of the first byte that is wanted; above 0 it is a Range request.
          * @param validator of the content that the bytes before [offset] come from: other content is sent whole.
          * @throws IOException the connection failed: worth another attempt.
-         * @throws TransferException the server does what it must not, or a cancel.
+         * @throws TransferException the server does what it must not.
          */
-        fun get(url: String, offset: Long, validator: String?, policy: DownloadPolicy, cancel: Cancel): Http {
+        fun get(url: String, offset: Long, validator: String?, policy: DownloadPolicy): Http {
             var address = parse(url)
             repeat(REDIRECTS + 1) {
                 val connection = address.openConnection() as HttpURLConnection
@@ -53,8 +50,7 @@ internal class Http private constructor(private val connection: HttpURLConnectio
                 }
                 var kept = false
                 try {
-                    cancel.onCancel { connection.disconnect() }
-                    val reply = Http(connection, cancel)
+                    val reply = Http(connection)
                     val to = if (reply.status in setOf(301, 302, 303, 307, 308)) reply.header("Location") else null
                     if (to == null) {
                         kept = true
@@ -62,10 +58,7 @@ internal class Http private constructor(private val connection: HttpURLConnectio
                     }
                     address = follow(address, to)
                 } finally {
-                    if (!kept) {
-                        cancel.forget()
-                        connection.disconnect()
-                    }
+                    if (!kept) connection.disconnect()
                 }
             }
             throw TransferException(Trouble.SERVER, "The server redirects more than $REDIRECTS times.")

@@ -39,7 +39,8 @@ internal class Landing(val target: File, val want: BundleFile, private val space
         val need = want.bytes - part.length() + RESERVE
         val free = space.bytes(folder)
         if (free < need) {
-            throw TransferException(Trouble.NO_SPACE, "${Size.of(need)} of free storage are needed, ${Size.of(free)} are free.")
+            val message = "${Size.of(need)} of free storage are needed, ${Size.of(free)} are free."
+            throw TransferException(Trouble.NO_SPACE, message)
         }
     }
 

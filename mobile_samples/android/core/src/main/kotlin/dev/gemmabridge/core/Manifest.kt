@@ -44,7 +44,8 @@ class Manifest private constructor(
         /**
          * Reads a manifest and checks it against its own SHA-256.
          *
-         * @throws RefusedException not a manifest of version 1 for Android, damaged, or with a file name that leaves the folder.
+         * @throws RefusedException not a manifest of version 1 for Android, damaged, or with a file name that leaves the
+         *     folder.
          */
         fun parse(bytes: ByteArray): Manifest {
             val text = Utf8.decode(bytes, "manifest.json")
@@ -103,7 +104,9 @@ class Manifest private constructor(
         /** `self_sha256` is of the file with these 64 digits as zeros. */
         private fun checkSelf(text: String, said: String) {
             val at = text.indexOf(SELF) + SELF.length
-            if (at < SELF.length || !text.startsWith(said, at)) throw RefusedException("manifest.self_sha256 is not where it is written")
+            if (at < SELF.length || !text.startsWith(said, at)) {
+                throw RefusedException("manifest.self_sha256 does not stand in the text as it was read")
+            }
             val zeroed = text.substring(0, at) + "0".repeat(64) + text.substring(at + 64)
             if (Digest.sha256(zeroed.toByteArray(Charsets.UTF_8)) != said) {
                 throw RefusedException("manifest.json is damaged: it has another SHA-256 than it says")

@@ -13,8 +13,8 @@ class MemoryResult(val verdict: MemoryVerdict, val need: Long, val message: Stri
  * Compares a manifest's numbers with the device before anything is loaded: a process that takes too much is killed
  * without a trace.
  *
- * Weights and KV cache must be resident; of the embeddings a token touches a few pages. [WORKING] is for the engine's own
- * buffers and the app, [SHARE] of the RAM what one app gets on a phone that is otherwise empty. Both are judgements.
+ * Weights and KV cache must be resident; of the embeddings a token touches a few pages. [WORKING] is for the engine's
+ * own buffers and the app, [SHARE] of the RAM what one app gets on a phone that is otherwise empty. Both are judgements.
  */
 object MemoryCheck {
     const val WORKING = 300L * 1024 * 1024
@@ -31,7 +31,8 @@ object MemoryCheck {
             bytes > allowed -> MemoryResult(
                 MemoryVerdict.TOO_SMALL,
                 bytes,
-                "The model needs ${Size.of(bytes)} of memory; of this device's ${Size.of(total)} an app gets about ${Size.of(allowed)}.",
+                "The model needs ${Size.of(bytes)} of memory; of this device's ${Size.of(total)} an app gets about " +
+                    "${Size.of(allowed)}.",
             )
             bytes > available -> MemoryResult(
                 MemoryVerdict.TIGHT,

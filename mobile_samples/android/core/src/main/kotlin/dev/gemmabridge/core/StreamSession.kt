@@ -24,8 +24,8 @@ class ChunkQueue {
 /**
  * A [Session] over an engine that streams from threads of its own, and whose memory must not be freed while they run.
  *
- * It is freed when nobody uses it: [close] during an answer cancels it and waits until the sending thread has taken the last
- * chunk. Called on the sending thread itself, within its listener, it leaves the freeing to [send].
+ * It is freed when nobody uses it: [close] during an answer cancels it and waits until the sending thread has taken the
+ * last chunk. Called on the sending thread itself, within its listener, it leaves the freeing to [send].
  */
 abstract class StreamSession(private val chunks: ChunkQueue) : Session {
     private val lock = ReentrantLock()
@@ -64,6 +64,7 @@ abstract class StreamSession(private val chunks: ChunkQueue) : Session {
         try {
             chunks.clear()
             begin(message)
+            lock.withLock { if (cancelled) abort() } // one that came before the engine had begun is lost on it
             val text = gather(listener)
             val ending = if (lock.withLock { cancelled }) Ending.CANCELLED else Ending.DONE
             return Answer(text, ending, speed())
@@ -98,8 +99,7 @@ abstract class StreamSession(private val chunks: ChunkQueue) : Session {
                 problem = tell(text(chunk.text), text, listener)
             }
             if (chunk.last) break
-            // A cancel that came before the engine had begun is lost on it.
-            lock.withLock { if (cancelled) abort() }
+            lock.withLock { if (cancelled) abort() } // the engine may have begun after all
         }
         if (interrupted) Thread.currentThread().interrupt()
         problem?.let { throw it }

@@ -50,34 +50,20 @@ class Cancel {
     private val lock = ReentrantLock()
     private val changed = lock.newCondition()
     private var cancelled = false
-    private var hook: Runnable? = null
 
     val isCancelled: Boolean
         get() = lock.withLock { cancelled }
 
     fun cancel() {
-        val run = lock.withLock {
+        lock.withLock {
             cancelled = true
             changed.signalAll()
-            hook
-        } ?: return
-        // Closing a connection may block: a user interface's thread must not wait for that.
-        Thread(run, "cancel").apply { isDaemon = true }.start()
+        }
     }
 
     /** @throws TransferException with [Trouble.CANCELLED]. */
     fun check() {
         if (isCancelled) throw TransferException(Trouble.CANCELLED, "Cancelled.")
-    }
-
-    /** What [cancel] shall do besides, until [forget]. */
-    internal fun onCancel(action: Runnable) {
-        lock.withLock { hook = action }
-        check()
-    }
-
-    internal fun forget() {
-        lock.withLock { hook = null }
     }
 
     /** Waits, or throws when cancelled meanwhile. */

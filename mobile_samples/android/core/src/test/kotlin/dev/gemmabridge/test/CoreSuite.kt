@@ -109,6 +109,11 @@ private fun Suite.manifests(manifest: String) {
         same("LiteRT-LM", read.runtime)
         same(TurnMarkers.GEMMA_4, read.markers)
     }
+    case("turn markers are the manifest's where it has some") {
+        val turns = "\"turns\": {\"open\": \"<\", \"close\": \">\", \"think\": \"?\", \"system\": \"s\", \"user\": \"u\", \"assistant\": \"a\"}"
+        val read = Manifest.parse(signed(manifest.replaceFirst("{", "{$turns,")))
+        same("<u\nHi>\n<a\n", PromptBuilder(read.markers).build(listOf(Turn(Role.USER, "Hi"))))
+    }
     case("a changed byte of the manifest is found") {
         failsWith<RefusedException>("damaged") { Manifest.parse(manifest.replace("\"demo\"", "\"dema\"").toByteArray()) }
     }

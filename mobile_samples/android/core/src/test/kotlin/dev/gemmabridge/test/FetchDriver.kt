@@ -12,7 +12,7 @@ import java.io.File
 
 /**
  * Downloads what standard input asks for, one JSON object a line: `url`, `target`, `bytes`, `sha256`, `attempts`,
- * `requests`, `free` (bytes on the disk), `cancel_at` (bytes received, -1 for never), `cancel_after` (milliseconds, -1 for
+ * `requests`, `stall` (milliseconds), `free` (bytes on the disk), `cancel_at` (bytes received, -1 for never), `cancel_after` (milliseconds, -1 for
  * never). Answers each with a line.
  */
 fun main() {
@@ -27,7 +27,7 @@ private fun fetch(asked: Map<*, *>): String {
     fun number(key: String) = asked[key] as Long
     val policy = DownloadPolicy(
         connectMillis = 2_000,
-        stallMillis = 400,
+        stallMillis = number("stall").toInt(),
         attempts = number("attempts").toInt(),
         requests = number("requests").toInt(),
         pauseMillis = 1,
