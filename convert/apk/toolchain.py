@@ -1,7 +1,7 @@
 """The tools in their cache: fetched once, held to their digests, unpacked, complete or absent.
 
 The cache is ``$XDG_CACHE_HOME/gemma-bridge/android``, by default below ``~/.cache``; each set of pieces has a folder of
-its own there, named after all its digests. About 110 MB are downloaded, 0.4 GB stay. A folder that was tampered with
+its own there, named after all its digests. About 200 MB are downloaded, 0.5 GB stay. A folder that was tampered with
 is found out by ``files.sha256``, over every file the build uses, whose own digest is pinned, and refused.
 """
 
