@@ -88,6 +88,12 @@ def test_a_filled_cache_asks_nobody(tmp_path: Path, wanted: list[Piece], store: 
     assert toolchain.toolchain(Silent(), tmp_path / "cache", wanted, {}) == first
 
 
+def test_what_a_killed_filler_left_is_removed(tmp_path: Path, wanted: list[Piece], store: Path) -> None:
+    (tmp_path / "cache" / ".fill-dead" / "ready").mkdir(parents=True)
+    root = fill(tmp_path / "cache", wanted, store).root
+    assert [path.name for path in (tmp_path / "cache").iterdir()] == [root.name]
+
+
 def change(root: Path) -> None:
     (root / "npm/lib/kotlin-stdlib.jar").write_bytes(b"another")
 

@@ -1,13 +1,14 @@
 """The tools in their cache: fetched once, held to their digests, unpacked, complete or absent.
 
 The cache is ``$XDG_CACHE_HOME/gemma-bridge/android``, by default below ``~/.cache``; each set of pieces has a folder of
-its own there, named after all its digests. About 110 MB are downloaded, 0.4 GB stay. A folder that was tampered with
+its own there, named after all its digests. About 200 MB are downloaded, 0.5 GB stay. A folder that was tampered with
 is found out by ``files.sha256``, over every file the build uses, whose own digest is pinned, and refused.
 """
 
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import hashlib
 import os
 import platform
@@ -18,7 +19,8 @@ import sys
 import tarfile
 import tempfile
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,6 +33,7 @@ _PR_SET_PDEATHSIG = 1
 
 FETCH: Mapping[str, fetch.Fetch] = {"debian": fetch.from_apt, "npm": fetch.from_npm, "wheels": fetch.from_pip}
 SUMS = "files.sha256"
+_SCRATCH = ".fill-"
 ABIS = {"android_23_arm64_v8a": "arm64-v8a", "android_23_x86_64": "x86_64"}
 
 _LIB = "debian/usr/lib"
@@ -182,10 +185,26 @@ def toolchain(
     wanted = locked() if pieces is None else pieces
     final = place(folder or cache(), wanted)
     if not final.is_dir():
-        _fill(final, wanted, fetchers, progress)
+        final.parent.mkdir(parents=True, exist_ok=True)
+        with _alone(final.parent):
+            for left in final.parent.glob(f"{_SCRATCH}*"):  # of one that was killed
+                shutil.rmtree(left, ignore_errors=True)
+            if not final.is_dir():
+                _fill(final, wanted, fetchers, progress)
     with progress.stage("check the Android tools"):
         check(final, tree() if pieces is None else None)
     return Toolchain(final)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """One process at a time fills the cache; the kernel lets the next one in when this one dies."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 def check(root: Path, pinned: str | None = None) -> None:
@@ -207,8 +226,7 @@ def check(root: Path, pinned: str | None = None) -> None:
 
 
 def _fill(final: Path, pieces: Sequence[Piece], fetchers: Mapping[str, fetch.Fetch], progress: Progress) -> None:
-    final.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=final.parent, prefix=".fill-") as name:
+    with tempfile.TemporaryDirectory(dir=final.parent, prefix=_SCRATCH) as name:
         work, ready = Path(name), Path(name) / "ready"
         ready.mkdir()
         for kind in dict.fromkeys(piece.kind for piece in pieces):
@@ -220,11 +238,7 @@ def _fill(final: Path, pieces: Sequence[Piece], fetchers: Mapping[str, fetch.Fet
                 _unpack(piece, file, ready)
         _prune(ready)
         (ready / SUMS).write_text(_sums(ready), "utf-8")
-        try:
-            ready.rename(final)
-        except OSError as error:  # another process was faster
-            if not final.is_dir():
-                raise ApkUnavailableError(f"{final} cannot be made ({error.strerror})") from error
+        ready.rename(final)
 
 
 def _unpack(piece: Piece, file: Path, ready: Path) -> None:
