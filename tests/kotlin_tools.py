@@ -86,10 +86,14 @@ def compiler() -> Path:
     return final
 
 
-def compiled() -> str:
-    """Class path of the sample's modules without its app, their tests and the stubs: compiled together, and once."""
+def compiled(*folders: str | Path) -> str:
+    """Class path of the Kotlin in files and below folders of the Android sample, compiled together; compiled once.
+
+    Without any it is that of the modules without the app, their tests and the stubs.
+    """
     home = compiler()
-    files = sorted(path for folder in FOLDERS for path in (ANDROID / folder).rglob("*.kt"))
+    roots = [ANDROID / folder for folder in folders or FOLDERS]
+    files = sorted(path for root in roots for path in ([root] if root.is_file() else root.rglob("*.kt")))
     digest = hashlib.sha256(" ".join((VERSION, *FLAGS)).encode())
     for path in files:
         digest.update(f"\0{path.name}\0".encode() + path.read_bytes())
