@@ -177,7 +177,8 @@ class Outcome:
 
 def suite(classes: str, name: str, *arguments: str | Path, flags: Sequence[str] = ()) -> Outcome:
     """Runs a suite's ``main``."""
-    flags = ("-Xmx256m", "-XX:TieredStopAtLevel=1", *flags)
+    crash = ("-XX:+ErrorFileToStderr", "-XX:-CreateCoredumpOnCrash")  # nothing is left in the folder
+    flags = ("-Xmx256m", "-XX:TieredStopAtLevel=1", *crash, *flags)
     done = run(["java", *flags, "-cp", classes, f"dev.gemmabridge.test.{name}Kt", *arguments])
     lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
     other = [line for line in done.stdout.splitlines() if not line.startswith("{")]
