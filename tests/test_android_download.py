@@ -204,7 +204,8 @@ def test_a_part_of_a_file_of_another_length_is_refused(fetch: Fetch) -> None:
     got = fetch(
         lambda asked: replace(proper(DATA + OTHER, asked), headers={"Content-Range": "bytes 5-9/10"}, status=206)
     )
-    assert got.trouble == "SERVER"  # a part where the whole was asked for
+    assert got.trouble == "SERVER"
+    assert "the whole was asked for" in got.message
 
     def script(asked: Asked) -> Reply:
         return replace(sound(asked), cut=500_000) if asked.number == 0 else proper(DATA + b"x", asked)
@@ -349,6 +350,14 @@ def test_a_damaged_file_that_is_there_is_replaced(fetch: Fetch, tmp_path: Path) 
     (folder / "model.litertlm").write_bytes(OTHER)
     (folder / "model.litertlm.0000000000000000.part").write_bytes(OTHER[:77])
     assert fetch(sound).trouble == ""
+
+
+def test_a_damaged_file_goes_also_when_no_other_comes(fetch: Fetch, tmp_path: Path) -> None:
+    folder = tmp_path / "files"
+    folder.mkdir()
+    (folder / "model.litertlm").write_bytes(OTHER)
+    got = fetch(lambda asked: Reply(404))
+    assert (got.trouble, got.part) == ("SERVER", None)
 
 
 def test_a_part_that_was_damaged_meanwhile_is_found_out(fetch: Fetch, tmp_path: Path) -> None:
