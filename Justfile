@@ -149,4 +149,4 @@ four *flags: setup
 # Remove everything that was built; .venv stays
 [group('house')]
 @clean:
-    rm -rf dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
+    rm -rf dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -36,6 +36,17 @@ def convert(*arguments: str | Path, cwd: Path = REPOSITORY, timeout: float = 300
     return Outcome(ran.returncode, ran.stdout, ran.stderr)
 
 
+def refused(platform: str, model: str | Path, out: Path, *flags: str, **env: str) -> Outcome:
+    """``bundle`` that has to be refused: exit code 2, one line, and nothing in ``out``."""
+    ran = convert("bundle", platform, model, "--out", out, *(flags or QUICK), **env)
+    assert ran.code == 2, ran.err
+    assert ran.out == ""
+    assert ran.err.startswith("error: ")
+    assert ran.err.count("\n") == 1, ran.err
+    assert not out.exists()
+    return ran
+
+
 def start(command: list[str], cwd: Path = REPOSITORY, **env: str) -> subprocess.Popen[bytes]:
     """A process to be killed."""
     return subprocess.Popen(

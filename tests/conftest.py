@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
 
+from convert import demo
 from convert.demo import small
 
 # An APK takes half a minute: the tests that are about it say so with a flag.
@@ -61,3 +63,15 @@ def any_checkpoint(request: pytest.FixtureRequest) -> Path:
     """Each of the four in turn."""
     folder: Path = request.getfixturevalue(request.param)
     return folder
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A copy of the demo to be spoilt."""
+    return Path(shutil.copytree(demo.folder(), tmp_path / "spoilt"))
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    """Where a bundle would appear."""
+    return tmp_path / "dist"

@@ -1,12 +1,11 @@
 """The Kotlin of the Android sample, compiled and run here: by JetBrains' compiler from npm, on this machine's Java.
 
-Compiler and classes are kept in ``$XDG_CACHE_HOME/gemma-bridge``, by default below ``~/.cache``, under the digest of
-all that they are made from. Where a tool is missing the tests are skipped and say which.
+The compiler is kept in ``$XDG_CACHE_HOME/gemma-bridge``, by default below ``~/.cache``, the classes in ``build``, under
+the digest of all that they are made from. Where a tool is missing the tests are skipped and say which.
 """
 
 from __future__ import annotations
 
-import base64
 import fcntl
 import hashlib
 import json
@@ -26,9 +25,13 @@ from typing import Any
 import pytest
 from commands import REPOSITORY
 
+from convert.apk import fetch
+from convert.apk.pieces import ApkUnavailableError, held
+from convert.apk.pieces import locked as pinned
+
 ANDROID = REPOSITORY / "mobile_samples" / "android"
-VERSION = "2.4.20"
-INTEGRITY = "IF5IVM7LpPhA/ntHQQpaVt1yxpaaQovtEVYLyqWMuaLr0XelLPPm7/sM6HLhtcRjjjoSsK7I7lP2kzYJkMy73w=="  # SHA-512
+CLASSES = REPOSITORY / "build" / "kotlin-classes"
+(KOTLIN,) = (piece for piece in pinned() if piece.name == "kotlin-compiler")
 # As the package without Android's SDK is compiled: its dexer knows no invokedynamic.
 FLAGS = ("-jvm-target", "1.8", "-Xlambdas=class", "-Xsam-conversions=class", "-Xstring-concat=inline", "-Werror")
 C_FLAGS = ("-std=c11", "-O2", "-g", "-fPIC", "-ffreestanding", "-Wall", "-Wextra", "-Werror")
@@ -52,9 +55,9 @@ def cache() -> Path:
 
 
 @contextmanager
-def locked(name: str) -> Iterator[None]:
+def locked(path: Path) -> Iterator[None]:
     """One process at a time: the tests run in several."""
-    with (cache() / f"{name}.lock").open("w") as file:
+    with path.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
@@ -72,19 +75,18 @@ def run(words: Sequence[str | Path], seconds: float = 300, **options: Any) -> su
 
 
 def compiler() -> Path:
-    """Folder of the Kotlin compiler."""
+    """Folder of the Kotlin compiler: the very package that ``app.apk`` is compiled with."""
     need("java", "npm")
-    final = cache() / f"kotlin-{VERSION}"
-    with locked("kotlin"):
+    final = cache() / f"kotlin-{KOTLIN.version}"
+    with locked(cache() / "kotlin.lock"):
         if (final / "lib" / "kotlin-compiler.jar").is_file():
             return final
         with tempfile.TemporaryDirectory(dir=cache(), prefix=".kotlin-") as name:
-            done = run(["npm", "pack", "--silent", f"kotlin-compiler@{VERSION}"], cwd=name)
-            packed = next(Path(name).glob("*.tgz"), None)
-            if done.returncode or packed is None:
-                pytest.skip(f"the Kotlin compiler cannot be had from npm: {done.stderr.strip()[:200]}")
-            digest = base64.b64encode(hashlib.sha512(packed.read_bytes()).digest()).decode()
-            assert digest == INTEGRITY, "npm gave another kotlin-compiler than the pinned one"
+            try:
+                fetch.from_npm([KOTLIN], Path(name))
+                (packed,) = held([KOTLIN], Path(name))
+            except ApkUnavailableError as error:
+                pytest.skip(str(error))
             with tarfile.open(packed) as archive:
                 archive.extractall(name, filter="data")
             shutil.rmtree(final, ignore_errors=True)
@@ -97,15 +99,17 @@ def compiled() -> str:
     home = compiler()
     roots = [ANDROID / folder for folder in FOLDERS]
     files = sorted(path for root in roots for path in ([root] if root.is_file() else root.rglob("*.kt")))
-    digest = hashlib.sha256(" ".join((VERSION, *FLAGS)).encode())
+    digest = hashlib.sha256(" ".join((KOTLIN.version, *FLAGS)).encode())
     for path in files:
         digest.update(f"\0{path.name}\0".encode() + path.read_bytes())
-    final = cache() / "kotlin-classes" / digest.hexdigest()[:24]
+    final = CLASSES / digest.hexdigest()[:24]
     stdlib = home / "lib" / "kotlin-stdlib.jar"
-    with locked("kotlin-classes"):
+    CLASSES.mkdir(parents=True, exist_ok=True)
+    with locked(CLASSES.with_suffix(".lock")):
         if not final.is_dir():
-            final.parent.mkdir(exist_ok=True)
-            with tempfile.TemporaryDirectory(dir=cache(), prefix=".classes-") as name:
+            for old in CLASSES.iterdir():  # of sources that have changed since
+                shutil.rmtree(old)
+            with tempfile.TemporaryDirectory(dir=CLASSES, prefix=".classes-") as name:
                 jars = [
                     home / "lib" / jar for jar in ("kotlin-compiler.jar", "kotlin-stdlib.jar", "kotlin-reflect.jar")
                 ]
@@ -202,6 +206,6 @@ def once(factory: pytest.TempPathFactory, name: str, make: Callable[[], Outcome]
     return Outcome(**json.loads(kept.read_text("utf-8")))
 
 
-def check(outcome: Outcome, case: str) -> None:
-    assert case in outcome.cases, f"it did not run: {outcome.ended}"
-    assert outcome.cases[case] == ""
+def failure(outcome: Outcome, case: str) -> str:
+    """Why a case failed, or that it never ran; empty when it passed."""
+    return outcome.cases.get(case, f"it did not run: {outcome.ended}")

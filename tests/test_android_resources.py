@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import itertools
 import re
 import tomllib
@@ -10,6 +11,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+from android import preview
 
 SAMPLE = Path(__file__).parents[1] / "mobile_samples" / "android"
 MAIN = SAMPLE / "app" / "src" / "main"
@@ -161,3 +163,14 @@ def test_gradle_itself_is_held_to_a_digest() -> None:
     found = dict(line.split("=", 1) for line in lines)
     assert re.fullmatch("[0-9a-f]{64}", found["distributionSha256Sum"])
     assert re.search(r"gradle-\d+\.\d+\.\d+-bin\.zip$", found["distributionUrl"])
+
+
+@pytest.mark.parametrize("night", [False, True])
+def test_the_preview_shows_every_word_of_every_screen(night: bool) -> None:
+    page = preview.Page(night, 1.0)
+    for name, shown in preview.screens(page.values).items():
+        text = html.unescape(page.page(shown)).replace("<br>", "\n")
+        words = [*shown.words.values(), *shown.actions, *(said for bubble in shown.bubbles for said in bubble[1:])]
+        assert all(word in text for word in words), name
+        assert not re.search(r"@(string|color|dimen)/|%\d\$", text), name
+        assert page.value("@color/page") in text

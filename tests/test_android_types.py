@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,8 @@ def test_the_gpu_flavour_agrees_with_the_published_signatures(tools: Toolchain, 
     table = tmp_path / "R.kt"
     table.write_text(resources.numbers((tmp_path / "res" / "R.txt").read_text("utf-8")), "utf-8")
     code.compile_kotlin(tools, [*kotlin(*ENGINE, *APP), table, STUBS], tmp_path / "out.jar", tmp_path)
+    with zipfile.ZipFile(tmp_path / "out.jar") as made:
+        assert {"dev/gemmabridge/aar/AarEngine.class", "dev/gemmabridge/sample/Engines.class"} <= set(made.namelist())
 
 
 def test_a_signature_that_changed_is_noticed(tools: Toolchain, tmp_path: Path) -> None:

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from commands import QUICK, Outcome, convert
+from commands import Outcome, convert, refused
 
-from convert import cli, demo
+from convert import cli
 
 Tensors = dict[str, tuple[str, list[int], bytes]]
 Usage = namedtuple("Usage", "total used free")
@@ -23,25 +23,7 @@ QUERY = "model.language_model.layers.0.self_attn.q_proj"
 
 
 def bundle(model: str | Path, out: Path, *flags: str, **env: str) -> Outcome:
-    """Builds with the quick settings and holds a refusal to its form."""
-    ran = convert("bundle", "android", model, "--out", out, *(flags or QUICK), **env)
-    assert ran.code == 2, ran.err
-    assert ran.out == ""
-    assert ran.err.startswith("error: ")
-    assert ran.err.count("\n") == 1, ran.err
-    assert not out.exists()
-    return ran
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """A copy of the demo to be spoilt."""
-    return Path(shutil.copytree(demo.folder(), tmp_path / "spoilt"))
-
-
-@pytest.fixture
-def out(tmp_path: Path) -> Path:
-    return tmp_path / "dist"
+    return refused("android", model, out, *flags, **env)
 
 
 def rewrite(file: Path, change: Callable[[Tensors], object]) -> None:

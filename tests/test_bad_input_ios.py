@@ -3,37 +3,15 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 
 import pytest
-from commands import Outcome, convert
+from commands import QUICK, Outcome, refused
 from test_bad_input import QUERY, rewrite
-
-from convert import demo
-
-QUICK = ("--context", "96", "--prefill", "16")
 
 
 def bundle(model: str | Path, out: Path, *flags: str) -> Outcome:
-    ran = convert("bundle", "ios", model, "--out", out, *(flags or QUICK))
-    assert ran.code == 2, ran.err
-    assert ran.out == ""
-    assert ran.err.startswith("error: ")
-    assert ran.err.count("\n") == 1, ran.err
-    assert not out.exists()
-    return ran
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """A copy of the demo to be spoilt."""
-    return Path(shutil.copytree(demo.folder(), tmp_path / "spoilt"))
-
-
-@pytest.fixture
-def out(tmp_path: Path) -> Path:
-    return tmp_path / "dist"
+    return refused("ios", model, out, *flags)
 
 
 def test_a_folder_that_does_not_exist_is_named(out: Path, tmp_path: Path) -> None:

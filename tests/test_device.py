@@ -216,6 +216,11 @@ def test_several_phones_want_a_serial(bundle: Path, phone: Path) -> None:
     assert run(bundle, "--serial", "other")[0] == 2
 
 
+def test_an_answer_of_an_earlier_run_is_not_taken_for_this_one(bundle: Path, phone: Path) -> None:
+    (phone / "says").rename(phone / "self-test.json")
+    assert "no answer within 1 s" in run(bundle)[1]
+
+
 def test_silence_and_a_full_phone_are_said(bundle: Path, phone: Path) -> None:
     (phone / "says").unlink()
     assert "no answer within 1 s" in run(bundle)[1]
