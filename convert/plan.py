@@ -11,6 +11,7 @@ from typing import Literal
 
 from convert.checkpoint import open_folder, resolve
 from convert.checkpoint.config import TextConfig
+from convert.checkpoint.settings import Stop
 from convert.checkpoint.types import Checkpoint
 from convert.errors import PlanError
 from convert.lattice import QuantTensor, packed_width
@@ -74,6 +75,8 @@ class Plan:
         cache_bytes: KV cache of one conversation at full context.
         disk_needed: estimate of the most that lies on the disk at once, beyond what is there now.
         disk_free: found on the output's file system.
+        stops: tokens that end an answer, and who names each.
+        not_carried: settings of generation_config.json that no engine follows.
     """
 
     platform: str
@@ -91,6 +94,8 @@ class Plan:
     cache_bytes: int
     disk_needed: int
     disk_free: int
+    stops: tuple[Stop, ...] = ()
+    not_carried: tuple[str, ...] = ()
     precision: str | None = None
     profile: str | None = None
 
@@ -276,6 +281,7 @@ def make(request: Request, checkpoint: Checkpoint, name: str) -> Plan:
     check_cache(checkpoint, request.cache, asked)
     check_profile(checkpoint, profile, asked)
     cache: Cache = request.cache if precision is None else "float16" if precision == "float16" else "float32"
+    settings = checkpoint.settings
     size = weight_bytes(checkpoint)
     # The old bundle of that name stays until the new one is whole, so nothing is subtracted for it.
     out = request.out.absolute()
@@ -295,6 +301,8 @@ def make(request: Request, checkpoint: Checkpoint, name: str) -> Plan:
         cache_bytes=(cache_bytes if precision is None else state_bytes)(checkpoint.config, context, cache),
         disk_needed=size,
         disk_free=check_disk(out, size, asked),
+        stops=settings.stops,
+        not_carried=settings.not_carried,
         precision=precision,
         profile=profile,
     )
