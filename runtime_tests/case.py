@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from runtime_tests.accuracy import Accuracy
 from runtime_tests.budgets import Budget, budget_for
 from runtime_tests.capture import Capture, capture
+from runtime_tests.dimensions import Dimensions
 from runtime_tests.errors import CannotRunError, InputError
 from runtime_tests.evaluation import read_evaluation
 from runtime_tests.evidence import Evidence
@@ -22,12 +23,12 @@ from runtime_tests.floor import Floor, measure, widen
 from runtime_tests.lattice import fault, lattices
 from runtime_tests.match import is_foreign, recognize
 from runtime_tests.matrices import matrices
-from runtime_tests.owners import owners
 from runtime_tests.readers.checkpoint import Folder
 from runtime_tests.readers.litertlm import LiteRtLm
 from runtime_tests.readers.tflite import Tflite, open_tflite
 from runtime_tests.reference import Ids, Reference
 from runtime_tests.runners.litert import Interpreter, interpret
+from runtime_tests.stops import Stops, read_stops
 
 DECODER, EMBEDDER, PER_LAYER = "tf_lite_prefill_decode", "tf_lite_embedder", "tf_lite_per_layer_embedder"
 DECODE_STEPS = 64
@@ -101,21 +102,24 @@ class Case:
         return 0.0, 0.0
 
     @property
-    def text(self) -> dict[str, Any]:
-        """The text decoder's part of config.json."""
-        return self.folder.text
+    def dims(self) -> Dimensions:
+        """The text decoder's sizes."""
+        return self.folder.dims
+
+    @cached_property
+    def named_stops(self) -> Stops:
+        """The start token, and every stop token with those who name it."""
+        return read_stops(self.folder.path, self.folder.transformers, self._templates)
 
     @property
     def stops(self) -> list[int]:
-        """Stop tokens of generation_config.json, sorted."""
-        found = self.folder.optional_json("generation_config.json").get("eos_token_id", self.text.get("eos_token_id"))
-        return sorted(found if isinstance(found, list) else [found])
+        """Stop tokens, sorted."""
+        return list(self.named_stops.named)
 
     @property
     def start(self) -> int:
         """The start token."""
-        settings = self.folder.optional_json("generation_config.json")
-        return int(settings.get("bos_token_id", self.text.get("bos_token_id", 2)))
+        return self.named_stops.start
 
     @cached_property
     def _tokenizer(self) -> Any:
@@ -187,7 +191,7 @@ class Case:
     @cached_property
     def prompt(self) -> int:
         """Tokens of the forced sequence that are prefilled: odd, and with the decode steps beyond the window."""
-        window = int(self.text["sliding_window"])
+        window = self.dims.window
         wanted = max(45, window + window // 2 + 9 - DECODE_STEPS)
         return int(max(3, min(wanted, self.context - DECODE_STEPS)))
 
@@ -195,20 +199,20 @@ class Case:
     def ids(self) -> Ids:
         """The forced sequence: the start token, then seeded tokens of the whole vocabulary, ``[T]``."""
         count = min(self.prompt + DECODE_STEPS, self.context)
-        drawn = np.random.default_rng(20260601).integers(0, int(self.text["vocab_size"]), count - 1)
-        return np.concatenate([[self.text.get("bos_token_id", 2)], drawn]).astype(np.int32)
+        drawn = np.random.default_rng(20260601).integers(0, self.dims.vocab, count - 1)
+        return np.concatenate([[self.folder.transformers.get_text_config().bos_token_id or 0], drawn]).astype(np.int32)
 
     @cached_property
     def cache_scales(self) -> dict[int, tuple[float, float]]:
         """Key and value scale of each KV-owning layer when the artifact's cache is int8; empty when it is float32."""
         graph, entry = self.model(DECODER).subgraph("decode"), self.model(DECODER).signatures["decode"]
         out: dict[int, tuple[float, float]] = {}
-        for number, (layer, _, _) in enumerate(owners(self.text)):
+        for number, owner in enumerate(self.dims.owners):
             caches = [entry.inputs.get(f"kv_cache_{x}_{number}") for x in "kv"]
             pair = [graph.tensors[index].quantization for index in caches if index is not None]
             found = [float(item.scales[0]) for item in pair if item is not None and item.scales.size == 1]
             if len(found) == 2:
-                out[layer] = (found[0], found[1])
+                out[owner.layer] = (found[0], found[1])
         return out
 
     @cached_property

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from runtime_tests.dimensions import Dimensions, dimensions, read_config
 from runtime_tests.errors import InputError
 from runtime_tests.readers.bits import bfloat16, offset_binary
 
@@ -58,8 +59,8 @@ class Folder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.config = self._json("config.json")
-        self.text: dict[str, Any] = self.config.get("text_config", self.config)
-        method = (self.config.get("quantization_config") or {}).get("quant_method")
+        quantization = self.config.get("quantization_config") or {}
+        method = quantization.get("quant_method") if isinstance(quantization, dict) else quantization
         if method not in (None, "gemma"):
             raise InputError(f"{path.name}/config.json: quant_method {method}; the judge knows gemma and none (q4_0)")
         self.format = "mobile" if method == "gemma" else "q4_0"
@@ -87,6 +88,20 @@ class Folder:
             raise InputError(f"{self.path.name}: no {name}") from error
         except (ValueError, OSError) as error:
             raise InputError(f"{self.path.name}/{name}: cannot be read ({error})") from error
+
+    @cached_property
+    def transformers(self) -> Any:
+        """The configuration as transformers' object; the one source of what config.json means.
+
+        Raises:
+            InputError: transformers refuses it.
+        """
+        return read_config(self.path)
+
+    @cached_property
+    def dims(self) -> Dimensions:
+        """The text decoder's sizes."""
+        return dimensions(self.transformers)
 
     def optional_json(self, name: str) -> dict[str, Any]:
         """A JSON file of the folder, or an empty dictionary when there is none."""
@@ -130,7 +145,7 @@ class Folder:
         """Names of the floating-point tensors that the decoder uses; scales are not among them."""
         quantized = {name for packed in self.packed.values() for name in packed.names}
         scales = ("activation_scale", "_cache_scale")
-        first = self.text["num_hidden_layers"] - self.text.get("num_kv_shared_layers", 0)
+        first = self.dims.first_shared
         out = []
         for key in self.names:
             layer = re.match(r"layers\.(\d+)\.self_attn\.", key)
@@ -177,11 +192,12 @@ class Folder:
     def _bits(self, module: str) -> int:
         """Bits of a module from ``quantization_config``, the way transformers finds them: first match wins."""
         settings = self.config["quantization_config"]
+        default = settings.get("num_bits", 4)  # as GemmaQuantizationConfig
         full = module if module == "lm_head" else self.names_prefix + module
         for pattern, override in (settings.get("module_quant_configs") or {}).items():
             if re.search(pattern, full):
-                return int(override.get("num_bits", settings["num_bits"]))
-        return int(settings["num_bits"])
+                return int(override.get("num_bits", default))
+        return int(default)
 
     @cached_property
     def names_prefix(self) -> str:

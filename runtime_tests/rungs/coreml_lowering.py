@@ -26,7 +26,7 @@ from runtime_tests.rungs.lowering import judge
 def climb(case: Case) -> list[Check]:
     """Runs the forced sequence and judges the decode steps."""
     own = cast(CoremlCase, case)
-    beyond = len(own.ids) - int(own.text["sliding_window"])
+    beyond = len(own.ids) - own.dims.window
     past = min(beyond, len(own.ids) - own.prompt)
     note = f"{len(own.ids)} tokens in all; {past} decode steps past the wrap, states carried from call to call"
     checks = [at_least("tokens beyond the sliding window", beyond, 1, "tokens", note)]

@@ -3,8 +3,8 @@
 Eight prompts are decoded greedily by the stock engine. Its text is held to two things: the reference's tokens, up to
 the first near-tie of the reference; and the tokens that the same file gives in the bare interpreter, all of them. The
 second stays sharp where a noise floor makes the first say little. Conversations, one with a history, show that the
-template works, that the reply is the file's own, and that none leaves anything to the next; a prompt whose first token
-is a stop token, where there is one, shows that the engine stops.
+template works, that the reply is the file's own, and that none leaves anything to the next. Where the model chooses a
+stop token, the engine is seen stopping: stopping.py.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from runtime_tests.prompts import CHAT_STEPS, CHATS, GREEDY_STEPS, PROMPTS
 from runtime_tests.reference import Floats, Ids
 from runtime_tests.results import Check, at_least, none, stated
 from runtime_tests.rungs.metadata import compare_metadata
+from runtime_tests.rungs.stopping import judge_stops, stopping_prompt
 from runtime_tests.runners.engine import Answer, Request, ask
 from runtime_tests.runners.litert import Session, lookup, prefill_lengths
 
-SEARCHED = 1500
 DRAWS = 8  # a short prompt has few roundings that can flip
 
 
@@ -52,7 +52,7 @@ def climb(case: Case) -> list[Check]:
     """Metadata, then the engine."""
     checks = compare_metadata(case)
     expected = continuations(case)
-    stopping = _stopping_prompt(case)
+    stopping = stopping_prompt(case, _interpreted)
     prompts = PROMPTS if stopping is None else (*PROMPTS, stopping)
     own = [_interpreted(case, item.ids) for item in expected]
     replies = [_interpreted(case, ids, CHAT_STEPS) for ids in _conversations(case)]
@@ -63,7 +63,8 @@ def climb(case: Case) -> list[Check]:
         answer = ask(request)
     except RuntimeError as error:
         return [*checks, none("the engine runs", [str(error)], "failures", 1)]
-    return [*checks, *_judge(case, expected, own, answer, stopping), *_judge_chat(case, answer)]
+    checks += [*_judge(case, expected, own, answer), *judge_stops(case, [*own, *replies], answer, stopping)]
+    return [*checks, *_judge_chat(case, answer)]
 
 
 def continuations(case: Case) -> list[Continuation]:
@@ -109,7 +110,7 @@ def _interpreted(case: Case, ids: Ids, steps: int = GREEDY_STEPS) -> Ids:
 
     def tables(tokens: Ids) -> tuple[Floats, Floats | None]:
         first = lookup(case.interpreter(EMBEDDER), case.model(EMBEDDER), tokens)
-        wide = case.text.get("hidden_size_per_layer_input")
+        wide = case.dims.per_layer_width
         return first, lookup(case.interpreter(PER_LAYER), case.model(PER_LAYER), tokens) if wide else None
 
     longest = max(prefill_lengths(case.model(DECODER)))
@@ -128,9 +129,7 @@ def _spoken(case: Case, ids: Ids) -> list[int]:
     return [int(token) for token in ids if int(token) not in case.stops]
 
 
-def _judge(
-    case: Case, expected: list[Continuation], own: list[Ids], answer: Answer, stopping: str | None
-) -> list[Check]:
+def _judge(case: Case, expected: list[Continuation], own: list[Ids], answer: Answer) -> list[Check]:
     count = len(PROMPTS)
     tokens = [f"prompt {i}" for i in range(count) if answer.tokens[i] != case.tokenize(PROMPTS[i])]
     same, strayed = [], []
@@ -152,27 +151,11 @@ def _judge(
     ]
     if sure_tokens:  # with none, equal texts would be no evidence
         checks.append(none("text differs from the reference's before a near-tie", same, "prompts", count))
-    checks += [
+    return [
+        *checks,
         stated("tokens certain enough to be compared", sure_tokens, "tokens", where),
         none("text differs from the same file in the interpreter", strayed, "prompts", count),
     ]
-    if stopping is not None:
-        checks.append(none("runs past a stop token", [repr(t) for t in answer.texts[count:] if t], "prompts", 1))
-    return checks
-
-
-def _stopping_prompt(case: Case) -> str | None:
-    """A one-token prompt after which the artifact's first choice is a stop token, if there is one.
-
-    Its continuation must be empty: that shows the engine stopping, which a random model's prompts may never do.
-    """
-    tokens = range(min(SEARCHED, int(case.text["vocab_size"])))
-    prompts = np.array([[case.start, token] for token in tokens], np.int32)
-    for token in np.flatnonzero(np.isin(case.reference.choices(prompts), case.stops)):
-        text = case.detokenize([int(token)])
-        if text and case.tokenize(text) == [token] and int(_interpreted(case, prompts[token])[0]) in case.stops:
-            return text
-    return None
 
 
 def _judge_chat(case: Case, answer: Answer) -> list[Check]:
