@@ -65,13 +65,19 @@ def plan(made: Plan) -> str:
             ("to", _near(made.bundle)),
             ("target", made.target),
             ("context", f"{made.context} tokens"),
-            ("prefill", ", ".join(map(str, made.prefill)) + " tokens"),
+            ("prefill", _prefill(made)),
             ("KV cache", f"{made.cache}, {size(made.cache_bytes)} at full context"),
             *((("precision", made.precision), ("profile", made.profile)) if made.precision else ()),
             ("model file", f"about {size(made.weight_bytes)}"),
             ("disk", f"{size(made.disk_needed)} needed, {size(made.disk_free)} free"),
         ),
     )
+
+
+def _prefill(made: Plan) -> str:
+    added = " and ".join(filter(None, (", ".join(map(str, made.added[:-1])), *map(str, made.added[-1:]))))
+    why = f" ({added} added: without them the end of the context takes no message)" if added else ""
+    return ", ".join(map(str, made.prefill)) + " tokens" + why
 
 
 def report(found: Report | CheckpointReport) -> str:
