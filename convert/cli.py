@@ -29,7 +29,7 @@ app = typer.Typer(
 Platform = Annotated[str, typer.Argument(help="android or ios")]
 Model = Annotated[str, typer.Argument(help="demo, a hub id (org/name or org/name@revision), or a folder")]
 Context = Annotated[int | None, typer.Option(help="tokens in the KV cache [default: the model's, at most 4096]")]
-Prefill = Annotated[str | None, typer.Option(help="tokens per prefill call [default: 128,1024, capped by the context]")]
+Prefill = Annotated[str | None, typer.Option(help="tokens per prefill call [default: 8,32,128,1024; ios: 128,1024]")]
 Cache = Annotated[str, typer.Option(help="element type of the KV cache: float32 or int8 (android)")]
 Precision = Annotated[str | None, typer.Option(help="ios: float16, or float32 to prove the program [default: float16]")]
 Profile = Annotated[str | None, typer.Option(help="ios: gpu, or ane: for the Neural Engine, in parts [default: gpu]")]

@@ -15,10 +15,9 @@ from convert.checkpoint.settings import Stop
 from convert.checkpoint.types import Checkpoint
 from convert.errors import PlanError
 from convert.lattice import QuantTensor, packed_width
+from convert.lengths import context_length, prefill_lengths
 from convert.progress import Progress
 
-DEFAULT_CONTEXT = 4096
-DEFAULT_PREFILL = (128, 1024)
 PLATFORMS = {"android": "litert", "ios": "coreml"}
 Cache = Literal["float32", "float16", "int8"]
 PRECISIONS, PROFILES = ("float16", "float32"), ("gpu", "ane")
@@ -71,6 +70,8 @@ class Plan:
     Attributes:
         name: folder name of the bundle.
         folder: where the checkpoint lies.
+        prefill: tokens per prefill call, ascending.
+        added: those of them that nobody asked for and the context's end needs.
         weight_bytes: estimate of the model file.
         cache_bytes: KV cache of one conversation at full context.
         disk_needed: estimate of the most that lies on the disk at once, beyond what is there now.
@@ -98,35 +99,7 @@ class Plan:
     not_carried: tuple[str, ...] = ()
     precision: str | None = None
     profile: str | None = None
-
-
-def lengths(
-    asked: str, config: TextConfig, context: int | None, prefill: tuple[int, ...] | None
-) -> tuple[int, tuple[int, ...]]:
-    """Context and prefill lengths, ascending; defaults are capped by the model and the context.
-
-    Raises:
-        PlanError: a length is not positive or above its bound.
-    """
-    if context is None:
-        context = min(DEFAULT_CONTEXT, config.max_context)
-    if context < 1:
-        raise PlanError(asked, f"a context of {context} tokens was asked for", "Give a positive --context")
-    if context > config.max_context:
-        raise PlanError(
-            asked,
-            f"a context of {context} tokens was asked for and the model was trained for {config.max_context}",
-            f"Give --context {config.max_context} or less",
-        )
-    if prefill is None:
-        return context, tuple(sorted({min(n, context) for n in DEFAULT_PREFILL}))
-    if not prefill or min(prefill) < 1 or max(prefill) > context:
-        raise PlanError(
-            asked,
-            f"prefill lengths {', '.join(map(str, prefill)) or 'none'} were asked for with a context of {context}",
-            f"Give --prefill lengths from 1 to {context}, separated by commas",
-        )
-    return context, tuple(sorted(set(prefill)))
+    added: tuple[int, ...] = ()
 
 
 def bundle_name(name: str, asked: str) -> str:
@@ -276,7 +249,8 @@ def make(request: Request, checkpoint: Checkpoint, name: str) -> Plan:
     target = PLATFORMS[request.platform]
     name = bundle_name(name, asked)
     precision, profile = choices(request, asked)
-    context, prefill = lengths(asked, checkpoint.config, request.context, request.prefill)
+    context = context_length(asked, request.context, checkpoint.config.max_context)
+    prefill, added = prefill_lengths(asked, request.prefill, context, target)
     check_format(checkpoint, target, asked)
     check_cache(checkpoint, request.cache, asked)
     check_profile(checkpoint, profile, asked)
@@ -296,6 +270,7 @@ def make(request: Request, checkpoint: Checkpoint, name: str) -> Plan:
         bundle=out / request.platform / name,
         context=context,
         prefill=prefill,
+        added=added,
         cache=cache,
         weight_bytes=size,
         cache_bytes=(cache_bytes if precision is None else state_bytes)(checkpoint.config, context, cache),

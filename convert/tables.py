@@ -65,7 +65,7 @@ def plan(made: Plan) -> str:
             ("to", _near(made.bundle)),
             ("target", made.target),
             ("context", f"{made.context} tokens"),
-            ("prefill", ", ".join(map(str, made.prefill)) + " tokens"),
+            ("prefill", _prefill(made)),
             ("KV cache", f"{made.cache}, {size(made.cache_bytes)} at full context"),
             *((("precision", made.precision), ("profile", made.profile)) if made.precision else ()),
             ("model file", f"about {size(made.weight_bytes)}"),
@@ -84,6 +84,12 @@ def _stops(made: Plan) -> str:
         said = "" if named else f" (added: {', '.join(stop.sources)})"
         words.append(f"{stop.token} {stop.text}{said}")
     return ", ".join(words)
+
+
+def _prefill(made: Plan) -> str:
+    added = " and ".join(filter(None, (", ".join(map(str, made.added[:-1])), *map(str, made.added[-1:]))))
+    why = f" ({added} added: without them the end of the context takes no message)" if added else ""
+    return ", ".join(map(str, made.prefill)) + " tokens" + why
 
 
 def report(found: Report | CheckpointReport) -> str:

@@ -188,12 +188,20 @@ class Case:
             raise InputError(f"{self.artifact.path.name}: decode has no input mask")
         return graph.tensors[index].shape[3]
 
+    @property
+    def window(self) -> int:
+        """Positions that a sliding layer sees."""
+        return self.dims.window
+
     @cached_property
     def prompt(self) -> int:
         """Tokens of the forced sequence that are prefilled: odd, and with the decode steps beyond the window."""
-        window = self.dims.window
-        wanted = max(45, window + window // 2 + 9 - DECODE_STEPS)
-        return int(max(3, min(wanted, self.context - DECODE_STEPS)))
+        wanted = max(45, self.window + self.window // 2 + 9 - DECODE_STEPS)
+        return self.shared_out(wanted)
+
+    def shared_out(self, wanted: int) -> int:
+        """So many tokens to prefill, or what the context leaves for it; at least a third of a short context."""
+        return int(max(3, min(wanted, max(self.context - DECODE_STEPS, self.context // 3))))
 
     @cached_property
     def ids(self) -> Ids:

@@ -9,8 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from convert import plan
 from convert.checkpoint import open_checkpoint
@@ -48,13 +46,8 @@ def request(out: Path, **choices: object) -> Request:
 
 def test_defaults_are_capped_by_the_model(checkpoint: Checkpoint, tmp_path: Path) -> None:
     made = plan.make(request(tmp_path), checkpoint, "demo")
-    assert (made.context, made.prefill) == (2048, (128, 1024))
+    assert (made.context, made.prefill) == (2048, (8, 32, 128, 1024))
     assert made.bundle == tmp_path / "android" / "demo"
-
-
-def test_default_prefill_lengths_are_capped_by_the_context(checkpoint: Checkpoint, tmp_path: Path) -> None:
-    assert plan.make(request(tmp_path, context=512), checkpoint, "demo").prefill == (128, 512)
-    assert plan.make(request(tmp_path, context=100), checkpoint, "demo").prefill == (100,)
 
 
 def test_a_context_above_the_models_is_refused(checkpoint: Checkpoint, tmp_path: Path) -> None:
@@ -62,32 +55,6 @@ def test_a_context_above_the_models_is_refused(checkpoint: Checkpoint, tmp_path:
         PlanError, match=r"2049 tokens was asked for and the model was trained for 2048\. Give --context"
     ):
         plan.make(request(tmp_path, context=2049), checkpoint, "demo")
-
-
-@pytest.mark.parametrize("context", [0, -5])
-def test_a_context_that_is_not_positive_is_refused(checkpoint: Checkpoint, tmp_path: Path, context: int) -> None:
-    with pytest.raises(PlanError, match="positive --context"):
-        plan.make(request(tmp_path, context=context), checkpoint, "demo")
-
-
-@pytest.mark.parametrize("prefill", [(), (0,), (-1, 16), (16, 257)])
-def test_prefill_lengths_outside_the_context_are_refused(
-    checkpoint: Checkpoint, tmp_path: Path, prefill: tuple[int, ...]
-) -> None:
-    with pytest.raises(PlanError, match="Give --prefill lengths from 1 to 256"):
-        plan.make(request(tmp_path, context=256, prefill=prefill), checkpoint, "demo")
-
-
-@given(context=st.integers(1, 2048), prefill=st.lists(st.integers(1, 2048), min_size=1, max_size=4))
-def test_accepted_lengths_fit_and_ascend(checkpoint: Checkpoint, context: int, prefill: list[int]) -> None:
-    try:
-        found, lengths = plan.lengths("plan", checkpoint.config, context, tuple(prefill))
-    except PlanError:
-        assert max(prefill) > context
-    else:
-        assert found == context
-        assert list(lengths) == sorted(set(prefill))
-        assert lengths[-1] <= context
 
 
 def test_a_disk_too_small_is_refused_with_what_is_needed_and_found(

@@ -100,9 +100,7 @@ class CoremlCase(Case):
     @cached_property
     def prompt(self) -> int:
         """As in :class:`Case`, and where the context allows it so long that every decode step is past the wrap."""
-        window = self.dims.window
-        wanted = max(45, window + window // 2 + 9 - DECODE_STEPS, window + 9)
-        return int(max(3, min(wanted, self.context - DECODE_STEPS)))
+        return self.shared_out(max(45, self.window + self.window // 2 + 9 - DECODE_STEPS, self.window + 9))
 
     @cached_property
     def declared(self) -> NDArray[np.float64]:

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime_tests import metrics
+from runtime_tests import fitting, metrics
 from runtime_tests.case import DECODER, EMBEDDER, PER_LAYER, Case
 from runtime_tests.floor import measure, widen
-from runtime_tests.prompts import CHAT_STEPS, CHATS, GREEDY_STEPS, PROMPTS
+from runtime_tests.prompts import CHAT_STEPS, GREEDY_STEPS
 from runtime_tests.reference import Floats, Ids
 from runtime_tests.results import Check, at_least, none, stated
 from runtime_tests.rungs.metadata import compare_metadata
@@ -53,24 +53,25 @@ def climb(case: Case) -> list[Check]:
     checks = compare_metadata(case)
     expected = continuations(case)
     stopping = stopping_prompt(case, _interpreted)
-    prompts = PROMPTS if stopping is None else (*PROMPTS, stopping)
+    prompts, chats = fitting.prompts(case), fitting.chats(case)
+    prompts = prompts if stopping is None else (*prompts, stopping)
     own = [_interpreted(case, item.ids) for item in expected]
     replies = [_interpreted(case, ids, CHAT_STEPS) for ids in _conversations(case)]
     spoken = [(e.new, e.sure) for e in expected] + [(o, len(o)) for o in [*own, *replies]]
     texts = [tuple(_spoken(case, ids[:n])) for ids, n in spoken]
-    request = Request(str(case.artifact.path), prompts, GREEDY_STEPS, tuple(texts), CHATS, CHAT_STEPS, case.threads)
+    request = Request(str(case.artifact.path), prompts, GREEDY_STEPS, tuple(texts), chats, CHAT_STEPS, case.threads)
     try:
         answer = ask(request)
     except RuntimeError as error:
         return [*checks, none("the engine runs", [str(error)], "failures", 1)]
     checks += [*_judge(case, expected, own, answer), *judge_stops(case, [*own, *replies], answer, stopping)]
-    return [*checks, *_judge_chat(case, answer)]
+    return [*checks, *_judge_chat(case, answer), *fitting.left_out(case)]
 
 
 def continuations(case: Case) -> list[Continuation]:
-    """The reference's greedy tokens for every prompt, and how far they are certain; worked out once for each case."""
+    """The reference's greedy tokens for every prompt that fits, and how far they are certain; made once a case."""
     if not case.continuations:
-        case.continuations = continue_greedily(case, [(prompt, GREEDY_STEPS) for prompt in PROMPTS])
+        case.continuations = continue_greedily(case, [(prompt, GREEDY_STEPS) for prompt in fitting.prompts(case)])
     return case.continuations
 
 
@@ -101,7 +102,7 @@ def continue_greedily(case: Case, prompts: list[tuple[str, int]]) -> list[Contin
 
 def _conversations(case: Case) -> list[Ids]:
     """Token ids of the conversations, start token first, up to where the reply begins."""
-    return [np.array([case.start, *case.tokenize(case.render(chat))], np.int32) for chat in CHATS]
+    return [np.array([case.start, *case.tokenize(case.render(chat))], np.int32) for chat in fitting.chats(case)]
 
 
 def _interpreted(case: Case, ids: Ids, steps: int = GREEDY_STEPS) -> Ids:
@@ -130,8 +131,9 @@ def _spoken(case: Case, ids: Ids) -> list[int]:
 
 
 def _judge(case: Case, expected: list[Continuation], own: list[Ids], answer: Answer) -> list[Check]:
-    count = len(PROMPTS)
-    tokens = [f"prompt {i}" for i in range(count) if answer.tokens[i] != case.tokenize(PROMPTS[i])]
+    prompts = fitting.prompts(case)
+    count = len(prompts)
+    tokens = [f"prompt {i}" for i in range(count) if answer.tokens[i] != case.tokenize(prompts[i])]
     same, strayed = [], []
     for i in range(count):
         sure, exact = answer.expected[i], answer.expected[count + i]
@@ -159,16 +161,17 @@ def _judge(case: Case, expected: list[Continuation], own: list[Ids], answer: Ans
 
 
 def _judge_chat(case: Case, answer: Answer) -> list[Check]:
-    rendered = [case.render(chat) for chat in CHATS]
+    chats = fitting.chats(case)
+    rendered = [case.render(chat) for chat in chats]
     wrong = [f"{a[-60:]!r}, expected {b[-60:]!r}" for a, b in zip(answer.rendered, rendered, strict=True) if a != b]
-    own = answer.expected[-len(CHATS) :]
+    own = answer.expected[-len(chats) :]
     strayed = [f"{a[:24]!r}, expected {b[:24]!r}" for a, b in zip(answer.chats, own, strict=True) if a != b]
     first, last = answer.chats[0], answer.chats[-1]
     left = [] if first == last else [f"{last[:24]!r}, before {first[:24]!r}"]
     stops = sorted(stop[0] for stop in answer.stops if len(stop) == 1)
     return [
-        none("template renders otherwise", wrong, "conversations", len(CHATS)),
-        none("reply differs from the same file in the interpreter", strayed, "conversations", len(CHATS)),
+        none("template renders otherwise", wrong, "conversations", len(chats)),
+        none("reply differs from the same file in the interpreter", strayed, "conversations", len(chats)),
         none("a conversation leaves something to a later one", left, "conversations", 1),
         none("stop tokens seen by the engine", [] if stops == case.stops else [f"{stops}"], "differences", 1),
         at_least("tokens in the cache after a chat", answer.chat_tokens[0], 1, "tokens"),

@@ -12,8 +12,9 @@ from itertools import islice
 
 import numpy as np
 
+from runtime_tests import fitting
 from runtime_tests.case import SMALL, Case
-from runtime_tests.prompts import CHAT, CHAT_STEPS, GREEDY_STEPS, PROMPTS
+from runtime_tests.prompts import CHAT, CHAT_STEPS, GREEDY_STEPS
 from runtime_tests.reference import Ids
 from runtime_tests.results import Check, none, stated
 from runtime_tests.runners.engine import Answer
@@ -46,7 +47,7 @@ def judge_stops(case: Case, own: Sequence[Ids], answer: Answer, stopping: str | 
         own: the artifact's tokens in the bare interpreter, of the prompts and then of the chats.
         stopping: what :func:`stopping_prompt` gave, asked after the prompts.
     """
-    count = len(PROMPTS)
+    count = len(fitting.prompts(case))
     found = [*answer.texts[:count], *answer.chats]
     limits = [GREEDY_STEPS] * count + [CHAT_STEPS] * len(answer.chats)
     past, shown = [], []
