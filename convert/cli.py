@@ -216,6 +216,8 @@ def main() -> None:
 def guarded(command: Callable[[], object]) -> NoReturn:
     """Runs a command and ends the process with the exit code that its outcome deserves."""
     signal.signal(signal.SIGTERM, _terminated)
+    if sys.stderr is None:  # closed by the caller: refusals are exit codes alone
+        sys.stderr = open(os.devnull, "w")  # noqa: PTH123, SIM115
     # The hub's client logs each of its attempts; a refusal is one line of ours.
     os.environ.setdefault("HF_HUB_VERBOSITY", "critical")
     try:

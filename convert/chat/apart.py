@@ -21,16 +21,20 @@ _PR_SET_PDEATHSIG = 1  # prctl(2)
 _ENDED_FROM_OUTSIDE = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 
 
-def apart(asked: str, log: NativeLog) -> None:
+def apart(asked: str, log: NativeLog, terminal: bool) -> None:
     """Returns in a child process; the parent stays here until the child has ended, and ends with its exit code.
 
     The child dies with its parent. Neither has anything to clean up.
+
+    Args:
+        terminal: a person types. Ctrl-C goes to both processes then, and the child decides what it means.
 
     Raises:
         ArtifactError: in the parent: a signal ended the child that nobody sent on purpose.
     """
     parent = os.getpid()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to both: the child decides
+    if terminal:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
     child = os.fork()
     if child == 0:
         for number in (signal.SIGTERM, signal.SIGHUP):

@@ -66,7 +66,7 @@ def told(ending: Ending, limit: int, context: int | None) -> str | None:
     """What to say about an answer that did not end by itself; None for one that did, or that the user stopped."""
     match ending:
         case Ending.LIMIT:
-            return f"the answer was cut: it took all {limit} tokens of --limit"
+            return f"the answer was cut at {limit} tokens (--limit)"
         case Ending.CONTEXT:
             return f"the answer was cut: the conversation fills the context of {context} tokens"
         case Ending.CALLS:

@@ -30,7 +30,7 @@ def once(engine: Opened, settings: Settings, tools: tuple[Tool, ...], message: s
     return 0
 
 
-def lines(engine: Opened, settings: Settings, tools: tuple[Tool, ...], source: BinaryIO) -> int:
+def answer_lines(engine: Opened, settings: Settings, tools: tuple[Tool, ...], source: BinaryIO) -> int:
     """One answer a line; blank lines are passed over. Gives the exit code: 1 where a line could not be answered.
 
     Such a line is told, and the run goes on with the next. Where the conversation is full, its next line begins

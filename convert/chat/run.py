@@ -9,8 +9,10 @@ from convert.chat.apart import apart
 from convert.chat.engine import opened
 from convert.chat.find import find
 from convert.chat.native_log import NativeLog
+from convert.chat.piped import answer_lines, once
 from convert.chat.settings import Settings
 from convert.chat.shown import shown
+from convert.chat.terminal import converse
 from convert.chat.tools import tools_of
 from convert.errors import PlanError
 
@@ -27,19 +29,18 @@ def chat(what: Path, ask: str | None, settings: Settings) -> int:
     """
     _check(ask)
     model, log = find(what), NativeLog()
-    apart(f"chat with {what}", log)
+    terminal = ask is None and sys.stdin.isatty() and sys.stdout.isatty()
+    apart(f"chat with {what}", log, terminal)
     log.divert()
     # A character that the locale's encoding lacks must not end the run.
     sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]
     tools = tools_of(settings.tools)
     with opened(model, settings.threads, log) as engine:
-        from convert.chat import piped, terminal
-
         if ask is not None:
-            return piped.once(engine, settings, tools, ask)
-        if sys.stdin.isatty() and sys.stdout.isatty():
-            return terminal.converse(engine, settings, tools, shown(what.resolve().name))
-        return piped.lines(engine, settings, tools, sys.stdin.buffer)
+            return once(engine, settings, tools, ask)
+        if terminal:
+            return converse(engine, settings, tools, shown(what.resolve().name))
+        return answer_lines(engine, settings, tools, sys.stdin.buffer)
 
 
 def _check(ask: str | None) -> None:

@@ -72,7 +72,7 @@ class Talk:
         self._engine, self._settings, self._tools, self._tell = engine, settings, tools, tell
         self._said: list[dict[str, Any]] = []
         self._native: Any = None
-        self._stopping = self._out_of_calls = False
+        self._stopping = self._running = self._out_of_calls = False
         self._used = 0
         self.begin([])
 
@@ -145,18 +145,14 @@ class Talk:
         self._said, self._used, self._out_of_calls = said, self._native.token_count, bool(calls)
 
     def _stream(self, message: dict[str, Any], calls: list[Call]) -> Iterator[str]:
-        running = True
-        try:
-            for part in self._native.send_message_async(message):
-                if self._stopping:  # a cancel that comes before the engine has begun is lost
-                    self._native.cancel_process()
-                content = part.to_json()
-                calls += [Call.of(call) for call in content.get("tool_calls") or []]
-                yield _text(content.get("content") or "")
-            running = False
-        finally:
-            if running:
+        self._running = True
+        for part in self._native.send_message_async(message):
+            if self._stopping:  # a cancel that comes before the engine has begun is lost
                 self._native.cancel_process()
+            content = part.to_json()
+            calls += [Call.of(call) for call in content.get("tool_calls") or []]
+            yield _text(content.get("content") or "")
+        self._running = False
 
     def ending(self) -> Ending:
         """Why the last answer ended."""
@@ -194,9 +190,12 @@ class Talk:
         return Speed(found.last_decode_token_count, found.last_decode_tokens_per_second)
 
     def close(self) -> None:
-        if self._native is not None:
-            self._native.close()
-            self._native = None
+        if self._native is None:
+            return
+        if self._running:  # nobody waits for the rest of the answer
+            self._native.cancel_process()
+        self._native.close()
+        self._native, self._running = None, False
 
     def _failed(self, error: RuntimeError, message: str | None = None) -> ConvertError:
         cause = self._engine.log.cause()  # read in any case: what is left would be taken for the next one's
