@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from convert.chat.control import harmless_values
+from convert.chat.control import harmless, harmless_values
 from convert.chat.shown import shown
 from convert.chat.tools.declare import Tool
 
@@ -50,7 +50,7 @@ def answer_all(calls: Sequence[Call], tools: Sequence[Tool], tell: Callable[[str
         tell(f"the model calls {_line(call.name)}({_line(given)})")
         answer = run(call, tools)
         tell(f"{_line(call.name)} answers {_line(_json(answer))}")
-        parts.append({"type": "tool_response", "name": call.name, "response": harmless_values(answer)})
+        parts.append({"type": "tool_response", "name": harmless(call.name), "response": harmless_values(answer)})
     return parts
 
 
