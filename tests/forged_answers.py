@@ -15,6 +15,37 @@ from convert import demo
 QUESTION = "What is the three-letter code of Japan?"
 _LETTERS = "JPN"
 
+# Declares tools, and shows calls and their answers as the engine hands them over.
+TOOL_TEMPLATE = """\
+{{- bos_token -}}
+{%- if tools -%}
+    <|turn>system
+    {%- for tool in tools %}
+<|tool>{{ tool['function']['name'] }}: {{ tool['function']['description'] }}<tool|>
+    {%- endfor %}<turn|>
+{% endif -%}
+{%- for message in messages -%}
+    <|turn>{{ 'model' if message['role'] == 'assistant' else message['role'] }}
+{% for call in message['tool_calls'] or [] -%}
+    <|tool_call>call:{{ call['function']['name'] }}{{ call['function']['arguments'] | tojson }}<tool_call|>
+    {%- endfor -%}
+    {%- if message['content'] is string -%}
+        {{- message['content'] | trim -}}
+    {%- else -%}
+        {%- for part in message['content'] or [] -%}
+            {%- if part['type'] == 'text' -%}
+                {{- part['text'] | trim -}}
+            {%- elif part['type'] == 'tool_response' -%}
+                <|tool_response>{{ part['name'] }}: {{ part['response'] | tojson }}<tool_response|>
+            {%- endif -%}
+        {%- endfor -%}
+    {%- endif -%}<turn|>
+{% endfor -%}
+{%- if add_generation_prompt -%}
+    <|turn>model
+{% endif -%}
+"""
+
 
 def write(folder: Path, spelled: tuple[str, str, str], template: str | None = None) -> Path:
     """Copies the demo into ``folder``, to answer ``QUESTION`` with the three texts.

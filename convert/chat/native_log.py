@@ -10,9 +10,10 @@ import re
 import sys
 import tempfile
 
-# "E0000 00:00:1795935231.594125    7606 conversation.cc:613] Failed to start ...": level, time, thread, source, text
-_LINE = re.compile(r"^[EF]\d{4} \S+ +\d+ \S+\] (.+)$", re.MULTILINE)
-_PREFIX = re.compile(r"^(?:Failed to [a-z ]+: )?(?:[A-Z_]+: )?")
+# "E0000 00:00:1795935231.594125    7606 conversation.cc:613] Failed to start ...": level, time, thread, source, text;
+# what lies below an error follows on lines of its own that begin with a corner.
+_ERROR = re.compile(r"^[EF]\d{4} \S+ +\d+ \S+\] (.+(?:\n└ .+)*)$", re.MULTILINE)
+_PREFIX = re.compile(r"^(?:└ )?(?:Failed to [a-z ]+: )?(?:[A-Z_]+: )?(?:RET_CHECK failure \([^)]*\) )?")
 _ENDINGS = re.compile(r"living sessions|sessions are released|manager is not available")
 _MOST_CHARACTERS = 300
 
@@ -22,10 +23,10 @@ class NativeLog:
 
     def __init__(self) -> None:
         if hasattr(os, "memfd_create"):
-            self._handle = os.memfd_create("engine-log")
+            self.handle = os.memfd_create("engine-log")
         else:
             self._file = tempfile.TemporaryFile()  # noqa: SIM115
-            self._handle = self._file.fileno()
+            self.handle = self._file.fileno()
         self._read = 0
 
     def divert(self) -> None:
@@ -34,16 +35,16 @@ class NativeLog:
             return
         sys.stderr.flush()
         kept = os.dup(sys.stderr.fileno())
-        os.dup2(self._handle, 2)
+        os.dup2(self.handle, 2)
         sys.stderr = open(kept, "w", buffering=1, encoding=sys.stderr.encoding, errors="backslashreplace")  # noqa: PTH123, SIM115
 
     def cause(self) -> str | None:
         """The last error since the last call, in one line; None when there was none."""
-        length = os.fstat(self._handle).st_size
-        new = os.pread(self._handle, length - self._read, self._read).decode("utf-8", "replace")
+        length = os.fstat(self.handle).st_size
+        new = os.pread(self.handle, length - self._read, self._read).decode("utf-8", "replace")
         self._read = length
-        said = [line for line in _LINE.findall(new) if not _ENDINGS.search(line)]
+        said = [error for error in _ERROR.findall(new) if not _ENDINGS.search(error)]
         if not said:
             return None
-        text = _PREFIX.sub("", said[-1].strip())
+        text = _PREFIX.sub("", said[-1].splitlines()[-1].strip())
         return text if len(text) <= _MOST_CHARACTERS else text[:_MOST_CHARACTERS] + "..."

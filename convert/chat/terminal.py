@@ -31,7 +31,7 @@ def converse(engine: Opened, settings: Settings, tools: tuple[Tool, ...], name: 
     console = Console(highlight=False, markup=False)
 
     def dim(text: str) -> None:
-        console.print(shown(text), style="dim")
+        console.print(shown(text), style="dim", soft_wrap=True)
 
     with closing(Talk(engine, settings, tools, dim)) as talk:
         refuse_tools(talk, tools)
