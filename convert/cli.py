@@ -156,11 +156,19 @@ def chat(
     sample: Annotated[bool, typer.Option("--sample", help="draw tokens instead of taking the best")] = False,
     limit: Annotated[int, typer.Option(min=1, help="tokens of an answer, at most")] = 512,
     threads: Annotated[int, typer.Option(min=1, help="CPU threads")] = 2,
+    tools: Annotated[
+        str | None, typer.Option(help="functions the model may call: a .py file, or builtin: a clock and a calculator")
+    ] = None,
 ) -> None:
-    """Talks with a bundle in the stock engine; Ctrl-C stops an answer, Ctrl-D leaves."""
+    """Talks with a bundle in the stock engine; Ctrl-C stops an answer, Ctrl-D leaves.
+
+    Piped, every line is a message and stdout holds the answers alone; what was cut is told on stderr, and the exit
+    code is 1 where a line could not be answered. /new in a line of its own begins another conversation. Text that
+    spells a control token, such as <turn|>, reaches the model as text.
+    """
     from convert import chat as talk
 
-    talk.chat(bundle, ask, talk.Settings(sample, limit, threads))
+    sys.exit(talk.chat(bundle, ask, talk.Settings(sample, limit, threads, tools)))
 
 
 def _request(
@@ -208,6 +216,8 @@ def main() -> None:
 def guarded(command: Callable[[], object]) -> NoReturn:
     """Runs a command and ends the process with the exit code that its outcome deserves."""
     signal.signal(signal.SIGTERM, _terminated)
+    if sys.stderr is None:  # closed by the caller: refusals are exit codes alone
+        sys.stderr = open(os.devnull, "w")  # noqa: PTH123, SIM115
     # The hub's client logs each of its attempts; a refusal is one line of ours.
     os.environ.setdefault("HF_HUB_VERBOSITY", "critical")
     try:
