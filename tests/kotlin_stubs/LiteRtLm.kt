@@ -175,7 +175,10 @@ class Conversation internal constructor(val config: ConversationConfig) : AutoCl
     private fun answer(text: String, callback: MessageCallback) {
         if (text.startsWith("call ")) {
             check(!config.automaticToolCalling) { "the library would run the tool itself" }
-            check(text.drop(5) in config.tools.flatMap { it.names() }) { "it is not declared" }
+            if (text.drop(5) !in config.tools.flatMap { it.names() }) {
+                running.set(false)
+                return callback.onError(IllegalStateException("it is not declared"))
+            }
             callback.onMessage(Message.model(toolCalls = listOf(ToolCall(text.drop(5), mapOf("expression" to "6*7")))))
             running.set(false)
             return callback.onDone()
