@@ -28,7 +28,7 @@ class ToolLoop @JvmOverloads constructor(private val tools: List<Tool>, private 
         stopped: () -> Boolean,
     ): Exchange {
         val turns = arrayListOf(Turn(Role.USER, message))
-        var answer = session.send(message, listener)
+        var answer = spoken(session.send(message, listener))
         val text = StringBuilder(answer.text)
         var round = 0
         while (answer.calls.isNotEmpty() && answer.ending != Ending.CANCELLED && !stopped()) {
@@ -37,12 +37,18 @@ class ToolLoop @JvmOverloads constructor(private val tools: List<Tool>, private 
             turns.add(Turn(Role.ASSISTANT, answer.text, answer.calls))
             turns.add(Turn(Role.TOOL, "", answers = answers))
             if (stopped()) return Exchange(turns, Answer(text.toString(), Ending.CANCELLED, answer.speed))
-            answer = session.answer(answers, listener)
+            answer = spoken(session.answer(answers, listener))
             text.append(answer.text)
         }
         if (answer.text.isNotEmpty()) turns.add(Turn(Role.ASSISTANT, answer.text))
         val ending = if (answer.calls.isEmpty()) answer.ending else Ending.CANCELLED
         return Exchange(turns, Answer(text.toString(), ending, answer.speed))
+    }
+
+    /** A call that was cut in its middle comes as text: it is nothing that anybody said. */
+    private fun spoken(answer: Answer): Answer {
+        val cut = answer.ending == Ending.LIMIT || answer.ending == Ending.CONTEXT
+        return if (cut && tools.isNotEmpty()) answer.copy(text = answer.text.substringBefore(CALL)) else answer
     }
 
     /** Never throws what a tool throws: the model is told, and may do better. */
@@ -61,5 +67,6 @@ class ToolLoop @JvmOverloads constructor(private val tools: List<Tool>, private 
 
     private companion object {
         const val ROUNDS = 8
+        const val CALL = "<|tool_call>"
     }
 }

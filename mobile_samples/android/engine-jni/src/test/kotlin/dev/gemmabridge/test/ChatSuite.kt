@@ -114,6 +114,13 @@ private fun Suite.tools(engine: Engine) {
             }
         }
     }
+    case("a call that the limit cuts is no text of the answer") {
+        Conversation(engine, null, greedy(2, CLOCK)).use { talk ->
+            val answer = talk.say(JAPAN) {}
+            same(Pair(Ending.LIMIT, ""), Pair(answer.ending, answer.text))
+            same("BE", talk.say(BELGIUM) {}.text)
+        }
+    }
     case("after a stopped answer another session knows the call and its answer") {
         val watched = Watched(engine)
         Conversation(watched, null, greedy(12, CLOCK)).use { talk ->
