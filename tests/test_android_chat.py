@@ -54,3 +54,9 @@ def test_with_doubles(tools: Outcome, case: str) -> None:
 @pytest.mark.parametrize("case", kotlin_tools.cases(ENGINE, CHAT))
 def test_in_the_stock_engine(chat: Outcome, case: str) -> None:
     assert kotlin_tools.failure(chat, case) == ""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the stock engine's library for Linux is needed")
+def test_the_virtual_machine_finds_nothing_wrong_with_the_shim(chat: Outcome) -> None:
+    assert "WARNING" not in chat.ended
+    assert "FATAL" not in chat.ended

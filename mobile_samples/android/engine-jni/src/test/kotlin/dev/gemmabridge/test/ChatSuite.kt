@@ -114,6 +114,13 @@ private fun Suite.tools(engine: Engine) {
             }
         }
     }
+    case("a call that is whole within the limit is not called cut") {
+        engine.start(greedy(3, CLOCK)).use {
+            val answer = it.send(JAPAN) {}
+            same(Pair(Ending.DONE, listOf(CALL)), Pair(answer.ending, answer.calls))
+            same(3, answer.speed!!.tokens)
+        }
+    }
     case("a call that the limit cuts is no text of the answer") {
         Conversation(engine, null, greedy(2, CLOCK)).use { talk ->
             val answer = talk.say(JAPAN) {}
