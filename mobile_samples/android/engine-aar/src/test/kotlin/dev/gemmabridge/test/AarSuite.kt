@@ -76,6 +76,14 @@ fun main() {
                 }
             }
         }
+        case("an answer as long as its limit is called cut, a shorter one and a call are not") {
+            factory.open(settings, Backend.CPU).use { engine ->
+                val limited = SessionSettings(maxTokens = 2, tools = listOf(Calculator()))
+                same(Ending.LIMIT, engine.start(limited).use { it.send("abcd") {} }.ending)
+                same(Ending.DONE, engine.start(limited).use { it.send("ab") {} }.ending)
+                same(Ending.DONE, engine.start(limited.copy(maxTokens = 1)).use { it.send("call calculator") {} }.ending)
+            }
+        }
         case("an answer is stopped, and closing one in its middle waits for its end") {
             factory.open(settings, Backend.CPU).use { engine ->
                 val session = engine.start(SessionSettings())

@@ -88,6 +88,8 @@ private fun Suite.tools(engine: Engine) {
             same(listOf(Role.USER, Role.ASSISTANT, Role.TOOL, Role.ASSISTANT), talk.turns.map { it.role })
             holds(answer.text.isNotEmpty() && "call" !in answer.text) { answer.text }
             figure("said after the clock's answer", answer.text)
+            same("BE", talk.say(BELGIUM) {}.text)
+            same(1, watched.starts.size)
         }
     }
     case("the tool's answer is in the prompt that the model sees, token by token") {
