@@ -10,7 +10,7 @@ package dev.gemmabridge.core
 object ControlTokens {
     const val JOINER = '\u2060'
     private val SPELLED = Regex(
-        "<(?=\\|[^<> \\t\\r\\n]+>|[^<>| \\t\\r\\n]+\\|>|(?:pad|eos|bos|unk|mask|unused[0-9]+|(?:start|end)_of_[a-z_]+)>)",
+        "<(?=\\|[^<> \\t\\r\\n]+>|[^<>| \\t\\r\\n\\u2060]+\\|>|(?:pad|eos|bos|unk|mask|unused[0-9]+|(?:start|end)_of_[a-z_]+)>)",
     )
 
     /** The text without any control token in it; where it has none, the same text. */

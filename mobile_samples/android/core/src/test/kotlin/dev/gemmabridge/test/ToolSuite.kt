@@ -199,6 +199,7 @@ private fun Suite.texts() {
                 val harmless = ControlTokens.harmless(text)
                 holds(bad.none { it in harmless }) { harmless }
                 same(text, harmless.replace("\u2060", ""))
+                same(harmless, ControlTokens.harmless(harmless))
             }
         }
         val good = "a < b |> c <| d, <b>bold</b>, List<Int>, x <- y, <!-- c -->, 1<2>1, cat <in |>out, <a href=\"|\">"
