@@ -47,8 +47,8 @@ class ToolLoop @JvmOverloads constructor(private val tools: List<Tool>, private 
 
     /** A call that was cut in its middle comes as text: it is nothing that anybody said. */
     private fun spoken(answer: Answer): Answer {
-        val cut = answer.ending == Ending.LIMIT || answer.ending == Ending.CONTEXT
-        return if (cut && tools.isNotEmpty()) answer.copy(text = answer.text.substringBefore(CALL)) else answer
+        val ended = answer.ending != Ending.DONE
+        return if (ended && tools.isNotEmpty()) answer.copy(text = answer.text.substringBefore(CALL)) else answer
     }
 
     /** Never throws what a tool throws: the model is told, and may do better. */
