@@ -1,0 +1,235 @@
+"""Rung 3, third part: the chat template in the engine against the checkpoint's own in transformers.
+
+Many conversations (conversations.py) are rendered by both and must be the same text. The engine's answers of tools are
+parts that published templates do not read, in transformers either; so transformers is given each answer where its
+template prints it, and beside that the answer's own characters must stand in the engine's text.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from runtime_tests.case import Case
+from runtime_tests.conversations import BARE, CONVERSATIONS, HELLO, Conversation, Message
+from runtime_tests.evidence import Adaptation
+from runtime_tests.results import Check, at_least, none, stated
+from runtime_tests.runners.engine import Answer
+
+BEFORE, AFTER = 30, 40  # characters shown of a difference
+WORDS = 160  # characters shown of a refusal
+LARGEST = 400_000  # characters of a template up to which lines are compared
+SILENT = "prints no tool's answer in transformers"
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What transformers makes of a conversation.
+
+    Attributes:
+        text: the rendered text; None when there is none to compare with.
+        why: why not.
+        whole: whether the engine's text must equal it; otherwise only the tool's answers must be in it.
+    """
+
+    text: str | None
+    why: str = ""
+    whole: bool = True
+
+
+def asked() -> tuple[dict[str, Any], ...]:
+    """The conversations as the engine takes them."""
+    return tuple({"messages": c.messages, "tools": c.tools, "context": c.context} for c in CONVERSATIONS)
+
+
+def compare_templates(case: Case, answer: Answer) -> list[Check]:
+    """The engine's texts against transformers'."""
+    different, refused, lost, left_out, compared, answered = [], [], [], [], 0, 0
+    for item, found, words in zip(CONVERSATIONS, answer.rendered, answer.refused, strict=True):
+        expected = expect(case, item)
+        if expected.text is None:
+            if item.odd and found is None:
+                compared += 1  # both refuse
+            else:
+                left_out.append((item.name, expected.why))
+            continue
+        compared += 1
+        if found is None:
+            refused.append(f"{item.name}: {words}")
+            continue
+        if expected.whole and found != expected.text:
+            different.append(f"{item.name}: {difference(found, expected.text)}")
+        if wanted := list(answers_of(item)):
+            answered += 1
+            missing = [word for word in wanted if word not in found]
+            lost += [f"{item.name}: {missing[0]!a}"] if missing else []
+    total = len(CONVERSATIONS)
+    return [
+        none("the engine renders every conversation", refused, "conversations", compared),
+        none("template renders otherwise", different, "conversations", compared),
+        *([none("a tool's answer is not in the text", lost, "conversations", answered)] if answered else []),
+        at_least("conversations compared", compared, 1, "conversations"),
+        *([stated("conversations left out", len(left_out), f"of {total}", _reasons(left_out))] if left_out else []),
+    ]
+
+
+def expect(case: Case, item: Conversation) -> Expected:
+    """What transformers renders, given text, and each tool's answer where its template prints it."""
+    wanted = list(answers_of(item))
+    has_answers = any(message["role"] == "tool" for message in item.messages)
+    if has_answers and not declares_tools(case):
+        return Expected(None, "declares no tools in transformers")
+    forms = (native, spoken) if has_answers else (spoken,)
+    why, silent = "", False
+    for form in forms:
+        try:
+            text = case.render(form(item.messages), item.tools, **item.context)
+        except Exception as error:  # a template may raise anything
+            why = why or f"refuses in transformers: {_line(error)}"
+            continue
+        if all(word in text for word in wanted):
+            # An answer that is not a text has no agreed form as a message's content: see spoken().
+            return Expected(text, whole=form is native or not has_answers or _all_texts(item))
+        silent = True
+    return Expected(None, SILENT if silent else why)
+
+
+def declares_tools(case: Case) -> bool:
+    """Whether a declared tool is in the text that the checkpoint's template gives in transformers."""
+    return BARE["function"]["name"] in _attempt(case, (HELLO,), (BARE,))
+
+
+def thinks(case: Case) -> bool:
+    """Whether ``enable_thinking`` changes the text that the checkpoint's template gives in transformers."""
+    return _attempt(case, (HELLO,), enable_thinking=True) != _attempt(case, (HELLO,), enable_thinking=False)
+
+
+def _attempt(case: Case, messages: Sequence[Message], tools: Sequence[Message] = (), **context: Any) -> str:
+    try:
+        return case.render(messages, tools, **context)
+    except Exception:
+        return ""
+
+
+def native(messages: Sequence[Message]) -> list[Message]:
+    """Tools' answers as ``tool_responses`` of the message that called them: Gemma's own form."""
+    out: list[Message] = []
+    for message in _without_bytes(messages):
+        if message["role"] == "tool" and out:
+            given = [{"name": part["name"], "response": part["response"]} for part in message["content"]]
+            out[-1] = {**out[-1], "tool_responses": [*out[-1].get("tool_responses", ()), *given]}
+        else:
+            out.append(message)
+    return out
+
+
+def spoken(messages: Sequence[Message]) -> list[Message]:
+    """Tools' answers as messages with text, and with the id of their call: OpenAI's form."""
+    out: list[Message] = []
+    waiting: list[tuple[str, str]] = []
+    for number, message in enumerate(_without_bytes(messages)):
+        if message.get("tool_calls"):
+            calls = [{**call, "id": f"call_{number}_{i}"} for i, call in enumerate(message["tool_calls"])]
+            waiting = [(call["function"]["name"], call["id"]) for call in calls]
+            out.append({**message, "tool_calls": calls})
+        elif message["role"] == "tool":
+            for part in message["content"]:
+                id = next((id for name, id in waiting if name == part["name"]), "")
+                told = part["response"] if isinstance(part["response"], str) else json.dumps(part["response"])
+                out.append({"role": "tool", "name": part["name"], "tool_call_id": id, "content": told})
+        else:
+            out.append(message)
+    return out
+
+
+def _without_bytes(messages: Sequence[Message]) -> Iterator[Message]:
+    """transformers' placeholders need no picture."""
+    for message in messages:
+        if isinstance(message.get("content"), list):
+            parts = [{k: v for k, v in part.items() if k != "blob"} for part in message["content"]]
+            yield {**message, "content": parts}
+        else:
+            yield message
+
+
+def _responses(item: Conversation) -> Iterator[Any]:
+    for message in item.messages:
+        if message["role"] == "tool":
+            yield from (part["response"] for part in message["content"])
+
+
+def _all_texts(item: Conversation) -> bool:
+    return all(isinstance(response, str) for response in _responses(item))
+
+
+def answers_of(item: Conversation) -> Iterator[str]:
+    """The characters that a tool answered: keys, texts and numbers; words such as null are written in many ways."""
+    for response in _responses(item):
+        yield from _leaves(response)
+
+
+def _leaves(value: Any) -> Iterator[str]:
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield key
+            yield from _leaves(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _leaves(inner)
+    elif isinstance(value, str):
+        if value:
+            yield value
+    elif value is not None and not isinstance(value, bool):
+        yield str(value)
+
+
+def difference(found: str, expected: str) -> str:
+    r"""Both sides from shortly before they part; what a terminal or a browser would hide is escaped.
+
+    >>> difference("<|turn>system\nBrief. <turn|>", "<|turn>system\nBrief.<turn|>")
+    "at character 20: '<|turn>system\\nBrief. <turn|>', expected '<|turn>system\\nBrief.<turn|>'"
+    """
+    pairs = enumerate(zip(found, expected, strict=False))
+    start = next((i for i, (a, b) in pairs if a != b), min(len(found), len(expected)))
+    return f"at character {start}: {_around(found, start)}, expected {_around(expected, start)}"
+
+
+def _around(text: str, at: int) -> str:
+    begin, end = max(0, at - BEFORE), at + AFTER
+    return f"{'…' if begin else ''}{text[begin:end]!a}{'…' if end < len(text) else ''}"
+
+
+def _line(error: Exception) -> str:
+    words = " ".join(str(error).split()) or "no reason"
+    return f"{words[:WORDS]}{'…' if len(words) > WORDS else ''} ({type(error).__name__})"
+
+
+def _reasons(left_out: list[tuple[str, str]]) -> str:
+    """For each reason how many, with the first of them by name."""
+    by_reason: dict[str, list[str]] = {}
+    for name, why in left_out:
+        by_reason.setdefault(why, []).append(name)
+    told = []
+    for why, names in by_reason.items():
+        more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+        told.append(f"{names[0]}{more}: the checkpoint's template {why}")
+    return "; ".join(told)
+
+
+def adaptation(case: Case) -> Adaptation:
+    """The file's chat template beside the checkpoint's."""
+    packed, own = case.artifact.llm_metadata().jinja_prompt_template, case.template
+    if packed == own:
+        return Adaptation(0, 0, ())
+    if max(len(packed), len(own)) > LARGEST:
+        return Adaptation(packed.count("\n") + 1, own.count("\n") + 1, ("too long to be compared line by line",))
+    # Lines by "\n" alone: a template may hold other line ends as text.
+    before, after = own.split("\n"), packed.split("\n")
+    diff = tuple(
+        difflib.unified_diff(before, after, "the checkpoint's template", "the template in the file", lineterm="")
+    )
+    added = sum(line.startswith("+") for line in diff[2:])
+    return Adaptation(added, sum(line.startswith("-") for line in diff[2:]), diff)
