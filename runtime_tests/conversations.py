@@ -304,6 +304,11 @@ _ANSWERS = (
         ),
         (NESTED,),
     ),
+    Conversation(
+        "keys in mixed case and order",
+        (*ASKED, answers(("tell_time", {"b": 1, "A": 2, "c_1": 3, "B": 4})), model("Nine."), user("And in Oslo?")),
+        (CLOCK,),
+    ),
     Conversation("a call that nobody answered", (*ASKED, user("Never mind.")), (CLOCK,)),
 )
 

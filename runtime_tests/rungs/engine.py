@@ -16,14 +16,17 @@ from numpy.typing import NDArray
 
 from runtime_tests import metrics
 from runtime_tests.case import DECODER, EMBEDDER, PER_LAYER, Case
+from runtime_tests.errors import InputError
 from runtime_tests.floor import measure, widen
-from runtime_tests.prompts import CHAT_STEPS, CHATS, GREEDY_STEPS, PROMPTS
+from runtime_tests.prompts import CHAT, CHAT_STEPS, GREEDY_STEPS, LATER, PROMPTS
 from runtime_tests.reference import Floats, Ids
 from runtime_tests.results import Check, at_least, none, stated
 from runtime_tests.rungs.metadata import compare_metadata
-from runtime_tests.rungs.template import adaptation, asked, compare_templates
+from runtime_tests.rungs.template import adaptation, asked, compare_templates, refusal
 from runtime_tests.runners.engine import Answer, Request, ask
 from runtime_tests.runners.litert import Session, lookup, prefill_lengths
+
+Chat = tuple[dict[str, str], ...]
 
 SEARCHED = 1500
 DRAWS = 8  # a short prompt has few roundings that can flip
@@ -57,11 +60,12 @@ def climb(case: Case) -> list[Check]:
     stopping = _stopping_prompt(case)
     prompts = PROMPTS if stopping is None else (*PROMPTS, stopping)
     own = [_interpreted(case, item.ids) for item in expected]
-    replies = [_interpreted(case, ids, CHAT_STEPS) for ids in _conversations(case)]
+    chats = _chats(case)
+    replies = [_interpreted(case, _ids(case, chat), CHAT_STEPS) for chat in chats]
     spoken = [(e.new, e.sure) for e in expected] + [(o, len(o)) for o in [*own, *replies]]
     texts = [tuple(_spoken(case, ids[:n])) for ids, n in spoken]
     request = Request(
-        str(case.artifact.path), prompts, GREEDY_STEPS, tuple(texts), CHATS, CHAT_STEPS, case.threads, asked()
+        str(case.artifact.path), prompts, GREEDY_STEPS, tuple(texts), chats, CHAT_STEPS, case.threads, asked()
     )
     try:
         answer = ask(request)
@@ -103,9 +107,21 @@ def continue_greedily(case: Case, prompts: list[tuple[str, int]]) -> list[Contin
     return out
 
 
-def _conversations(case: Case) -> list[Ids]:
-    """Token ids of the conversations, start token first, up to where the reply begins."""
-    return [np.array([case.start, *case.tokenize(case.render(chat))], np.int32) for chat in CHATS]
+def _chats(case: Case) -> tuple[Chat, Chat, Chat]:
+    """The chats that are sent: the third is the first again, for nothing of the one between may be left.
+
+    Raises:
+        InputError: the checkpoint's template refuses a single question.
+    """
+    if words := refusal(case, CHAT):
+        raise InputError(f"{case.folder.path}: the chat template refuses a question: {words}")
+    later = next((chat for chat in (LATER, LATER[1:]) if not refusal(case, chat)), CHAT)  # some know no system text
+    return CHAT, later, CHAT
+
+
+def _ids(case: Case, chat: Chat) -> Ids:
+    """Token ids of a chat, start token first, up to where the reply begins."""
+    return np.array([case.start, *case.tokenize(case.render(chat))], np.int32)
 
 
 def _interpreted(case: Case, ids: Ids, steps: int = GREEDY_STEPS) -> Ids:
@@ -181,13 +197,13 @@ def _stopping_prompt(case: Case) -> str | None:
 
 
 def _judge_chat(case: Case, answer: Answer) -> list[Check]:
-    own = answer.expected[-len(CHATS) :]
+    own = answer.expected[-len(answer.chats) :]
     strayed = [f"{a[:24]!r}, expected {b[:24]!r}" for a, b in zip(answer.chats, own, strict=True) if a != b]
     first, last = answer.chats[0], answer.chats[-1]
     left = [] if first == last else [f"{last[:24]!r}, before {first[:24]!r}"]
     stops = sorted(stop[0] for stop in answer.stops if len(stop) == 1)
     return [
-        none("reply differs from the same file in the interpreter", strayed, "conversations", len(CHATS)),
+        none("reply differs from the same file in the interpreter", strayed, "conversations", len(own)),
         none("a conversation leaves something to a later one", left, "conversations", 1),
         none("stop tokens seen by the engine", [] if stops == case.stops else [f"{stops}"], "differences", 1),
         at_least("tokens in the cache after a chat", answer.chat_tokens[0], 1, "tokens"),

@@ -9,19 +9,22 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from runtime_tests.case import Case
-from runtime_tests.conversations import BARE, CONVERSATIONS, HELLO, Conversation, Message
+from runtime_tests.conversations import ASKED, CLOCK, CONVERSATIONS, HELLO, Conversation, Message, answers
 from runtime_tests.evidence import Adaptation
 from runtime_tests.results import Check, at_least, none, stated
 from runtime_tests.runners.engine import Answer
 
+Form = Callable[[Sequence[Message]], list[Message]]
+
 BEFORE, AFTER = 30, 40  # characters shown of a difference
 WORDS = 160  # characters shown of a refusal
 LARGEST = 400_000  # characters of a template up to which lines are compared
+PROBE = "quarter to seven"
 SILENT = "prints no tool's answer in transformers"
 
 
@@ -78,28 +81,37 @@ def compare_templates(case: Case, answer: Answer) -> list[Check]:
 
 def expect(case: Case, item: Conversation) -> Expected:
     """What transformers renders, given text, and each tool's answer where its template prints it."""
-    wanted = list(answers_of(item))
-    has_answers = any(message["role"] == "tool" for message in item.messages)
-    if has_answers and not declares_tools(case):
-        return Expected(None, "declares no tools in transformers")
-    forms = (native, spoken) if has_answers else (spoken,)
-    why, silent = "", False
-    for form in forms:
-        try:
-            text = case.render(form(item.messages), item.tools, **item.context)
-        except Exception as error:  # a template may raise anything
-            why = why or f"refuses in transformers: {_line(error)}"
-            continue
-        if all(word in text for word in wanted):
-            # An answer that is not a text has no agreed form as a message's content: see spoken().
-            return Expected(text, whole=form is native or not has_answers or _all_texts(item))
-        silent = True
-    return Expected(None, SILENT if silent else why)
+    form: Form = spoken
+    whole = True
+    responses = list(_responses(item))
+    if responses:
+        if not declares_tools(case):
+            return Expected(None, "declares no tools in transformers")
+        found = answer_form(case)
+        if found is None:
+            return Expected(None, SILENT)
+        # As the content of a message, an answer that is no text has no agreed form: then only its characters count.
+        form, whole = found, found is native or all(isinstance(response, str) for response in responses)
+    try:
+        text = case.render(form(item.messages), item.tools, **item.context)
+    except Exception as error:  # a template may raise anything
+        return Expected(None, f"refuses in transformers: {_line(error)}")
+    if whole and not all(word in text for word in answers_of(item)):
+        return Expected(None, SILENT)
+    return Expected(text, whole=whole)
+
+
+def answer_form(case: Case) -> Form | None:
+    """The form in which the checkpoint's template prints a tool's answer in transformers, if it does."""
+    for form in (native, spoken):
+        if PROBE in _attempt(case, form((*ASKED, answers(("tell_time", PROBE)))), (CLOCK,)):
+            return form
+    return None
 
 
 def declares_tools(case: Case) -> bool:
     """Whether a declared tool is in the text that the checkpoint's template gives in transformers."""
-    return BARE["function"]["name"] in _attempt(case, (HELLO,), (BARE,))
+    return CLOCK["function"]["name"] in _attempt(case, (HELLO,), (CLOCK,))
 
 
 def thinks(case: Case) -> bool:
@@ -112,6 +124,15 @@ def _attempt(case: Case, messages: Sequence[Message], tools: Sequence[Message] =
         return case.render(messages, tools, **context)
     except Exception:
         return ""
+
+
+def refusal(case: Case, messages: Sequence[Message]) -> str:
+    """Why the checkpoint's template does not render a conversation in transformers; empty when it does."""
+    try:
+        case.render(messages)
+    except Exception as error:  # a template may raise anything
+        return _line(error)
+    return ""
 
 
 def native(messages: Sequence[Message]) -> list[Message]:
@@ -138,7 +159,11 @@ def spoken(messages: Sequence[Message]) -> list[Message]:
         elif message["role"] == "tool":
             for part in message["content"]:
                 id = next((id for name, id in waiting if name == part["name"]), "")
-                told = part["response"] if isinstance(part["response"], str) else json.dumps(part["response"])
+                told = (
+                    part["response"]
+                    if isinstance(part["response"], str)
+                    else json.dumps(part["response"], ensure_ascii=False)
+                )
                 out.append({"role": "tool", "name": part["name"], "tool_call_id": id, "content": told})
         else:
             out.append(message)
@@ -159,10 +184,6 @@ def _responses(item: Conversation) -> Iterator[Any]:
     for message in item.messages:
         if message["role"] == "tool":
             yield from (part["response"] for part in message["content"])
-
-
-def _all_texts(item: Conversation) -> bool:
-    return all(isinstance(response, str) for response in _responses(item))
 
 
 def answers_of(item: Conversation) -> Iterator[str]:

@@ -31,7 +31,7 @@ class Log:
 
     def cause(self, error: object = "") -> str:
         """The last error of the engine since the last call, in its words, or else ``error``'s; one line."""
-        told = re.findall(r"^[EF]\d{4} [^\]]*\] (.*)$", self.new(), re.MULTILINE)
+        told = re.findall(r"^[EF]\d{4} [^\]]*\] (?:Failed to \w+ message: )?(.*)$", self.new(), re.MULTILINE)
         return " ".join((told[-1] if told else str(error) or type(error).__name__).split())[:MOST]
 
 
@@ -102,7 +102,7 @@ def _render(engine: Any, item: dict[str, Any], declared: Callable[[Any], Any], l
 
 
 def _tool_class(base: Any) -> Callable[[Any], Any]:
-    class Declared(base):  # type: ignore[misc]
+    class Declared(base):
         """A tool that is declared and never run."""
 
         def __init__(self, description: Any) -> None:
