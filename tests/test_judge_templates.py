@@ -20,6 +20,7 @@ from runtime_tests.readers.checkpoint import open_checkpoint
 from runtime_tests.readers.litertlm import open_litertlm
 from runtime_tests.results import Check
 from runtime_tests.rungs.template import adaptation, asked, compare_templates, difference
+from runtime_tests.rungs.turns import compare_turns
 from runtime_tests.runners.engine import Request, ask
 from tests.mutants.patient import Patient
 
@@ -294,3 +295,92 @@ def test_an_engine_that_does_not_open_says_why_in_one_line(tmp_path: Path) -> No
         ask(Request(str(tmp_path / "model.litertlm"), ("Hello",), 1, (), (), 1, 1))
     assert "Traceback" not in str(caught.value)
     assert "File " not in str(caught.value)
+
+
+def told_of(case: Case, **affixes: str) -> dict[str, Check]:
+    """What is said of the metadata with these texts around turns: ``user_prefix`` and so on."""
+    found = case.artifact.llm_metadata()
+    found.ClearField("prompt_templates")
+    for name, text in affixes.items():
+        role, part = name.split("_")
+        setattr(getattr(found.prompt_templates, role), part, text)
+    found.supports_thinking = found.supports_function_calling = True
+    return {check.name: check for check in compare_turns(case, found)}
+
+
+RIGHT = {
+    "user_prefix": "<|turn>user\n",
+    "user_suffix": "<turn|>\n",
+    "model_prefix": "<|turn>model\n",
+    "model_suffix": "<turn|>\n",
+    "system_prefix": "<|turn>system\n",
+    "system_suffix": "<turn|>\n",
+}
+AFFIXES, ABILITIES = "texts around turns (prompt_templates)", "thinking and tools as the template has them"
+
+
+def test_texts_around_turns_are_what_the_template_puts_there(demo_file: Path, tmp_path: Path) -> None:
+    case = case_of(demo_file, TEMPLATE, TEMPLATE, tmp_path)
+    assert not failing(told_of(case, **RIGHT))
+    for name, wrong in (
+        ("user_prefix", "<|turn>user"),
+        ("user_suffix", "<turn|>"),
+        ("model_prefix", "<|turn>assistant\n"),
+        ("model_suffix", ""),
+        ("system_suffix", " <turn|>\n"),
+    ):
+        checks = told_of(case, **{**RIGHT, name: wrong})
+        assert failing(checks) == [AFFIXES], name
+        assert ": at character " in checks[AFFIXES].note
+    assert failing(told_of(case)) == [AFFIXES], "ours must have them"
+
+
+def test_a_file_of_another_maker_need_not_say_what_stands_around_turns(
+    demo_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    case = case_of(demo_file, TEMPLATE, TEMPLATE, tmp_path)
+    monkeypatch.setattr(Case, "foreign", True)
+    checks = told_of(case)
+    assert not failing(checks)
+    assert checks[AFFIXES].sense == "stated"
+    assert failing(told_of(case, **{**RIGHT, "user_suffix": ""})) == [AFFIXES], "what it says must be right"
+
+
+def test_thinking_and_tools_are_promised_only_where_the_template_has_them(demo_file: Path, tmp_path: Path) -> None:
+    own = (demo.folder() / "chat_template.jinja").read_text("utf-8")
+    checks = told_of(case_of(demo_file, own, own, tmp_path), **RIGHT)
+    assert failing(checks) == [ABILITIES]
+    assert checks[ABILITIES].note == (
+        "supports_thinking is true, the checkpoint's template does not; "
+        "supports_function_calling is true, the checkpoint's template does not"
+    )
+
+
+def test_the_engines_session_puts_exactly_these_texts_around_a_question(demo_file: Path, tmp_path: Path) -> None:
+    """What compare_turns takes for granted: two ways to the same tokens, and so to the same answer."""
+    import litert_lm
+
+    patient = Patient(demo_file)
+    message = llm_metadata_pb2.LlmMetadata.FromString(patient.content("LlmMetadataProto"))
+    for name, text in RIGHT.items():
+        role, part = name.split("_")
+        setattr(getattr(message.prompt_templates, role), part, text)
+    patient.rebuild({"LlmMetadataProto": message.SerializeToString(deterministic=True)})
+    path = tmp_path / "model.litertlm"
+    path.write_bytes(patient.bytes)
+    greedy = litert_lm.SamplerConfig(top_k=1, top_p=1.0, temperature=1.0, seed=1)
+    cpu = litert_lm.Backend.CPU(thread_count=1)
+    said = {}
+    with litert_lm.Engine(str(path), backend=cpu, cache_dir=str(tmp_path)) as engine:
+        for applied, question in (
+            (True, "Name one colour."),
+            (False, "Name one colour."),
+            (False, "<|turn>user\nName one colour.<turn|>\n<|turn>model\n"),
+        ):
+            with engine.create_session(
+                apply_prompt_template=applied, sampler_config=greedy, max_output_tokens=8
+            ) as session:
+                session.run_prefill([question])
+                said[applied, question] = session.run_decode().texts[0]
+    around, bare, whole = said.values()
+    assert around == whole != bare
