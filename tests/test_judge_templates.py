@@ -154,7 +154,7 @@ def test_a_template_that_knows_everything_passes_every_conversation(judged: Judg
             "said(message.content) + '<turn|>",
             "said(message.content) + (' ' if message.role == 'system' else '') + '<turn|>",
             (EQUAL,),
-            "a system text: at character 33: …'urn>system\\nAnswer in one word. <turn|>",
+            "a system text: at character 33, after …'urn>system\\nAnswer in one word.': '\\x20<turn|>",
             id="a blank after a system text",
         ),
         pytest.param("if enable_thinking", "if false", (EQUAL,), "thinking on: at character", id="thinking is ignored"),
@@ -262,9 +262,10 @@ def test_a_checkpoint_that_prints_answers_as_messages_is_compared_where_answers_
 def test_a_difference_is_shown_where_it_begins() -> None:
     long = "x" * 100
     assert difference(long + "a\u200f" + long, long + "\n") == (
-        f"at character 100: …'{'x' * 30}a\\u200f{'x' * 38}'…, expected …'{'x' * 30}\\n'"
+        f"at character 100, after …'{'x' * 30}': 'a\\u200f{'x' * 38}'…, expected '\\n'"
     )
-    assert difference("ab", "abc") == "at character 2: 'ab', expected 'abc'"
+    assert difference("ab", "abc") == "at character 2, after 'ab': '', expected 'c'"
+    assert difference(" a", "a") == "at character 0: '\\x20a', expected 'a'"
 
 
 @pytest.mark.slow
@@ -331,7 +332,7 @@ def test_texts_around_turns_are_what_the_template_puts_there(demo_file: Path, tm
     ):
         checks = told_of(case, **{**RIGHT, name: wrong})
         assert failing(checks) == [AFFIXES], name
-        assert ": at character " in checks[AFFIXES].note
+        assert ": at character" in checks[AFFIXES].note
     assert failing(told_of(case)) == [AFFIXES], "ours must have them"
 
 

@@ -208,19 +208,23 @@ def _leaves(value: Any) -> Iterator[str]:
 
 
 def difference(found: str, expected: str) -> str:
-    r"""Both sides from shortly before they part; what a terminal or a browser would hide is escaped.
+    r"""What comes before two texts part, and both from there on; what a terminal or a browser would hide is escaped.
 
-    >>> difference("<|turn>system\nBrief. <turn|>", "<|turn>system\nBrief.<turn|>")
-    "at character 20: '<|turn>system\\nBrief. <turn|>', expected '<|turn>system\\nBrief.<turn|>'"
+    >>> print(difference("<|turn>system\nBrief. <turn|>", "<|turn>system\nBrief.<turn|>"))
+    at character 20, after '<|turn>system\nBrief.': '\x20<turn|>', expected '<turn|>'
     """
     pairs = enumerate(zip(found, expected, strict=False))
     start = next((i for i, (a, b) in pairs if a != b), min(len(found), len(expected)))
-    return f"at character {start}: {_around(found, start)}, expected {_around(expected, start)}"
+    begin = max(0, start - BEFORE)
+    after = f", after {'…' if begin else ''}{found[begin:start]!a}" if start else ""
+    return f"at character {start}{after}: {_onwards(found, start)}, expected {_onwards(expected, start)}"
 
 
-def _around(text: str, at: int) -> str:
-    begin, end = max(0, at - BEFORE), at + AFTER
-    return f"{'…' if begin else ''}{text[begin:end]!a}{'…' if end < len(text) else ''}"
+def _onwards(text: str, start: int) -> str:
+    shown = ascii(text[start : start + AFTER])
+    if shown[1] == " ":  # else nobody sees the blank that is the difference
+        shown = f"{shown[0]}\\x20{shown[2:]}"
+    return shown + ("…" if start + AFTER < len(text) else "")
 
 
 def _line(error: Exception) -> str:
