@@ -71,8 +71,8 @@ def climb(case: Case) -> list[Check]:
         answer = ask(request)
     except RuntimeError as error:
         return [*checks, none("the engine runs", [str(error)], "failures", 1)]
-    judged = [*_judge(case, expected, own, answer, stopping), *_judge_chat(case, answer)]
-    return [*checks, *judged, *compare_templates(case, answer)]
+    judged = [*_judge(case, expected, own, answer, stopping), *compare_templates(case, answer)]
+    return [*checks, *judged, *_judge_chat(case, answer)]
 
 
 def continuations(case: Case) -> list[Continuation]:
