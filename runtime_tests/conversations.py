@@ -6,7 +6,7 @@ Texts stand for what people write, not for what is easy: other scripts, blanks, 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 Message = dict[str, Any]
@@ -33,6 +33,19 @@ class Conversation:
     tools: tuple[dict[str, Any], ...] = ()
     context: dict[str, Any] = field(default_factory=dict)
     odd: bool = False
+
+    def until_answer(self) -> Conversation | None:
+        """The part up to the model's last message, as the engine has it before the next one comes.
+
+        None where there is no such part, or where it holds a thought under a name that the engine does not keep.
+        """
+        last = max(
+            (i for i, message in enumerate(self.messages) if message["role"] in ("assistant", "model")), default=-1
+        )
+        thoughts = any("reasoning" in key for message in self.messages for key in message)
+        if last < 0 or thoughts or self.odd:
+            return None
+        return replace(self, messages=self.messages[: last + 1])
 
 
 def user(content: Any) -> Message:

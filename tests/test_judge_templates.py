@@ -80,11 +80,13 @@ TEMPLATE = """\
 {%- endfor -%}
 {%- if add_generation_prompt -%}{{ '<|turn>model\\n' }}{%- endif -%}"""
 
-RENDERS, EQUAL, ANSWERED = (
+RENDERS, EQUAL, ANSWERED, CONTINUED = (
     "the engine renders every conversation",
     "template renders otherwise",
     "a tool's answer is not in the text",
+    "a next message that the engine refuses",
 )
+ENDED = "{%- if add_generation_prompt -%}{{ '<|turn>model\\n' }}{%- else -%}{{ '<eos>' }}{%- endif -%}"
 
 
 def packed(artifact: Path, template: str, out: Path) -> Path:
@@ -205,6 +207,45 @@ def test_a_fault_in_the_template_is_caught_by_its_conversations(
     assert failing(checks) == list(caught)
     assert words in checks[caught[-1]].note
     assert checks[caught[-1]].found < len(CONVERSATIONS) / 2, "the others still compare"
+
+
+def test_a_template_that_closes_what_goes_on_is_caught_for_the_engine_refuses_the_next_message(
+    judged: Judged, demo_file: Path, tmp_path: Path
+) -> None:
+    ended = changed("{%- if add_generation_prompt -%}{{ '<|turn>model\\n' }}{%- endif -%}", ENDED)
+    checks = judged(ended)
+    assert failing(checks) == [CONTINUED]
+    assert checks[CONTINUED].note.startswith("several turns: at character ")
+    assert "expected 'eos>'" in checks[CONTINUED].note
+    twice = ({"role": "user", "content": "Hello"}, {"role": "user", "content": "And now?"})
+    assert said_in_turn(packed(demo_file, TEMPLATE, tmp_path / "a.litertlm"), twice) == ["", ""]
+    assert said_in_turn(packed(demo_file, ended, tmp_path / "b.litertlm"), twice) == ["", "failed"]
+
+
+def said_in_turn(artifact: Path, messages: tuple[dict[str, str], ...]) -> list[str]:
+    """What becomes of messages that are sent one after another: nothing, or a failure."""
+    import litert_lm
+
+    litert_lm.set_min_log_severity(litert_lm.LogSeverity.ERROR)
+    cpu, out = litert_lm.Backend.CPU(thread_count=1), []
+    with (
+        litert_lm.Engine(str(artifact), backend=cpu, cache_dir=str(artifact.parent)) as engine,
+        engine.create_conversation(max_output_tokens=1) as conversation,
+    ):
+        for message in messages:
+            try:
+                conversation.send_message(message)
+                out.append("")
+            except RuntimeError:
+                out.append("failed")
+    return out
+
+
+def test_a_checkpoint_whose_own_template_closes_what_goes_on_is_told_so_and_passes(judged: Judged) -> None:
+    ended = changed("{%- if add_generation_prompt -%}{{ '<|turn>model\\n' }}{%- endif -%}", ENDED)
+    checks = judged(ended, ended)
+    assert not failing(checks)
+    assert checks[f"{CONTINUED}, by the checkpoint's template"].found > 10
 
 
 def test_an_answer_in_neither_text_is_caught_though_both_are_equal(judged: Judged) -> None:

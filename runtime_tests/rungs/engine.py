@@ -9,6 +9,7 @@ shows that the engine stops. The chat template is held against the checkpoint's 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,7 +21,7 @@ from runtime_tests.errors import InputError
 from runtime_tests.floor import measure, widen
 from runtime_tests.prompts import CHAT, CHAT_STEPS, GREEDY_STEPS, LATER, PROMPTS
 from runtime_tests.reference import Floats, Ids
-from runtime_tests.results import Check, at_least, none, stated
+from runtime_tests.results import Check, none, stated
 from runtime_tests.rungs.metadata import compare_metadata
 from runtime_tests.rungs.template import adaptation, asked, compare_templates, refusal
 from runtime_tests.runners.engine import Answer, Request, ask
@@ -72,7 +73,7 @@ def climb(case: Case) -> list[Check]:
     except RuntimeError as error:
         return [*checks, none("the engine runs", [str(error)], "failures", 1)]
     judged = [*_judge(case, expected, own, answer, stopping), *compare_templates(case, answer)]
-    return [*checks, *judged, *_judge_chat(case, answer)]
+    return [*checks, *judged, *_judge_chat(case, answer, chats, replies)]
 
 
 def continuations(case: Case) -> list[Continuation]:
@@ -196,15 +197,18 @@ def _stopping_prompt(case: Case) -> str | None:
     return None
 
 
-def _judge_chat(case: Case, answer: Answer) -> list[Check]:
+def _judge_chat(case: Case, answer: Answer, chats: Sequence[Chat], replies: list[Ids]) -> list[Check]:
     own = answer.expected[-len(answer.chats) :]
     strayed = [f"{a[:24]!r}, expected {b[:24]!r}" for a, b in zip(answer.chats, own, strict=True) if a != b]
     first, last = answer.chats[0], answer.chats[-1]
     left = [] if first == last else [f"{last[:24]!r}, before {first[:24]!r}"]
+    counts = [len(_ids(case, chat)) + len(reply) for chat, reply in zip(chats, replies, strict=True)]
+    pairs = zip(answer.chat_tokens, counts, strict=True)
+    more = [f"chat {i}: {found}, expected {count}" for i, (found, count) in enumerate(pairs) if found != count]
     stops = sorted(stop[0] for stop in answer.stops if len(stop) == 1)
     return [
         none("reply differs from the same file in the interpreter", strayed, "conversations", len(own)),
         none("a conversation leaves something to a later one", left, "conversations", 1),
         none("stop tokens seen by the engine", [] if stops == case.stops else [f"{stops}"], "differences", 1),
-        at_least("tokens in the cache after a chat", answer.chat_tokens[0], 1, "tokens"),
+        none("tokens in the cache after a chat", more, "conversations", len(counts)),
     ]

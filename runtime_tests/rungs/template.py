@@ -3,6 +3,9 @@
 Many conversations (conversations.py) are rendered by both and must be the same text. The engine's answers of tools are
 parts that published templates do not read, in transformers either; so transformers is given each answer where its
 template prints it, and beside that the answer's own characters must stand in the engine's text.
+
+In a chat the engine renders what was said, and again with the next message; it refuses that message when the second
+text does not begin with the first. So both are rendered.
 """
 
 from __future__ import annotations
@@ -44,39 +47,88 @@ class Expected:
 
 
 def asked() -> tuple[dict[str, Any], ...]:
-    """The conversations as the engine takes them."""
-    return tuple({"messages": c.messages, "tools": c.tools, "context": c.context} for c in CONVERSATIONS)
+    """The conversations as the engine takes them; then, of those that a chat comes to, what it had rendered before."""
+    before = [{**_asked(item), "context": {**item.context, "add_generation_prompt": False}} for _, item in _continued()]
+    return (*map(_asked, CONVERSATIONS), *before)
+
+
+def _asked(item: Conversation) -> dict[str, Any]:
+    return {"messages": item.messages, "tools": item.tools, "context": item.context}
+
+
+def _continued() -> list[tuple[int, Conversation]]:
+    """Places of the conversations that continue another, with that other."""
+    return [(i, before) for i, item in enumerate(CONVERSATIONS) if (before := item.until_answer())]
 
 
 def compare_templates(case: Case, answer: Answer) -> list[Check]:
     """The engine's texts against transformers'."""
-    different, refused, lost, left_out, compared, answered = [], [], [], [], 0, 0
-    for item, found, words in zip(CONVERSATIONS, answer.rendered, answer.refused, strict=True):
-        expected = expect(case, item)
-        if expected.text is None:
-            if item.odd and found is None:
-                compared += 1  # both refuse
-            else:
-                left_out.append((item.name, expected.why))
-            continue
-        compared += 1
-        if found is None:
-            refused.append(f"{item.name}: {words}")
-            continue
-        if expected.whole and found != expected.text:
-            different.append(f"{item.name}: {difference(found, expected.text)}")
-        if wanted := list(answers_of(item)):
-            answered += 1
-            missing = [word for word in wanted if word not in found]
-            lost += [f"{item.name}: {missing[0]!a}"] if missing else []
     total = len(CONVERSATIONS)
+    expected = [expect(case, item) for item in CONVERSATIONS]
+    rendered = answer.rendered[:total]
+    refused = [f"{CONVERSATIONS[i].name}: {answer.refused[i]}" for i in _where(expected, rendered, given=False)]
+    both = _where(expected, rendered, given=True)
+    different, lost, answered = [], [], 0
+    for i in both:
+        item, found, wanted = CONVERSATIONS[i], rendered[i] or "", expected[i]
+        if wanted.whole and found != wanted.text:
+            different.append(f"{item.name}: {difference(found, wanted.text or '')}")
+        if words := list(answers_of(item)):
+            answered += 1
+            missing = [word for word in words if word not in found]
+            lost += [f"{item.name}: {missing[0]!a}"] if missing else []
+    alike = [i for i, item in enumerate(CONVERSATIONS) if item.odd and expected[i].text is None and rendered[i] is None]
+    left_out = [i for i in range(total) if expected[i].text is None and i not in alike]
+    compared = total - len(left_out)
     return [
         none("the engine renders every conversation", refused, "conversations", compared),
         none("template renders otherwise", different, "conversations", compared),
         *([none("a tool's answer is not in the text", lost, "conversations", answered)] if answered else []),
+        *_compare_continued(case, answer, set(both)),
         at_least("conversations compared", compared, 1, "conversations"),
-        *([stated("conversations left out", len(left_out), f"of {total}", _reasons(left_out))] if left_out else []),
+        *(
+            [stated("conversations left out", len(left_out), f"of {total}", _reasons(expected, left_out))]
+            if left_out
+            else []
+        ),
     ]
+
+
+def _where(expected: list[Expected], rendered: list[str | None], given: bool) -> list[int]:
+    """Conversations that transformers renders, and the engine too or not."""
+    pairs = enumerate(zip(expected, rendered, strict=True))
+    return [i for i, (wanted, found) in pairs if wanted.text is not None and (found is not None) == given]
+
+
+def _compare_continued(case: Case, answer: Answer, rendered: set[int]) -> list[Check]:
+    """Whether each text begins with what the engine had rendered before the last message came."""
+    wrong: list[str] = []
+    own: list[str] = []
+    count = 0
+    for (i, before), first in zip(_continued(), answer.rendered[len(CONVERSATIONS) :], strict=True):
+        if i not in rendered:
+            continue
+        count += 1
+        if first is not None and (whole := answer.rendered[i] or "").startswith(first):
+            continue
+        words = "it renders the next message alone" if first is None else difference(whole, first)
+        (wrong if _continues(case, before, CONVERSATIONS[i]) else own).append(f"{before.name}: {words}")
+    name = "a next message that the engine refuses"
+    told = f"{own[0]}; as the checkpoint's template has it" if own else ""
+    return [
+        none(name, wrong, "conversations", count),
+        *([stated(f"{name}, by the checkpoint's template", len(own), "conversations", told)] if own else []),
+    ]
+
+
+def _continues(case: Case, before: Conversation, item: Conversation) -> bool:
+    """Whether the same holds in transformers."""
+    form = answer_form(case) or spoken
+    try:
+        first = case.render(form(before.messages), before.tools, reply=False, **before.context)
+        return case.render(form(item.messages), item.tools, **item.context).startswith(first)
+    except Exception:  # a template may raise anything
+        return False
 
 
 def expect(case: Case, item: Conversation) -> Expected:
@@ -232,11 +284,11 @@ def _line(error: Exception) -> str:
     return f"{words[:WORDS]}{'…' if len(words) > WORDS else ''} ({type(error).__name__})"
 
 
-def _reasons(left_out: list[tuple[str, str]]) -> str:
+def _reasons(expected: list[Expected], left_out: list[int]) -> str:
     """For each reason how many, with the first of them by name."""
     by_reason: dict[str, list[str]] = {}
-    for name, why in left_out:
-        by_reason.setdefault(why, []).append(name)
+    for i in left_out:
+        by_reason.setdefault(expected[i].why, []).append(CONVERSATIONS[i].name)
     told = []
     for why, names in by_reason.items():
         more = f" and {len(names) - 1} more" if len(names) > 1 else ""
