@@ -140,14 +140,37 @@ class Case:
 
         return AutoTokenizer.from_pretrained(self.folder.path)
 
-    def render(self, messages: Sequence[dict[str, str]]) -> str:
-        """A conversation through the checkpoint's own chat template, up to the model's turn, without the start token.
+    def render(
+        self,
+        messages: Sequence[Mapping[str, Any]],
+        tools: Sequence[Mapping[str, Any]] = (),
+        *,
+        reply: bool = True,
+        **context: Any,
+    ) -> str:
+        """A conversation through the checkpoint's own chat template, without the start token.
 
         Args:
-            messages: ``{"role": "user" or "assistant", "content": text}`` each.
+            messages: as transformers takes them: ``{"role": "user" or "assistant", "content": text}`` and so on.
+            tools: declared tools, in OpenAI's form.
+            reply: whether the model's turn is opened at the end.
+            context: further variables of the template.
+
+        Raises:
+            Exception: the template refuses the conversation; of any kind.
         """
-        text = self._templates.apply_chat_template(list(messages), tokenize=False, add_generation_prompt=True)
+        text = self._templates.apply_chat_template(
+            list(messages), tools=list(tools) or None, tokenize=False, add_generation_prompt=reply, **context
+        )
         return str(text).removeprefix(self._templates.bos_token or "")
+
+    @property
+    def template(self) -> str:
+        """The checkpoint's own chat template; empty when it has none."""
+        try:
+            return str(self._templates.get_chat_template())
+        except ValueError:  # transformers' word for a tokenizer without one
+            return ""
 
     def model(self, name: str) -> Tflite:
         """A TFLite section by its model type, under the checkpoint's names."""

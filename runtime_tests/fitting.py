@@ -1,15 +1,14 @@
-"""Which of the judge's prompts and conversations an artifact's context has room for."""
+"""Which of the judge's prompts and conversations an artifact's context and its checkpoint's template have room for."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from runtime_tests.case import Case
-from runtime_tests.errors import CannotRunError
-from runtime_tests.prompts import CHAT_STEPS, CHATS, GREEDY_STEPS, PROMPTS
+from runtime_tests.errors import CannotRunError, InputError
+from runtime_tests.prompts import CHAT, CHAT_STEPS, GREEDY_STEPS, LATER, PROMPTS
 from runtime_tests.results import Check, stated
+from runtime_tests.rungs.template import refusal
 
-Chat = tuple[Mapping[str, str], ...]
+Chat = tuple[dict[str, str], ...]
 
 
 def prompts(case: Case) -> tuple[str, ...]:
@@ -24,15 +23,16 @@ def prompts(case: Case) -> tuple[str, ...]:
     return found
 
 
-def chats(case: Case) -> tuple[tuple[dict[str, str], ...], ...]:
-    """The conversations that fit with their reply, in order.
+def chats(case: Case) -> tuple[Chat, ...]:
+    """The chats that fit with their reply. The last is the first again: nothing of the one between may be left.
 
     Raises:
-        CannotRunError: none does.
+        InputError: the checkpoint's template refuses a single question.
+        CannotRunError: none fits.
     """
-    found = tuple(chat for chat in CHATS if _fits(case, case.render(chat), CHAT_STEPS))
+    found = tuple(chat for chat in _known(case) if _fits(case, case.render(chat), CHAT_STEPS))
     if not found:
-        raise CannotRunError(f"none of the {len(CHATS)} conversations fits a context of {case.context} tokens")
+        raise CannotRunError(f"no conversation fits a context of {case.context} tokens")
     return found
 
 
@@ -41,9 +41,16 @@ def left_out(case: Case) -> list[Check]:
     where = f"a context of {case.context} has no room for them"
     counts = {
         "prompts left out": len(PROMPTS) - len(prompts(case)),
-        "conversations left out": len(CHATS) - len(chats(case)),
+        "conversations left out": len(_known(case)) - len(chats(case)),
     }
     return [stated(name, count, name.split()[0], where) for name, count in counts.items() if count]
+
+
+def _known(case: Case) -> tuple[Chat, Chat, Chat]:
+    if words := refusal(case, CHAT):
+        raise InputError(f"{case.folder.path}: the chat template refuses a question: {words}")
+    later = next((chat for chat in (LATER, LATER[1:]) if not refusal(case, chat)), CHAT)  # some know no system text
+    return CHAT, later, CHAT
 
 
 def _fits(case: Case, text: str, steps: int) -> bool:
