@@ -9,6 +9,7 @@ from math import prod
 from pathlib import Path
 from typing import Literal
 
+from convert import outputs
 from convert.checkpoint import open_folder, resolve
 from convert.checkpoint.config import TextConfig
 from convert.checkpoint.types import Checkpoint
@@ -308,4 +309,7 @@ def prepare(request: Request, progress: Progress) -> tuple[Plan, Checkpoint]:
     """
     located = resolve(request.model, progress=progress)
     checkpoint = open_folder(located)
-    return make(request, checkpoint, located.name), checkpoint
+    made = make(request, checkpoint, located.name)
+    if request.verb != "convert":  # which has checked the file it writes
+        outputs.check_bundle(made.bundle, request.asked)
+    return made, checkpoint
