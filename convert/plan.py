@@ -29,6 +29,10 @@ _CACHE_BYTES = {"float32": 4, "float16": 2, "int8": 1}
 _KERNELS = {"litert": {(2, 0), (4, 0), (8, 0), (4, 32)}, "coreml": {(2, 0), (4, 0), (8, 0), (4, 32)}}
 # Tables are looked up by row, so a group of scales becomes a row of its own: any number of groups will do.
 _TABLES = ("embed_tokens", "embed_tokens_per_layer")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_RULE = "letters, digits, '.', '_' and '-', beginning with a letter or digit, 100 at most"
+# Windows keeps these for devices, whatever follows after a dot; bundles are copied there too.
+_RESERVED = frozenset({"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10))})
 # Graph, metadata, tokenizer, alignment, reports: some of it is the same for all models, some grows with the weights.
 # An estimate may err upwards.
 _OVERHEAD, _MARGIN = 4 << 20, 0.01
@@ -45,6 +49,7 @@ class Request:
         out: folder that takes ``<platform>/<name>``.
         precision, profile: ios only; see ``convert.targets.coreml.options``.
         apk: android only: ``auto`` builds ``app.apk`` where that can be done, ``require`` fails elsewhere.
+        name: folder name of the bundle; by default the checkpoint's.
     """
 
     platform: str
@@ -57,6 +62,7 @@ class Request:
     precision: str | None = None
     profile: str | None = None
     apk: Literal["auto", "require", "skip"] = "skip"
+    name: str | None = None
 
     @property
     def asked(self) -> str:
@@ -125,19 +131,25 @@ def lengths(
     return context, tuple(sorted(set(prefill)))
 
 
-def bundle_name(name: str, asked: str) -> str:
+def bundle_name(name: str, asked: str, given: bool = False) -> str:
     """``name`` if it can be a folder name on any system.
+
+    Args:
+        given: with ``--name``; otherwise it is the checkpoint's own.
 
     Raises:
         PlanError: it cannot.
     """
-    if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", name) and not name.endswith((".", ".work")):
+    reserved = name.partition(".")[0].lower() in _RESERVED
+    if _NAME.fullmatch(name) and not name.endswith((".", ".work")) and not reserved:
         return name
-    raise PlanError(
-        asked,
-        f"the bundle would be called {name!r}",
-        "Rename the folder to letters, digits, '.', '_' and '-', beginning with a letter or digit, 100 at most",
-    )
+    if given:
+        found = f"--name {name!r} is {'a name of devices on Windows' if reserved else 'no plain name'}"
+        raise PlanError(asked, found, f"Give {_RULE}")
+    advice = re.sub(r"[^A-Za-z0-9._]+", "-", name).strip("-._")[:100]
+    if not _NAME.fullmatch(advice) or advice.endswith(".work") or advice.partition(".")[0].lower() in _RESERVED:
+        advice = "my-model"
+    raise PlanError(asked, f"the bundle would be called {name!r}", f"Give it another name: --name {advice}")
 
 
 def check_format(checkpoint: Checkpoint, target: str, asked: str) -> None:
@@ -270,7 +282,8 @@ def make(request: Request, checkpoint: Checkpoint, name: str) -> Plan:
     if request.platform not in PLATFORMS:
         raise PlanError(asked, f"there is no platform {request.platform!r}", f"Use one of: {', '.join(PLATFORMS)}")
     target = PLATFORMS[request.platform]
-    name = bundle_name(name, asked)
+    if request.verb != "convert":  # which makes no bundle
+        name = bundle_name(name if request.name is None else request.name, asked, request.name is not None)
     precision, profile = choices(request, asked)
     context, prefill = lengths(asked, checkpoint.config, request.context, request.prefill)
     check_format(checkpoint, target, asked)

@@ -115,8 +115,38 @@ def test_the_disk_that_is_asked_is_that_of_the_output(
 
 @pytest.mark.parametrize("name", ["", ".", "..", ".hidden", "a b", "a/b", "ünlaut", "x" * 101, "-flag", "a.work", "a."])
 def test_a_name_that_makes_no_good_folder_is_refused(checkpoint: Checkpoint, tmp_path: Path, name: str) -> None:
-    with pytest.raises(PlanError, match="Rename the folder"):
+    with pytest.raises(PlanError, match=r"the bundle would be called .* --name [A-Za-z0-9]"):
         plan.make(request(tmp_path), checkpoint, name)
+    with pytest.raises(PlanError, match=r"--name .* is no plain name"):
+        plan.make(request(tmp_path, name=name), checkpoint, "demo")
+
+
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [
+        ("my model", "my-model"),
+        ("Gemma 4 (final)", "Gemma-4-final"),
+        ("../x", "x"),
+        ("模型", "my-model"),
+        ("a.work", "my-model"),
+    ],
+)
+def test_the_name_that_is_advised_is_accepted(checkpoint: Checkpoint, tmp_path: Path, name: str, advice: str) -> None:
+    with pytest.raises(PlanError, match=f"--name {advice}$"):
+        plan.make(request(tmp_path), checkpoint, name)
+    assert plan.make(request(tmp_path, name=advice), checkpoint, name).bundle == tmp_path / "android" / advice
+
+
+@pytest.mark.parametrize("name", ["CON", "nul", "com1.model", "lpt9"])
+def test_a_name_that_windows_keeps_for_devices_is_refused(checkpoint: Checkpoint, tmp_path: Path, name: str) -> None:
+    with pytest.raises(PlanError, match=r"--name .* is a name of devices on Windows"):
+        plan.make(request(tmp_path, name=name), checkpoint, "demo")
+
+
+def test_a_folder_of_any_name_is_converted_into_a_file_that_has_a_name_of_its_own(
+    checkpoint: Checkpoint, tmp_path: Path
+) -> None:
+    assert plan.make(request(tmp_path, verb="convert"), checkpoint, "my model").context == 2048
 
 
 def test_an_unknown_platform_is_refused_with_the_known_ones(checkpoint: Checkpoint, tmp_path: Path) -> None:
