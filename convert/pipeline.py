@@ -73,8 +73,6 @@ def build(request: Request, progress: Progress, meter: Meter = lambda measure: N
     """
     with _measured("open and plan", meter):
         plan, checkpoint = prepare(request, progress)
-        if plan.platform == "ios":
-            ios.check(checkpoint)
     # Before the long work, so that what has to fail fails at once.
     tools = sample.tools(request.apk, progress) if plan.platform == "android" else None
     with _measured("digest", meter):

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import re
-import shutil
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 from typing import Literal
 
-from convert import outputs
-from convert.checkpoint import open_folder, resolve
+from convert import disk, outputs
+from convert.checkpoint import name_of, open_folder, resolve
 from convert.checkpoint.config import TextConfig
 from convert.checkpoint.types import Checkpoint
 from convert.errors import PlanError
+from convert.inspection.questions import check_questions
 from convert.lattice import QuantTensor, packed_width
 from convert.progress import Progress
 
@@ -250,26 +250,16 @@ def weight_bytes(checkpoint: Checkpoint) -> int:
     return _OVERHEAD + round(total * (1 + _MARGIN))
 
 
+def table_bytes(checkpoint: Checkpoint) -> int:
+    """What of ``weight_bytes`` the embedding tables take."""
+    quants = sum(_stored(key, tensor) for key, tensor in checkpoint.quants.items() if key in _TABLES)
+    floats = (tensor for key, tensor in checkpoint.floats.items() if key.removesuffix(".weight") in _TABLES)
+    return quants + sum(prod(tensor.shape) * (2 if tensor.dtype == "BF16" else 4) for tensor in floats)
+
+
 def _stored(key: str, tensor: QuantTensor) -> int:
     per_scale = 4 if tensor.groups > 1 and key not in _TABLES else 12
     return tensor.rows * (packed_width(tensor.columns, tensor.bits) + tensor.groups * per_scale)
-
-
-def check_disk(out: Path, needed: int, asked: str) -> int:
-    """Free bytes where ``out`` will lie.
-
-    Raises:
-        PlanError: fewer than needed.
-    """
-    there = next(folder for folder in (out, *out.parents) if folder.exists())
-    free = shutil.disk_usage(there).free
-    if free < needed:
-        raise PlanError(
-            asked,
-            f"it needs {needed / 1e9:.2f} GB of disk and {free / 1e9:.2f} GB are free",
-            "Free some space, or give another disk with --out",
-        )
-    return free
 
 
 def make(request: Request, checkpoint: Checkpoint, name: str) -> Plan:
@@ -290,7 +280,12 @@ def make(request: Request, checkpoint: Checkpoint, name: str) -> Plan:
     check_cache(checkpoint, request.cache, asked)
     check_profile(checkpoint, profile, asked)
     cache: Cache = request.cache if precision is None else "float16" if precision == "float16" else "float32"
-    size = weight_bytes(checkpoint)
+    size, state = weight_bytes(checkpoint), (cache_bytes if precision is None else state_bytes)
+    cached, needed = state(checkpoint.config, context, cache), size
+    if request.verb != "convert":  # which neither judges nor packs
+        apk = request.platform == "android" and (request.apk != "skip" or request.verb == "plan")
+        decoder = size - table_bytes(checkpoint)
+        needed = disk.needed(size, decoder, cached, checkpoint.config, request.platform, apk)
     # The old bundle of that name stays until the new one is whole, so nothing is subtracted for it.
     out = request.out.absolute()
     return Plan(
@@ -306,23 +301,45 @@ def make(request: Request, checkpoint: Checkpoint, name: str) -> Plan:
         prefill=prefill,
         cache=cache,
         weight_bytes=size,
-        cache_bytes=(cache_bytes if precision is None else state_bytes)(checkpoint.config, context, cache),
-        disk_needed=size,
-        disk_free=check_disk(out, size, asked),
+        cache_bytes=cached,
+        disk_needed=needed,
+        disk_free=disk.check(out, needed, asked),
         precision=precision,
         profile=profile,
     )
 
 
+def early(request: Request) -> None:
+    """Refuses what can be refused before a checkpoint is fetched: choices that do not go together, names, outputs.
+
+    Raises:
+        PlanError: nothing has been fetched or written.
+    """
+    asked = request.asked
+    if request.platform not in PLATFORMS:
+        raise PlanError(asked, f"there is no platform {request.platform!r}", f"Use one of: {', '.join(PLATFORMS)}")
+    choices(request, asked)
+    if request.verb != "convert":  # which has checked the file it writes, and makes no bundle
+        found = request.name if request.name is not None else name_of(request.model)
+        if found is not None:
+            name = bundle_name(found, asked, request.name is not None)
+            outputs.check_bundle(request.out.absolute() / request.platform / name, asked)
+
+
 def prepare(request: Request, progress: Progress) -> tuple[Plan, Checkpoint]:
-    """Opens the checkpoint and makes the plan; writes nothing.
+    """Opens the checkpoint and makes the plan; writes nothing. Whatever a later stage reads is read here first.
 
     Raises:
         ConvertError: the checkpoint or the request is refused.
     """
+    early(request)
     located = resolve(request.model, progress=progress)
     checkpoint = open_folder(located)
     made = make(request, checkpoint, located.name)
-    if request.verb != "convert":  # which has checked the file it writes
-        outputs.check_bundle(made.bundle, request.asked)
+    if request.verb != "convert":
+        check_questions(checkpoint.folder, request.asked)
+        if request.platform == "ios":
+            from convert.bundle import ios
+
+            ios.check(checkpoint)
     return made, checkpoint

@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from convert import plan
 from convert.checkpoint import open_checkpoint
 from convert.checkpoint.types import Checkpoint
-from convert.errors import PlanError
+from convert.errors import CheckpointError, PlanError
 from convert.plan import Request
+from convert.progress import Silent
 
 Usage = namedtuple("Usage", "total used free")
 
@@ -94,7 +95,7 @@ def test_a_disk_too_small_is_refused_with_what_is_needed_and_found(
     checkpoint: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda path: Usage(10**12, 10**12, 1_234_000))
-    with pytest.raises(PlanError, match=r"needs 0\.01 GB of disk and 0\.00 GB are free"):
+    with pytest.raises(PlanError, match=r"needs 0\.05 GB of disk and 0\.00 GB are free"):
         plan.make(request(tmp_path / "not" / "yet"), checkpoint, "demo")
     assert list(tmp_path.iterdir()) == []
 
@@ -191,3 +192,58 @@ def test_the_cache_is_counted_over_owning_layers_alone(checkpoint: Checkpoint) -
     # Four sliding owners of one 32-wide head and a full one of 64, keys and values, four bytes, 100 positions.
     assert plan.cache_bytes(checkpoint.config, 100, "float32") == 2 * 100 * 4 * (4 * 32 + 64)
     assert plan.cache_bytes(checkpoint.config, 100, "int8") == 2 * 100 * (4 * 32 + 64)
+
+
+@pytest.mark.parametrize(
+    ("choices", "words"),
+    [
+        ({"platform": "symbian"}, "no platform 'symbian'"),
+        ({"name": "../x"}, "is no plain name"),
+        ({"precision": "float32"}, "--precision was given"),
+        ({"out": Path(__file__)}, "is not a folder"),
+    ],
+)
+def test_what_needs_no_checkpoint_is_refused_before_one_is_fetched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, choices: dict[str, object], words: str
+) -> None:
+    def fetched(*_: object, **__: object) -> None:
+        raise AssertionError("fetched")
+
+    monkeypatch.setattr("convert.checkpoint.hub.fetch", fetched)
+    with pytest.raises(PlanError, match=words):
+        model = "google/gemma-4-E2B-it-qat-mobile-transformers"
+        plan.prepare(replace(Request("android", model, tmp_path), **choices), Silent())  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("platform", ["android", "ios"])
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        (
+            "evaluation.jsonl",
+            '{"id": "1"}',
+            "evaluation.jsonl, line 1: family: Field required. Mend the file, or remove",
+        ),
+        ("accuracy.json", "{}", "accuracy.json: schema_version: Field required"),
+    ],
+)
+def test_questions_that_the_judge_would_refuse_are_refused_before_any_work(
+    folder: Path, tmp_path: Path, platform: str, name: str, content: str, words: str
+) -> None:
+    (folder / name).write_text(content)
+    with pytest.raises(CheckpointError, match=words):
+        plan.prepare(request(tmp_path, model=str(folder), platform=platform), Silent())
+
+
+def test_a_plan_for_ios_asks_for_every_file_that_the_app_needs(folder: Path, tmp_path: Path) -> None:
+    (folder / "chat_template.jinja").unlink()
+    with pytest.raises(CheckpointError, match=r"there is no chat_template\.jinja"):
+        plan.prepare(request(tmp_path, model=str(folder), platform="ios"), Silent())
+
+
+@pytest.mark.parametrize("name", ["generation_config.json", "tokenizer.json", "tokenizer_config.json", "accuracy.json"])
+def test_a_companion_that_is_no_file_is_refused_by_name(folder: Path, tmp_path: Path, name: str) -> None:
+    (folder / name).unlink()
+    (folder / name).mkdir()
+    with pytest.raises(CheckpointError, match=f"{name} is not a regular file"):
+        plan.prepare(request(tmp_path, model=str(folder)), Silent())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 import os
+import stat
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -31,6 +32,8 @@ __all__ = [
     "Located",
     "Source",
     "TextConfig",
+    "check_beside",
+    "name_of",
     "open_checkpoint",
     "open_folder",
     "read_config",
@@ -59,6 +62,17 @@ class Located:
     id: str
     revision: str | None
     name: str
+
+
+def name_of(model: str | Path) -> str | None:
+    """What a model's bundle is called, without fetching it; None where ``resolve`` would refuse it."""
+    if model == _DEMO:
+        return _DEMO
+    folder = Path(model).expanduser()
+    if str(model) and folder.is_dir():
+        return folder.resolve().name
+    match = hub.HUB_ID.fullmatch(str(model))
+    return match["id"].split("/")[1] if match else None
 
 
 def resolve(model: str | Path, *, progress: Progress | None = None) -> Located:
@@ -114,6 +128,7 @@ def open_folder(located: Located) -> Checkpoint:
     text, whole = read_fields(folder)
     name, settings = choose(text, whole)
     nested, stored = text is not whole, read_folder(folder, asked)
+    check_beside(folder, asked)
     names = by_published_name(stored, nested, asked, str(folder))
     ledger = Ledger({name: stored[each] for name, each in names.items()}, config, asked, nested)
     contents = reader(name).read(ledger, config, settings)
@@ -128,6 +143,25 @@ def open_folder(located: Located) -> Checkpoint:
         left_out=ledger.close(),
         source=Source(located.id, located.revision, {}),
     )
+
+
+def check_beside(folder: Path, asked: str) -> None:
+    """Refuses a file beside the weights that is there and cannot be read.
+
+    Raises:
+        CheckpointError: names the file and says what is wrong with it.
+    """
+    for name in (*_BESIDE, *_JUDGED_BY):
+        path = folder / name
+        if not os.path.lexists(path):
+            continue
+        try:
+            if not stat.S_ISREG(path.stat().st_mode):  # before opening: opening a pipe would wait for ever
+                raise CheckpointError(asked, f"{name} is not a regular file", "Give the folder of the checkpoint")
+            with path.open("rb") as file:
+                file.read(1)
+        except OSError as error:
+            raise CheckpointError(asked, f"{name} cannot be read ({error.strerror})", "Mend or remove it") from error
 
 
 def used_files(checkpoint: Checkpoint) -> tuple[Path, ...]:
