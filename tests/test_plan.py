@@ -210,9 +210,9 @@ def test_what_needs_no_checkpoint_is_refused_before_one_is_fetched(
         raise AssertionError("fetched")
 
     monkeypatch.setattr("convert.checkpoint.hub.fetch", fetched)
+    asked = Request("android", "google/gemma-4-E2B-it-qat-mobile-transformers", tmp_path)
     with pytest.raises(PlanError, match=words):
-        model = "google/gemma-4-E2B-it-qat-mobile-transformers"
-        plan.prepare(replace(Request("android", model, tmp_path), **choices), Silent())  # type: ignore[arg-type]
+        plan.prepare(replace(asked, **choices), Silent())  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("platform", ["android", "ios"])
