@@ -34,6 +34,7 @@ Cache = Annotated[str, typer.Option(help="element type of the KV cache: float32 
 Precision = Annotated[str | None, typer.Option(help="ios: float16, or float32 to prove the program [default: float16]")]
 Profile = Annotated[str | None, typer.Option(help="ios: gpu, or ane: for the Neural Engine, in parts [default: gpu]")]
 Out = Annotated[Path, typer.Option(help="folder that takes <platform>/<name>/")]
+Name = Annotated[str | None, typer.Option(help="folder name of the bundle [default: the model's]")]
 Json = Annotated[bool, typer.Option("--json", help="JSON instead of a table")]
 
 
@@ -57,6 +58,7 @@ def plan(
     precision: Precision = None,
     profile: Profile = None,
     out: Out = Path("dist"),
+    name: Name = None,
     as_json: Json = False,
 ) -> None:
     """What would be built from what, with sizes; builds nothing."""
@@ -64,7 +66,7 @@ def plan(
     from convert.plan import prepare
     from convert.progress import Silent
 
-    request = _request("plan", platform, model, context, prefill, cache, out, precision, profile)
+    request = _request("plan", platform, model, context, prefill, cache, out, precision, profile, name=name)
     made, _ = prepare(request, Silent())
     _say(tables.to_json(made) if as_json else tables.plan(made))
 
@@ -130,6 +132,7 @@ def bundle(
     precision: Precision = None,
     profile: Profile = None,
     out: Out = Path("dist"),
+    name: Name = None,
     apk: Annotated[
         str, typer.Option(envvar="GEMMA_BRIDGE_APK", help="android: app.apk; auto where possible, require or skip")
     ] = "auto",
@@ -140,7 +143,7 @@ def bundle(
     from convert.plan import prepare
     from convert.progress import Silent, for_terminal
 
-    request = _request("bundle", platform, model, context, prefill, cache, out, precision, profile, apk)
+    request = _request("bundle", platform, model, context, prefill, cache, out, precision, profile, apk, name)
     if dry_run:
         _say(tables.plan(prepare(request, Silent())[0]))
         return
@@ -182,6 +185,7 @@ def _request(
     precision: str | None,
     profile: str | None,
     apk: str = "skip",
+    name: str | None = None,
 ) -> Request:
     from convert.errors import PlanError
     from convert.plan import Request
@@ -197,7 +201,7 @@ def _request(
         found = f"--prefill {prefill!r} is no list of numbers"
         raise PlanError(asked, found, "Give whole numbers separated by commas, such as 128,1024") from None
     # The cache type was checked above.
-    return Request(platform, model, out, context, lengths, cache, verb, precision, profile, apk)  # type: ignore[arg-type]
+    return Request(platform, model, out, context, lengths, cache, verb, precision, profile, apk, name)  # type: ignore[arg-type]
 
 
 def _say(text: str) -> None:

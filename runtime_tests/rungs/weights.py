@@ -179,7 +179,8 @@ def _values(case: Case, key: str, found: Found) -> str:
         stored = case.folder.values(key) if whole else case.folder.values(key, start, stop)
         words = _words(stored.reshape(-1))
         if tensor.type == "INT16":  # bfloat16 bit patterns
-            different += int(np.count_nonzero(mine.reshape(-1).view(np.uint16) != words >> 16))
+            wide = mine.reshape(-1).view(np.uint16).astype(np.uint32) << 16
+            different += int(np.count_nonzero(wide != words))
         else:
             different += int(np.count_nonzero(_words(mine.reshape(-1)) != words))
     return f"{key}: {different} values differ" if different else ""
