@@ -193,10 +193,16 @@ class Case:
 
     @cached_property
     def ids(self) -> Ids:
-        """The forced sequence: the start token, then seeded tokens of the whole vocabulary, ``[T]``."""
+        """The forced sequence: the start token, then seeded tokens of the whole vocabulary, ``[T]``.
+
+        Without the places for images and sound: a whole Gemma 4 in transformers embeds the pad token there.
+        """
         count = min(self.prompt + DECODE_STEPS, self.context)
         drawn = np.random.default_rng(20260601).integers(0, int(self.text["vocab_size"]), count - 1)
-        return np.concatenate([[self.text.get("bos_token_id", 2)], drawn]).astype(np.int32)
+        start = self.text.get("bos_token_id", 2)
+        places = [self.folder.config.get(name, -1) for name in ("image_token_id", "audio_token_id", "video_token_id")]
+        drawn[np.isin(drawn, places)] = start
+        return np.concatenate([[start], drawn]).astype(np.int32)
 
     @cached_property
     def cache_scales(self) -> dict[int, tuple[float, float]]:

@@ -42,7 +42,7 @@ def test_rung_three_fails_where_an_empty_text_is_what_it_expects(
 
 
 def test_rung_arm64_fails_where_the_other_engine_gives_up() -> None:
-    here = Answer(["", "a"], [[1], [2]], ["", "a"], [], [], [], [], 2, [])
+    here = Answer(["", "a"], [[1], [2]], ["", "a"], [], [], [], [], 2, [], [], [])
     there = replace(here, failed=["prompt 0: gave up"])
     assert all(item.passed for item in arm64._texts(here, here, 1))
     failed = [item.name for item in arm64._texts(here, there, 1) if not item.passed]

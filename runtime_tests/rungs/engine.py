@@ -20,6 +20,7 @@ from runtime_tests.floor import measure, widen
 from runtime_tests.prompts import CHAT_STEPS, CHATS, GREEDY_STEPS, PROMPTS
 from runtime_tests.reference import Floats, Ids
 from runtime_tests.results import Check, at_least, none, stated
+from runtime_tests.rungs import spelling
 from runtime_tests.rungs.metadata import compare_metadata
 from runtime_tests.runners.engine import Answer, Request, ask
 from runtime_tests.runners.litert import Session, lookup, prefill_lengths
@@ -58,11 +59,16 @@ def climb(case: Case) -> list[Check]:
     replies = [_interpreted(case, ids, CHAT_STEPS) for ids in _conversations(case)]
     spoken = [(e.new, e.sure) for e in expected] + [(o, len(o)) for o in [*own, *replies]]
     texts = [tuple(_spoken(case, ids[:n])) for ids, n in spoken]
-    request = Request(str(case.artifact.path), prompts, GREEDY_STEPS, tuple(texts), CHATS, CHAT_STEPS, case.threads)
+    said = spelling.texts(case)
+    request = Request(
+        str(case.artifact.path), prompts, GREEDY_STEPS, tuple(texts), CHATS, CHAT_STEPS, case.threads, said
+    )
     try:
         answer = ask(request)
     except RuntimeError as error:
         return [*checks, none("the engine runs", [str(error)], "failures", 1)]
+    otherwise = spelling.differing(case, said, answer.spelled, answer.again)
+    checks.append(none("the whole vocabulary, tokenized otherwise", otherwise, "texts", len(said)))
     return [*checks, *_judge(case, expected, own, answer, stopping), *_judge_chat(case, answer)]
 
 

@@ -28,6 +28,7 @@ class Request:
             the last is sent and the others are history.
         chat_steps: tokens of a reply, at most.
         threads: CPU threads.
+        spell: texts that are only tokenized, and turned into text again.
     """
 
     model: str
@@ -37,6 +38,7 @@ class Request:
     chats: tuple[tuple[dict[str, str], ...], ...]
     chat_steps: int
     threads: int
+    spell: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,7 @@ class Answer:
         chat_tokens: tokens in the cache after each reply.
         failed: prompts on which the engine gave up, with its words; their text is empty.
         start, stops: start token and stop sequences that the engine read from the metadata.
+        spelled, again: token ids of each entry of ``spell``, and their text.
     """
 
     texts: list[str]
@@ -63,6 +66,8 @@ class Answer:
     failed: list[str]
     start: int | None
     stops: list[list[int]]
+    spelled: list[list[int]]
+    again: list[str]
 
 
 def ask(request: Request, python: tuple[str, ...] = (), env: dict[str, str] | None = None) -> Answer:

@@ -32,6 +32,8 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
                 except RuntimeError as error:  # a ruined model fails on some prompts; the others still tell how ruined
                     out["texts"].append("")
                     out["failed"].append(f"prompt {i}: {error}")
+        out["spelled"] = [list(engine.tokenize(text)) for text in request["spell"]]
+        out["again"] = [engine.detokenize(ids) for ids in out["spelled"]]
         out["expected"] = [engine.detokenize(ids) if ids else "" for ids in request["detokenize"]]
         for *history, message in request["chats"]:
             with engine.create_conversation(
