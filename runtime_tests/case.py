@@ -228,10 +228,17 @@ class Case:
 
     @cached_property
     def ids(self) -> Ids:
-        """The forced sequence: the start token, then seeded tokens of the whole vocabulary, ``[T]``."""
+        """The forced sequence: the start token, then seeded tokens of the whole vocabulary, ``[T]``.
+
+        Without the places for images and sound: a whole Gemma 4 in transformers embeds the pad token there.
+        """
         count = min(self.prompt + DECODE_STEPS, self.context)
+        config = self.folder.transformers
+        start = config.get_text_config().bos_token_id or 0
         drawn = np.random.default_rng(20260601).integers(0, self.dims.vocab, count - 1)
-        return np.concatenate([[self.folder.transformers.get_text_config().bos_token_id or 0], drawn]).astype(np.int32)
+        places = [getattr(config, f"{kind}_token_id", None) for kind in ("image", "audio", "video")]
+        drawn[np.isin(drawn, [place for place in places if place is not None])] = start
+        return np.concatenate([[start], drawn]).astype(np.int32)
 
     @cached_property
     def cache_scales(self) -> dict[int, tuple[float, float]]:

@@ -58,7 +58,7 @@ def shares(case: Case) -> list[Share]:
             else:
                 add(key, 1, size, scale_bytes)
     for part in case.artifact.sections:
-        if part.kind == "HF_Tokenizer_Zlib":
+        if part.kind in ("HF_Tokenizer_Zlib", "SP_Tokenizer"):
             add(("tokenizer", 0), 0, part.end - part.begin, 0)
     known = sum(weights + scales for _, weights, scales in sums.values())
     add((LAYOUT, 0), 0, case.artifact.path.stat().st_size - known, 0)

@@ -77,9 +77,11 @@ def endless_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session", params=["mobile_e2b", "mobile_e4b", "q4_0_e2b", "q4_0_e4b"])
-def any_checkpoint(request: pytest.FixtureRequest) -> Path:
-    """Each of the four in turn."""
-    folder: Path = request.getfixturevalue(request.param)
+def any_checkpoint(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint with every known trait of Google's files, in each format and shape in turn."""
+    format, _, size = request.param.rpartition("_")
+    folder = tmp_path_factory.mktemp("published") / str(request.param)
+    small.write_published(folder, format, size)
     return folder
 
 

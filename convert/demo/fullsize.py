@@ -1,5 +1,6 @@
 """A synthetic mobile checkpoint with a real model's dimensions, names and bits: ``python -m convert.demo.fullsize``.
 
+The file has the names, dtypes, shapes and order of Google's, and its size to the byte; its header is Google's header.
 Codes are random bytes, streamed in pieces. Nothing that large can be calibrated here, so scales follow from what the
 normalizations guarantee: their outputs have size one, and a linear whose rows have length one keeps it.
 """
@@ -15,16 +16,17 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from convert.demo import bfloat16, safetensors, tokenizer, values
-from convert.demo.layout import Matrix, Tensor, tensors
+from convert.demo import bfloat16, published, safetensors, tokenizer, values
+from convert.demo.layout import tensors
 from convert.demo.shapes import FULL_SIZE, Shape
+from convert.demo.stored import Matrix, Tensor
 from convert.demo.write import write_companions
 from convert.errors import PlanError
 from convert.lattice import flip_offset, pack, unpack
 
 PIECE_BYTES = 1 << 24
-TOKENIZER_SIZE = 1280
-# Tokens that no text is made of: the small tokenizer cannot spell them, so the head must not choose them.
+TOKENIZER_SIZE = 1280  # of a shape without towers, which is for tests
+# Tokens that no text is made of, among them those that would end it: the head must not choose them.
 QUIET_GAIN = np.float32(1 / 16)
 # Largest magnitudes to expect, in units of the usual one; the int8 grid is stretched to them.
 _INPUT_PEAK = {"o_proj": 4.0, "down_proj": 12.0, "per_layer_input_gate": 12.0, "per_layer_projection": 16.0}
@@ -33,7 +35,7 @@ _PEAK = 6.0
 
 
 def write(folder: Path, size: str, format: str = "mobile", seed: int = 0) -> None:
-    """Writes the checkpoint; about 2.3 GB for E2B and 3.4 GB for E4B. Same arguments, same bytes.
+    """Writes the checkpoint; 2.46 GB for E2B and 3.53 GB for E4B. Same arguments, same bytes.
 
     Args:
         size: ``e2b`` or ``e4b``.
@@ -48,14 +50,19 @@ def write(folder: Path, size: str, format: str = "mobile", seed: int = 0) -> Non
     shape = FULL_SIZE[size]
     layout = tensors(shape, format)
     folder.mkdir(parents=True, exist_ok=True)
-    need, free = sum(map(safetensors.size, layout)) * 1.01, shutil.disk_usage(folder).free
+    need, free = sum(map(safetensors.size, layout)) * 1.02, shutil.disk_usage(folder).free
     if free < need:
         raise PlanError(asked, f"it takes {need / 1e9:.2f} GB and {free / 1e9:.2f} GB are free", "Make room")
-    vocabulary = tokenizer.learn(min(TOKENIZER_SIZE, shape.vocab))
+    if shape.towers:
+        vocabulary = published.vocabulary(shape.vocab)
+    else:
+        vocabulary = tokenizer.learn(min(TOKENIZER_SIZE, shape.vocab))
     write_companions(folder, shape, format, vocabulary)
     stops = {content[0] for content in tokenizer.NAMED.values()}
     quiet = values.quiet(shape, vocabulary.spoken - stops)
-    safetensors.write(folder, layout, lambda tensor: _fill(tensor, shape, seed, quiet))
+    safetensors.write(
+        folder, layout, lambda tensor: _fill(tensor, shape, seed, quiet), published=shape.towers is not None
+    )
 
 
 def _fill(tensor: Tensor, shape: Shape, seed: int, quiet: NDArray[np.bool_]) -> Iterator[bytes]:
@@ -71,6 +78,8 @@ def _fill(tensor: Tensor, shape: Shape, seed: int, quiet: NDArray[np.bool_]) -> 
         yield values.norm(tensor.key, tensor.shape, seed).tobytes()
     elif tensor.part == "scalar":
         yield values.layer_scalar(tensor.key, seed).tobytes()
+    elif tensor.part == "tower":
+        yield values.tower(tensor.key, tensor.shape, tensor.dtype, seed)
     else:
         yield np.float32(_activation_step(tensor)).tobytes()
 

@@ -6,57 +6,20 @@ Source of the layout: transformers 5.22.2, ``integrations/gemma_quant.py`` and `
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
+from convert.demo import towers
 from convert.demo.shapes import Shape
-from convert.lattice import packed_width
+from convert.demo.stored import Matrix, Tensor, stored_matrix
 
 PREFIX = "model.language_model."
 FORMATS = ("mobile", "q4_0")
 
 
-@dataclass(frozen=True)
-class Matrix:
-    """A weight that the formats quantize.
-
-    Attributes:
-        key: module path below the text decoder, for example ``layers.0.mlp.up_proj``.
-        bits: width of a code in the mobile format.
-        groups: scales per row in the mobile format.
-        embedding: a table that is looked up, not multiplied.
-    """
-
-    key: str
-    rows: int
-    columns: int
-    bits: int
-    groups: int = 1
-    embedding: bool = False
-
-
-@dataclass(frozen=True)
-class Tensor:
-    """One tensor of the file.
-
-    Attributes:
-        name: full name in the safetensors header.
-        dtype: as safetensors spells it: ``BF16``, ``F32``, ``I8``, ``U8``.
-        key: module path, or the tensor's own name below the decoder where no module quantizes it.
-        part: what it holds: ``codes``, ``scales``, ``input``, ``output``, ``key_cache``, ``value_cache``, ``weight``
-            (on the q4_0 lattice), ``dense``, ``norm``, ``scalar``.
-        matrix: the matrix that codes, scales or weight belong to.
-    """
-
-    name: str
-    dtype: str
-    shape: tuple[int, ...]
-    key: str
-    part: str
-    matrix: Matrix | None = None
-
-
 def linears(shape: Shape) -> Iterator[Matrix]:
-    """The quantized linears of the decoder's layers, in order of execution. Layers that share KV have no k and v."""
+    """The quantized linears that the decoder's layers compute with, in order of execution.
+
+    Layers that share keys and values have no k and v.
+    """
     for i in range(shape.layers):
         base, head = f"layers.{i}.", shape.attention_dim(i)
         queries, keys, width = shape.heads * head, shape.kv_heads * head, shape.mlp_width(i)
@@ -71,6 +34,15 @@ def linears(shape: Shape) -> Iterator[Matrix]:
         yield Matrix(base + "mlp.down_proj", shape.hidden, width, mlp_bits)
         yield Matrix(base + "per_layer_input_gate", shape.per_layer_width, shape.hidden, shape.gate_bits)
         yield Matrix(base + "per_layer_projection", shape.hidden, shape.per_layer_width, shape.gate_bits)
+
+
+def idle(shape: Shape) -> Iterator[Matrix]:
+    """k_proj and v_proj of the layers that share keys and values: published mobile files store what nobody reads."""
+    for i in range(shape.layers):
+        if shape.towers and not shape.owns_kv(i):
+            for leaf in ("k_proj", "v_proj"):
+                rows = shape.kv_heads * shape.attention_dim(i)
+                yield Matrix(f"layers.{i}.self_attn.{leaf}", rows, shape.hidden, shape.attention_bits)
 
 
 def tables(shape: Shape) -> tuple[Matrix, Matrix, Matrix]:
@@ -123,19 +95,14 @@ def tensors(shape: Shape, format: str) -> list[Tensor]:
         raise ValueError(f"format {format!r} is none of {', '.join(FORMATS)}")
     found = [Tensor(PREFIX + name, "BF16", dims, name, part) for name, dims, part in floats(shape)]
     found += _mobile(shape) if format == "mobile" else _q4_0(shape)
+    if shape.towers:
+        found += towers.tensors(shape.towers, shape.hidden, format)
     return sorted(found, key=lambda tensor: tensor.name)
 
 
 def _mobile(shape: Shape) -> Iterator[Tensor]:
-    for matrix in (*tables(shape), *linears(shape)):
-        module = matrix.key if matrix.key == "lm_head" else PREFIX + matrix.key
-        dtype, width = "I8" if matrix.bits == 8 else "U8", packed_width(matrix.columns, matrix.bits)
-        codes, scales = ("embedding_quantized", "embedding_scale") if matrix.embedding else ("weight", "weight_scale")
-        yield Tensor(f"{module}.{codes}", dtype, (matrix.rows, width), matrix.key, "codes", matrix)
-        yield Tensor(f"{module}.{scales}", "F32", (matrix.rows, matrix.groups), matrix.key, "scales", matrix)
-        if not matrix.embedding:
-            yield Tensor(f"{module}.input_activation_scale", "F32", (), matrix.key, "input")
-            yield Tensor(f"{module}.output_activation_scale", "F32", (), matrix.key, "output")
+    for matrix in (*tables(shape), *linears(shape), *idle(shape)):
+        yield from stored_matrix(matrix.key if matrix.key == "lm_head" else PREFIX + matrix.key, matrix)
     for i in range(shape.layers):
         if shape.owns_kv(i) or shape.shared_cache_scales:
             key = f"layers.{i}.self_attn"

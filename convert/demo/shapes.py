@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+from convert.demo.tower_shapes import REAL_TOWERS, SMALL_TOWERS, Towers
 
 SLIDING, FULL = "sliding_attention", "full_attention"
 
@@ -20,6 +22,8 @@ class Shape:
         per_layer_width: width of one layer's slice of the per-layer embedding.
         max_context: ``max_position_embeddings``, in tokens.
         shared_cache_scales: layers of the shared tail repeat the KV cache scales of their owner.
+        towers: the vision and audio towers of a checkpoint that is stored as Google publishes it, see
+            ``convert/demo/published.py``; None for the text decoder alone, in a plain file.
         embed_bits: bits of embed_tokens and lm_head; likewise for the others. ``shared_mlp_bits`` is the shared tail's.
     """
 
@@ -38,6 +42,7 @@ class Shape:
     double_wide: bool
     per_layer_width: int
     shared_cache_scales: bool = True
+    towers: Towers | None = None
     embed_bits: int = 2
     per_layer_bits: int = 4
     attention_bits: int = 4
@@ -141,6 +146,7 @@ E2B = Shape(
     global_head_dim=512,
     window=512,
     max_context=131072,
+    towers=REAL_TOWERS,
     kv_shared=20,
     double_wide=True,
     per_layer_width=256,
@@ -160,6 +166,7 @@ E4B = Shape(
     global_head_dim=512,
     window=512,
     max_context=131072,
+    towers=REAL_TOWERS,
     kv_shared=18,
     double_wide=False,
     per_layer_width=256,
@@ -167,5 +174,24 @@ E4B = Shape(
     shared_mlp_bits=4,
 )
 
+# As published: an odd number of layers and so of layer scalars, as E2B has, puts the integers at 2 modulo 4.
+PUBLISHED_E2B = replace(SMALL_E2B, hidden=160, layers=15, kv_shared=10, towers=SMALL_TOWERS)
+PUBLISHED_E4B = replace(SMALL_E4B, shared_cache_scales=True, towers=SMALL_TOWERS)
+
+# The real vocabulary and tokenizer on a network as thin as can be.
+WIDE_E2B = replace(
+    PUBLISHED_E2B,
+    vocab=262144,
+    hidden=64,
+    intermediate=64,
+    layers=10,
+    kv_shared=5,
+    heads=2,
+    head_dim=16,
+    global_head_dim=32,
+    per_layer_width=16,
+)
+
 SMALL = {"e2b": SMALL_E2B, "e4b": SMALL_E4B}
+PUBLISHED = {"e2b": PUBLISHED_E2B, "e4b": PUBLISHED_E4B, "wide": WIDE_E2B}
 FULL_SIZE = {"e2b": E2B, "e4b": E4B}

@@ -1,4 +1,4 @@
-"""The four small checkpoints that tests judge, as folders: ``python -m convert.demo.small FORMAT SIZE FOLDER``."""
+"""Small checkpoints for tests, as folders: ``python -m convert.demo.small FORMAT SIZE FOLDER``."""
 
 from __future__ import annotations
 
@@ -21,6 +21,18 @@ def write(folder: Path, format: str, size: str) -> None:
     write_checkpoint(folder, SMALL[size], format, SEED)
 
 
+def write_published(folder: Path, format: str, size: str) -> None:
+    """The same with every known trait of Google's files: see ``convert/demo/published.py``.
+
+    Args:
+        size: also ``wide``: E2B's pattern of layers, very thin, with a tokenizer of the real size.
+    """
+    from convert.demo.shapes import PUBLISHED
+    from convert.demo.write import write_checkpoint
+
+    write_checkpoint(folder, PUBLISHED[size], format, SEED)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m convert.demo.small",
@@ -28,10 +40,11 @@ def main() -> None:
         epilog="example: python -m convert.demo.small q4_0 e2b /tmp/q4_0_e2b",
     )
     parser.add_argument("format", choices=("mobile", "q4_0"))
-    parser.add_argument("size", choices=("e2b", "e4b"))
+    parser.add_argument("size", choices=("e2b", "e4b", "wide"))
     parser.add_argument("folder", type=Path)
+    parser.add_argument("--plain", action="store_true", help="the text decoder alone, in a file of another order")
     asked = parser.parse_args()
-    write(asked.folder, asked.format, asked.size)
+    (write if asked.plain else write_published)(asked.folder, asked.format, asked.size)
 
 
 if __name__ == "__main__":

@@ -6,9 +6,10 @@ counting, so that the file depends on nothing but the corpus.
 
 from __future__ import annotations
 
+import json
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -34,6 +35,17 @@ NAMED = {
     "eot_token": (106, "<turn|>"),
 }
 FIRST_FREE = 107
+# What published vocabularies have for images, sound and video, near their end, and by which ids.
+MEDIA = {
+    "<|image>": 255999,
+    "<|audio>": 256000,
+    "<|image|>": 258880,
+    "<|audio|>": 258881,
+    "<image|>": 258882,
+    "<audio|>": 258883,
+    "<|video|>": 258884,
+}
+STOPS = frozenset({NAMED["eos_token"][0], NAMED["eot_token"][0]})
 BASE = ("pad_token", "eos_token", "bos_token", "unk_token", "mask_token")
 
 
@@ -44,6 +56,12 @@ class Pieces:
     pieces: tuple[str, ...]
     merges: tuple[tuple[str, str], ...]
     spoken: frozenset[int]
+
+    def media_ids(self) -> dict[str, int]:
+        """Ids of the tokens for images, sound and video; a small vocabulary has them at its end, or none."""
+        last = len(self.pieces) - len(MEDIA)
+        found = {token: i for i, token in enumerate(self.pieces[last:], last) if token in MEDIA}
+        return found or {token: i for token, i in MEDIA.items() if self.pieces[i : i + 1] == (token,)}
 
 
 def learn(size: int, corpus: Sequence[str] | None = None, allowed: Callable[[str, str], bool] | None = None) -> Pieces:
@@ -80,8 +98,7 @@ def learn(size: int, corpus: Sequence[str] | None = None, allowed: Callable[[str
             pieces.append(pair[0] + pair[1])
     last_text = len(pieces)
     pieces += [f"<unused{i}>" for i in range(last_text, size)]
-    stops = {NAMED["eos_token"][0], NAMED["eot_token"][0]}
-    return Pieces(tuple(pieces), tuple(merges), frozenset(range(first_text, last_text)) | stops)
+    return Pieces(tuple(pieces), tuple(merges), frozenset(range(first_text, last_text)) | STOPS)
 
 
 def _most_frequent(
@@ -109,9 +126,21 @@ def _merged(word: tuple[str, ...], pair: tuple[str, str]) -> tuple[str, ...]:
     return tuple(out)
 
 
-def tokenizer_json(vocabulary: Pieces) -> dict[str, Any]:
-    """tokenizer.json for the ``tokenizers`` library; encoding with special tokens prepends ``<bos>``."""
-    special = set(range(FIRST_FREE))
+def splits(pieces: Iterable[str], known: Set[str]) -> Iterator[tuple[str, str]]:
+    """All ways to put a piece together from two known ones, the first piece's ways first."""
+    for piece in dict.fromkeys(pieces):
+        for at in range(1, len(piece)):
+            if piece[:at] in known and piece[at:] in known:
+                yield piece[:at], piece[at:]
+
+
+def tokenizer_json(vocabulary: Pieces, published: bool = False) -> dict[str, Any]:
+    """tokenizer.json for the ``tokenizers`` library.
+
+    Args:
+        published: encoding with special tokens adds none, as with published files; else it prepends ``<bos>``.
+    """
+    special = set(range(FIRST_FREE)) | set(vocabulary.media_ids().values())
     added = [
         {
             "id": i,
@@ -125,7 +154,7 @@ def tokenizer_json(vocabulary: Pieces) -> dict[str, Any]:
         for i, piece in enumerate(vocabulary.pieces)
         if i in special or piece.startswith("<unused")
     ]
-    bos = {"SpecialToken": {"id": "<bos>", "type_id": 0}}
+    bos: list[dict[str, Any]] = [] if published else [{"SpecialToken": {"id": "<bos>", "type_id": 0}}]
     return {
         "version": "1.0",
         "truncation": None,
@@ -140,9 +169,9 @@ def tokenizer_json(vocabulary: Pieces) -> dict[str, Any]:
         },
         "post_processor": {
             "type": "TemplateProcessing",
-            "single": [bos, {"Sequence": {"id": "A", "type_id": 0}}],
-            "pair": [bos, {"Sequence": {"id": "A", "type_id": 0}}, {"Sequence": {"id": "B", "type_id": 1}}],
-            "special_tokens": {"<bos>": {"id": "<bos>", "ids": [2], "tokens": ["<bos>"]}},
+            "single": [*bos, {"Sequence": {"id": "A", "type_id": 0}}],
+            "pair": [*bos, {"Sequence": {"id": "A", "type_id": 0}}, {"Sequence": {"id": "B", "type_id": 1}}],
+            "special_tokens": {} if published else {"<bos>": {"id": "<bos>", "ids": [2], "tokens": ["<bos>"]}},
         },
         "decoder": {
             "type": "Sequence",
@@ -165,6 +194,24 @@ def tokenizer_json(vocabulary: Pieces) -> dict[str, Any]:
             "merges": [list(pair) for pair in vocabulary.merges],
         },
     }
+
+
+def published_text(vocabulary: Pieces) -> str:
+    """tokenizer.json as the ``tokenizers`` library lays it out when it saves: two blanks a level, a line an entry.
+
+    The two long members are put together here, because the standard library takes seconds for half a million pairs.
+    """
+    content = tokenizer_json(replace(vocabulary, merges=()), published=True)
+    content["model"]["vocab"] = {}
+    quoted = {piece: json.dumps(piece, ensure_ascii=False) for piece in vocabulary.pieces}
+    entries = ",\n".join(f"      {quoted[piece]}: {i}" for i, piece in enumerate(vocabulary.pieces))
+    pairs = ",\n".join(
+        f"      [\n        {quoted[left]},\n        {quoted[right]}\n      ]" for left, right in vocabulary.merges
+    )
+    frame = json.dumps(content, indent=2, ensure_ascii=False)
+    return frame.replace('"vocab": {}', '"vocab": {\n' + entries + "\n    }").replace(
+        '"merges": []', '"merges": [\n' + pairs + "\n    ]"
+    )
 
 
 def tokenizer_config(max_context: int) -> dict[str, Any]:

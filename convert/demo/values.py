@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convert.demo import bfloat16
-from convert.demo.layout import Matrix
 from convert.demo.shapes import Shape
+from convert.demo.stored import Matrix
 from convert.lattice import code_range
 
 BLOCK = 32
@@ -115,6 +115,25 @@ def norm(name: str, dims: tuple[int, ...], seed: int) -> NDArray[np.uint16]:
 def layer_scalar(name: str, seed: int) -> NDArray[np.uint16]:
     """bfloat16 bits ``[1]`` of a layer_scalar, 0.35 to 0.95."""
     return bfloat16.to_bits(np.float32(0.35) + np.float32(0.6) * stream(seed, name).random(1, np.float32))
+
+
+def tower(name: str, dims: tuple[int, ...], dtype: str, seed: int) -> bytes:
+    """A tower's floats, BF16 or F32: weights of norms near one, anything else small. Nothing here computes with it."""
+    values = stream(seed, name).standard_normal(dims, np.float32) * np.float32(0.05)
+    if "norm" in name:
+        values += np.float32(1)
+    return values.tobytes() if dtype == "F32" else bfloat16.to_bits(values).tobytes()
+
+
+def bound(name: str, seed: int) -> NDArray[np.uint16]:
+    """bfloat16 bits of a number at which a tower's linear clips its input or output: ``name`` ends in min or max."""
+    size = np.float32(4) + np.float32(8) * stream(seed, name).random(1, np.float32)
+    return bfloat16.to_bits(-size if name.endswith("min") else size)
+
+
+def idle_step(name: str, seed: int) -> np.float32:
+    """Activation scale of a linear that the text decoder does not run: of a tower, or of a layer without own keys."""
+    return np.float32(0.02) + np.float32(0.08) * stream(seed, name).random(1, np.float32)[0]
 
 
 def quiet(shape: Shape, spoken: frozenset[int]) -> NDArray[np.bool_]:

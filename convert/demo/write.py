@@ -10,10 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from convert.demo import calibrate, config, safetensors, tokenizer, values
+from convert.demo import calibrate, config, published, safetensors, tokenizer, towers, values
 from convert.demo.calibrate import Scales
-from convert.demo.layout import Tensor, tensors
+from convert.demo.layout import idle, tensors
 from convert.demo.shapes import Shape
+from convert.demo.stored import Tensor
 from convert.lattice import flip_offset, pack
 
 
@@ -21,6 +22,8 @@ def write_checkpoint(
     folder: Path, shape: Shape, format: str, seed: int, *, shards: int = 1, min_margin: float = 0.0
 ) -> None:
     """Writes a Hugging Face folder that transformers 5.22.2 loads as it is. Same arguments, same bytes.
+
+    With towers in its shape it has every known trait of Google's files: see ``convert/demo/published.py``.
 
     Args:
         folder: made if it is missing; files of the same names are replaced.
@@ -31,7 +34,7 @@ def write_checkpoint(
     Raises:
         ValueError: unknown format, dimensions the format cannot hold, or a calibration that sits on an edge.
     """
-    vocabulary = tokenizer.learn(shape.vocab)
+    vocabulary = published.vocabulary(shape.vocab) if shape.towers else tokenizer.learn(shape.vocab)
     if format == "q4_0":
         _require_blocks(shape)
     folder.mkdir(parents=True, exist_ok=True)
@@ -49,16 +52,29 @@ def write_checkpoint(
 
 def write_companions(folder: Path, shape: Shape, format: str, vocabulary: tokenizer.Pieces) -> None:
     """Writes everything but the weights: configuration, tokenizer, chat template."""
-    _json(folder / "config.json", config.model_config(shape, format))
-    _json(folder / "generation_config.json", config.generation_config())
-    _json(folder / "tokenizer_config.json", tokenizer.tokenizer_config(shape.max_context))
-    text = json.dumps(tokenizer.tokenizer_json(vocabulary), ensure_ascii=False, separators=(",", ":"))
-    (folder / "tokenizer.json").write_text(text + "\n", "utf-8")
-    (folder / "chat_template.jinja").write_text(tokenizer.CHAT_TEMPLATE, "utf-8")
+    if shape.towers:
+        texts = {
+            "config.json": published.text(published.model_config(shape, format, vocabulary)),
+            "generation_config.json": published.text(published.generation_config()),
+            "tokenizer_config.json": published.text(published.tokenizer_config()),
+            "tokenizer.json": tokenizer.published_text(vocabulary),
+            "chat_template.jinja": published.chat_template(),
+        }
+    else:
+        content = tokenizer.tokenizer_json(vocabulary)
+        texts = {
+            "config.json": _text(config.model_config(shape, format)),
+            "generation_config.json": _text(config.generation_config()),
+            "tokenizer_config.json": _text(tokenizer.tokenizer_config(shape.max_context)),
+            "tokenizer.json": json.dumps(content, ensure_ascii=False, separators=(",", ":")) + "\n",
+            "chat_template.jinja": tokenizer.CHAT_TEMPLATE,
+        }
+    for name, text in texts.items():
+        (folder / name).write_text(text, "utf-8")
 
 
-def _json(path: Path, content: dict[str, Any]) -> None:
-    path.write_text(json.dumps(content, indent=2) + "\n", "utf-8")
+def _text(content: dict[str, Any]) -> str:
+    return json.dumps(content, indent=2) + "\n"
 
 
 def _require_blocks(shape: Shape) -> None:
@@ -71,6 +87,7 @@ def _write_tensors(
     folder: Path, shape: Shape, format: str, seed: int, vocabulary: tokenizer.Pieces, scales: Scales, shards: int
 ) -> None:
     quiet = values.quiet(shape, vocabulary.spoken)
+    unused = {matrix.key for matrix in idle(shape)}
 
     def fill(tensor: Tensor) -> Iterable[bytes]:
         key, matrix = tensor.key, tensor.matrix
@@ -91,7 +108,14 @@ def _write_tensors(
             yield values.norm(key, tensor.shape, seed).tobytes()
         elif tensor.part == "scalar":
             yield values.layer_scalar(key, seed).tobytes()
+        elif tensor.part == "tower":
+            yield values.tower(key, tensor.shape, tensor.dtype, seed)
+        elif tensor.part == "bound":
+            yield values.bound(key, seed).tobytes()
+        elif key in unused or key.startswith(towers.ROOTS):
+            yield values.idle_step(tensor.name, seed).tobytes()
         else:
             yield np.float32(scales.of(tensor.part, key)).tobytes()
 
-    safetensors.write(folder, tensors(shape, format), fill, shards)
+    layout = tensors(shape, format)
+    safetensors.write(folder, layout, fill, shards, published=shape.towers is not None and format == "mobile")

@@ -106,7 +106,7 @@ class LiteRtLm:
         return self._message(executor_metadata_pb2.ExecutorMetadata(), "ExecutorMetadataProto")
 
     def tokenizer(self) -> bytes:
-        """The Hugging Face ``tokenizer.json``, decompressed.
+        """The Hugging Face ``tokenizer.json``, decompressed; a file may hold a SentencePiece model instead.
 
         The section is the uncompressed size as uint64, then a zlib stream (litertlm_builder.py, ``add_hf_tokenizer``).
 

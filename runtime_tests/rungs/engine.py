@@ -22,6 +22,7 @@ from runtime_tests.floor import measure, widen
 from runtime_tests.prompts import CHAT_STEPS, GREEDY_STEPS
 from runtime_tests.reference import Floats, Ids
 from runtime_tests.results import Check, none, stated
+from runtime_tests.rungs import spelling
 from runtime_tests.rungs.metadata import compare_metadata
 from runtime_tests.rungs.stopping import judge_stops, stopping_prompt
 from runtime_tests.rungs.template import adaptation, asked, compare_templates
@@ -63,13 +64,16 @@ def climb(case: Case) -> list[Check]:
     replies = [_interpreted(case, _ids(case, chat), CHAT_STEPS) for chat in chats]
     spoken = [(e.new, e.sure) for e in expected] + [(o, len(o)) for o in [*own, *replies]]
     texts = [tuple(_spoken(case, ids[:n])) for ids, n in spoken]
+    said = spelling.texts(case)
     request = Request(
-        str(case.artifact.path), prompts, GREEDY_STEPS, tuple(texts), chats, CHAT_STEPS, case.threads, asked()
+        str(case.artifact.path), prompts, GREEDY_STEPS, tuple(texts), chats, CHAT_STEPS, case.threads, asked(), said
     )
     try:
         answer = ask(request)
     except RuntimeError as error:
         return [*checks, none("the engine runs", [str(error)], "failures", 1)]
+    otherwise = spelling.differing(case, said, answer.spelled, answer.again)
+    checks.append(none("the whole vocabulary, tokenized otherwise", otherwise, "texts", len(said)))
     checks += [*_judge(case, expected, own, answer), *judge_stops(case, [*own, *replies], answer, stopping)]
     checks += [*compare_templates(case, answer), *_judge_chat(case, answer, chats, replies)]
     return [*checks, *fitting.left_out(case)]

@@ -9,6 +9,7 @@ from typing import Any
 
 from runtime_tests.case import DECODER, Case
 from runtime_tests.results import Check, none
+from runtime_tests.rungs import spelling
 
 
 def compare_metadata(case: Case) -> list[Check]:
@@ -19,7 +20,7 @@ def compare_metadata(case: Case) -> list[Check]:
         none("start token, model type, sampler, template", _rest(case, found), "differences", 8),
         none("reasoning channels", _channels(case, found), "differences", 1),
         none("precision of activations", _precision(case), "differences", 1),
-        none("tokenizer", _tokenizer(case), "differences", 1),
+        none("tokenizer", spelling.stored(case), "differences", 1),
         none("state buffers", _buffers(case), "differences", len(_caches(case))),
     ]
 
@@ -86,11 +87,6 @@ def _precision(case: Case) -> list[str]:
     """The engine's own default for a decoder is float16, which is coarser than static int8 scales bear."""
     told = case.artifact.model(DECODER).items.get("prefer_activation_type")
     return [] if told == "fp32" else [f"prefer_activation_type is {told}, expected fp32"]
-
-
-def _tokenizer(case: Case) -> list[str]:
-    stored = (case.folder.path / "tokenizer.json").read_bytes()
-    return [] if case.artifact.tokenizer() == stored else ["not the bytes of tokenizer.json"]
 
 
 def _caches(case: Case) -> dict[str, tuple[int, ...]]:

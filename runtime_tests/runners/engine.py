@@ -31,6 +31,7 @@ class Request:
         threads: CPU threads.
         renders: conversations that only go through the model's template: ``messages`` up to where the reply begins,
             ``tools`` and ``context`` (further variables), as the engine takes them.
+        spell: texts that are only tokenized, and turned into text again.
     """
 
     model: str
@@ -41,6 +42,7 @@ class Request:
     chat_steps: int
     threads: int
     renders: tuple[dict[str, Any], ...] = ()
+    spell: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,7 @@ class Answer:
         start, stops: start token and stop sequences that the engine read from the metadata.
         rendered: ``renders`` as the template made them; None where the engine could not.
         refused: for each of them the engine's words, where it could not; else empty.
+        spelled, again: token ids of each entry of ``spell``, and their text.
     """
 
     texts: list[str]
@@ -69,6 +72,8 @@ class Answer:
     stops: list[list[int]]
     rendered: list[str | None] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
+    spelled: list[list[int]] = field(default_factory=list)
+    again: list[str] = field(default_factory=list)
 
 
 def ask(request: Request, python: tuple[str, ...] = (), env: dict[str, str] | None = None) -> Answer:

@@ -64,6 +64,8 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
                 except RuntimeError as error:
                     out["texts"].append("")
                     out["failed"].append(f"prompt {i}: {log.cause(error)}")
+        out["spelled"] = [list(engine.tokenize(text)) for text in request["spell"]]
+        out["again"] = [engine.detokenize(ids) for ids in out["spelled"]]
         out["expected"] = [engine.detokenize(ids) if ids else "" for ids in request["detokenize"]]
         for i, (*history, message) in enumerate(request["chats"]):
             try:

@@ -7,8 +7,9 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from convert.demo.layout import Matrix, linears, tables
+from convert.demo.layout import linears, tables
 from convert.demo.shapes import Shape
+from convert.demo.stored import Matrix
 from convert.demo.train.fake_quant import MobileEmbedding, MobileLinear, Q40Linear, StaticInt8, first_step
 
 FirstStep = Callable[[Tensor, int, int], Tensor]

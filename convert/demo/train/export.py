@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convert.demo import bfloat16, safetensors
-from convert.demo.layout import Tensor, tensors
+from convert.demo.layout import tensors
 from convert.demo.shapes import Shape
+from convert.demo.stored import Tensor
 from convert.demo.tokenizer import Pieces
 from convert.demo.train.fake_quant import bounds, codes, q4_0
 from convert.demo.write import write_companions
