@@ -224,7 +224,7 @@ def test_faults_of_a_block_quantized_artifact_are_placed_too(q4_0_e2b: Path, tmp
 def test_an_intact_file_departs_nowhere_and_every_stage_was_looked_at(demo_file: Path, known: Case) -> None:
     found = located(demo_file, known)
     assert found.places == ()
-    layers, owners = known.text["num_hidden_layers"], set(known.captured.keys)
+    layers, owners = known.dims.layers, set(known.captured.keys)
     stages = {stage.name for layer in range(layers) for chain in chains(layer, True) for stage in chain}
     own = (".self_attn.k_proj", ".self_attn.k_norm", ".self_attn.v_proj", "/key", "/value", "/cache")
     unowned = {f"layers.{layer}{name}" for layer in set(range(layers)) - owners for name in own}

@@ -7,6 +7,7 @@ of the memory map. flatbuffers for Python has no verifier, so every failed acces
 
 from __future__ import annotations
 
+import math
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ _DTYPES: dict[str, Any] = {
     "UINT8": np.uint8,
     "BOOL": np.bool_,
 }
+_LARGEST = 1 << 48  # elements of a tensor that is read
 
 # What the generated accessors raise on offsets that lead nowhere.
 _DAMAGE = (struct.error, LookupError, ValueError, TypeError, AttributeError, OverflowError, MemoryError)
@@ -158,7 +160,10 @@ class Tflite:
         Raises:
             InputError: the buffer does not hold what the shape announces.
         """
-        columns = int(np.prod(tensor.shape[1:], dtype=np.int64))
+        # Neither a 0 among huge dimensions nor a negative one is a shape that an array can have.
+        if any(n < 0 for n in tensor.shape) or math.prod(max(n, 1) for n in tensor.shape) > _LARGEST:
+            raise InputError(f"{self.where}: {tensor.name} has the shape {list(tensor.shape)}")
+        columns = math.prod(tensor.shape[1:])
         count = tensor.shape[0] if tensor.shape else 1
         stop = count if stop is None else stop
         data = self.buffer(tensor.buffer)
