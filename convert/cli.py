@@ -64,10 +64,10 @@ def plan(
     """What would be built from what, with sizes; builds nothing."""
     from convert import tables
     from convert.plan import prepare
-    from convert.progress import Silent
+    from convert.progress import for_terminal
 
     request = _request("plan", platform, model, context, prefill, cache, out, precision, profile, name=name)
-    made, _ = prepare(request, Silent())
+    made, _ = prepare(request, for_terminal())  # a hub id may have to be downloaded
     _say(tables.to_json(made) if as_json else tables.plan(made))
 
 
@@ -141,11 +141,11 @@ def bundle(
     """Converts, judges and packs; what does not pass is not published."""
     from convert import pipeline, tables
     from convert.plan import prepare
-    from convert.progress import Silent, for_terminal
+    from convert.progress import for_terminal
 
     request = _request("bundle", platform, model, context, prefill, cache, out, precision, profile, apk, name)
     if dry_run:
-        _say(tables.plan(prepare(request, Silent())[0]))
+        _say(tables.plan(prepare(request, for_terminal())[0]))
         return
     built = pipeline.build(request, for_terminal())
     apk = "" if built.apk is None else f"apk: {built.apk}\n"

@@ -7,6 +7,7 @@ import hashlib
 import json
 import random
 import subprocess
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,17 +20,17 @@ from faulty_server import Asked, Reply, Script, proper, serving
 DATA = random.Random(1).randbytes(1_000_000)
 OTHER = random.Random(2).randbytes(1_000_000)
 SHA = hashlib.sha256(DATA).hexdigest()
+HANGS, SILENT = 120, 600  # seconds: whoever waits for a silent server to end waits too long for the guard
 LIMITS = {"attempts": 4, "stall": 400, "requests": 500, "free": 10**12, "cancel_at": -1, "cancel_after": -1}
 
 
 @dataclass(frozen=True)
 class Got:
-    """How a download ended: its trouble, message, bytes at most, seconds, requests; and what lies in the folder."""
+    """How a download ended: its trouble, message, bytes at most, requests; and what lies in the folder."""
 
     trouble: str
     message: str
     most: int
-    seconds: float
     asked: list[Asked]
     left: dict[str, int]
 
@@ -65,9 +66,14 @@ def fetch(driver: subprocess.Popen[str], tmp_path: Path) -> Fetch:
         with serving(script) as server:
             url = path if "://" in path else server.url + path
             asked = {"url": url, "target": str(target), "bytes": len(DATA), "sha256": SHA} | LIMITS | limits
+            guard = threading.Timer(HANGS, driver.kill)
+            guard.start()
             driver.stdin.write(json.dumps(asked) + "\n")
             driver.stdin.flush()
-            said = json.loads(driver.stdout.readline())
+            line = driver.stdout.readline()
+            guard.cancel()
+            assert line, f"no answer within {HANGS} s"
+            said = json.loads(line)
         left = {file.name: file.stat().st_size for file in target.parent.iterdir()} if target.parent.exists() else {}
         assert said["trouble"] != "BUG", said["message"]
         if not said["trouble"]:
@@ -108,10 +114,11 @@ def test_twenty_dropped_connections_cost_nothing_but_requests(fetch: Fetch, rese
 
 
 def test_a_stall_is_noticed_and_the_download_goes_on(fetch: Fetch) -> None:
-    got = fetch(lambda asked: replace(sound(asked), cut=300_000, stall=30) if asked.number < 2 else sound(asked))
+    got = fetch(
+        lambda asked: replace(sound(asked), cut=300_000, stall=SILENT) if asked.number < 2 else sound(asked), stall=1500
+    )
     assert got.trouble == ""
     assert [a.offset for a in got.asked] == [None, 300_000, 600_000]
-    assert got.seconds < 5
 
 
 def test_a_server_that_gives_no_length_and_truncates_is_not_believed(fetch: Fetch) -> None:
@@ -264,10 +271,9 @@ def test_a_refusal_is_told_at_once(fetch: Fetch, status: int) -> None:
 
 
 @pytest.mark.parametrize("status", [429, 500, 503])
-def test_a_server_that_is_busy_is_asked_again(fetch: Fetch, status: int) -> None:
+def test_a_server_that_is_busy_is_asked_again_and_makes_nobody_wait_for_an_hour(fetch: Fetch, status: int) -> None:
     got = fetch(lambda asked: Reply(status, {"Retry-After": "3600"}) if asked.number < 2 else sound(asked))
     assert (got.trouble, len(got.asked)) == ("", 3)
-    assert got.seconds < 2  # no server makes the app wait longer than its own limit
     refused = fetch(sound)
     assert refused.asked == []
 
@@ -339,9 +345,13 @@ def test_a_cancel_ends_the_download_and_keeps_the_part(fetch: Fetch) -> None:
 
 
 def test_a_cancel_does_not_wait_for_a_server_that_is_silent(fetch: Fetch) -> None:
-    got = fetch(lambda asked: replace(sound(asked), cut=300_000, stall=30), cancel_after=150, stall=20_000)
+    got = fetch(
+        lambda asked: replace(sound(asked), cut=300_000, stall=SILENT),
+        cancel_at=300_000,
+        cancel_after=150,
+        stall=600_000,
+    )
     assert (got.trouble, got.part) == ("CANCELLED", 300_000)
-    assert got.seconds < 5
 
 
 def test_a_damaged_file_that_is_there_is_replaced(fetch: Fetch, tmp_path: Path) -> None:

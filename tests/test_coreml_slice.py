@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,7 +17,6 @@ from runtime_tests.ladder import climb
 
 # Sliding and full layers in turn; of each kind one that owns keys and values, and one wide one that reads them.
 SLICE = replace(E2B, layers=4, sliding_run=1, kv_shared=2, towers=None)
-SECONDS = 60.0
 
 
 @pytest.mark.slow
@@ -28,11 +26,8 @@ def test_a_slice_of_real_widths_with_the_real_head_becomes_an_exact_package(
     monkeypatch.setattr(fullsize, "FULL_SIZE", {"e2b": SLICE})
     checkpoint, out = tmp_path / "slice", tmp_path / "out" / "Model.mlpackage"
     fullsize.write(checkpoint, "e2b")
-    start = time.perf_counter()
     ran = convert("convert", checkpoint, out, "--context", "1024", "--prefill", "128")
-    seconds = time.perf_counter() - start
     assert ran.code == 0, ran.err
-    assert seconds < SECONDS
     case = open_case(out, checkpoint)
     head = required(case.decode, "lm_head")  # type: ignore[attr-defined]
     assert (head.bits, head.shape) == (2, (262_144, 1536))

@@ -1,161 +1,25 @@
-"""Downloads, against a stand-in for the hub on this machine: whole, resumed, cached, refused, unreachable."""
+"""Downloads, against a stand-in for the hub on this machine: whole, resumed, cached, unreachable."""
 
-import contextlib
-import http.server
-import json
 import socket
-import threading
-import urllib.parse
 from pathlib import Path
 
 import huggingface_hub.constants
 import pytest
-from test_checkpoint_tiny import q4_0
+from hub_stand_in import COMMIT, ID, Always, Counting, no_hub, point_at, refusal, standing_in
 
 from convert.checkpoint import hub, open_checkpoint, resolve
-from convert.errors import CheckpointError, HubError
-
-COMMIT = "0123456789abcdef0123456789abcdef01234567"
-ID = "someone/tiny-qat"
-
-
-class StandIn(http.server.BaseHTTPRequestHandler):
-    """Answers the four requests that a snapshot download makes."""
-
-    protocol_version = "HTTP/1.1"
-
-    def do_HEAD(self):
-        self.answer(body=False)
-
-    def do_GET(self):
-        self.answer(body=True)
-
-    def log_message(self, *_args):
-        pass
-
-    def answer(self, body):
-        hub_state = self.server.state
-        path = urllib.parse.unquote(urllib.parse.urlsplit(self.path).path).strip("/")
-        hub_state.requests.append((self.command, path, self.headers.get("Range")))
-        if hub_state.status != 200:
-            return self.reply(hub_state.status, b"{}", body, **{"X-Error-Code": hub_state.code})
-        files = {file.name: file for file in hub_state.folder.iterdir()}
-        if path.startswith(f"api/models/{ID}"):
-            if "/revision/nowhere" in path:
-                return self.reply(404, b"{}", body, **{"X-Error-Code": "RevisionNotFound"})
-            if "/tree/" in path:
-                entries = [
-                    {"type": "file", "path": name, "size": file.stat().st_size, "oid": f"{i:040x}"}
-                    for i, (name, file) in enumerate(sorted(files.items()))
-                ]
-                return self.reply(200, json.dumps(entries).encode(), body)
-            return self.reply(200, json.dumps({"id": ID, "sha": COMMIT, "siblings": []}).encode(), body)
-        name = path.removeprefix(f"{ID}/resolve/{COMMIT}/")
-        if name in files:
-            return self.file(files[name], body)
-        return self.reply(401, b"{}", body, **{"X-Error-Code": "RepoNotFound"})
-
-    def file(self, file, body):
-        content, start = file.read_bytes(), 0
-        status = 200
-        if self.headers.get("Range"):
-            start = int(self.headers["Range"].removeprefix("bytes=").split("-")[0])
-            status = 206
-        headers = {"ETag": f'"{file.name}-etag"', "X-Repo-Commit": COMMIT, "Accept-Ranges": "bytes"}
-        if status == 206:
-            headers["Content-Range"] = f"bytes {start}-{len(content) - 1}/{len(content)}"
-        cut = body and self.server.state.cuts.pop(file.name, None)
-        if not cut:
-            return self.reply(status, content[start:], body, **headers)
-        self.reply(status, content[start:], False, **headers)
-        self.wfile.write(content[start : start + cut])
-        self.wfile.flush()
-        self.connection.shutdown(socket.SHUT_RDWR)  # the wire is cut in the middle of the file
-        self.close_connection = True
-        return None
-
-    def reply(self, status, content, body, **headers):
-        self.send_response(status)
-        for name, value in headers.items():
-            self.send_header(name, value)
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        if body:
-            self.wfile.write(content)
-
-
-class Always(dict):
-    """Cuts that are never used up."""
-
-    def pop(self, name, default=None):
-        return self.get(name, default)
-
-
-class State:
-    def __init__(self, folder):
-        self.folder, self.requests, self.cuts, self.status, self.code = folder, [], {}, 200, ""
+from convert.errors import CheckpointError
 
 
 @pytest.fixture
 def stand_in(tmp_path, monkeypatch):
-    """A running stand-in that holds a tiny checkpoint, and an empty cache; yields its state."""
-    folder = q4_0(tmp_path / "published")
-    (folder / "tokenizer.json").write_text("{}")
-    (folder / "README.md").write_text("not wanted")
-    (folder / "weights.gguf").write_text("not wanted")
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), StandIn)
-    server.daemon_threads = True
-    server.state = State(folder)
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
-    thread.start()
-    point_at(monkeypatch, f"http://127.0.0.1:{server.server_address[1]}", tmp_path / "cache")
-    yield server.state
-    server.shutdown()
-    server.server_close()
-    thread.join()
-
-
-def point_at(monkeypatch, endpoint, cache):
-    for name, value in {"ENDPOINT": endpoint, "HF_HUB_CACHE": str(cache), "HF_HUB_DISABLE_XET": True}.items():
-        monkeypatch.setattr(huggingface_hub.constants, name, value)
-    template = endpoint + "/{repo_id}/resolve/{revision}/{filename}"
-    monkeypatch.setattr(huggingface_hub.constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
-    for module in ("hf_api", "file_download", "utils._http"):
-        with contextlib.suppress(AttributeError, ImportError):
-            monkeypatch.setattr(f"huggingface_hub.{module}.ENDPOINT", endpoint)
-    monkeypatch.setattr("huggingface_hub.hf_api.api.endpoint", endpoint)
-    for name in ("http_proxy", "https_proxy", "all_proxy"):
-        monkeypatch.delenv(name, raising=False)
-        monkeypatch.delenv(name.upper(), raising=False)
+    with standing_in(tmp_path, monkeypatch) as state:
+        yield state
 
 
 @pytest.fixture
 def nobody(tmp_path, monkeypatch):
-    """A hub whose port nobody listens at."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    point_at(monkeypatch, f"http://127.0.0.1:{port}", tmp_path / "cache")
-
-
-class Counting:
-    def __init__(self):
-        self.stages, self.bytes = [], 0
-
-    @contextlib.contextmanager
-    def stage(self, name, total_bytes=None):
-        self.stages.append((name, total_bytes))
-        yield self
-
-    def advance(self, n):
-        self.bytes += n
-
-
-def refusal(model):
-    with pytest.raises(HubError) as caught:
-        resolve(model)
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
+    no_hub(tmp_path, monkeypatch)
 
 
 def test_an_id_is_downloaded_opened_and_named_with_its_commit(stand_in):
@@ -165,8 +29,9 @@ def test_an_id_is_downloaded_opened_and_named_with_its_commit(stand_in):
     assert (checkpoint.source.id, checkpoint.source.revision) == (ID, COMMIT)
     assert {file.name for file in checkpoint.folder.iterdir()} == {"config.json", "model.safetensors", "tokenizer.json"}
     assert resolve(ID).name == "tiny-qat"
-    assert progress.stages == [("download", None)]
-    assert progress.bytes == sum((stand_in.folder / file.name).stat().st_size for file in checkpoint.folder.iterdir())
+    size = (stand_in.folder / "model.safetensors").stat().st_size
+    assert progress.stages == [("download", size)]
+    assert progress.bytes == size
 
 
 def test_a_revision_is_resolved_to_its_commit(stand_in):
@@ -206,42 +71,6 @@ def test_a_downloaded_checkpoint_opens_while_the_hub_is_down(stand_in, monkeypat
     point_at(monkeypatch, f"http://127.0.0.1:{port}", tmp_path / "cache")
     assert resolve(ID) == first
     assert resolve(f"{ID}@{COMMIT}") == first
-
-
-def test_without_a_network_the_message_says_so_and_names_the_ways_out(nobody):
-    message = refusal(ID)
-    assert f"download {ID}: no network, or the hub does not answer" in message
-    assert "not complete in the cache" in message
-    assert "Give the folder of a checkpoint" in message
-
-
-def test_offline_mode_is_the_same_refusal(nobody, monkeypatch):
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
-    assert "no network, or the hub does not answer" in refusal(ID)
-
-
-def test_an_unknown_id_is_refused_with_the_nearest_real_ones(stand_in):
-    message = refusal("google/gemma-4-e2b-qat-mobile")
-    assert "no such repository on the hub. Did you mean google/gemma-4-E2B-it-qat-mobile-transformers" in message
-
-
-def test_an_unknown_revision_is_refused(stand_in):
-    assert "the repository has no revision 'nowhere'" in refusal(f"{ID}@nowhere")
-
-
-@pytest.mark.parametrize(
-    ("status", "code", "expected"),
-    [
-        (403, "GatedRepo", "access to this repository has to be granted. Accept the terms on the page of"),
-        (401, "RepoNotFound", "no such repository on the hub"),
-        (401, "", "the hub denies access (HTTP 401)"),
-        (403, "", "the hub denies access (HTTP 403)"),
-        (410, "", "the hub answered HTTP 410"),
-    ],
-)
-def test_a_hub_that_refuses_is_quoted(stand_in, status, code, expected):
-    stand_in.status, stand_in.code = status, code
-    assert expected in refusal(ID)
 
 
 @pytest.mark.parametrize(
@@ -288,16 +117,3 @@ def test_demo_is_the_embedded_checkpoint_even_beside_a_folder_of_that_name(tmp_p
     monkeypatch.setattr(convert.demo, "folder", lambda: tmp_path, raising=False)
     assert resolve("demo").folder == tmp_path
     assert resolve("./demo").folder == Path("demo")
-
-
-def test_a_wrong_id_without_a_network_is_answered_with_real_ones(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The hub cannot be asked, but the list of known ids can."""
-    from huggingface_hub import errors
-
-    def offline(*_: object, **__: object) -> str:
-        raise errors.LocalEntryNotFoundError("offline")
-
-    monkeypatch.setattr("huggingface_hub.snapshot_download", offline)
-    message = refusal("google/gemma-4-E2B-qat-mobile")
-    assert "Google publishes no such id" in message
-    assert "google/gemma-4-E2B-it-qat-mobile-transformers" in message

@@ -19,7 +19,7 @@ from convert.model.signature import signatures
 from runtime_tests.readers.litertlm import open_litertlm
 from runtime_tests.readers.tflite import open_tflite
 
-CONTEXT, PREFILL = 96, 16
+CONTEXT, PREFILL = 96, 8
 
 
 @pytest.fixture(scope="module")

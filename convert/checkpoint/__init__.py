@@ -100,8 +100,18 @@ def resolve(model: str | Path, *, progress: Progress | None = None) -> Located:
         raise CheckpointError(
             f"open {text}", "no such folder", "Give a folder with a checkpoint, a hub id org/name[@revision] or demo"
         )
-    path, commit = hub.fetch(match["id"], match["revision"], progress)
+    path, commit = hub.fetch(match["id"], match["revision"], progress, check=_before_the_weights)
     return Located(path, match["id"], commit, match["id"].split("/")[1])
+
+
+def _before_the_weights(folder: Path) -> None:
+    """What the files beside the weights can refuse: a config.json of another model, or of a format that is not read.
+
+    Raises:
+        CheckpointError: says what it is.
+    """
+    read_config(folder)
+    choose(*read_fields(folder))
 
 
 def open_checkpoint(model: str | Path, *, progress: Progress | None = None) -> Checkpoint:

@@ -76,7 +76,7 @@ private class KnowingFactory(
             val text = if (backend in wrong) "nonsense" else right
             if (message == "wait") {
                 listener.onPiece("so far")
-                hold.await(5, TimeUnit.SECONDS)
+                hold.await(60, TimeUnit.SECONDS)
                 return Answer("so far", if (cancelled) Ending.CANCELLED else Ending.DONE, null)
             }
             when (message) {
@@ -135,7 +135,7 @@ private class Run(bundle: File, work: File, inside: Boolean, url: String = "", m
 
     fun until(what: String, holds: (Screen) -> Boolean): Screen {
         while (true) {
-            val screen = screens.poll(20, TimeUnit.SECONDS) ?: throw AssertionError("never: $what; last ${seen.lastOrNull()}")
+            val screen = screens.poll(60, TimeUnit.SECONDS) ?: throw AssertionError("never: $what; last ${seen.lastOrNull()}")
             seen.add(screen)
             if (holds(screen)) return screen
         }
@@ -324,7 +324,7 @@ fun main(args: Array<String>) {
         }, "") { screens.put(it) }
         presenter.start()
         while (true) {
-            val card = screens.poll(10, TimeUnit.SECONDS)?.card ?: throw AssertionError("no screen")
+            val card = screens.poll(60, TimeUnit.SECONDS)?.card ?: throw AssertionError("no screen")
             if (card is Card.Failed) {
                 equal(card.trouble, Trouble.BUNDLE)
                 break

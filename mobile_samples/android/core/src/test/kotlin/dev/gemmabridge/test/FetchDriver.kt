@@ -35,16 +35,15 @@ private fun fetch(asked: Map<*, *>): String {
     )
     val cancel = Cancel()
     val cancelAt = number("cancel_at")
-    if (number("cancel_after") >= 0) {
-        Thread {
-            Thread.sleep(number("cancel_after"))
-            cancel.cancel()
-        }.apply { isDaemon = true }.start()
-    }
+    // In the callback itself, or by another thread after a while in which nothing comes.
+    val cancelAfter = number("cancel_after")
+    val later = Thread {
+        Thread.sleep(cancelAfter)
+        cancel.cancel()
+    }.apply { isDaemon = true }
     val target = File(asked["target"] as String)
     val want = BundleFile(target.name, number("bytes"), asked["sha256"] as String)
     val free = FreeSpace { number("free") - (it.listFiles()?.map { file -> file.length() }?.sum() ?: 0L) }
-    val began = System.nanoTime()
     var most = 0L
     val (trouble, message) = try {
         Download(policy, free).fetch(
@@ -53,7 +52,9 @@ private fun fetch(asked: Map<*, *>): String {
             want,
             { phase, done, _ ->
                 most = maxOf(most, done)
-                if (phase == Phase.TRANSFER && cancelAt in 0..done) cancel.cancel()
+                if (phase == Phase.TRANSFER && cancelAt in 0..done) {
+                    if (cancelAfter < 0) cancel.cancel() else if (later.state == Thread.State.NEW) later.start()
+                }
             },
             cancel,
         )
@@ -63,6 +64,5 @@ private fun fetch(asked: Map<*, *>): String {
     } catch (error: Throwable) {
         Pair("BUG", error.toString() + " at " + error.stackTrace.take(8).joinToString(" < "))
     }
-    val seconds = (System.nanoTime() - began) / 1e9
-    return "{\"trouble\":${Json.quote(trouble)},\"message\":${Json.quote(message)},\"most\":$most,\"seconds\":$seconds}"
+    return "{\"trouble\":${Json.quote(trouble)},\"message\":${Json.quote(message)},\"most\":$most}"
 }
