@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from convert import disk, outputs
+from convert.chat_template.prepare import prepare as template
 from convert.checkpoint import name_of, open_folder, resolve
 from convert.checkpoint.config import TextConfig
 from convert.checkpoint.settings import Stop
@@ -81,6 +82,7 @@ class Plan:
         added: those of them that nobody asked for and the context's end needs.
         weight_bytes: estimate of the model file.
         cache_bytes: KV cache of one conversation at full context.
+        template: what becomes of the chat template, in words.
         disk_needed: estimate of the most that lies on the disk at once, beyond what is there now.
         disk_free: found on the output's file system.
         stops: tokens that end an answer, and who names each.
@@ -107,6 +109,7 @@ class Plan:
     precision: str | None = None
     profile: str | None = None
     added: tuple[int, ...] = ()
+    template: str = ""
 
 
 def bundle_name(name: str, asked: str, given: bool = False) -> str:
@@ -288,6 +291,7 @@ def make(request: Request, checkpoint: Checkpoint, name: str) -> Plan:
         not_carried=checkpoint.settings.not_carried,
         precision=precision,
         profile=profile,
+        template=template(checkpoint.folder, request.platform).told,
     )
 
 

@@ -6,22 +6,17 @@ Messages: ``litert_lm_builder.runtime.proto``. Values come from the checkpoint's
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from litert_lm_builder.runtime.proto import executor_metadata_pb2, llm_metadata_pb2, sampler_params_pb2
 
+from convert.chat_template.prepare import Template
+from convert.chat_template.prepare import prepare as prepare_template
 from convert.checkpoint.config import TextConfig
 from convert.checkpoint.settings import Sampler, Settings, read_settings
-from convert.errors import CheckpointError
 from convert.targets.litert.options import LitertOptions
-
-# The engine's template renderer knows no `get` on maps and no training-only blocks.
-_GET = re.compile(r"""\.get\(\s*(['"][^'"]+['"])\s*\)""")
-_GENERATION = re.compile(r"\{%-?\s*(?:end)?generation\s*-?%\}")
 
 
 def llm_metadata(folder: Path, options: LitertOptions, settings: Settings | None = None) -> bytes:
@@ -34,7 +29,6 @@ def llm_metadata(folder: Path, options: LitertOptions, settings: Settings | None
         CheckpointError: a file or field is missing without which the engine would not start, stop or speak.
     """
     settings = settings or read_settings(folder)
-    tokens = _json(folder, "tokenizer_config.json")
     message = llm_metadata_pb2.LlmMetadata()
     message.start_token.token_ids.ids.append(settings.start)
     message.pad_token.token_ids.ids.append(settings.pad)
@@ -43,24 +37,11 @@ def llm_metadata(folder: Path, options: LitertOptions, settings: Settings | None
     message.suppress_tokens.ids.extend(settings.suppressed)
     _sampler(message.sampler_params, settings.sampler)
     message.max_num_tokens = options.context
-    message.jinja_prompt_template = _GET.sub(r"[\1]", _GENERATION.sub("", chat_template(folder, tokens)))
-    _gemma4(message, settings.roles)
+    template = prepare_template(folder, "android")
+    message.jinja_prompt_template = template.text
+    _affixes(message.prompt_templates, template)
+    _gemma4(message, settings.roles, template)
     return bytes(message.SerializeToString(deterministic=True))
-
-
-def chat_template(folder: Path, tokenizer_config: dict[str, Any]) -> str:
-    """The Jinja template, from its own file or from tokenizer_config.json."""
-    path = folder / "chat_template.jinja"
-    if path.is_file():
-        return path.read_text(encoding="utf-8")
-    template = tokenizer_config.get("chat_template")
-    if not isinstance(template, str):
-        raise CheckpointError(
-            f"read the chat template of {folder.name}",
-            "there is no chat_template.jinja, and tokenizer_config.json has no chat_template",
-            "add the instruction-tuned model's chat_template.jinja",
-        )
-    return template
 
 
 def executor_metadata(config: TextConfig, options: LitertOptions) -> bytes:
@@ -88,7 +69,13 @@ def _sampler(message: Any, sampler: Sampler) -> None:
     message.k, message.p, message.temperature = sampler.top_k, sampler.top_p, sampler.temperature
 
 
-def _gemma4(message: Any, roles: Mapping[str, str]) -> None:
+def _affixes(message: Any, template: Template) -> None:
+    """For apps that use the engine's sessions, which render no template: what stands around a text of each role."""
+    for role, (prefix, suffix) in template.affixes.items():
+        getattr(message, role).prefix, getattr(message, role).suffix = prefix, suffix
+
+
+def _gemma4(message: Any, roles: Mapping[str, str], template: Template) -> None:
     gemma = message.llm_model_type.gemma4
     gemma.code_fence_start, gemma.code_fence_end = roles.get("stc_token", ""), roles.get("etc_token", "")
     gemma.open_quote = gemma.close_quote = roles.get("escape_token", "")
@@ -97,19 +84,6 @@ def _gemma4(message: Any, roles: Mapping[str, str]) -> None:
     thought.channel_name, thought.is_reasoning_channel = "thought", True
     thought.start = f"{roles.get('soc_token', '<|channel>')}thought\n"
     thought.end = roles.get("eoc_token", "<channel|>")
-    message.supports_thinking = message.supports_function_calling = bool(gemma.code_fence_start)
-
-
-def _json(folder: Path, name: str) -> dict[str, Any]:
-    path = folder / name
-    if not path.is_file():
-        raise CheckpointError(
-            f"read {folder.name}", f"there is no {name}", f"copy {name} from the model's repository into the folder"
-        )
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise CheckpointError(f"read {folder.name}/{name}", f"it is not JSON ({error})", "download it again") from error
-    if not isinstance(content, dict):
-        raise CheckpointError(f"read {folder.name}/{name}", "it is not a JSON object", "download it again")
-    return content
+    message.supports_thinking = template.thinking
+    # Without the tokens around a call the engine would not find one in an answer.
+    message.supports_function_calling = template.tools and bool(gemma.code_fence_start)
