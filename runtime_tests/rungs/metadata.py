@@ -10,6 +10,7 @@ from typing import Any
 from runtime_tests.case import DECODER, Case
 from runtime_tests.results import Check, none
 from runtime_tests.rungs import spelling
+from runtime_tests.rungs.turns import compare_turns
 
 
 def compare_metadata(case: Case) -> list[Check]:
@@ -18,6 +19,7 @@ def compare_metadata(case: Case) -> list[Check]:
     return [
         none("stop tokens", _stops(case, found), "differences", len(case.stops)),
         none("start token, model type, sampler, template", _rest(case, found), "differences", 8),
+        *compare_turns(case, found),
         none("reasoning channels", _channels(case, found), "differences", 1),
         none("precision of activations", _precision(case), "differences", 1),
         none("tokenizer", spelling.stored(case), "differences", 1),

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from runtime_tests.case import Case
-from runtime_tests.conversations import ASKED, CLOCK, CONVERSATIONS, HELLO, Conversation, Message, answers
+from runtime_tests.conversations import ANSWER, ASKED, CLOCK, CONVERSATIONS, HELLO, Conversation, Message, answers
 from runtime_tests.evidence import Adaptation
 from runtime_tests.results import Check, at_least, none, stated
 from runtime_tests.runners.engine import Answer
@@ -164,6 +164,16 @@ def answer_form(case: Case) -> Form | None:
 def declares_tools(case: Case) -> bool:
     """Whether a declared tool is in the text that the checkpoint's template gives in transformers."""
     return CLOCK["function"]["name"] in _attempt(case, (HELLO,), (CLOCK,))
+
+
+def takes_tools(case: Case) -> bool:
+    """Whether the checkpoint's template declares tools and prints what they answered, in transformers."""
+    return declares_tools(case) and answer_form(case) is not None
+
+
+def follows_calls(case: Case) -> bool:
+    """Whether a tool's answer only adds to what the checkpoint's template had printed before it, in transformers."""
+    return _continues(case, Conversation("", ASKED, (CLOCK,)), Conversation("", (*ASKED, ANSWER), (CLOCK,)))
 
 
 def thinks(case: Case) -> bool:

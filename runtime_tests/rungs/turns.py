@@ -10,7 +10,7 @@ from typing import Any
 from runtime_tests.case import Case
 from runtime_tests.conversations import model, system, user
 from runtime_tests.results import Check, none, stated
-from runtime_tests.rungs.template import declares_tools, difference, refusal, thinks
+from runtime_tests.rungs.template import difference, follows_calls, refusal, takes_tools, thinks
 
 QUESTION, REPLY, RULE = "Name one colour.", "Red.", "Answer in one word."
 
@@ -18,8 +18,9 @@ QUESTION, REPLY, RULE = "Name one colour.", "Red.", "Answer in one word."
 def compare_turns(case: Case, found: Any) -> list[Check]:
     """The texts around turns, whether it thinks and takes tools. A file of another maker may leave both unsaid."""
     name, unsaid = "texts around turns (prompt_templates)", not found.HasField("prompt_templates")
-    if unsaid and case.foreign:
-        affixes = stated(name, 0, "texts", "none: with this file a Session gives the model bare text")
+    if unsaid and (case.foreign or not _are_affixes(case)):
+        why = "" if case.foreign else ", for the template's turns are not texts with others around them"
+        affixes = stated(name, 0, "texts", f"none: with this file a Session gives the model bare text{why}")
     else:
         affixes = none(
             name,
@@ -28,6 +29,14 @@ def compare_turns(case: Case, found: Any) -> list[Check]:
             3,
         )
     return [affixes, none("thinking and tools as the template has them", _abilities(case, found), "differences", 2)]
+
+
+def _are_affixes(case: Case) -> bool:
+    """Whether the checkpoint's template puts a question, once, between others, and the model's prefix after it."""
+    if refusal(case, (user(QUESTION),)):
+        return False
+    turn = case.render((user(QUESTION),), reply=False)
+    return turn.count(QUESTION) == 1 and case.render((user(QUESTION),)).startswith(turn)
 
 
 def _affixes(case: Case, found: Any) -> list[str]:
@@ -53,9 +62,13 @@ def _affixes(case: Case, found: Any) -> list[str]:
 
 
 def _abilities(case: Case, found: Any) -> list[str]:
-    does = {"supports_thinking": thinks(case), "supports_function_calling": declares_tools(case)}
-    return [
-        f"{name} is {str(getattr(found, name)).lower()}, the checkpoint's template {'does' if can else 'does not'}"
-        for name, can in does.items()
-        if bool(getattr(found, name)) != can and (found.HasField(name) or not case.foreign)
-    ]
+    does = {"supports_thinking": thinks(case), "supports_function_calling": takes_tools(case)}
+    wrong = []
+    for name, can in does.items():
+        told = bool(getattr(found, name))
+        if told == can or (case.foreign and not found.HasField(name)):
+            continue
+        if name == "supports_function_calling" and not told and not follows_calls(case):
+            continue  # the engine would refuse the answer
+        wrong.append(f"{name} is {str(told).lower()}, the checkpoint's template {'does' if can else 'does not'}")
+    return wrong

@@ -112,6 +112,10 @@ def _no_channel(message: Any) -> None:
     del message.channels[:]
 
 
+def _no_suffix(message: Any) -> None:
+    message.prompt_templates.user.suffix = ""
+
+
 def _buffer(**fields: Any) -> Callable[[Any], None]:
     return lambda executor: _set(**fields)(executor.state_buffers[2])
 
@@ -178,6 +182,31 @@ MUTANTS = (
         "every answer begins with a thought",
         _template("'<|turn>model\\n'", "'<|turn>model\\n<|channel>thought\\n'"),
     ),
+    _mutant(
+        "template_blank_after_system",
+        "a blank after a system text",
+        _template("{{- '<turn|>\\n' -}}", "{{- (' ' if message['role'] == 'system' else '') + '<turn|>\\n' -}}"),
+    ),
+    _mutant(
+        "template_later_role",
+        "from the fourth message on the model is the assistant",
+        _template("'model' if", "('model' if loop.index0 < 3 else 'assistant') if"),
+    ),
+    _mutant(
+        "template_refuses_tools",
+        "a conversation with tools fails in the engine",
+        _template("{{- bos_token -}}", "{%- if tools -%}{{ raise_exception('no tools') }}{%- endif -%}"),
+    ),
+    _mutant("template_blanks_kept", "blanks around a text are kept", _template("item['text'] | trim", "item['text']")),
+    _mutant(
+        "template_closes_what_goes_on",
+        "the engine refuses every second message",
+        _template("'<|turn>model\\n' -}}", "'<|turn>model\\n' -}}{%- else -%}{{- '<eos>' -}}"),
+    ),
+    _mutant("no_prompt_templates", "a Session gives bare text", _llm(lambda m: m.ClearField("prompt_templates"))),
+    _mutant("prompt_suffix", "a Session does not close the user's turn", _llm(_no_suffix)),
+    _mutant("thinking_promised", "thinking is promised and cannot be", _llm(_set(supports_thinking=True))),
+    _mutant("tools_promised", "tools are promised and never declared", _llm(_set(supports_function_calling=True))),
     _mutant("activations_in_float16", "the decoder may run in float16", _items(prefer_activation_type="fp16")),
     _mutant("activations_unsaid", "the engine chooses the decoder's precision", _items(prefer_activation_type=None)),
     _mutant("buffer_axis", "a cache grows along another axis", _executor(_buffer(sequence_axis=1))),
