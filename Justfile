@@ -108,7 +108,7 @@ look page='dist/android/demo/parity.html':
 @mutants *flags: setup
     OMP_NUM_THREADS=1 {{python}} -m tests.mutants "$@"
 
-# Time and peak memory of each stage of a bundle, or, for coreml, of a full-size Core ML package
+# Time and peak memory: each stage of a bundle; coreml: a full-size package; tokenizer: how the engine loads one
 [group('figures')]
 [no-exit-message]
 @bench what='demo': setup
