@@ -51,6 +51,7 @@ setup:
 [group('models')]
 [no-exit-message]
 @chat bundle='dist/android/demo' *flags: setup
+    if [ -d /dev/stdin ]; then echo "error: chat: stdin is a directory. Give a file or a pipe" >&2; exit 2; fi
     {{python}} -m convert chat "$@"
 
 # Judge a bundle again; exit code 1 when it is over budget

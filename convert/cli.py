@@ -29,11 +29,12 @@ app = typer.Typer(
 Platform = Annotated[str, typer.Argument(help="android or ios")]
 Model = Annotated[str, typer.Argument(help="demo, a hub id (org/name or org/name@revision), or a folder")]
 Context = Annotated[int | None, typer.Option(help="tokens in the KV cache [default: the model's, at most 4096]")]
-Prefill = Annotated[str | None, typer.Option(help="tokens per prefill call [default: 128,1024, capped by the context]")]
+Prefill = Annotated[str | None, typer.Option(help="tokens per prefill call [default: 8,32,128,1024; ios: 128,1024]")]
 Cache = Annotated[str, typer.Option(help="element type of the KV cache: float32 or int8 (android)")]
 Precision = Annotated[str | None, typer.Option(help="ios: float16, or float32 to prove the program [default: float16]")]
 Profile = Annotated[str | None, typer.Option(help="ios: gpu, or ane: for the Neural Engine, in parts [default: gpu]")]
 Out = Annotated[Path, typer.Option(help="folder that takes <platform>/<name>/")]
+Name = Annotated[str | None, typer.Option(help="folder name of the bundle [default: the model's]")]
 Json = Annotated[bool, typer.Option("--json", help="JSON instead of a table")]
 
 
@@ -57,6 +58,7 @@ def plan(
     precision: Precision = None,
     profile: Profile = None,
     out: Out = Path("dist"),
+    name: Name = None,
     as_json: Json = False,
 ) -> None:
     """What would be built from what, with sizes; builds nothing."""
@@ -64,7 +66,7 @@ def plan(
     from convert.plan import prepare
     from convert.progress import Silent
 
-    request = _request("plan", platform, model, context, prefill, cache, out, precision, profile)
+    request = _request("plan", platform, model, context, prefill, cache, out, precision, profile, name=name)
     made, _ = prepare(request, Silent())
     _say(tables.to_json(made) if as_json else tables.plan(made))
 
@@ -130,6 +132,7 @@ def bundle(
     precision: Precision = None,
     profile: Profile = None,
     out: Out = Path("dist"),
+    name: Name = None,
     apk: Annotated[
         str, typer.Option(envvar="GEMMA_BRIDGE_APK", help="android: app.apk; auto where possible, require or skip")
     ] = "auto",
@@ -140,7 +143,7 @@ def bundle(
     from convert.plan import prepare
     from convert.progress import Silent, for_terminal
 
-    request = _request("bundle", platform, model, context, prefill, cache, out, precision, profile, apk)
+    request = _request("bundle", platform, model, context, prefill, cache, out, precision, profile, apk, name)
     if dry_run:
         _say(tables.plan(prepare(request, Silent())[0]))
         return
@@ -156,11 +159,19 @@ def chat(
     sample: Annotated[bool, typer.Option("--sample", help="draw tokens instead of taking the best")] = False,
     limit: Annotated[int, typer.Option(min=1, help="tokens of an answer, at most")] = 512,
     threads: Annotated[int, typer.Option(min=1, help="CPU threads")] = 2,
+    tools: Annotated[
+        str | None, typer.Option(help="functions the model may call: a .py file, or builtin: a clock and a calculator")
+    ] = None,
 ) -> None:
-    """Talks with a bundle in the stock engine; Ctrl-C stops an answer, Ctrl-D leaves."""
+    """Talks with a bundle in the stock engine; Ctrl-C stops an answer, Ctrl-D leaves.
+
+    Piped, every line is a message and stdout holds the answers alone; what was cut is told on stderr, and the exit
+    code is 1 where a line could not be answered. /new in a line of its own begins another conversation. Text that
+    spells a control token, such as <turn|>, reaches the model as text.
+    """
     from convert import chat as talk
 
-    talk.chat(bundle, ask, talk.Settings(sample, limit, threads))
+    sys.exit(talk.chat(bundle, ask, talk.Settings(sample, limit, threads, tools)))
 
 
 def _request(
@@ -174,6 +185,7 @@ def _request(
     precision: str | None,
     profile: str | None,
     apk: str = "skip",
+    name: str | None = None,
 ) -> Request:
     from convert.errors import PlanError
     from convert.plan import Request
@@ -189,7 +201,7 @@ def _request(
         found = f"--prefill {prefill!r} is no list of numbers"
         raise PlanError(asked, found, "Give whole numbers separated by commas, such as 128,1024") from None
     # The cache type was checked above.
-    return Request(platform, model, out, context, lengths, cache, verb, precision, profile, apk)  # type: ignore[arg-type]
+    return Request(platform, model, out, context, lengths, cache, verb, precision, profile, apk, name)  # type: ignore[arg-type]
 
 
 def _say(text: str) -> None:
@@ -208,6 +220,8 @@ def main() -> None:
 def guarded(command: Callable[[], object]) -> NoReturn:
     """Runs a command and ends the process with the exit code that its outcome deserves."""
     signal.signal(signal.SIGTERM, _terminated)
+    if sys.stderr is None:  # closed by the caller: refusals are exit codes alone
+        sys.stderr = open(os.devnull, "w")  # noqa: PTH123, SIM115
     # The hub's client logs each of its attempts; a refusal is one line of ours.
     os.environ.setdefault("HF_HUB_VERBOSITY", "critical")
     try:

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from convert import child
+from convert import child, outputs
 from convert.bundle import android, atomic, ios, sample
 from convert.bundle.manifest import Parity, Rung
 from convert.checkpoint import with_digests
@@ -73,8 +73,6 @@ def build(request: Request, progress: Progress, meter: Meter = lambda measure: N
     """
     with _measured("open and plan", meter):
         plan, checkpoint = prepare(request, progress)
-        if plan.platform == "ios":
-            ios.check(checkpoint)
     # Before the long work, so that what has to fail fails at once.
     tools = sample.tools(request.apk, progress) if plan.platform == "android" else None
     with _measured("digest", meter):
@@ -165,6 +163,7 @@ def convert_file(request: Request, out: Path, progress: Progress) -> int:
     Raises:
         ConvertError: refused; ``out`` is untouched.
     """
+    (outputs.check_package if request.platform == "ios" else outputs.check_model)(out, request.asked)
     if request.platform == "ios":
         return _convert_package(request, out, progress)
     from convert.targets.litert import convert

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import re
-import shutil
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 from typing import Literal
 
-from convert.checkpoint import open_folder, resolve
+from convert import disk, outputs
+from convert.checkpoint import name_of, open_folder, resolve
 from convert.checkpoint.config import TextConfig
+from convert.checkpoint.settings import Stop
 from convert.checkpoint.types import Checkpoint
 from convert.errors import PlanError
+from convert.inspection.questions import check_questions
 from convert.lattice import QuantTensor, packed_width
+from convert.lengths import context_length, prefill_lengths
 from convert.progress import Progress
 
-DEFAULT_CONTEXT = 4096
-DEFAULT_PREFILL = (128, 1024)
 PLATFORMS = {"android": "litert", "ios": "coreml"}
 Cache = Literal["float32", "float16", "int8"]
 PRECISIONS, PROFILES = ("float16", "float32"), ("gpu", "ane")
@@ -28,6 +29,10 @@ _CACHE_BYTES = {"float32": 4, "float16": 2, "int8": 1}
 _KERNELS = {"litert": {(2, 0), (4, 0), (8, 0), (4, 32)}, "coreml": {(2, 0), (4, 0), (8, 0), (4, 32)}}
 # Tables are looked up by row, so a group of scales becomes a row of its own: any number of groups will do.
 _TABLES = ("embed_tokens", "embed_tokens_per_layer")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_RULE = "letters, digits, '.', '_' and '-', beginning with a letter or digit, 100 at most"
+# Windows keeps these for devices, whatever follows after a dot; bundles are copied there too.
+_RESERVED = frozenset({"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10))})
 # Graph, metadata, tokenizer, alignment, reports: some of it is the same for all models, some grows with the weights.
 # An estimate may err upwards.
 _OVERHEAD, _MARGIN = 4 << 20, 0.01
@@ -44,6 +49,7 @@ class Request:
         out: folder that takes ``<platform>/<name>``.
         precision, profile: ios only; see ``convert.targets.coreml.options``.
         apk: android only: ``auto`` builds ``app.apk`` where that can be done, ``require`` fails elsewhere.
+        name: folder name of the bundle; by default the checkpoint's.
     """
 
     platform: str
@@ -56,6 +62,7 @@ class Request:
     precision: str | None = None
     profile: str | None = None
     apk: Literal["auto", "require", "skip"] = "skip"
+    name: str | None = None
 
     @property
     def asked(self) -> str:
@@ -70,10 +77,14 @@ class Plan:
     Attributes:
         name: folder name of the bundle.
         folder: where the checkpoint lies.
+        prefill: tokens per prefill call, ascending.
+        added: those of them that nobody asked for and the context's end needs.
         weight_bytes: estimate of the model file.
         cache_bytes: KV cache of one conversation at full context.
         disk_needed: estimate of the most that lies on the disk at once, beyond what is there now.
         disk_free: found on the output's file system.
+        stops: tokens that end an answer, and who names each.
+        not_carried: settings of generation_config.json that no engine follows.
     """
 
     platform: str
@@ -91,52 +102,32 @@ class Plan:
     cache_bytes: int
     disk_needed: int
     disk_free: int
+    stops: tuple[Stop, ...] = ()
+    not_carried: tuple[str, ...] = ()
     precision: str | None = None
     profile: str | None = None
+    added: tuple[int, ...] = ()
 
 
-def lengths(
-    asked: str, config: TextConfig, context: int | None, prefill: tuple[int, ...] | None
-) -> tuple[int, tuple[int, ...]]:
-    """Context and prefill lengths, ascending; defaults are capped by the model and the context.
-
-    Raises:
-        PlanError: a length is not positive or above its bound.
-    """
-    if context is None:
-        context = min(DEFAULT_CONTEXT, config.max_context)
-    if context < 1:
-        raise PlanError(asked, f"a context of {context} tokens was asked for", "Give a positive --context")
-    if context > config.max_context:
-        raise PlanError(
-            asked,
-            f"a context of {context} tokens was asked for and the model was trained for {config.max_context}",
-            f"Give --context {config.max_context} or less",
-        )
-    if prefill is None:
-        return context, tuple(sorted({min(n, context) for n in DEFAULT_PREFILL}))
-    if not prefill or min(prefill) < 1 or max(prefill) > context:
-        raise PlanError(
-            asked,
-            f"prefill lengths {', '.join(map(str, prefill)) or 'none'} were asked for with a context of {context}",
-            f"Give --prefill lengths from 1 to {context}, separated by commas",
-        )
-    return context, tuple(sorted(set(prefill)))
-
-
-def bundle_name(name: str, asked: str) -> str:
+def bundle_name(name: str, asked: str, given: bool = False) -> str:
     """``name`` if it can be a folder name on any system.
+
+    Args:
+        given: with ``--name``; otherwise it is the checkpoint's own.
 
     Raises:
         PlanError: it cannot.
     """
-    if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", name) and not name.endswith((".", ".work")):
+    reserved = name.partition(".")[0].lower() in _RESERVED
+    if _NAME.fullmatch(name) and not name.endswith((".", ".work")) and not reserved:
         return name
-    raise PlanError(
-        asked,
-        f"the bundle would be called {name!r}",
-        "Rename the folder to letters, digits, '.', '_' and '-', beginning with a letter or digit, 100 at most",
-    )
+    if given:
+        found = f"--name {name!r} is {'a name of devices on Windows' if reserved else 'no plain name'}"
+        raise PlanError(asked, found, f"Give {_RULE}")
+    advice = re.sub(r"[^A-Za-z0-9._]+", "-", name).strip("-._")[:100]
+    if not _NAME.fullmatch(advice) or advice.endswith(".work") or advice.partition(".")[0].lower() in _RESERVED:
+        advice = "my-model"
+    raise PlanError(asked, f"the bundle would be called {name!r}", f"Give it another name: --name {advice}")
 
 
 def check_format(checkpoint: Checkpoint, target: str, asked: str) -> None:
@@ -237,26 +228,16 @@ def weight_bytes(checkpoint: Checkpoint) -> int:
     return _OVERHEAD + round(total * (1 + _MARGIN))
 
 
+def table_bytes(checkpoint: Checkpoint) -> int:
+    """What of ``weight_bytes`` the embedding tables take."""
+    quants = sum(_stored(key, tensor) for key, tensor in checkpoint.quants.items() if key in _TABLES)
+    floats = (tensor for key, tensor in checkpoint.floats.items() if key.removesuffix(".weight") in _TABLES)
+    return quants + sum(prod(tensor.shape) * (2 if tensor.dtype == "BF16" else 4) for tensor in floats)
+
+
 def _stored(key: str, tensor: QuantTensor) -> int:
     per_scale = 4 if tensor.groups > 1 and key not in _TABLES else 12
     return tensor.rows * (packed_width(tensor.columns, tensor.bits) + tensor.groups * per_scale)
-
-
-def check_disk(out: Path, needed: int, asked: str) -> int:
-    """Free bytes where ``out`` will lie.
-
-    Raises:
-        PlanError: fewer than needed.
-    """
-    there = next(folder for folder in (out, *out.parents) if folder.exists())
-    free = shutil.disk_usage(there).free
-    if free < needed:
-        raise PlanError(
-            asked,
-            f"it needs {needed / 1e9:.2f} GB of disk and {free / 1e9:.2f} GB are free",
-            "Free some space, or give another disk with --out",
-        )
-    return free
 
 
 def make(request: Request, checkpoint: Checkpoint, name: str) -> Plan:
@@ -269,14 +250,21 @@ def make(request: Request, checkpoint: Checkpoint, name: str) -> Plan:
     if request.platform not in PLATFORMS:
         raise PlanError(asked, f"there is no platform {request.platform!r}", f"Use one of: {', '.join(PLATFORMS)}")
     target = PLATFORMS[request.platform]
-    name = bundle_name(name, asked)
+    if request.verb != "convert":  # which makes no bundle
+        name = bundle_name(name if request.name is None else request.name, asked, request.name is not None)
     precision, profile = choices(request, asked)
-    context, prefill = lengths(asked, checkpoint.config, request.context, request.prefill)
+    context = context_length(asked, request.context, checkpoint.config.max_context)
+    prefill, added = prefill_lengths(asked, request.prefill, context, target)
     check_format(checkpoint, target, asked)
     check_cache(checkpoint, request.cache, asked)
     check_profile(checkpoint, profile, asked)
     cache: Cache = request.cache if precision is None else "float16" if precision == "float16" else "float32"
-    size = weight_bytes(checkpoint)
+    size, state = weight_bytes(checkpoint), (cache_bytes if precision is None else state_bytes)
+    cached, needed = state(checkpoint.config, context, cache), size
+    if request.verb != "convert":  # which neither judges nor packs
+        apk = request.platform == "android" and (request.apk != "skip" or request.verb == "plan")
+        decoder = size - table_bytes(checkpoint)
+        needed = disk.needed(size, decoder, cached, checkpoint.config, request.platform, apk)
     # The old bundle of that name stays until the new one is whole, so nothing is subtracted for it.
     out = request.out.absolute()
     return Plan(
@@ -290,22 +278,50 @@ def make(request: Request, checkpoint: Checkpoint, name: str) -> Plan:
         bundle=out / request.platform / name,
         context=context,
         prefill=prefill,
+        added=added,
         cache=cache,
         weight_bytes=size,
-        cache_bytes=(cache_bytes if precision is None else state_bytes)(checkpoint.config, context, cache),
-        disk_needed=size,
-        disk_free=check_disk(out, size, asked),
+        cache_bytes=cached,
+        disk_needed=needed,
+        disk_free=disk.check(out, needed, asked),
+        stops=checkpoint.settings.stops,
+        not_carried=checkpoint.settings.not_carried,
         precision=precision,
         profile=profile,
     )
 
 
+def early(request: Request) -> None:
+    """Refuses what can be refused before a checkpoint is fetched: choices that do not go together, names, outputs.
+
+    Raises:
+        PlanError: nothing has been fetched or written.
+    """
+    asked = request.asked
+    if request.platform not in PLATFORMS:
+        raise PlanError(asked, f"there is no platform {request.platform!r}", f"Use one of: {', '.join(PLATFORMS)}")
+    choices(request, asked)
+    if request.verb != "convert":  # which has checked the file it writes, and makes no bundle
+        found = request.name if request.name is not None else name_of(request.model)
+        if found is not None:
+            name = bundle_name(found, asked, request.name is not None)
+            outputs.check_bundle(request.out.absolute() / request.platform / name, asked)
+
+
 def prepare(request: Request, progress: Progress) -> tuple[Plan, Checkpoint]:
-    """Opens the checkpoint and makes the plan; writes nothing.
+    """Opens the checkpoint and makes the plan; writes nothing. Whatever a later stage reads is read here first.
 
     Raises:
         ConvertError: the checkpoint or the request is refused.
     """
+    early(request)
     located = resolve(request.model, progress=progress)
     checkpoint = open_folder(located)
-    return make(request, checkpoint, located.name), checkpoint
+    made = make(request, checkpoint, located.name)
+    if request.verb != "convert":
+        check_questions(checkpoint.folder, request.asked)
+        if request.platform == "ios":
+            from convert.bundle import ios
+
+            ios.check(checkpoint)
+    return made, checkpoint

@@ -65,13 +65,31 @@ def plan(made: Plan) -> str:
             ("to", _near(made.bundle)),
             ("target", made.target),
             ("context", f"{made.context} tokens"),
-            ("prefill", ", ".join(map(str, made.prefill)) + " tokens"),
+            ("prefill", _prefill(made)),
             ("KV cache", f"{made.cache}, {size(made.cache_bytes)} at full context"),
             *((("precision", made.precision), ("profile", made.profile)) if made.precision else ()),
             ("model file", f"about {size(made.weight_bytes)}"),
             ("disk", f"{size(made.disk_needed)} needed, {size(made.disk_free)} free"),
+            ("stops", _stops(made)),
+            *((("not carried over", ", ".join(made.not_carried)),) if made.not_carried else ()),
         ),
     )
+
+
+def _stops(made: Plan) -> str:
+    """Tokens that end an answer; behind one that generation_config.json leaves out stands who names it."""
+    words = []
+    for stop in made.stops:
+        named = any(source.startswith("generation_config.json") for source in stop.sources)
+        said = "" if named else f" (added: {', '.join(stop.sources)})"
+        words.append(f"{stop.token} {stop.text}{said}")
+    return ", ".join(words)
+
+
+def _prefill(made: Plan) -> str:
+    added = " and ".join(filter(None, (", ".join(map(str, made.added[:-1])), *map(str, made.added[-1:]))))
+    why = f" ({added} added: without them the end of the context takes no message)" if added else ""
+    return ", ".join(map(str, made.prefill)) + " tokens" + why
 
 
 def report(found: Report | CheckpointReport) -> str:

@@ -7,6 +7,7 @@ import os
 import sys
 from pathlib import Path
 
+from convert import outputs
 from convert.bundle import manifest as m
 from convert.checkpoint import resolve
 from convert.errors import ArtifactError
@@ -26,16 +27,20 @@ def verify(
     """Runs the judge in place of this process's own output; gives its exit code: 0, 1 over budget, 2 bad input.
 
     Raises:
+        PlanError: a report would take the place of something that is no file.
         ArtifactError: a file of the bundle was changed, no checkpoint is known, or the one given is not the one that
             the bundle was made from.
     """
     import subprocess
 
+    for given in (report, page):
+        if given is not None:
+            outputs.check_report(given, f"verify {bundle}")
     folder = _checkpoint(bundle, checkpoint)
     command = [sys.executable, "-m", "runtime_tests", "verify", str(bundle), "--checkpoint", str(folder)]
     command += ["--rungs", rungs] if rungs else []
-    outputs = {"--json": report, "--html": page, "--questions": questions, "--float": float_model}
-    for flag, path in outputs.items():
+    paths = {"--json": report, "--html": page, "--questions": questions, "--float": float_model}
+    for flag, path in paths.items():
         command += [flag, str(path)] if path else []
     command += ["--arm64"] if arm64 else []
     sys.stdout.flush()

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from runtime_tests.accuracy import Accuracy
 from runtime_tests.budgets import Budget, budget_for
 from runtime_tests.capture import Capture, capture
+from runtime_tests.dimensions import Dimensions
 from runtime_tests.errors import CannotRunError, InputError
 from runtime_tests.evaluation import read_evaluation
 from runtime_tests.evidence import Evidence
@@ -22,12 +23,12 @@ from runtime_tests.floor import Floor, measure, widen
 from runtime_tests.lattice import fault, lattices
 from runtime_tests.match import is_foreign, recognize
 from runtime_tests.matrices import matrices
-from runtime_tests.owners import owners
 from runtime_tests.readers.checkpoint import Folder
 from runtime_tests.readers.litertlm import LiteRtLm
 from runtime_tests.readers.tflite import Tflite, open_tflite
 from runtime_tests.reference import Ids, Reference
 from runtime_tests.runners.litert import Interpreter, interpret
+from runtime_tests.stops import Stops, read_stops
 
 DECODER, EMBEDDER, PER_LAYER = "tf_lite_prefill_decode", "tf_lite_embedder", "tf_lite_per_layer_embedder"
 DECODE_STEPS = 64
@@ -101,21 +102,24 @@ class Case:
         return 0.0, 0.0
 
     @property
-    def text(self) -> dict[str, Any]:
-        """The text decoder's part of config.json."""
-        return self.folder.text
+    def dims(self) -> Dimensions:
+        """The text decoder's sizes."""
+        return self.folder.dims
+
+    @cached_property
+    def named_stops(self) -> Stops:
+        """The start token, and every stop token with those who name it."""
+        return read_stops(self.folder.path, self.folder.transformers, self._templates)
 
     @property
     def stops(self) -> list[int]:
-        """Stop tokens of generation_config.json, sorted."""
-        found = self.folder.optional_json("generation_config.json").get("eos_token_id", self.text.get("eos_token_id"))
-        return sorted(found if isinstance(found, list) else [found])
+        """Stop tokens, sorted."""
+        return list(self.named_stops.named)
 
     @property
     def start(self) -> int:
         """The start token."""
-        settings = self.folder.optional_json("generation_config.json")
-        return int(settings.get("bos_token_id", self.text.get("bos_token_id", 2)))
+        return self.named_stops.start
 
     @cached_property
     def _tokenizer(self) -> Any:
@@ -136,14 +140,37 @@ class Case:
 
         return AutoTokenizer.from_pretrained(self.folder.path)
 
-    def render(self, messages: Sequence[dict[str, str]]) -> str:
-        """A conversation through the checkpoint's own chat template, up to the model's turn, without the start token.
+    def render(
+        self,
+        messages: Sequence[Mapping[str, Any]],
+        tools: Sequence[Mapping[str, Any]] = (),
+        *,
+        reply: bool = True,
+        **context: Any,
+    ) -> str:
+        """A conversation through the checkpoint's own chat template, without the start token.
 
         Args:
-            messages: ``{"role": "user" or "assistant", "content": text}`` each.
+            messages: as transformers takes them: ``{"role": "user" or "assistant", "content": text}`` and so on.
+            tools: declared tools, in OpenAI's form.
+            reply: whether the model's turn is opened at the end.
+            context: further variables of the template.
+
+        Raises:
+            Exception: the template refuses the conversation; of any kind.
         """
-        text = self._templates.apply_chat_template(list(messages), tokenize=False, add_generation_prompt=True)
+        text = self._templates.apply_chat_template(
+            list(messages), tools=list(tools) or None, tokenize=False, add_generation_prompt=reply, **context
+        )
         return str(text).removeprefix(self._templates.bos_token or "")
+
+    @property
+    def template(self) -> str:
+        """The checkpoint's own chat template; empty when it has none."""
+        try:
+            return str(self._templates.get_chat_template())
+        except ValueError:  # transformers' word for a tokenizer without one
+            return ""
 
     def model(self, name: str) -> Tflite:
         """A TFLite section by its model type, under the checkpoint's names."""
@@ -184,12 +211,20 @@ class Case:
             raise InputError(f"{self.artifact.path.name}: decode has no input mask")
         return graph.tensors[index].shape[3]
 
+    @property
+    def window(self) -> int:
+        """Positions that a sliding layer sees."""
+        return self.dims.window
+
     @cached_property
     def prompt(self) -> int:
         """Tokens of the forced sequence that are prefilled: odd, and with the decode steps beyond the window."""
-        window = int(self.text["sliding_window"])
-        wanted = max(45, window + window // 2 + 9 - DECODE_STEPS)
-        return int(max(3, min(wanted, self.context - DECODE_STEPS)))
+        wanted = max(45, self.window + self.window // 2 + 9 - DECODE_STEPS)
+        return self.shared_out(wanted)
+
+    def shared_out(self, wanted: int) -> int:
+        """So many tokens to prefill, or what the context leaves for it; at least a third of a short context."""
+        return int(max(3, min(wanted, max(self.context - DECODE_STEPS, self.context // 3))))
 
     @cached_property
     def ids(self) -> Ids:
@@ -198,10 +233,11 @@ class Case:
         Without the places for images and sound: a whole Gemma 4 in transformers embeds the pad token there.
         """
         count = min(self.prompt + DECODE_STEPS, self.context)
-        drawn = np.random.default_rng(20260601).integers(0, int(self.text["vocab_size"]), count - 1)
-        start = self.text.get("bos_token_id", 2)
-        places = [self.folder.config.get(name, -1) for name in ("image_token_id", "audio_token_id", "video_token_id")]
-        drawn[np.isin(drawn, places)] = start
+        config = self.folder.transformers
+        start = config.get_text_config().bos_token_id or 0
+        drawn = np.random.default_rng(20260601).integers(0, self.dims.vocab, count - 1)
+        places = [getattr(config, f"{kind}_token_id", None) for kind in ("image", "audio", "video")]
+        drawn[np.isin(drawn, [place for place in places if place is not None])] = start
         return np.concatenate([[start], drawn]).astype(np.int32)
 
     @cached_property
@@ -209,12 +245,12 @@ class Case:
         """Key and value scale of each KV-owning layer when the artifact's cache is int8; empty when it is float32."""
         graph, entry = self.model(DECODER).subgraph("decode"), self.model(DECODER).signatures["decode"]
         out: dict[int, tuple[float, float]] = {}
-        for number, (layer, _, _) in enumerate(owners(self.text)):
+        for number, owner in enumerate(self.dims.owners):
             caches = [entry.inputs.get(f"kv_cache_{x}_{number}") for x in "kv"]
             pair = [graph.tensors[index].quantization for index in caches if index is not None]
             found = [float(item.scales[0]) for item in pair if item is not None and item.scales.size == 1]
             if len(found) == 2:
-                out[layer] = (found[0], found[1])
+                out[owner.layer] = (found[0], found[1])
         return out
 
     @cached_property

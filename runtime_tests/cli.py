@@ -7,6 +7,7 @@ from typing import Annotated, NamedTuple
 
 import typer
 
+from runtime_tests import outputs as files
 from runtime_tests.errors import InputError
 
 app = typer.Typer(
@@ -78,9 +79,10 @@ def _verify(
         raise InputError(
             f"--rungs {','.join(names or ())}: there is no rung {unknown[0]!r}; there are {','.join(NAMES)}"
         )
-    for target in outputs:
-        if target is not None and not target.parent.is_dir():
-            raise InputError(f"{target}: its folder does not exist")
+    reports = ((outputs.json, files.is_parity), (outputs.html, files.is_page), (outputs.golden, files.is_golden))
+    for (target, ours), what in zip(reports, ("a parity report", "a report's page", "a list of goldens"), strict=True):
+        if target is not None:
+            files.check(target, ours, what)
     if float_model is not None and not (float_model / "config.json").is_file():
         raise InputError(f"--float {float_model}: no folder of a Hugging Face model; config.json is not there")
 
@@ -100,11 +102,11 @@ def _verify(
         found = departure.localization(case)
     parity = report.report(case, climbed, found, names)
     if outputs.json is not None:
-        outputs.json.write_text(report.dump(parity), "utf-8")
+        files.write(outputs.json, report.dump(parity))
     if outputs.html is not None:
-        outputs.html.write_text(page.render(parity.model_dump(mode="json")), "utf-8")
+        files.write(outputs.html, page.render(parity.model_dump(mode="json")))
     if outputs.golden is not None:
-        outputs.golden.write_text(goldens.dump(goldens.golden(case)), "utf-8")
+        files.write(outputs.golden, goldens.dump(goldens.golden(case)))
     table.show(parity, Console())
     return parity.verdict == "pass"
 

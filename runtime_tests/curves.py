@@ -49,7 +49,7 @@ class Curves(Strict):
 
 def curves(case: Case) -> Curves:
     """Everything that the climbed rungs left behind."""
-    blocks, layers = case.evidence.blocks, int(case.text["num_hidden_layers"])
+    blocks, layers = case.evidence.blocks, case.dims.layers
     return Curves(
         blocks_db=by_layer(blocks, layers) or None,
         blocks_bar_db={kind: case.budget.block_bar(kind) for kind in sorted(blocks)},

@@ -54,7 +54,7 @@ def localization(case: Case) -> Localization:
         found = locate(case)
     except CannotRunError as error:
         return Localization(why=str(error), first=None, others=[], compared=0, forced_db={}, free_db={})
-    layers = int(case.text["num_hidden_layers"])
+    layers = case.dims.layers
     places = [_departure(place) for place in found.places]
     return Localization(
         why="",

@@ -37,6 +37,20 @@ class Steps:
     artifact: NDArray[np.float32]
 
 
+@dataclass(frozen=True)
+class Adaptation:
+    """What the file's chat template is beside the checkpoint's own.
+
+    Attributes:
+        added, removed: lines.
+        diff: a unified diff from the checkpoint's to the file's, line by line; empty when they are equal.
+    """
+
+    added: int
+    removed: int
+    diff: tuple[str, ...]
+
+
 @dataclass
 class Evidence:
     """Everything collected so far.
@@ -44,10 +58,12 @@ class Evidence:
     Attributes:
         blocks: rung 2a: by kind of boundary and layer, the SNR in dB of the worst signature.
         steps: rung 2b.
+        template: rung 3.
     """
 
     blocks: dict[str, dict[int, float]] = field(default_factory=dict)
     steps: Steps | None = None
+    template: Adaptation | None = None
 
     def add_block(self, boundary: str, quality: float) -> None:
         """Keeps the worst SNR of a boundary such as ``layers.3/mlp``; other names are left out."""

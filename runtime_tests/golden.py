@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from runtime_tests import fitting
 from runtime_tests.case import Case
 from runtime_tests.evaluation import Message
 from runtime_tests.golden_prompts import Asked, asked
-from runtime_tests.prompts import PROMPTS
 from runtime_tests.rungs.engine import Continuation, continuations, continue_greedily
 from runtime_tests.strict import Strict, compact, short
 
@@ -83,7 +83,7 @@ def golden(case: Case) -> GoldenFile:
 def _continued(case: Case, prompts: list[Asked]) -> list[Continuation]:
     """The general prompts are those of rung 3, which has continued them already."""
     bare = any(not item.messages for item in prompts)
-    known = dict(zip(PROMPTS, continuations(case), strict=True)) if bare else {}
+    known = dict(zip(fitting.prompts(case), continuations(case), strict=True)) if bare else {}
     new = [item for item in prompts if item.prompt not in known]
     fresh = iter(continue_greedily(case, [(item.prompt, item.steps) for item in new]))
     return [known[item.prompt] if item.prompt in known else next(fresh) for item in prompts]

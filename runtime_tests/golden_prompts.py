@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from runtime_tests import fitting
 from runtime_tests.case import Case
 from runtime_tests.evaluation import Message, Question
-from runtime_tests.prompts import CHAT, CHAT_STEPS, GREEDY_STEPS, PROMPTS
+from runtime_tests.prompts import CHAT_STEPS, GREEDY_STEPS
 
 MOST = 8
 
@@ -33,11 +34,11 @@ def asked(case: Case) -> list[Asked]:
     """At most eight questions that fit the context, one of each family in turn; without any, the general prompts."""
     chats = [_chat(case, question.messages, question.answer) for question in _questions(case)]
     room = case.context - CHAT_STEPS - 1
-    fitting = [item for item in chats if len(case.tokenize(item.prompt)) <= room][:MOST]
-    if fitting:
-        return fitting
-    general = [Asked(prompt, (), None, GREEDY_STEPS) for prompt in PROMPTS]
-    return [*general, _chat(case, [Message.model_validate(message) for message in CHAT], None)]
+    fits = [item for item in chats if len(case.tokenize(item.prompt)) <= room][:MOST]
+    if fits:
+        return fits
+    general = [Asked(prompt, (), None, GREEDY_STEPS) for prompt in fitting.prompts(case)]
+    return [*general, _chat(case, [Message.model_validate(message) for message in fitting.chats(case)[0]], None)]
 
 
 def _chat(case: Case, messages: Sequence[Message], answer: str | None) -> Asked:

@@ -189,11 +189,11 @@ def _departs(case: Case, key: str, expected: NDArray[Any], found: NDArray[Any], 
 
 def _places(case: Case, seen: dict[str, Seen]) -> Iterable[Place]:
     """The first departure of every chain; each layer and block once, in order of execution."""
-    wide = bool(case.text.get("hidden_size_per_layer_input"))
+    wide = bool(case.dims.per_layer_width)
     names: dict[str, str] = {EMBEDDER: "table of embeddings", PER_LAYER: "table of per-layer embeddings"}
     ordered: list[list[Stage]] = [[Stage(name, None, "embedding", fault)] for name, fault in names.items()]
     ordered.append(FRONT)
-    for layer in range(int(case.text["num_hidden_layers"])):
+    for layer in range(case.dims.layers):
         ordered += chains(layer, wide)
     ordered.append(HEAD)
     told: set[tuple[int | None, Block]] = set()
@@ -229,7 +229,7 @@ def _free(case: Case, layout: Cache) -> dict[str, dict[int, float]]:
     """Hidden states of the decode steps, after a prefill, with nothing given but the tokens."""
     model, whole = case.model(DECODER), force(case.model(DECODER), "decode", cut_open=False)
     first = lookup(case.interpreter(EMBEDDER), case.model(EMBEDDER), case.ids)
-    wide = case.text.get("hidden_size_per_layer_input")
+    wide = case.dims.per_layer_width
     second = lookup(case.interpreter(PER_LAYER), case.model(PER_LAYER), case.ids) if wide else None
     session = Session(case.interpreter(DECODER), model)
     for start, stop in chunks(case.prompt, max(prefill_lengths(model))):

@@ -1,7 +1,6 @@
-"""What the engine is asked: eight prompts of different lengths, scripts and kinds, and three conversations.
+"""What the engine is asked: eight prompts of different lengths, scripts and kinds, and two chats.
 
-A conversation's last message is sent; those before are its history. The third is the first again: nothing of the one
-between may be left.
+A chat's last message is sent; those before are its history.
 """
 
 PROMPTS = (
@@ -21,6 +20,5 @@ LATER = (
     {"role": "assistant", "content": "Red."},
     {"role": "user", "content": "And another one?"},
 )
-CHATS = (CHAT, LATER, CHAT)
 GREEDY_STEPS = 16
 CHAT_STEPS = 24

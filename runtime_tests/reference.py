@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from runtime_tests.dimensions import read_config
 from runtime_tests.errors import InputError
 
 Ids = NDArray[np.int32]
@@ -42,8 +43,11 @@ class Reference:
         transformers.logging.disable_progress_bar()
         logging.getLogger("transformers").setLevel(logging.ERROR)
         try:
-            config = transformers.AutoConfig.from_pretrained(folder)
-            kind = getattr(transformers, (config.architectures or ["Gemma4ForCausalLM"])[0])
+            config = read_config(folder)
+            # By the configuration, for architectures may be missing.
+            whole = isinstance(config, transformers.Gemma4Config)
+            bare = not whole or config.architectures == ["Gemma4ForCausalLM"]
+            kind = transformers.Gemma4ForCausalLM if bare else transformers.Gemma4ForConditionalGeneration
             # A checkpoint file that lacks a tensor would be filled with random numbers, with a warning only.
             self.model, told = kind.from_pretrained(
                 folder, dtype=torch.float32, attn_implementation="eager", output_loading_info=True

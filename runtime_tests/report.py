@@ -11,6 +11,7 @@ from runtime_tests.accuracy import Accuracy, System
 from runtime_tests.case import Case
 from runtime_tests.curves import Curves, curves
 from runtime_tests.departure import Localization
+from runtime_tests.evidence import Adaptation
 from runtime_tests.ladder import asked, passed
 from runtime_tests.results import Rung
 from runtime_tests.strict import Strict as Strict
@@ -99,6 +100,15 @@ class AccuracyReport(Strict):
     systems: list[SystemReport]
 
 
+class TemplateReport(Strict):
+    """The chat template in the file beside the checkpoint's own."""
+
+    adapted: bool = Field(description="false: as published, character for character")
+    added: int = Field(description="lines that only the file's template has")
+    removed: int = Field(description="lines that only the checkpoint's has")
+    diff: str = Field(description="unified, from the checkpoint's to the file's; empty when not adapted")
+
+
 class Parity(Strict):
     """A judgement of one artifact against one checkpoint."""
 
@@ -113,6 +123,9 @@ class Parity(Strict):
     curves: Curves
     localization: Localization | None = Field(description="null when no rung called for it and nobody asked")
     accuracy: AccuracyReport | None = Field(description="null when rung 4 did not run")
+    template: TemplateReport | None = Field(
+        default=None, description="null when rung 3 did not run or the artifact carries none for an engine"
+    )
     versions: dict[str, str]
 
 
@@ -144,7 +157,14 @@ def report(
         curves=curves(case),
         localization=localization,
         accuracy=None if case.accuracy is None else _accuracy(case.accuracy),
+        template=None if case.evidence.template is None else _template(case.evidence.template),
         versions=versions(),
+    )
+
+
+def _template(found: Adaptation) -> TemplateReport:
+    return TemplateReport(
+        adapted=bool(found.diff), added=found.added, removed=found.removed, diff="\n".join(found.diff)
     )
 
 

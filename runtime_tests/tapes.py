@@ -32,7 +32,7 @@ def blocks(case: Case, positions: int = 4) -> Tape:
     forced, layout = force(case.model(DECODER), "decode"), Cache(case)
     keep = tuple(sorted({*forced.boundaries, *forced.codes, "logits"}))
     last = len(case.ids) - 1
-    first = min(int(case.text["sliding_window"]) + 1, last)
+    first = min(case.dims.window + 1, last)
     where = sorted({int(p) for p in np.linspace(first, last, positions)})
     calls = [Call("forced", fed(case, "decode", (p, 1), forced.given, layout), (), keep) for p in where]
     return Tape(forced.model, tuple(calls))
@@ -50,7 +50,7 @@ def steps(case: Case, count: int) -> Tape:
     prompt = min(CHUNK, max(prefill_lengths(model), default=0)) if small else 0
     ids = case.ids[: prompt + count]
     first = lookup(case.interpreter(EMBEDDER), case.model(EMBEDDER), ids)
-    wide = case.text.get("hidden_size_per_layer_input")
+    wide = case.dims.per_layer_width
     second = lookup(case.interpreter(PER_LAYER), case.model(PER_LAYER), ids) if wide else None
     caches = empty_cache(model)
     calls = []

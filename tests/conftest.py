@@ -59,6 +59,24 @@ def demo_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
+@pytest.fixture(scope="session")
+def endless_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The demo without its stop token: its answers go on to the end of its context of 64 tokens."""
+    import json
+
+    from convert.checkpoint import open_checkpoint
+    from convert.progress import Silent
+    from convert.targets.litert import LitertOptions, convert
+
+    folder = tmp_path_factory.mktemp("endless")
+    shutil.copytree(demo.folder(), folder / "endless")
+    path = folder / "endless" / "generation_config.json"
+    path.write_text(json.dumps(json.loads(path.read_text("utf-8")) | {"eos_token_id": 1}), "utf-8")
+    options = LitertOptions(context=64, prefill=(1, 16), cache="float32")
+    convert(open_checkpoint(folder / "endless"), options, folder / "endless.litertlm", Silent())
+    return folder / "endless.litertlm"
+
+
 @pytest.fixture(scope="session", params=["mobile_e2b", "mobile_e4b", "q4_0_e2b", "q4_0_e4b"])
 def any_checkpoint(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkpoint with every known trait of Google's files, in each format and shape in turn.

@@ -29,7 +29,7 @@ for (const width of [320, 390, 1280]) {
     if (wide > width) wrong.push(`${where}: ${wide} px wide`);
     // A cell that ends outside the page, or outside a box that scrolls or clips, cannot be read without a gesture.
     const cut = await tab.evaluate(() =>
-      [...document.querySelectorAll("th, td, dd, p, figcaption, summary, .mark")].filter((part) => {
+      [...document.querySelectorAll("th, td, dd, p, figcaption, summary, code, .mark")].filter((part) => {
         if (part.closest("thead") && getComputedStyle(part.closest("thead")).position === "absolute") return false;
         const { left, right } = part.getBoundingClientRect();
         let [from, to] = [0, document.documentElement.clientWidth];

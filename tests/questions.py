@@ -21,7 +21,8 @@ def talkative(source: Path, folder: Path) -> Path:
     shutil.copytree(source, folder, ignore=shutil.ignore_patterns("evaluation.jsonl", "accuracy.json"))
     path = folder / "generation_config.json"
     settings = json.loads(path.read_text("utf-8"))
-    settings["eos_token_id"] = sorted({*settings["eos_token_id"], *range(200, 1200, 6)})
+    rows = json.loads((folder / "config.json").read_text("utf-8"))["text_config"]["vocab_size"]
+    settings["eos_token_id"] = sorted({*settings["eos_token_id"], *range(200, min(rows, 1200), 6)})
     path.write_text(json.dumps(settings), "utf-8")
     return folder
 

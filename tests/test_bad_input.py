@@ -169,7 +169,18 @@ def test_a_prefill_that_is_no_list_is_refused(out: Path) -> None:
 
 def test_a_folder_with_an_odd_name_is_refused(out: Path, folder: Path) -> None:
     odd = folder.rename(folder.with_name("mine; rm -rf"))
-    assert "Rename the folder" in bundle(odd, out).err
+    assert "Give it another name: --name mine-rm-rf" in bundle(odd, out).err
+
+
+@pytest.mark.parametrize("name", ["../../etc", "/etc", "a/b", "..", "nul"])
+def test_a_name_that_leads_out_of_the_folder_is_refused(out: Path, name: str) -> None:
+    assert f"--name '{name}' is " in bundle("demo", out, "--name", name).err
+
+
+def test_a_folder_with_an_odd_name_is_bundled_under_another_one(tmp_path: Path, folder: Path) -> None:
+    odd = folder.rename(folder.with_name("my model"))
+    ran = convert("plan", "android", odd, "--name", "my-model", "--out", tmp_path, "--json")
+    assert json.loads(ran.out)["bundle"] == str(tmp_path / "android" / "my-model")
 
 
 def test_an_unknown_platform_is_refused(out: Path) -> None:

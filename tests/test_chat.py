@@ -137,12 +137,12 @@ def test_ctrl_c_at_the_prompt_leaves_with_exit_code_0(terminal: Terminal) -> Non
     assert terminal.exit_code() == 0
 
 
-def test_after_each_answer_the_speed_is_told(model: Path) -> None:
+def test_after_each_answer_its_speed_and_its_cut_by_the_limit_are_told(model: Path) -> None:
     opened = Terminal(model, "--limit", "12")
     try:
         opened.until("> ")
         opened.send("Hello\n")
-        tokens = SPEED.search(opened.until(r"tokens/s\s*\n> "))
+        tokens = SPEED.search(opened.until(r"tokens/s; the answer was cut at 12 tokens \(--limit\)\s*\n> "))
         assert tokens is not None
         assert 10 <= int(tokens[1]) <= 13
         assert int(tokens[2]) > 0
@@ -150,30 +150,32 @@ def test_after_each_answer_the_speed_is_told(model: Path) -> None:
         opened.close()
 
 
-def test_a_full_context_begins_a_new_conversation(model: Path) -> None:
-    opened = Terminal(model, "--limit", "2")
+def test_a_cut_answer_and_a_full_conversation_are_told_and_new_helps(endless_file: Path) -> None:
+    opened = Terminal(endless_file)
     try:
         opened.until("> ")
-        for _ in range(9):
-            opened.send("one two three four " * 60 + "\n")
-            if "A new" in opened.until(r"(tokens/s|conversation\s+begins)\s*\n> "):
-                break
-        else:
-            raise AssertionError("the context never filled")
         opened.send("Hello\n")
-        opened.until(r"tokens/s\s*\n> ")
+        opened.until(r"tokens/s; the answer was cut: the conversation fills the context of 64 tokens\. /new[^>]*\n> ")
+        opened.send("And now?\n")
+        opened.until(r"conversation is full: 64 of 64 tokens are used, and the message has \d+\. /new[^>]*\n> ")
+        opened.send("/new\n")
+        opened.until("a new conversation\r\n> ")
+        opened.send("one two three four " * 60 + "\n")
+        opened.until(r"the message has \d+ tokens, which is more than the context of 64 takes[^>]*\n> ")
+        opened.send("Hello\n")
+        opened.until(r"tokens/s; the answer was cut[^>]*\n> ")
     finally:
         opened.close()
 
 
-def test_in_a_pipe_every_line_is_answered_and_nothing_else_is_said(model: Path) -> None:
-    once = piped(model, "Hello\n", "--limit", "8")
+def test_in_a_pipe_every_line_is_answered_and_nothing_else_is_said(demo_file: Path) -> None:
+    once = piped(demo_file, "Hello\n")
     assert (once.code, once.err) == (0, "")
     assert once.out.strip()
     assert "tokens/s" not in once.out
-    again = piped(model, "Hello\n\n/new\nHello\n", "--limit", "8")
+    again = piped(demo_file, "Hello\n\n/new\nHello\n")
     assert again.out == once.out * 2
-    assert piped(model, "", "--limit", "8", "--ask", "Hello").out == once.out
+    assert piped(demo_file, "", "--ask", "Hello").out == once.out
 
 
 def test_a_second_message_continues_the_conversation(model: Path) -> None:
@@ -216,20 +218,3 @@ def test_a_bundle_with_a_changed_byte_is_one_line(tmp_path: Path, monkeypatch: p
         file.seek(-1, os.SEEK_END)
         file.write(b"\x7f")
     assert "the manifest says" in refused(bundle)
-
-
-class _Scripted:
-    """A conversation whose answer is given."""
-
-    def __init__(self, *texts: str) -> None:
-        self.texts = texts
-
-    def send_message_async(self, message: str) -> Iterator[_Scripted]:
-        return (_Scripted(text) for text in self.texts)
-
-    def to_json(self) -> dict[str, object]:
-        return {"role": "assistant", "content": [{"type": "text", "text": self.texts[0]}]}
-
-
-def test_a_model_cannot_steer_the_terminal() -> None:
-    assert "".join(chat.stream(_Scripted("a\x1b[2Jb\n", "\x07é"), "?")) == "a[2Jb\né"

@@ -12,7 +12,8 @@ S, F = "sliding_attention", "full_attention"
 
 
 def read(folder, text, **outer):
-    (folder / "config.json").write_text(json.dumps({"model_type": "gemma4", "text_config": text} | outer))
+    tied = {"tie_word_embeddings": text["tie_word_embeddings"]}
+    (folder / "config.json").write_text(json.dumps({"model_type": "gemma4", "text_config": text} | tied | outer))
     return read_config(folder)
 
 
@@ -49,10 +50,32 @@ def test_a_bare_text_configuration_is_read(tmp_path):
 
 @pytest.mark.parametrize(
     ("text", "outer", "tied"),
-    [(True, {}, True), (False, {}, False), (True, {"tie_word_embeddings": False}, False)],
+    [(True, {}, True), (False, {"tie_word_embeddings": True}, True), (True, {"tie_word_embeddings": False}, False)],
 )
 def test_the_outer_configuration_decides_whether_embeddings_are_tied(tmp_path, text, outer, tied):
-    assert read(tmp_path, text_config(tie_word_embeddings=text), **outer).tied is tied
+    whole = {"model_type": "gemma4", "text_config": text_config(tie_word_embeddings=text)} | outer
+    (tmp_path / "config.json").write_text(json.dumps(whole))
+    assert read_config(tmp_path).tied is tied
+
+
+def test_an_untied_head_that_only_the_text_level_names_is_refused_for_transformers_would_tie_it(tmp_path):
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "gemma4", "text_config": text_config()}))
+    with pytest.raises(CheckpointError, match=r"tie_word_embeddings is missing\. It must be false as in text_config"):
+        read_config(tmp_path)
+
+
+def test_the_model_type_may_stand_at_the_text_level_alone_and_architectures_may_be_missing(tmp_path):
+    whole = {"text_config": text_config(), "tie_word_embeddings": False}
+    (tmp_path / "config.json").write_text(json.dumps(whole))
+    assert read_config(tmp_path).hidden == text_config()["hidden_size"]
+
+
+def test_null_is_the_default_where_transformers_has_none_and_a_null_override_overrides_nothing(tmp_path):
+    fields = {"rope_parameters": None, "layer_types": None, "num_kv_shared_layers": 0}
+    config = read(tmp_path, text_config(**fields))
+    assert [layer.kind for layer in config.layers] == [S, S, S, S, F]
+    assert config.ropes == {S: Rope(10000.0, "default", 1.0), F: Rope(1000000.0, "proportional", 0.25)}
+    assert {layer.head_dim for layer in read(tmp_path, text_config(per_layer_config=None)).layers} == {16}
 
 
 def test_per_layer_config_replaces_the_global_head_size(tmp_path):
@@ -76,6 +99,22 @@ def test_per_layer_config_replaces_the_global_head_size(tmp_path):
         ({"hidden_size": "64"}, "hidden_size is '64'"),
         ({"hidden_size": True}, "hidden_size is True"),
         ({"hidden_size": None}, "hidden_size is None"),
+        ({"sliding_window": None}, "sliding_window is None"),
+        ({"num_kv_shared_layers": None}, "num_kv_shared_layers is None"),
+        ({"hidden_activation": None}, "hidden_activation is None"),
+        ({"global_head_dim": None}, "global_head_dim is None"),
+        ({"use_cache": None}, "use_cache is None. It must be true or false"),
+        ({"use_cache": 1}, "use_cache is 1. It must be true or false"),
+        ({"initializer_range": 0}, "initializer_range is 0. It must be a number with a decimal point"),
+        ({"attention_dropout": "0.0"}, "attention_dropout is '0.0'. It must be a whole number or"),
+        ({"num_experts": "8"}, "num_experts is '8'. It must be a whole number or null"),
+        ({"tie_word_embeddings": 0}, "tie_word_embeddings is 0"),
+        ({"model_type": "gemma3_text"}, "model_type is 'gemma3_text'. It must be null or 'gemma4_text'"),
+        ({"rms_norm_eps": 1}, "rms_norm_eps is 1. It must be a number above 0 with a decimal point"),
+        ({"final_logit_softcapping": 30}, "final_logit_softcapping is 30. It must be a number above 0 with a decimal"),
+        ({"rope_scaling": {"factor": 8.0}}, "rope_scaling is {'factor': 8.0}. It must be left out"),
+        ({"rope_parameters": None, "rope_theta": 5e5}, "rope_theta is 500000.0. It must be in rope_parameters"),
+        ({"layer_types": None, "sliding_window_pattern": 5}, "sliding_window_pattern is 5. It must be left out, and"),
         ({"vocab_size": 0}, "vocab_size is 0"),
         ({"rms_norm_eps": 0}, "rms_norm_eps is 0"),
         ({"rms_norm_eps": 10**400}, "rms_norm_eps is 1000"),

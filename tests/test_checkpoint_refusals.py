@@ -23,6 +23,7 @@ def refusal(folder, kind=CheckpointError):
 
 
 def test_a_folder_without_config_is_refused(tmp_path):
+    (tmp_path / "README.md").touch()
     assert "config.json is missing" in refusal(tmp_path)
 
 
@@ -280,8 +281,10 @@ def test_rows_that_are_no_multiple_of_32_are_refused_by_name(tmp_path):
     assert "layers.0.mlp.down_proj.weight has rows of 80 numbers, which is no multiple of 32" in message
 
 
-def test_an_lm_head_beside_tied_weights_is_refused(tmp_path):
+def test_another_lm_head_beside_tied_weights_is_refused(tmp_path):
     def change(tensors):
         tensors["lm_head.weight"] = np.zeros((37, 64), BF16)
 
-    assert "unexpected tensor 'lm_head.weight'" in refusal(q4_0(tmp_path, change))
+    message = refusal(q4_0(tmp_path, change))
+    assert f"row 0 of tensor lm_head.weight is not that of {TEXT}embed_tokens.weight" in message
+    assert "Set tie_word_embeddings to false" in message

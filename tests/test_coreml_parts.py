@@ -221,7 +221,7 @@ def test_core_ml_itself_is_led_through_the_parts(build: Build, monkeypatch: pyte
     monkeypatch.setattr(sys, "platform", "darwin")
     session = case.session(NativeRunner(case.package, "CPU_ONLY"))  # type: ignore[arg-type]
     first, second = case.lookup(case.ids[:1])
-    assert session.decode(first, second).shape == (case.text["vocab_size"],)
+    assert session.decode(first, second).shape == (case.dims.vocab,)
     assert [(name, state) for name, _, state in calls] == [(name, f"state of {name}") for name in NAMES]
     assert "layers_7_output" in calls[2][1]
     session.prefill(first, second)

@@ -134,7 +134,7 @@ def fed(good: CoremlCase, feed: Feed) -> CoremlCase:
 @pytest.mark.parametrize("off", [-1, 1])
 def test_a_window_that_is_one_token_off_is_caught_by_the_lowering_rung(sharp: CoremlCase, off: int) -> None:
     """The mask is the app's to make: an app that turns the window over one token too late would be seen."""
-    found = fed(sharp, Feed(sharp.text | {"sliding_window": sharp.text["sliding_window"] + off}, sharp.feed.rotary))
+    found = fed(sharp, Feed(sharp.dims.window + off, sharp.feed.rotary))
     (rung,) = climb(found, ("2b",))
     assert "logits, weights before their rounding" in failing(rung)
 

@@ -194,7 +194,8 @@ def test_a_missing_stop_token_is_caught_by_the_engine_rung(judged: Judged) -> No
         next(stop for stop in message.stop_tokens if stop.token_ids.ids[0] == 106).token_ids.ids[0] = 50
         patient.bytes[where] = message.SerializeToString()
 
-    assert "stop tokens: 106 is missing" in failing(judged(mutate, "3"))
+    said = "stop tokens: 106 is missing, which generation_config.json eos_token_id and config.json eos_token_id and"
+    assert said in failing(judged(mutate, "3"))
 
 
 def test_a_changed_tokenizer_is_caught_by_the_engine_rung(artifact: Path, mobile_e2b: Path, tmp_path: Path) -> None:

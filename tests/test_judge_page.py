@@ -70,6 +70,12 @@ def report() -> Data:
             "left_out": 0,
             "systems": [system("float", 9, "recorded"), system("reference", 8), system("artifact", 8)],
         },
+        "template": {
+            "adapted": True,
+            "added": 1,
+            "removed": 1,
+            "diff": "--- a\n+++ b\n@@ -1 +1 @@\n-{{ x }}\n+{{ y }}",
+        },
         "versions": {"numpy": "2.4.6"},
     }
 
@@ -96,9 +102,23 @@ def test_every_part_of_the_report_is_on_the_page(report: Data) -> None:
 
 def test_what_did_not_run_leaves_its_figures_out(report: Data) -> None:
     bare = {"blocks_db": None, "blocks_bar_db": {}, "steps": None, "bytes": report["curves"]["bytes"]}
-    text = page.render(report | {"curves": bare, "localization": None, "accuracy": None, "floor": None})
+    text = page.render(
+        report | {"curves": bare, "localization": None, "accuracy": None, "floor": None, "template": None}
+    )
     assert len([tag for tag, _ in Elements(text).found if tag == "svg"]) == 1
     assert "Where it departs" not in text
+    assert "The chat template" not in text
+
+
+def test_the_page_says_whether_the_chat_template_was_adapted_and_shows_each_changed_line(report: Data) -> None:
+    text = page.render(report)
+    assert "1 line added, 1 removed" in text
+    assert '<code class="removed">-{{ x }}\n</code><code class="added">+{{ y }}\n</code>' in text
+    assert text.index("<details") < text.index('<pre class="diff"'), "a long diff is closed at first"
+    report["template"] = {"adapted": False, "added": 0, "removed": 0, "diff": ""}
+    text = page.render(report)
+    assert "<strong>As published:</strong>" in text
+    assert "<pre" not in text
 
 
 def test_the_same_report_gives_the_same_bytes(report: Data) -> None:
@@ -131,9 +151,10 @@ def test_names_from_files_are_text_and_never_markup(report: Data) -> None:
     report["accuracy"]["systems"][0]["name"] = evil
     report["accuracy"]["systems"][0]["description"] = evil
     report["curves"]["bytes"][0]["component"] = evil
+    report["template"]["diff"] = evil
     text = page.render(report)
     assert "script" not in {tag for tag, _ in Elements(text).found}
-    assert text.count("&lt;script&gt;") >= 6
+    assert text.count("&lt;script&gt;") >= 7
 
 
 def test_headings_descend_in_order_and_tables_are_labelled(report: Data) -> None:

@@ -9,14 +9,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from convert import plan
 from convert.checkpoint import open_checkpoint
 from convert.checkpoint.types import Checkpoint
-from convert.errors import PlanError
+from convert.errors import CheckpointError, PlanError
 from convert.plan import Request
+from convert.progress import Silent
 
 Usage = namedtuple("Usage", "total used free")
 
@@ -48,13 +47,8 @@ def request(out: Path, **choices: object) -> Request:
 
 def test_defaults_are_capped_by_the_model(checkpoint: Checkpoint, tmp_path: Path) -> None:
     made = plan.make(request(tmp_path), checkpoint, "demo")
-    assert (made.context, made.prefill) == (2048, (128, 1024))
+    assert (made.context, made.prefill) == (2048, (8, 32, 128, 1024))
     assert made.bundle == tmp_path / "android" / "demo"
-
-
-def test_default_prefill_lengths_are_capped_by_the_context(checkpoint: Checkpoint, tmp_path: Path) -> None:
-    assert plan.make(request(tmp_path, context=512), checkpoint, "demo").prefill == (128, 512)
-    assert plan.make(request(tmp_path, context=100), checkpoint, "demo").prefill == (100,)
 
 
 def test_a_context_above_the_models_is_refused(checkpoint: Checkpoint, tmp_path: Path) -> None:
@@ -64,37 +58,11 @@ def test_a_context_above_the_models_is_refused(checkpoint: Checkpoint, tmp_path:
         plan.make(request(tmp_path, context=2049), checkpoint, "demo")
 
 
-@pytest.mark.parametrize("context", [0, -5])
-def test_a_context_that_is_not_positive_is_refused(checkpoint: Checkpoint, tmp_path: Path, context: int) -> None:
-    with pytest.raises(PlanError, match="positive --context"):
-        plan.make(request(tmp_path, context=context), checkpoint, "demo")
-
-
-@pytest.mark.parametrize("prefill", [(), (0,), (-1, 16), (16, 257)])
-def test_prefill_lengths_outside_the_context_are_refused(
-    checkpoint: Checkpoint, tmp_path: Path, prefill: tuple[int, ...]
-) -> None:
-    with pytest.raises(PlanError, match="Give --prefill lengths from 1 to 256"):
-        plan.make(request(tmp_path, context=256, prefill=prefill), checkpoint, "demo")
-
-
-@given(context=st.integers(1, 2048), prefill=st.lists(st.integers(1, 2048), min_size=1, max_size=4))
-def test_accepted_lengths_fit_and_ascend(checkpoint: Checkpoint, context: int, prefill: list[int]) -> None:
-    try:
-        found, lengths = plan.lengths("plan", checkpoint.config, context, tuple(prefill))
-    except PlanError:
-        assert max(prefill) > context
-    else:
-        assert found == context
-        assert list(lengths) == sorted(set(prefill))
-        assert lengths[-1] <= context
-
-
 def test_a_disk_too_small_is_refused_with_what_is_needed_and_found(
     checkpoint: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda path: Usage(10**12, 10**12, 1_234_000))
-    with pytest.raises(PlanError, match=r"needs 0\.01 GB of disk and 0\.00 GB are free"):
+    with pytest.raises(PlanError, match=r"needs 0\.05 GB of disk and 0\.00 GB are free"):
         plan.make(request(tmp_path / "not" / "yet"), checkpoint, "demo")
     assert list(tmp_path.iterdir()) == []
 
@@ -115,8 +83,38 @@ def test_the_disk_that_is_asked_is_that_of_the_output(
 
 @pytest.mark.parametrize("name", ["", ".", "..", ".hidden", "a b", "a/b", "ünlaut", "x" * 101, "-flag", "a.work", "a."])
 def test_a_name_that_makes_no_good_folder_is_refused(checkpoint: Checkpoint, tmp_path: Path, name: str) -> None:
-    with pytest.raises(PlanError, match="Rename the folder"):
+    with pytest.raises(PlanError, match=r"the bundle would be called .* --name [A-Za-z0-9]"):
         plan.make(request(tmp_path), checkpoint, name)
+    with pytest.raises(PlanError, match=r"--name .* is no plain name"):
+        plan.make(request(tmp_path, name=name), checkpoint, "demo")
+
+
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [
+        ("my model", "my-model"),
+        ("Gemma 4 (final)", "Gemma-4-final"),
+        ("../x", "x"),
+        ("模型", "my-model"),
+        ("a.work", "my-model"),
+    ],
+)
+def test_the_name_that_is_advised_is_accepted(checkpoint: Checkpoint, tmp_path: Path, name: str, advice: str) -> None:
+    with pytest.raises(PlanError, match=f"--name {advice}$"):
+        plan.make(request(tmp_path), checkpoint, name)
+    assert plan.make(request(tmp_path, name=advice), checkpoint, name).bundle == tmp_path / "android" / advice
+
+
+@pytest.mark.parametrize("name", ["CON", "nul", "com1.model", "lpt9"])
+def test_a_name_that_windows_keeps_for_devices_is_refused(checkpoint: Checkpoint, tmp_path: Path, name: str) -> None:
+    with pytest.raises(PlanError, match=r"--name .* is a name of devices on Windows"):
+        plan.make(request(tmp_path, name=name), checkpoint, "demo")
+
+
+def test_a_folder_of_any_name_is_converted_into_a_file_that_has_a_name_of_its_own(
+    checkpoint: Checkpoint, tmp_path: Path
+) -> None:
+    assert plan.make(request(tmp_path, verb="convert"), checkpoint, "my model").context == 2048
 
 
 def test_an_unknown_platform_is_refused_with_the_known_ones(checkpoint: Checkpoint, tmp_path: Path) -> None:
@@ -161,3 +159,58 @@ def test_the_cache_is_counted_over_owning_layers_alone(checkpoint: Checkpoint) -
     # Four sliding owners of one 32-wide head and a full one of 64, keys and values, four bytes, 100 positions.
     assert plan.cache_bytes(checkpoint.config, 100, "float32") == 2 * 100 * 4 * (4 * 32 + 64)
     assert plan.cache_bytes(checkpoint.config, 100, "int8") == 2 * 100 * (4 * 32 + 64)
+
+
+@pytest.mark.parametrize(
+    ("choices", "words"),
+    [
+        ({"platform": "symbian"}, "no platform 'symbian'"),
+        ({"name": "../x"}, "is no plain name"),
+        ({"precision": "float32"}, "--precision was given"),
+        ({"out": Path(__file__)}, "is not a folder"),
+    ],
+)
+def test_what_needs_no_checkpoint_is_refused_before_one_is_fetched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, choices: dict[str, object], words: str
+) -> None:
+    def fetched(*_: object, **__: object) -> None:
+        raise AssertionError("fetched")
+
+    monkeypatch.setattr("convert.checkpoint.hub.fetch", fetched)
+    asked = Request("android", "google/gemma-4-E2B-it-qat-mobile-transformers", tmp_path)
+    with pytest.raises(PlanError, match=words):
+        plan.prepare(replace(asked, **choices), Silent())  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("platform", ["android", "ios"])
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        (
+            "evaluation.jsonl",
+            '{"id": "1"}',
+            "evaluation.jsonl, line 1: family: Field required. Mend the file, or remove",
+        ),
+        ("accuracy.json", "{}", "accuracy.json: schema_version: Field required"),
+    ],
+)
+def test_questions_that_the_judge_would_refuse_are_refused_before_any_work(
+    folder: Path, tmp_path: Path, platform: str, name: str, content: str, words: str
+) -> None:
+    (folder / name).write_text(content)
+    with pytest.raises(CheckpointError, match=words):
+        plan.prepare(request(tmp_path, model=str(folder), platform=platform), Silent())
+
+
+def test_a_plan_for_ios_asks_for_every_file_that_the_app_needs(folder: Path, tmp_path: Path) -> None:
+    (folder / "chat_template.jinja").unlink()
+    with pytest.raises(CheckpointError, match=r"there is no chat_template\.jinja"):
+        plan.prepare(request(tmp_path, model=str(folder), platform="ios"), Silent())
+
+
+@pytest.mark.parametrize("name", ["generation_config.json", "tokenizer.json", "tokenizer_config.json", "accuracy.json"])
+def test_a_companion_that_is_no_file_is_refused_by_name(folder: Path, tmp_path: Path, name: str) -> None:
+    (folder / name).unlink()
+    (folder / name).mkdir()
+    with pytest.raises(CheckpointError, match=f"{name} is not a regular file"):
+        plan.prepare(request(tmp_path, model=str(folder)), Silent())

@@ -11,6 +11,7 @@ from convert import __version__
 from convert.bundle import manifest as m
 from convert.bundle import notice
 from convert.bundle.android import GOLDEN, MANIFEST, PAGE, PARITY, PYTHON, entry, public_version
+from convert.checkpoint.settings import GENERATION, complete_generation
 from convert.checkpoint.types import Checkpoint
 from convert.errors import ArtifactError, CheckpointError
 from convert.inspection.artifact import Report
@@ -37,14 +38,18 @@ def check(checkpoint: Checkpoint) -> None:
 
 
 def collect(checkpoint: Checkpoint, folder: Path) -> None:
-    """Copies what the app needs of the checkpoint as it is.
+    """Copies what the app needs of the checkpoint as it is, but for stops that generation_config.json leaves out.
+
+    The app knows no other stops than that file's, so those that the checkpoint's other files name are added to it.
 
     Raises:
-        CheckpointError: a file is missing.
+        CheckpointError: a file is missing or does not say what it has to.
     """
     check(checkpoint)
     for name in COMPANIONS:
-        shutil.copyfile(checkpoint.folder / name, folder / name)
+        if name != GENERATION:
+            shutil.copyfile(checkpoint.folder / name, folder / name)
+    (folder / GENERATION).write_bytes(complete_generation(checkpoint.folder, checkpoint.settings))
 
 
 def packages(first: Path) -> list[Path]:

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import importlib
+import os
+import stat
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from convert.checkpoint import hub
+from convert.checkpoint import hub, other_kinds
 from convert.checkpoint.config import CONFIG, TextConfig, read_config, read_fields
 from convert.checkpoint.formats import choose, reader
 from convert.checkpoint.inventory import Ledger
+from convert.checkpoint.names import by_published_name
 from convert.checkpoint.safetensors import INDEX, read_folder
+from convert.checkpoint.strict_json import read_object
 from convert.checkpoint.types import ActivationScales, CacheScales, Checkpoint, FloatTensor, Source
 from convert.errors import CheckpointError
 
@@ -28,6 +32,8 @@ __all__ = [
     "Located",
     "Source",
     "TextConfig",
+    "check_beside",
+    "name_of",
     "open_checkpoint",
     "open_folder",
     "read_config",
@@ -58,6 +64,17 @@ class Located:
     name: str
 
 
+def name_of(model: str | Path) -> str | None:
+    """What a model's bundle is called, without fetching it; None where ``resolve`` would refuse it."""
+    if model == _DEMO:
+        return _DEMO
+    folder = Path(model).expanduser()
+    if str(model) and folder.is_dir():
+        return folder.resolve().name
+    match = hub.HUB_ID.fullmatch(str(model))
+    return match["id"].split("/")[1] if match else None
+
+
 def resolve(model: str | Path, *, progress: Progress | None = None) -> Located:
     """Finds a model: ``demo``, a folder, or a hub id ``org/name[@revision]``, which is downloaded if need be.
 
@@ -78,9 +95,10 @@ def resolve(model: str | Path, *, progress: Progress | None = None) -> Located:
         return Located(folder, name, None, name)
     match = hub.HUB_ID.fullmatch(text) if isinstance(model, str) else None
     if match is None:
-        found = "is a file" if folder.exists() else "no such folder"
+        if text and os.path.lexists(folder):
+            raise other_kinds.file_refusal(folder, f"open {text}")
         raise CheckpointError(
-            f"open {text}", found, "Give a folder with a checkpoint, a hub id org/name[@revision] or demo"
+            f"open {text}", "no such folder", "Give a folder with a checkpoint, a hub id org/name[@revision] or demo"
         )
     path, commit = hub.fetch(match["id"], match["revision"], progress)
     return Located(path, match["id"], commit, match["id"].split("/")[1])
@@ -104,9 +122,15 @@ def open_folder(located: Located) -> Checkpoint:
     """Opens a checkpoint that has been found."""
     folder = located.folder
     asked = f"read {folder}"
+    other_kinds.check_folder(folder, asked)
+    other_kinds.check_config(read_object(folder / CONFIG, asked), asked)
     config = read_config(folder)
-    name, settings = choose(*read_fields(folder))
-    ledger = Ledger(read_folder(folder, asked), config, asked)
+    text, whole = read_fields(folder)
+    name, settings = choose(text, whole)
+    nested, stored = text is not whole, read_folder(folder, asked)
+    check_beside(folder, asked)
+    names = by_published_name(stored, nested, asked, str(folder))
+    ledger = Ledger({name: stored[each] for name, each in names.items()}, config, asked, nested)
     contents = reader(name).read(ledger, config, settings)
     return Checkpoint(
         format=name,
@@ -119,6 +143,25 @@ def open_folder(located: Located) -> Checkpoint:
         left_out=ledger.close(),
         source=Source(located.id, located.revision, {}),
     )
+
+
+def check_beside(folder: Path, asked: str) -> None:
+    """Refuses a file beside the weights that is there and cannot be read.
+
+    Raises:
+        CheckpointError: names the file and says what is wrong with it.
+    """
+    for name in (*_BESIDE, *_JUDGED_BY):
+        path = folder / name
+        if not os.path.lexists(path):
+            continue
+        try:
+            if not stat.S_ISREG(path.stat().st_mode):  # before opening: opening a pipe would wait for ever
+                raise CheckpointError(asked, f"{name} is not a regular file", "Give the folder of the checkpoint")
+            with path.open("rb") as file:
+                file.read(1)
+        except OSError as error:
+            raise CheckpointError(asked, f"{name} cannot be read ({error.strerror})", "Mend or remove it") from error
 
 
 def used_files(checkpoint: Checkpoint) -> tuple[Path, ...]:

@@ -1,6 +1,8 @@
 """The dimensions of a Gemma 4 text decoder, read from config.json; nothing is assumed from the model's name.
 
-Field names and their defaults follow transformers' ``Gemma4TextConfig``.
+Field names, types and defaults follow transformers' ``Gemma4TextConfig``: null means the default only where that class
+allows None, and a field of the wrong type is refused even if nothing here reads it, because transformers, which is what
+the result is compared with, refuses it.
 """
 
 from __future__ import annotations
@@ -17,6 +19,22 @@ from convert.errors import CheckpointError
 SLIDING, FULL = "sliding_attention", "full_attention"
 CONFIG = "config.json"
 _MAX_LAYERS = 1024
+# What transformers checks the type of and this decoder has no use for: None stands for null.
+_ALSO_TYPED: Mapping[str, tuple[type | None, ...]] = {
+    "use_cache": (bool,),
+    "tie_word_embeddings": (bool,),
+    "initializer_range": (float,),
+    "attention_dropout": (int, float, None),
+    "num_experts": (int, None),
+    "top_k_experts": (int, None),
+    "moe_intermediate_size": (int, None),
+}
+_TYPE_WORDS: Mapping[type | None, str] = {
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number with a decimal point",
+    None: "null",
+}
 _DEFAULT_ROPES: Mapping[str, Mapping[str, Any]] = {
     SLIDING: {"rope_type": "default", "rope_theta": 10_000.0},
     FULL: {"rope_type": "proportional", "rope_theta": 1_000_000.0, "partial_rotary_factor": 0.25},
@@ -112,8 +130,8 @@ def read_config(folder: Path) -> TextConfig:
         heads=text.integer("num_attention_heads", 8),
         window=text.integer("sliding_window", 512),
         max_context=text.integer("max_position_embeddings", 131_072),
-        norm_eps=text.number("rms_norm_eps", 1e-6),
-        softcap=text.number("final_logit_softcapping") if text.has("final_logit_softcapping") else None,
+        norm_eps=_fraction(text, "rms_norm_eps", 1e-6),
+        softcap=_fraction(text, "final_logit_softcapping") if text.has("final_logit_softcapping") else None,
         per_layer_vocab=text.integer("vocab_size_per_layer_input", 262_144),
         per_layer_width=text.integer("hidden_size_per_layer_input", 256, low=0),
         tied=_tied(text, whole),
@@ -125,19 +143,35 @@ def read_config(folder: Path) -> TextConfig:
 def read_fields(folder: Path) -> tuple[Fields, Fields]:
     """The fields of the text decoder and those of the whole ``config.json`` (the same for a text-only model).
 
+    ``model_type`` may stand at the text level alone; ``architectures`` is not read.
+
     Raises:
         CheckpointError: missing, malformed, or of a model that is not Gemma 4.
     """
     asked = f"read {folder}"
     whole = Fields(read_object(folder / CONFIG, asked), CONFIG, asked)
-    kind = whole.choice("model_type", ("gemma4", "gemma4_text"))
-    return (whole.object("text_config") if kind == "gemma4" else whole), whole
+    below = whole.values.get("text_config")
+    if not whole.has("model_type") and isinstance(below, dict) and below.get("model_type") == "gemma4_text":
+        return whole.object("text_config"), whole
+    if whole.choice("model_type", ("gemma4", "gemma4_text")) == "gemma4_text":
+        return whole, whole
+    text = whole.object("text_config")
+    text.choice("model_type", (None, "gemma4_text"))
+    return text, whole
 
 
 def _tied(text: Fields, whole: Fields) -> bool:
     # transformers asks the configuration of the model it loads, which is the outer one for a multimodal checkpoint.
-    holder = whole if "tie_word_embeddings" in whole.values else text
-    return holder.boolean("tie_word_embeddings", True)
+    if "tie_word_embeddings" not in whole.values and not text.boolean("tie_word_embeddings", True):
+        raise whole.fail("tie_word_embeddings", "false as in text_config: left out, it counts as true in transformers")
+    return whole.boolean("tie_word_embeddings", True)
+
+
+def _fraction(fields: Fields, name: str, default: float | None = None) -> float:
+    """A number that transformers takes with a decimal point only."""
+    if type(fields.values.get(name)) is int:
+        raise fields.fail(name, "a number above 0 with a decimal point, as transformers wants it")
+    return fields.number(name, default)
 
 
 def _refuse_unsupported(text: Fields) -> None:
@@ -146,6 +180,10 @@ def _refuse_unsupported(text: Fields) -> None:
             raise text.fail(name, "false: E2B, E4B and their relatives are what this decoder computes")
     text.choice("use_bidirectional_attention", (None, "vision"))
     text.choice("hidden_activation", ("gelu_pytorch_tanh",), "gelu_pytorch_tanh")
+    for name, types in _ALSO_TYPED.items():
+        value = text.values.get(name)
+        if name in text.values and type(value) not in types and not (value is None and None in types):
+            raise text.fail(name, " or ".join(_TYPE_WORDS[one] for one in types))
 
 
 def _kinds(text: Fields) -> tuple[str, ...]:
@@ -154,6 +192,8 @@ def _kinds(text: Fields) -> tuple[str, ...]:
         raise text.fail("num_hidden_layers", f"at most {_MAX_LAYERS}")
     kinds = text.values.get("layer_types")
     if kinds is None:
+        if text.has("sliding_window_pattern"):  # as above
+            raise text.fail("sliding_window_pattern", "left out, and layer_types given")
         kinds = [FULL if index % 6 == 5 else SLIDING for index in range(count)]
     if not isinstance(kinds, list) or len(kinds) != count or any(kind not in (SLIDING, FULL) for kind in kinds):
         raise text.fail("layer_types", f"a list of {count} words, each '{SLIDING}' or '{FULL}'")
@@ -161,9 +201,16 @@ def _kinds(text: Fields) -> tuple[str, ...]:
 
 
 def _ropes(text: Fields, kinds: tuple[str, ...]) -> Mapping[str, Rope]:
+    # transformers lets it replace rope_parameters.
+    if text.has("rope_scaling"):
+        raise text.fail("rope_scaling", "left out: rope_parameters says it in Gemma 4")
     if text.has("rope_parameters"):
         given = text.object("rope_parameters")
     else:
+        # transformers would ignore these old spellings and take the defaults.
+        for name in ("rope_theta", "rope_local_base_freq", "partial_rotary_factor"):
+            if text.has(name):
+                raise text.fail(name, "in rope_parameters, once for each kind of layer")
         given = Fields(_DEFAULT_ROPES, f"{text.path}: rope_parameters", text.asked)
     return {kind: _rope(given.object(kind)) for kind in (SLIDING, FULL) if kind in kinds}
 
@@ -208,9 +255,11 @@ def _layers(text: Fields, kinds: tuple[str, ...]) -> tuple[Layer, ...]:
 
 
 def _overrides(text: Fields, count: int) -> Mapping[int, Fields] | None:
-    """``per_layer_config`` by layer index; None when the field is not there."""
-    if not text.has("per_layer_config"):
+    """``per_layer_config`` by layer index; None when the field is not there. Null overrides nothing."""
+    if "per_layer_config" not in text.values:
         return None
+    if not text.has("per_layer_config"):
+        return {}
     given = text.object("per_layer_config")
     layers: dict[int, Fields] = {}
     for key in given.values:

@@ -16,8 +16,8 @@ from convert.checkpoint.tensors import FLOATS, StoredFloats
 from convert.errors import CheckpointError
 
 # transformers' names of the decoder: inside Gemma4ForConditionalGeneration, and in Gemma4ForCausalLM.
-_PREFIXES = ("model.language_model.", "model.")
-_HEAD = "lm_head"
+NESTED, BARE = "model.language_model.", "model."
+_HEAD, _TABLE = "lm_head", "embed_tokens.weight"
 _TOWERS = re.compile(r"(?:model\.)?(vision_tower|audio_tower|embed_vision|embed_audio)\..+")
 _SHARED = re.compile(r"layers\.([0-9]{1,6})\.self_attn\.(?:k_proj|v_proj|k_norm|v_norm)\..+")
 
@@ -82,29 +82,26 @@ class Ledger:
     """Hands out every stored tensor at most once; what nobody took in the end is unexpected.
 
     Args:
-        tensors: all tensors of the checkpoint by stored name.
+        tensors: all tensors of the checkpoint by published name; see ``convert.checkpoint.names``.
         config: the decoder's dimensions, to know which layers share keys and values.
         asked: what the user wanted, for messages.
+        nested: the decoder is part of a ``Gemma4ForConditionalGeneration``.
     """
 
-    def __init__(self, tensors: Mapping[str, Tensor], config: TextConfig, asked: str) -> None:
+    def __init__(self, tensors: Mapping[str, Tensor], config: TextConfig, asked: str, nested: bool = True) -> None:
         self.asked, self._config = asked, config
         self._tensors, self._open = tensors, set(tensors)
-        starts = ("embed_tokens.", "layers.", "norm.")
-        self._prefix = next(
-            (p for p in _PREFIXES if any(name.startswith(tuple(p + start for start in starts)) for name in tensors)),
-            _PREFIXES[0],
-        )
+        self._prefix = NESTED if nested else BARE
 
     def name(self, key: str) -> str:
-        """The stored name of a module or tensor of the decoder, which is also its module name in transformers."""
+        """The published name of a module or tensor of the decoder, which is also its name in transformers."""
         return key if key.split(".", 1)[0] == _HEAD else self._prefix + key
 
     def has(self, name: str) -> bool:
         return name in self._tensors
 
     def take(self, name: str, shapes: Iterable[tuple[int, ...]], dtypes: tuple[str, ...], why: str = "") -> Tensor:
-        """The tensor of this stored name, which must have one of the shapes and dtypes.
+        """The tensor of this published name, which must have one of the shapes and dtypes.
 
         Args:
             why: the reason for the expectation, added to the message.
@@ -140,17 +137,37 @@ class Ledger:
         """Ends the accounting: tensors that are recognized but not converted, by name, with the reason.
 
         Raises:
-            CheckpointError: a tensor belongs to nothing that is known.
+            CheckpointError: a tensor belongs to nothing that is known, or the tied head is not the embedding.
         """
+        twice = self._tied_head()
         left_out = {}
         for name in sorted(self._open):
-            reason = self._reason(name)
+            reason = twice if twice and name == f"{_HEAD}.weight" else self._reason(name)
             if reason is None:
                 more = sum(self._reason(other) is None for other in self._open) - 1
                 found = f"unexpected tensor {shown(name)}" + (f" and {more} more" if more else "")
                 raise CheckpointError(self.asked, found, "Use a checkpoint whose config.json belongs to it")
             left_out[name] = reason
         return left_out
+
+    def _tied_head(self) -> str | None:
+        """Why a head that is stored although it is tied to the embedding is left out: it is equal, byte for byte."""
+        head, table = self._tensors.get(f"{_HEAD}.weight"), self._tensors.get(self._prefix + _TABLE)
+        if head is None or table is None or not self._config.tied:
+            return None
+        same = (head.dtype, head.shape) == (table.dtype, table.shape)
+        for (start, mine), (_, theirs) in zip(head.chunks(), table.chunks(), strict=True) if same else ():
+            if not np.array_equal(mine, theirs):
+                row = start + int(np.flatnonzero((mine != theirs).any(axis=1))[0])
+                where = f"row {row} of tensor {head.name} is not that of {table.name}"
+                break
+        else:
+            if same:
+                return "the head, tied to the embedding and equal to it, byte for byte"
+            where = f"tensor {head.name} is {head.dtype} {list(head.shape)}, {table.name} is not"
+        found = f"config.json ties the head to the embedding, and {where}"
+        action = "Set tie_word_embeddings to false if the model was trained with a head of its own, or remove the head"
+        raise CheckpointError(self.asked, found, action)
 
     def _reason(self, name: str) -> str | None:
         tower = _TOWERS.fullmatch(name)

@@ -1,5 +1,7 @@
 """The q4_0-unquantized format: bfloat16 weights, the decoder's matrices on a Q4_0 lattice, and nothing that says so.
 
+The same numbers stored as float32, or as float16 where that holds them, are the same checkpoint: `NarrowedFloats`.
+
 Whether a matrix lies on the lattice is detected on a sample of its rows when the checkpoint is opened, and proven for
 every block when its rows are read: ``LatticeError`` names the first one that does not.
 """
@@ -16,8 +18,9 @@ from convert.checkpoint.config import TextConfig
 from convert.checkpoint.fields import Fields
 from convert.checkpoint.formats import Contents
 from convert.checkpoint.inventory import Ledger, parts
+from convert.checkpoint.other_kinds import USE
 from convert.checkpoint.recover import BLOCK, recover
-from convert.checkpoint.tensors import StoredFloats, widen
+from convert.checkpoint.tensors import NarrowedFloats, StoredFloats, widen
 from convert.checkpoint.types import FloatTensor
 from convert.errors import CheckpointError, LatticeError
 from convert.lattice import QuantTensor, pack
@@ -27,7 +30,9 @@ _PROBED_ROWS = 8
 _MOSTLY = 0.1
 # Weights a step: small enough for the temporaries to stay in the cache.
 _STEP = 1 << 16
-_USE = "Use google/gemma-4-{E2B,E4B}-it-qat-mobile-transformers or google/gemma-4-{E2B,E4B}-it-qat-q4_0-unquantized"
+
+
+Floats = StoredFloats | NarrowedFloats
 
 
 class OtherHalf:
@@ -58,7 +63,7 @@ class LatticeMatrix:
     ``codes``, ``scales`` and ``packed`` raise ``LatticeError`` when a block of the rows is not on the lattice.
     """
 
-    stored: StoredFloats
+    stored: Floats
     asked: str
     memory: OtherHalf
 
@@ -140,9 +145,12 @@ def read(ledger: Ledger, config: TextConfig, settings: Fields | None) -> Content
     """
     quants: dict[str, QuantTensor] = {}
     floats: dict[str, FloatTensor] = {}
-    matrices, memory, astray = 0, OtherHalf(), list[StoredFloats]()
+    matrices, memory, astray = 0, OtherHalf(), list[Floats]()
     for part in parts(config):
-        key, stored = ledger.floats(part)
+        key, as_stored = ledger.floats(part)
+        stored: Floats = as_stored
+        if part.kind != "plain":  # vectors become float32 in any case
+            stored = as_stored.narrowed(_probed(part.shape[0]), ledger.asked)
         if part.kind == "linear" and part.key.startswith("layers."):
             matrices += 1
             if _lies_on_lattice(stored, ledger.asked):
@@ -153,24 +161,26 @@ def read(ledger: Ledger, config: TextConfig, settings: Fields | None) -> Content
         floats[key] = stored
     if not quants:
         found = f"not a QAT checkpoint: none of the decoder's {matrices} matrices lies on a Q4_0 lattice"
-        raise CheckpointError(ledger.asked, f"{found}, and config.json has no quantization_config", _USE)
+        raise CheckpointError(ledger.asked, f"{found}, and config.json has no quantization_config", USE)
     if astray:
         raise _astray(astray[0], ledger.asked)
     return Contents(quants, floats, {}, {})
 
 
-def _astray(stored: StoredFloats, asked: str) -> LatticeError:
+def _astray(stored: Floats, asked: str) -> LatticeError:
     """The refusal of a matrix that is off the lattice as a whole, with the first block that shows it."""
     if stored.dtype == "BF16":
         for row in range(stored.shape[0]):
             _, _, fits = recover(stored.bits16(row, row + 1).reshape(-1, BLOCK))
             if not fits.all():
                 return off_lattice(asked, stored.name, row, int(np.flatnonzero(~fits)[0]))
-    found = f"tensor {stored.name} is {stored.dtype}; the lattice is one of bfloat16 numbers"
+    found = (
+        f"tensor {stored.name} is {stored.dtype} and holds numbers that are no bfloat16, of which the lattice is made"
+    )
     return LatticeError(asked, found, "Use a checkpoint as Google publishes it")
 
 
-def _lies_on_lattice(stored: StoredFloats, asked: str) -> bool:
+def _lies_on_lattice(stored: Floats, asked: str) -> bool:
     """Judges by a few rows spread over the matrix."""
     if stored.dtype != "BF16":
         return False
@@ -179,7 +189,7 @@ def _lies_on_lattice(stored: StoredFloats, asked: str) -> bool:
         found = f"tensor {stored.name} has rows of {columns} numbers, which is no multiple of {BLOCK}"
         raise LatticeError(asked, found, "Use a checkpoint as Google publishes it")
     groups = columns // BLOCK
-    sample = np.unique(np.linspace(0, rows - 1, min(rows, _PROBED_ROWS)).astype(int))
+    sample = _probed(rows)
     blocks = np.concatenate([stored.bits16(row, row + 1) for row in sample]).reshape(-1, BLOCK)
     _, scales, fits = recover(blocks)
     telling = (scales != 0) | ~fits  # a block of zeros fits everything and tells nothing
@@ -188,4 +198,9 @@ def _lies_on_lattice(stored: StoredFloats, asked: str) -> bool:
     if fits[telling].mean() <= _MOSTLY:
         return False
     row, block = divmod(int(np.flatnonzero(~fits)[0]), groups)
-    raise off_lattice(asked, stored.name, int(sample[row]), block)
+    raise off_lattice(asked, stored.name, sample[row], block)
+
+
+def _probed(rows: int) -> list[int]:
+    """Rows spread over a matrix, the first and the last among them."""
+    return [int(row) for row in np.unique(np.linspace(0, rows - 1, min(rows, _PROBED_ROWS)).astype(int))]

@@ -32,6 +32,7 @@ _AGAIN = "Download the file again"
 _SIZES = {"BOOL": 1, "U8": 1, "I8": 1, "F8_E5M2": 1, "F8_E4M3": 1, "I16": 2, "U16": 2, "F16": 2, "BF16": 2}
 _SIZES |= {"I32": 4, "U32": 4, "F32": 4, "I64": 8, "U64": 8, "F64": 8}
 _SHARD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\.safetensors")
+_PART = "model-*-of-*.safetensors"  # as everybody's savers name them
 _MAX_RANK, _MAX_DIM = 8, 1 << 40
 
 
@@ -177,8 +178,8 @@ def read_folder(folder: Path, asked: str) -> Mapping[str, Tensor]:
     """Opens ``model.safetensors``, or the shards that ``model.safetensors.index.json`` names.
 
     Raises:
-        CheckpointError: neither or both are there, a shard's name is a path, a tensor is not where the index says or
-            lies in two shards; and as ``read_file``.
+        CheckpointError: neither or both are there, a shard's name is a path, a shard is not named by the index, a
+            tensor is not where the index says or lies in two shards; and as ``read_file``.
     """
     single, index = (folder / SINGLE).exists(), (folder / INDEX).exists()
     if single and index:
@@ -199,6 +200,10 @@ def _read_shards(folder: Path, asked: str) -> Mapping[str, Tensor]:
             raise CheckpointError(
                 asked, f"{INDEX} puts {shown(name)} into {shown(shard)}, not a plain file name", _AGAIN
             )
+    stray = sorted({path.name for path in folder.glob(_PART)} - set(weight_map.values()))
+    if stray:
+        action = "Remove what is left of an older download, or download the checkpoint again"
+        raise CheckpointError(asked, f"{stray[0]} is there and {INDEX} does not name it", action)
     found: dict[str, Tensor] = {}
     for shard in sorted(set(weight_map.values())):
         for name, tensor in read_file(folder / shard, asked).items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import stat
 from pathlib import Path
@@ -19,6 +20,30 @@ def shown(text: object) -> str:
     return rendered if len(rendered) <= _SHOWN else rendered[:_SHOWN] + "..."
 
 
+_MARKS = (
+    (codecs.BOM_UTF8, "begins with a byte order mark"),
+    (codecs.BOM_UTF16_LE, "is UTF-16 text"),
+    (codecs.BOM_UTF16_BE, "is UTF-16 text"),
+)
+
+
+def decode(data: bytes, what: str, asked: str) -> str:
+    """Text of a file that must be UTF-8 without a byte order mark, as every reader of such folders expects it.
+
+    Raises:
+        CheckpointError: it is not.
+    """
+    action = "Save it as UTF-8 without a byte order mark, or download it again"
+    for mark, found in _MARKS:
+        if data.startswith(mark):
+            raise CheckpointError(asked, f"{what} {found}", action)
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        found = f"{what} is not UTF-8 text: byte {data[error.start]:#04x} at {error.start}"
+        raise CheckpointError(asked, found, action) from error
+
+
 def parse_object(data: bytes, what: str, asked: str) -> dict[str, Any]:
     """Parses UTF-8 JSON that must be one object.
 
@@ -34,17 +59,18 @@ def parse_object(data: bytes, what: str, asked: str) -> dict[str, Any]:
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         found = dict(pairs)
         if len(found) != len(pairs):
-            keys = [key for key, _ in pairs]
-            twice = next(key for i, key in enumerate(keys) if key in keys[:i])
+            seen: set[str] = set()
+            twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
             raise ValueError(f"key {shown(twice)} occurs twice")
         return found
 
     def refuse(constant: str) -> float:
         raise ValueError(f"{constant} is not JSON")
 
+    text = decode(data, what, asked)
     try:
-        parsed = json.loads(data.decode("utf-8"), object_pairs_hook=unique, parse_constant=refuse)
-    except (ValueError, RecursionError) as error:  # a UnicodeDecodeError is a ValueError
+        parsed = json.loads(text, object_pairs_hook=unique, parse_constant=refuse)
+    except (ValueError, RecursionError) as error:
         reason = "nested too deeply" if isinstance(error, RecursionError) else str(error)
         raise CheckpointError(
             asked, f"{what} is not valid JSON: {reason[:_SHOWN]}", "Download the file again"
@@ -60,7 +86,35 @@ def read_object(path: Path, asked: str, limit: int = CONFIG_LIMIT) -> dict[str, 
     """Reads a file of at most ``limit`` bytes that holds one JSON object.
 
     Raises:
-        CheckpointError: missing, not a regular file, too large, or as ``parse_object``.
+        CheckpointError: as ``read_bytes`` and ``parse_object``.
+    """
+    return parse_object(read_bytes(path, asked, limit), path.name, asked)
+
+
+def read_text(path: Path, asked: str, limit: int = CONFIG_LIMIT) -> str:
+    """Reads a UTF-8 file of at most ``limit`` bytes.
+
+    Raises:
+        CheckpointError: as ``read_bytes`` and ``decode``.
+    """
+    return decode(read_bytes(path, asked, limit), path.name, asked)
+
+
+def require(folder: Path, name: str, asked: str) -> None:
+    """Refuses a folder that lacks a file which every instruction-tuned model has.
+
+    Raises:
+        CheckpointError: names the file.
+    """
+    if not (folder / name).exists():
+        raise CheckpointError(asked, f"there is no {name}", f"Copy {name} from the model's repository into the folder")
+
+
+def read_bytes(path: Path, asked: str, limit: int) -> bytes:
+    """Reads a regular file of at most ``limit`` bytes.
+
+    Raises:
+        CheckpointError: missing, not a regular file, not readable, or too large.
     """
     try:
         status = path.stat()
@@ -71,4 +125,8 @@ def read_object(path: Path, asked: str, limit: int = CONFIG_LIMIT) -> dict[str, 
     if status.st_size > limit:
         found = f"{path.name} is {status.st_size:,} bytes long; at most {limit:,} are read"
         raise CheckpointError(asked, found, "Check that the file is what its name says")
-    return parse_object(path.read_bytes(), path.name, asked)
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        found = f"{path.name} cannot be read ({error.strerror})"
+        raise CheckpointError(asked, found, "Make the file readable") from error

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
@@ -16,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convert.checkpoint.config import TextConfig
+from convert.checkpoint.settings import Settings, read_settings
 from convert.lattice import QuantTensor
 
 
@@ -96,3 +98,12 @@ class Checkpoint:
     caches: Mapping[int, CacheScales]
     left_out: Mapping[str, str]
     source: Source
+
+    @cached_property
+    def settings(self) -> Settings:
+        """Stops, sampler, control tokens. The tokenizer is parsed for them, which not everyone needs.
+
+        Raises:
+            CheckpointError: see ``read_settings``.
+        """
+        return read_settings(self.folder)

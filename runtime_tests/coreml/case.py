@@ -22,7 +22,6 @@ from runtime_tests.coreml.session import DECODE, KINDS, Feed, Floats, Session
 from runtime_tests.coreml.shorter import shorten
 from runtime_tests.errors import CannotRunError, InputError
 from runtime_tests.lattice import same_rounding
-from runtime_tests.owners import owners
 from runtime_tests.readers.checkpoint import Folder
 from runtime_tests.readers.mlpackage import MlPackage
 from runtime_tests.readers.program import Function
@@ -77,7 +76,7 @@ class CoremlCase(Case):
     def held(self) -> dict[str, tuple[str, list[int]]]:
         """What each state holds: ``key`` or ``value``, and of which layers, in order. A later part has later layers."""
         out: dict[str, tuple[str, list[int]]] = {}
-        left = {kind: [layer for layer, _, _ in owners(self.text)] for kind in ("key", "value")}
+        left = {kind: [owner.layer for owner in self.dims.owners] for kind in ("key", "value")}
         for name, type in self.decode.inputs.items():
             kind = name.split("_")[0].removesuffix("s")
             if type.state and kind in left and len(type.shape) == 4:
@@ -101,9 +100,7 @@ class CoremlCase(Case):
     @cached_property
     def prompt(self) -> int:
         """As in :class:`Case`, and where the context allows it so long that every decode step is past the wrap."""
-        window = int(self.text["sliding_window"])
-        wanted = max(45, window + window // 2 + 9 - DECODE_STEPS, window + 9)
-        return int(max(3, min(wanted, self.context - DECODE_STEPS)))
+        return self.shared_out(max(45, self.window + self.window // 2 + 9 - DECODE_STEPS, self.window + 9))
 
     @cached_property
     def declared(self) -> NDArray[np.float64]:
@@ -153,10 +150,10 @@ class CoremlCase(Case):
 
         made: dict[str, tuple[Floats, Floats]] = {}
         positions = torch.arange(self.context)[None]
-        for kind in sorted(set(self.text["layer_types"])):
+        for kind in sorted(set(self.dims.kinds)):
             cos, sin = self.reference.decoder.rotary_emb(torch.zeros(1), positions, kind)
             made[KINDS[kind]] = (cos[0].numpy(), sin[0].numpy())
-        return Feed(self.text, made)
+        return Feed(self.dims.window, made)
 
     def session(self, evaluator: Evaluator) -> Session:
         """An empty conversation."""
@@ -179,9 +176,9 @@ class CoremlCase(Case):
     def lookup(self, ids: NDArray[np.int32]) -> tuple[Floats, Floats | None]:
         """What an app feeds for tokens: ``[T, H]`` and ``[T, L, P]``, from the tables."""
         first = self.table(FIRST).lookup(ids)
-        if not self.text.get("hidden_size_per_layer_input"):
+        if not self.dims.per_layer_width:
             return first, None
-        shape = (len(ids), int(self.text["num_hidden_layers"]), int(self.text["hidden_size_per_layer_input"]))
+        shape = (len(ids), self.dims.layers, self.dims.per_layer_width)
         found = self.table(SECOND).lookup(ids)
         if found.size != np.prod(shape):
             raise InputError(f"{SECOND}.rows: {found.shape[1]} columns, config.json says {shape[1]} x {shape[2]}")

@@ -37,12 +37,12 @@ class Feed:
     """Makes the inputs of a call.
 
     Args:
-        text: the text decoder's part of config.json.
+        window: positions that a sliding layer looks back.
         rotary: cosines and sines ``[C, head_dim]`` by suffix, ``sliding`` or ``full``, of positions 0 to C - 1.
     """
 
-    def __init__(self, text: dict[str, Any], rotary: dict[str, tuple[Floats, Floats]]) -> None:
-        self._window, self.rotary = int(text["sliding_window"]), rotary
+    def __init__(self, window: int, rotary: dict[str, tuple[Floats, Floats]]) -> None:
+        self._window, self.rotary = window, rotary
 
     def inputs(self, function: Function, start: int, embeddings: Floats, per_layer: Floats | None) -> dict[str, Any]:
         """Inputs for tokens at ``start...``, padded to the function's length.

@@ -19,11 +19,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from runtime_tests.dimensions import Dimensions, dimensions, read_config
 from runtime_tests.errors import InputError
 from runtime_tests.readers.bits import bfloat16, offset_binary
 
-_PREFIXES = ("model.language_model.", "model.")
-_TOWERS = ("model.vision_tower.", "model.audio_tower.", "model.embed_vision.", "model.embed_audio.")
+_TOWERS = ("vision_tower.", "audio_tower.", "embed_vision.", "embed_audio.")
+_SINGLE, _INDEX = "model.safetensors", "model.safetensors.index.json"
+_ADAPTERS = ("adapter_config.json", "adapter_model.safetensors")
 _FILES = ("config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
 _EVALUATION = ("evaluation.jsonl", "accuracy.json")  # they shape rung 4 and so the report
 _SHARED_TAIL = ("k_proj.weight", "v_proj.weight", "k_norm.weight", "v_norm.weight")
@@ -58,8 +60,8 @@ class Folder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.config = self._json("config.json")
-        self.text: dict[str, Any] = self.config.get("text_config", self.config)
-        method = (self.config.get("quantization_config") or {}).get("quant_method")
+        quantization = self.config.get("quantization_config") or {}
+        method = quantization.get("quant_method") if isinstance(quantization, dict) else quantization
         if method not in (None, "gemma"):
             raise InputError(f"{path.name}/config.json: quant_method {method}; the judge knows gemma and none (q4_0)")
         self.format = "mobile" if method == "gemma" else "q4_0"
@@ -68,9 +70,10 @@ class Folder:
     def _open(self) -> None:
         from safetensors import SafetensorError, safe_open
 
-        names = sorted(file.name for file in self.path.glob("*.safetensors"))
-        if not names:
-            raise InputError(f"{self.path.name}: no .safetensors file")
+        for name in _ADAPTERS:  # transformers would put it on top of the weights
+            if (self.path / name).exists():
+                raise InputError(f"{self.path.name}: {name} is an adapter that is not merged into the weights")
+        names = self._weight_files()
         self.weights = names
         self._stack, self._where = ExitStack(), {}
         for name in names:
@@ -80,6 +83,17 @@ class Folder:
                 raise InputError(f"{self.path.name}/{name}: {error}") from error
             self._where.update(dict.fromkeys(file.keys(), file))
 
+    def _weight_files(self) -> list[str]:
+        """The files that transformers loads: the one, or those of the index."""
+        if (self.path / _SINGLE).is_file():
+            return [_SINGLE]
+        if not (self.path / _INDEX).is_file():
+            raise InputError(f"{self.path.name}: neither {_SINGLE} nor {_INDEX}")
+        shards = set(dict(self._json(_INDEX).get("weight_map") or {}).values())
+        if not shards or any(not isinstance(name, str) or Path(name).name != name for name in shards):
+            raise InputError(f"{self.path.name}/{_INDEX}: no weight_map of plain file names")
+        return sorted(shards)
+
     def _json(self, name: str) -> dict[str, Any]:
         try:
             return dict(json.loads((self.path / name).read_text("utf-8")))
@@ -87,6 +101,20 @@ class Folder:
             raise InputError(f"{self.path.name}: no {name}") from error
         except (ValueError, OSError) as error:
             raise InputError(f"{self.path.name}/{name}: cannot be read ({error})") from error
+
+    @cached_property
+    def transformers(self) -> Any:
+        """The configuration as transformers' object; the one source of what config.json means.
+
+        Raises:
+            InputError: transformers refuses it.
+        """
+        return read_config(self.path)
+
+    @cached_property
+    def dims(self) -> Dimensions:
+        """The text decoder's sizes."""
+        return dimensions(self.transformers)
 
     def optional_json(self, name: str) -> dict[str, Any]:
         """A JSON file of the folder, or an empty dictionary when there is none."""
@@ -103,15 +131,45 @@ class Folder:
 
     @cached_property
     def names(self) -> dict[str, str]:
-        """Stored names of the text decoder's tensors by their name below the decoder."""
-        prefix = _PREFIXES[0] if any(name.startswith(_PREFIXES[0]) for name in self._where) else _PREFIXES[1]
-        out = {}
+        """Stored names of the text decoder's tensors by their name below the decoder.
+
+        transformers adds or removes one ``model.`` in front of a name, so that part says nothing here. A head that is
+        tied to the embedding is left out where it is stored once more: transformers uses the embedding then.
+        """
+        out: dict[str, str] = {}
         for name in sorted(self._where):
-            if name.startswith("lm_head."):
-                out[name] = name
-            elif name.startswith(prefix) and not name.startswith(_TOWERS):
-                out[name.removeprefix(prefix)] = name
+            bare = re.sub(r"^(?:model\.){0,2}", "", name)
+            if bare.startswith("lm_head."):
+                key = bare
+            elif bare.startswith(_TOWERS) or bare.startswith("language_model.") != self._nested:
+                continue
+            else:
+                key = bare.removeprefix("language_model.")
+            if key in out:
+                raise InputError(f"{self.path.name}: tensors {out[key]} and {name} are both {key}")
+            out[key] = name
+        if self.dims.tied and out.get("lm_head.weight"):
+            self._check_tied(out["lm_head.weight"], out.get("embed_tokens.weight", ""))
+            del out["lm_head.weight"]
         return out
+
+    @property
+    def _nested(self) -> bool:
+        return "text_config" in self.config
+
+    def _check_tied(self, head: str, table: str) -> None:
+        """transformers unties a stored head that is not the embedding, so nothing but equality will do."""
+        import torch
+
+        if table not in self._where:
+            raise InputError(f"{self.path.name}: {head} is tied to an embedding that is not there")
+        mine, theirs = self._where[head].get_slice(head), self._where[table].get_slice(table)
+        same = (mine.get_dtype(), mine.get_shape()) == (theirs.get_dtype(), theirs.get_shape())
+        if not same or not all(
+            torch.equal(mine[start:stop].view(torch.uint8), theirs[start:stop].view(torch.uint8))
+            for start, stop in self.blocks(*mine.get_shape())
+        ):
+            raise InputError(f"{self.path.name}: config.json ties the head to the embedding, and {head} is another one")
 
     @cached_property
     def packed(self) -> dict[str, Packed]:
@@ -130,7 +188,7 @@ class Folder:
         """Names of the floating-point tensors that the decoder uses; scales are not among them."""
         quantized = {name for packed in self.packed.values() for name in packed.names}
         scales = ("activation_scale", "_cache_scale")
-        first = self.text["num_hidden_layers"] - self.text.get("num_kv_shared_layers", 0)
+        first = self.dims.first_shared
         out = []
         for key in self.names:
             layer = re.match(r"layers\.(\d+)\.self_attn\.", key)
@@ -177,16 +235,17 @@ class Folder:
     def _bits(self, module: str) -> int:
         """Bits of a module from ``quantization_config``, the way transformers finds them: first match wins."""
         settings = self.config["quantization_config"]
+        default = settings.get("num_bits", 4)  # as GemmaQuantizationConfig
         full = module if module == "lm_head" else self.names_prefix + module
         for pattern, override in (settings.get("module_quant_configs") or {}).items():
             if re.search(pattern, full):
-                return int(override.get("num_bits", settings["num_bits"]))
-        return int(settings["num_bits"])
+                return int(override.get("num_bits", default))
+        return int(default)
 
     @cached_property
     def names_prefix(self) -> str:
-        """What the text decoder's names begin with."""
-        return next(name.removesuffix(key) for key, name in self.names.items() if key != name)
+        """What the names of the text decoder's modules begin with in transformers."""
+        return "model.language_model." if self._nested else "model."
 
     def blocks(self, rows: int, columns: int) -> Iterator[tuple[int, int]]:
         """Row ranges that hold some ten million elements each, so that no table has to fit in memory."""

@@ -6,7 +6,6 @@ import numpy as np
 
 from runtime_tests.case import DECODER, Case
 from runtime_tests.forced import linears
-from runtime_tests.owners import owners
 from runtime_tests.readers.tflite import Subgraph, Tensor
 from runtime_tests.results import Check, none
 
@@ -46,9 +45,9 @@ def _caches(case: Case) -> list[Check]:
     wrong, total, model = [], 0, case.model(DECODER)
     for name, signature in sorted(model.signatures.items()):
         graph = model.subgraph(name)
-        for number, (layer, _, _) in enumerate(owners(case.text)):
+        for number, owner in enumerate(case.dims.owners):
             for letter in "kv":
-                expected = case.folder.scalar(f"layers.{layer}.self_attn.{letter}_cache_scale")
+                expected = case.folder.scalar(f"layers.{owner.layer}.self_attn.{letter}_cache_scale")
                 for side in (signature.inputs, signature.outputs):
                     found = graph.tensors[side[f"kv_cache_{letter}_{number}"]].quantization
                     total += 1
@@ -59,14 +58,13 @@ def _caches(case: Case) -> list[Check]:
 
 def _expected(case: Case) -> list[str]:
     """Linears that decode must hold, from config.json: shared layers have neither k nor v."""
-    text, out = case.text, ["lm_head"] if not case.text.get("tie_word_embeddings", True) else []
-    first = text["num_hidden_layers"] - text.get("num_kv_shared_layers", 0)
-    for index in range(text["num_hidden_layers"]):
-        shared = first > 0 and index >= first
+    dims, out = case.dims, [] if case.dims.tied else ["lm_head"]
+    for index in range(dims.layers):
+        shared = index >= dims.first_shared
         kinds = ["q_proj", "o_proj"] if shared else ["q_proj", "k_proj", "v_proj", "o_proj"]
         out += [f"layers.{index}.self_attn.{kind}" for kind in kinds]
         out += [f"layers.{index}.mlp.{kind}" for kind in ("gate_proj", "up_proj", "down_proj")]
-        if text.get("hidden_size_per_layer_input"):
+        if dims.per_layer_width:
             out += [f"layers.{index}.per_layer_input_gate", f"layers.{index}.per_layer_projection"]
     return out
 

@@ -5,8 +5,9 @@ Blocks on the reference's inputs, a short forced decode, and the stock engine's 
 
 from __future__ import annotations
 
+from runtime_tests import fitting
 from runtime_tests.case import Case
-from runtime_tests.prompts import GREEDY_STEPS, PROMPTS
+from runtime_tests.prompts import GREEDY_STEPS
 from runtime_tests.results import Check, none, stated
 from runtime_tests.rungs.engine import continuations
 from runtime_tests.rungs.second import agreement, record
@@ -26,7 +27,13 @@ def climb(case: Case) -> list[Check]:
     checks = agreement(case, record(case, STEPS), process)
     sure = [[int(t) for t in item.new[: item.sure] if int(t) not in case.stops] for item in continuations(case)[:ASKED]]
     request = Request(
-        str(case.artifact.path), PROMPTS[:ASKED], GREEDY_STEPS, tuple(map(tuple, sure)), (), 0, case.threads
+        str(case.artifact.path),
+        fitting.prompts(case)[:ASKED],
+        GREEDY_STEPS,
+        tuple(map(tuple, sure)),
+        (),
+        0,
+        case.threads,
     )
     try:
         here, there = ask(request), ask(request, process.command, process.env)

@@ -62,7 +62,7 @@ def calls(case: Case, name: str, length: int) -> list[tuple[int, int]]:
     """Start and number of tokens of every call of a signature."""
     total = len(case.ids)
     if name == "decode":
-        window = int(case.text["sliding_window"])
+        window = case.dims.window
         wanted = {0, 1, window - 1, window, window + 1, 2 * window, total - 1}
         spread = np.linspace(2, total - 2, POSITIONS - len(wanted)).round().astype(int)
         return [(int(p), 1) for p in sorted({*wanted, *spread}) if 0 <= p < total]
@@ -168,7 +168,7 @@ def _judge_codes(case: Case, name: str, tally: Tally) -> list[Check]:
 
 def _tables(case: Case) -> list[Check]:
     """The embedding sections against the reference's lookups, over the sequence and the table's ends."""
-    vocab = int(case.text["vocab_size"])
+    vocab = case.dims.vocab
     ids = np.unique(np.concatenate([case.ids, [0, vocab - 1]])).astype(np.int32)
     first, second = case.reference.embeddings(ids)
     checks, budget = [], case.budget.embedding_db

@@ -96,13 +96,12 @@ def _is_gain(function: Function, op: Operation) -> bool:
 
 def _expected(case: CoremlCase) -> list[str]:
     """Linears that decode must hold, from config.json: shared layers have neither k nor v."""
-    text, out = case.text, ["lm_head"]
-    first = text["num_hidden_layers"] - text.get("num_kv_shared_layers", 0)
-    for index in range(text["num_hidden_layers"]):
-        shared = first > 0 and index >= first
+    dims, out = case.dims, ["lm_head"]
+    for index in range(dims.layers):
+        shared = index >= dims.first_shared
         kinds = ["q_proj", "o_proj"] if shared else ["q_proj", "k_proj", "v_proj", "o_proj"]
         out += [f"layers.{index}.self_attn.{kind}" for kind in kinds]
         out += [f"layers.{index}.mlp.{kind}" for kind in ("gate_proj", "up_proj", "down_proj")]
-        if text.get("hidden_size_per_layer_input"):
+        if dims.per_layer_width:
             out += [f"layers.{index}.per_layer_input_gate", f"layers.{index}.per_layer_projection"]
     return out

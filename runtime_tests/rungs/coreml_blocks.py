@@ -63,9 +63,7 @@ def climb(case: Case) -> list[Check]:
 
 def _complete(case: CoremlCase, boundaries: Boundaries) -> Check:
     """Every boundary and every int8 output that the reference has must be found by name, or nothing was compared."""
-    wanted = {
-        f"layers_{i}_{kind}" for i in range(case.text["num_hidden_layers"]) for kind in ("attention", "mlp", "output")
-    }
+    wanted = {f"layers_{i}_{kind}" for i in range(case.dims.layers) for kind in ("attention", "mlp", "output")}
     wanted |= {f"layers_{i}_{kind}" for i in boundaries.owners for kind in ("key", "value")} | set(boundaries.codes)
     absent = sorted(wanted - set(case.decode.producer))
     return none("boundaries and int8 outputs that decode does not name", absent, "names", len(wanted))
@@ -102,7 +100,7 @@ def _calls(case: CoremlCase, function: Function, length: int) -> list[tuple[int,
     total, start = len(case.ids), 0
     out: list[tuple[int, int]] = []
     if function.name == DECODE:
-        window = int(case.text["sliding_window"])
+        window = case.dims.window
         wanted = {0, 1, window - 1, window, window + 1, 2 * window, total - 1}
         spread = np.linspace(2, total - 2, POSITIONS - len(wanted)).round().astype(int)
         return [(int(p), 1) for p in sorted({*wanted, *spread}) if 0 <= p < total]
@@ -177,7 +175,7 @@ def _judge_codes(case: CoremlCase, name: str, codes: Pairs) -> list[Check]:
 
 def _tables(case: CoremlCase) -> list[Check]:
     """The row tables against the reference's lookups, over the sequence and the tables' ends."""
-    ids = np.unique(np.concatenate([case.ids, [0, int(case.text["vocab_size"]) - 1]])).astype(np.int32)
+    ids = np.unique(np.concatenate([case.ids, [0, case.dims.vocab - 1]])).astype(np.int32)
     checks = []
     for key, expected, found in zip((FIRST, SECOND), case.reference.embeddings(ids), case.lookup(ids), strict=True):
         if expected is not None and found is not None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from runtime_tests.coreml.case import CoremlCase
 from runtime_tests.coreml.session import KINDS, prefill_lengths
-from runtime_tests.owners import owners
 from runtime_tests.readers.mlpackage import MlPackage
 from runtime_tests.readers.program import Function, Type
 from runtime_tests.results import Check, none
@@ -32,30 +31,29 @@ def compare_layout(case: CoremlCase) -> list[Check]:
             wrong += _described(part, function)
     for kind in ("key", "value"):
         layers = [layer for held, some in case.held.values() if held == kind for layer in some]
-        if layers != [layer for layer, _, _ in owners(case.text)]:
+        if layers != [owner.layer for owner in case.dims.owners]:
             wrong.append(f"states of {kind}s hold those of layers {layers}")
-    if case.context > case.text["max_position_embeddings"] + ALIGNMENT - 1:
-        wrong.append(f"context {case.context}, the model has {case.text['max_position_embeddings']}")
+    if case.context > case.dims.max_context + ALIGNMENT - 1:
+        wrong.append(f"context {case.context}, the model has {case.dims.max_context}")
     return [none("functions, states and description", wrong, "differences", len(lengths))]
 
 
 def _inputs(case: CoremlCase, length: int) -> dict[str, Type]:
-    text, kind = case.text, case.precision
+    dims, kind = case.dims, case.precision
     out = {
-        "embeddings": Type(kind, (1, length, text["hidden_size"])),
+        "embeddings": Type(kind, (1, length, dims.hidden)),
         "position": Type("int32", (1,)),
     }
-    if text.get("hidden_size_per_layer_input"):
-        shape = (1, length, text["num_hidden_layers"], text["hidden_size_per_layer_input"])
+    if dims.per_layer_width:
+        shape = (1, length, dims.layers, dims.per_layer_width)
         out["per_layer_embeddings"] = Type(kind, shape)
-    for layer in sorted(set(text["layer_types"])):
+    for layer in sorted(set(dims.kinds)):
         suffix = KINDS[layer]
-        head = text["head_dim"] if suffix == "sliding" else text.get("global_head_dim", 512)
         out[f"mask_{suffix}"] = Type(kind, (1, 1, length, case.context))
         # Rotary rows may be of another precision than the products.
         rows = case.decode.inputs.get(f"cos_{suffix}", Type(kind, ())).dtype
-        out |= {f"{part}_{suffix}": Type(rows, (length, head)) for part in ("cos", "sin")}
-    sizes = {layer: (heads, width) for layer, heads, width in owners(text)}
+        out |= {f"{part}_{suffix}": Type(rows, (length, dims.head_dims[layer])) for part in ("cos", "sin")}
+    sizes = {owner.layer: (owner.kv_heads, owner.head_dim) for owner in dims.owners}
     for name, (_, layers) in case.held.items():
         heads, width = (max(sizes[layer][i] for layer in layers) for i in (0, 1))
         shape = (len(layers), heads, case.context, -(-width // ALIGNMENT) * ALIGNMENT)
@@ -65,7 +63,7 @@ def _inputs(case: CoremlCase, length: int) -> dict[str, Type]:
 
 def _outputs(case: CoremlCase, name: str) -> dict[str, Type]:
     if name == "decode":
-        return {"logits": Type(case.precision, (1, 1, case.text["vocab_size"]))}
+        return {"logits": Type(case.precision, (1, 1, case.dims.vocab))}
     return {"done": Type(case.precision, (1, 1, 1))}
 
 

@@ -20,16 +20,15 @@ from runtime_tests.coreml.budgets import ANE_FACTOR
 from runtime_tests.coreml.case import CoremlCase
 from runtime_tests.evidence import steps
 from runtime_tests.results import Check, at_least, none, stated
-from runtime_tests.rungs.lowering import judge
+from runtime_tests.rungs.lowering import judge, wrap
 
 
 def climb(case: Case) -> list[Check]:
     """Runs the forced sequence and judges the decode steps."""
     own = cast(CoremlCase, case)
-    beyond = len(own.ids) - int(own.text["sliding_window"])
-    past = min(beyond, len(own.ids) - own.prompt)
+    past = min(len(own.ids) - own.window, len(own.ids) - own.prompt)
     note = f"{len(own.ids)} tokens in all; {past} decode steps past the wrap, states carried from call to call"
-    checks = [at_least("tokens beyond the sliding window", beyond, 1, "tokens", note)]
+    checks = [wrap(own, note)]
     half = own.precision == "float16"
     found = own.exact if half else own.declared
     reference, shown = own.logits[own.prompt :], found.astype(np.float32)

@@ -18,6 +18,7 @@ from runtime_tests.readers.program import Function, Operation
 from runtime_tests.readers.rows import Rows
 from runtime_tests.results import Check, none, stated
 from runtime_tests.rungs.coreml_activations import compare_activations
+from runtime_tests.rungs.coreml_companions import compare_companions
 from runtime_tests.rungs.coreml_engine import compare_engine
 from runtime_tests.rungs.coreml_layout import compare_layout
 
@@ -29,6 +30,7 @@ def climb(case: Case) -> list[Check]:
     own = cast(CoremlCase, case)
     weights = _mobile(own) if own.folder.format == "mobile" else _lattice(own)
     shared = [_shared(own), *compare_activations(own), *compare_layout(own), *compare_engine(own)]
+    shared += compare_companions(own)
     return [*weights, *_tables(own), *_floats(own), *shared]
 
 
@@ -126,10 +128,10 @@ def _strangers(case: CoremlCase, known: set[str]) -> list[str]:
 
 
 def _tables(case: CoremlCase) -> list[Check]:
-    wrong, keys = [], [FIRST, *([SECOND] if case.text.get("hidden_size_per_layer_input") else [])]
+    wrong, keys = [], [FIRST, *([SECOND] if case.dims.per_layer_width else [])]
     for key in keys:
         table = case.table(key)
-        width = case.text["hidden_size" if key == FIRST else "hidden_size_per_layer_input"]
+        width = case.dims.hidden if key == FIRST else case.dims.per_layer_width
         if np.float32(table.multiplier) != np.float32(float(width) ** 0.5):
             wrong.append(f"{key}: multiplier {table.multiplier:g}, expected the root of {width}")
         packed = case.folder.packed.get(key)
@@ -225,7 +227,7 @@ def _stored(name: str) -> bool:
 
 def _unused(case: CoremlCase, key: str) -> bool:
     """Keys and values of layers that read another layer's: stored by some checkpoints, used by none."""
-    first = case.text["num_hidden_layers"] - case.text.get("num_kv_shared_layers", 0)
+    first = case.dims.first_shared
     parts = key.split(".")
     return first > 0 and parts[0] == "layers" and int(parts[1]) >= first and parts[-1] in ("k_proj", "v_proj")
 

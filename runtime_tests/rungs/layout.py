@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from runtime_tests.case import DECODER, EMBEDDER, PER_LAYER, Case
 from runtime_tests.errors import InputError
-from runtime_tests.owners import owners
 from runtime_tests.readers.tflite import Tflite
 from runtime_tests.results import Check, none
 from runtime_tests.runners.litert import prefill_lengths
@@ -15,7 +14,7 @@ Shapes = dict[str, tuple[tuple[int, ...], str]]
 def compare_layout(case: Case) -> list[Check]:
     """Every signature's inputs and outputs by name, shape and type."""
     wrong: list[str] = []
-    decoder, text = case.model(DECODER), case.text
+    decoder, dims = case.model(DECODER), case.dims
     try:
         context = case.context
     except InputError as error:
@@ -32,16 +31,16 @@ def compare_layout(case: Case) -> list[Check]:
         wrong += _differences(f"{name} input", found_in, _inputs(case, length))
         outputs = _caches(case)
         if name == "decode":
-            outputs["logits"] = ((1, 1, text["vocab_size"]), "FLOAT32")
+            outputs["logits"] = ((1, 1, dims.vocab), "FLOAT32")
         wrong += _differences(f"{name} output", found_out, outputs)
-    tables: dict[str, tuple[int, ...]] = {EMBEDDER: (1, 1, text["hidden_size"])}
-    if text.get("hidden_size_per_layer_input"):
-        tables[PER_LAYER] = (1, 1, text["num_hidden_layers"], text["hidden_size_per_layer_input"])
+    tables: dict[str, tuple[int, ...]] = {EMBEDDER: (1, 1, dims.hidden)}
+    if dims.per_layer_width:
+        tables[PER_LAYER] = (1, 1, dims.layers, dims.per_layer_width)
     for section, shape in tables.items():
         found = section in case.artifact.models()
         wrong += _table(case.model(section), shape) if found else [f"no section {section}"]
-    if context > text["max_position_embeddings"]:
-        wrong.append(f"context {context}, the model has {text['max_position_embeddings']}")
+    if context > dims.max_context:
+        wrong.append(f"context {context}, the model has {dims.max_context}")
     return [none("signatures and KV layout", wrong, "differences", len(lengths) + 2)]
 
 
@@ -53,21 +52,22 @@ def _cache_type(case: Case) -> str:
 
 def _caches(case: Case) -> Shapes:
     out: Shapes = {}
-    for number, (_, heads, head) in enumerate(owners(case.text)):
+    for number, owner in enumerate(case.dims.owners):
+        heads, head = owner.kv_heads, owner.head_dim
         out[f"kv_cache_k_{number}"] = ((1, heads, case.context, head), _cache_type(case))
         out[f"kv_cache_v_{number}"] = ((1, heads, head, case.context), _cache_type(case))
     return out
 
 
 def _inputs(case: Case, length: int) -> Shapes:
-    text = case.text
+    dims = case.dims
     out: Shapes = {
-        "embeddings": ((1, length, text["hidden_size"]), "FLOAT32"),
+        "embeddings": ((1, length, dims.hidden), "FLOAT32"),
         "input_pos": ((length,), "INT32"),
         "mask": ((1, 1, length, case.context), "FLOAT32"),
     }
-    if text.get("hidden_size_per_layer_input"):
-        shape = (1, length, text["num_hidden_layers"], text["hidden_size_per_layer_input"])
+    if dims.per_layer_width:
+        shape = (1, length, dims.layers, dims.per_layer_width)
         out["per_layer_embeddings"] = (shape, "FLOAT32")
     return {**out, **_caches(case)}
 

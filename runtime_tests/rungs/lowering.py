@@ -34,9 +34,7 @@ def climb(case: Case) -> list[Check]:
     stale = [f"step {i}" for i in range(len(again)) if not np.array_equal(again[i], found[i])]
     reference = case.logits[case.prompt :]
     case.evidence.steps = steps(case.prompt, reference, found, case.floor.deviation[case.prompt :])
-    beyond = len(case.ids) - int(case.text["sliding_window"])
-    window = at_least("tokens beyond the sliding window", beyond, 1, "tokens", f"{len(case.ids)} in all")
-    checks = [window, *judge(case, reference, found, case.floor)]
+    checks = [wrap(case, f"{len(case.ids)} in all"), *judge(case, reference, found, case.floor)]
     checks.append(none("logits differ in a second conversation", stale, "steps", len(again)))
     if case.cache_scales:  # the option's own cost, which the reference above shares
         plain = case.plain_logits[case.prompt :]
@@ -51,6 +49,14 @@ def climb(case: Case) -> list[Check]:
     from runtime_tests.rungs.second import opinions  # which stands on this rung's neighbours
 
     return [*checks, *opinions(case)]
+
+
+def wrap(case: Case, note: str) -> Check:
+    """Whether the forced sequence goes beyond the sliding window; a context that ends before it is stated."""
+    if case.context <= case.window:
+        why = f"the context of {case.context} is not longer than the window of {case.window}: nothing can wrap"
+        return stated("tokens beyond the sliding window", 0, "tokens", why)
+    return at_least("tokens beyond the sliding window", len(case.ids) - case.window, 1, "tokens", note)
 
 
 def judge(
@@ -93,7 +99,7 @@ def judge(
 def forced_logits(case: Case, ids: Ids, prompt: int, session: Session) -> NDArray[np.float32]:
     """Logits of the tokens from ``prompt`` on, each decoded after its given predecessors, ``[T - prompt, V]``."""
     first = lookup(case.interpreter(EMBEDDER), case.model(EMBEDDER), ids)
-    wide = case.text.get("hidden_size_per_layer_input")
+    wide = case.dims.per_layer_width
     second = lookup(case.interpreter(PER_LAYER), case.model(PER_LAYER), ids) if wide else None
     for start, stop in chunks(prompt, max(prefill_lengths(case.model(DECODER)))):
         session.prefill(first[start:stop], None if second is None else second[start:stop])

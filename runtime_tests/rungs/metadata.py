@@ -33,30 +33,33 @@ def _stops(case: Case, found: Any) -> list[str]:
     listed = [tuple(_ids(union)) for union in found.stop_tokens]
     wanted = {(token,) for token in case.stops}
     return [
-        *(f"{token[0]} is missing" for token in sorted(wanted - set(listed))),
-        *(f"{token} is not in generation_config.json" for token in sorted(set(listed) - wanted)),
+        *(f"{token[0]} is missing, which {_who(case, token[0])}" for token in sorted(wanted - set(listed))),
+        *(f"{token} is named by no file" for token in sorted(set(listed) - wanted)),
         *(["one is listed twice"] if len(listed) != len(set(listed)) else []),
     ]
 
 
+def _who(case: Case, token: int) -> str:
+    sources = case.named_stops.named[token]
+    return f"{' and '.join(sources)} name{'s' if len(sources) == 1 else ''}"
+
+
 def _rest(case: Case, found: Any) -> list[str]:
     wrong = []
-    settings = case.folder.optional_json("generation_config.json")
-    start = settings.get("bos_token_id", case.text.get("bos_token_id"))
-    if _ids(found.start_token) != [start]:
-        wrong.append(f"start token {_ids(found.start_token)}, expected [{start}]")
+    settings = case.named_stops.generation
+    if _ids(found.start_token) != [case.start]:
+        wrong.append(f"start token {_ids(found.start_token)}, expected [{case.start}]")
     if found.llm_model_type.WhichOneof("model_type") != "gemma4":
         wrong.append(f"model type {found.llm_model_type.WhichOneof('model_type')}, expected gemma4")
-    sampler = found.sampler_params
-    for name, value in (("k", settings.get("top_k")), ("p", settings.get("top_p"))):
-        if value is not None and abs(getattr(sampler, name) - value) > 1e-6:
+    sampler, samples = found.sampler_params, bool(settings.do_sample)
+    if (sampler.type == sampler.GREEDY) == samples:
+        wrong.append(f"sampler {sampler.Type.Name(sampler.type)}, do_sample is {settings.do_sample}")
+    k = case.dims.vocab if settings.top_k == 0 else settings.top_k  # 0 bounds nothing
+    for name, value in (("k", k), ("p", settings.top_p), ("temperature", settings.temperature)):
+        # What is not given is the writer's choice; a greedy sampler needs none of them.
+        if samples and value is not None and abs(getattr(sampler, name) - value) > 1e-6:
             wrong.append(f"sampler {name} {getattr(sampler, name):g}, expected {value:g}")
-    temperature = settings.get("temperature")
-    if temperature is not None and abs(sampler.temperature - temperature) > 1e-6:
-        wrong.append(f"temperature {sampler.temperature:g}, expected {temperature:g}")
-    if (sampler.type == sampler.GREEDY) == bool(settings.get("do_sample")):
-        wrong.append(f"sampler {sampler.Type.Name(sampler.type)}, do_sample is {settings.get('do_sample')}")
-    pad = settings.get("pad_token_id")
+    pad = settings.pad_token_id
     if pad is not None and found.HasField("pad_token") and _ids(found.pad_token) != [pad]:
         wrong.append(f"pad token {_ids(found.pad_token)}, expected [{pad}]")
     if not found.jinja_prompt_template:

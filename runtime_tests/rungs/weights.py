@@ -45,7 +45,7 @@ def climb(case: Case) -> list[Check]:
 
 
 def _sections(case: Case) -> list[str]:
-    per_layer = [PER_LAYER] if case.text.get("hidden_size_per_layer_input") else []
+    per_layer = [PER_LAYER] if case.dims.per_layer_width else []
     wanted = [DECODER, EMBEDDER, *per_layer]
     return [name for name in wanted if name in case.artifact.models()] if case.foreign else wanted
 
@@ -101,7 +101,7 @@ def _mobile(case: Case, constants: dict[str, list[Found]], suspects: set[str]) -
 
 def _unused(case: Case, key: str) -> bool:
     """Keys and values of layers that read another layer's: stored by some checkpoints, used by none."""
-    first = case.text["num_hidden_layers"] - case.text.get("num_kv_shared_layers", 0)
+    first = case.dims.first_shared
     parts = key.split(".")
     return first > 0 and parts[0] == "layers" and int(parts[1]) >= first and parts[-1] in ("k_proj", "v_proj")
 
@@ -179,7 +179,8 @@ def _values(case: Case, key: str, found: Found) -> str:
         stored = case.folder.values(key) if whole else case.folder.values(key, start, stop)
         words = _words(stored.reshape(-1))
         if tensor.type == "INT16":  # bfloat16 bit patterns
-            different += int(np.count_nonzero(mine.reshape(-1).view(np.uint16) != words >> 16))
+            wide = mine.reshape(-1).view(np.uint16).astype(np.uint32) << 16
+            different += int(np.count_nonzero(wide != words))
         else:
             different += int(np.count_nonzero(_words(mine.reshape(-1)) != words))
     return f"{key}: {different} values differ" if different else ""

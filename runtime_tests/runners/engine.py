@@ -7,8 +7,9 @@ import os
 import subprocess
 import sys
 import tempfile
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from runtime_tests.errors import CannotRunError
 
@@ -28,6 +29,8 @@ class Request:
             the last is sent and the others are history.
         chat_steps: tokens of a reply, at most.
         threads: CPU threads.
+        renders: conversations that only go through the model's template: ``messages`` up to where the reply begins,
+            ``tools`` and ``context`` (further variables), as the engine takes them.
         spell: texts that are only tokenized, and turned into text again.
     """
 
@@ -38,6 +41,7 @@ class Request:
     chats: tuple[tuple[dict[str, str], ...], ...]
     chat_steps: int
     threads: int
+    renders: tuple[dict[str, Any], ...] = ()
     spell: tuple[str, ...] = ()
 
 
@@ -50,10 +54,11 @@ class Answer:
         tokens: the engine's token ids of each prompt, without the start token.
         expected: text of each entry of ``detokenize``.
         chats: the replies.
-        rendered: each conversation as the template made it, up to where the reply begins.
         chat_tokens: tokens in the cache after each reply.
-        failed: prompts on which the engine gave up, with its words; their text is empty.
+        failed: prompts and chats on which the engine gave up, with its words; their text is empty.
         start, stops: start token and stop sequences that the engine read from the metadata.
+        rendered: ``renders`` as the template made them; None where the engine could not.
+        refused: for each of them the engine's words, where it could not; else empty.
         spelled, again: token ids of each entry of ``spell``, and their text.
     """
 
@@ -61,13 +66,14 @@ class Answer:
     tokens: list[list[int]]
     expected: list[str]
     chats: list[str]
-    rendered: list[str]
     chat_tokens: list[int]
     failed: list[str]
     start: int | None
     stops: list[list[int]]
-    spelled: list[list[int]]
-    again: list[str]
+    rendered: list[str | None] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
+    spelled: list[list[int]] = field(default_factory=list)
+    again: list[str] = field(default_factory=list)
 
 
 def ask(request: Request, python: tuple[str, ...] = (), env: dict[str, str] | None = None) -> Answer:
@@ -87,19 +93,29 @@ def ask(request: Request, python: tuple[str, ...] = (), env: dict[str, str] | No
         raise CannotRunError("the stock engine (litert-lm-api) is not installed")
     with tempfile.TemporaryDirectory() as folder:
         given, target, cache = Path(folder, "request.json"), Path(folder, "answer.json"), Path(folder, "cache")
+        log = Path(folder, "log")  # a file, for the child reads there what the engine says of a failure
         cache.mkdir()
-        given.write_text(json.dumps({**asdict(request), "cache": str(cache)}), "utf-8")
+        given.write_text(json.dumps({**asdict(request), "cache": str(cache), "log": str(log)}), "utf-8")
         script = Path(__file__).with_name("engine_child.py")
         command = [*(python or (sys.executable, "-P")), str(script), str(given), str(target)]
         merged = os.environ | (env or {})
         try:
-            done = subprocess.run(
-                command, env=merged, capture_output=True, text=True, timeout=LIMIT_SECONDS, check=False
-            )
+            with log.open("wb") as words:
+                done = subprocess.run(
+                    command, env=merged, stdout=subprocess.DEVNULL, stderr=words, timeout=LIMIT_SECONDS, check=False
+                )
         except subprocess.TimeoutExpired as error:
             raise RuntimeError(f"no answer within {LIMIT_SECONDS} s") from error
         if done.returncode or not target.exists():
-            lines = [line.strip() for line in done.stderr.splitlines() if line.strip(" ^~")]  # not a traceback's marks
-            last = " / ".join(lines[-3:])
-            raise RuntimeError(f"ended with code {done.returncode}: {last[-300:] or 'no message'}")
-        return Answer(**json.loads(target.read_text("utf-8")))
+            lines = log.read_text("utf-8", errors="replace").splitlines()
+            raise RuntimeError(f"ended with code {done.returncode}: {_last(lines) or 'no message'}")
+        found = json.loads(target.read_text("utf-8"))
+        if "error" in found:
+            raise RuntimeError(found["error"])
+        return Answer(**found)
+
+
+def _last(lines: list[str]) -> str:
+    """The last line that says something: neither a traceback's marks nor one of its frames."""
+    told = [line.strip() for line in lines if line.strip(" ^~") and not line.startswith(" ")]
+    return told[-1][:300] if told else ""

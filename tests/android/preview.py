@@ -234,7 +234,23 @@ def screens(value: Mapping[str, str]) -> dict[str, Shown]:
     )
     small = {"card_title": said("trouble_memory"), "card_text": said("help_memory")}
     small["card_detail"] = "The model needs 3.10 GB of memory; of this device's 4.00 GB an app gets about 2.40 GB."
+    noon = said("used_tool", "clock", "Sunday 2026-11-29 12:00")
+    ended = (
+        (True, "What time is it?", ""),
+        (False, "It is noon.", noon + "\n" + said("speed", "4", "61.2")),
+        (True, "Tell me everything.", ""),
+        (False, "Everything began when", said("cut_by_limit") + " " + said("speed", "2048", "58.9")),
+        (True, "go on", ""),
+        (False, "the universe", said("cut_by_context") + " " + said("speed", "1210", "51.0")),
+    )
+    full = {"card_title": said("trouble_full"), "card_text": said("help_full")}
+    full["card_detail"] = "the conversation has filled its context"
+    long = {"card_title": said("trouble_too_long"), "card_text": said("help_too_long")}
+    long["card_detail"] = "Input token ids are too long. Exceeding the maximum number of tokens allowed: 5309 >= 4096"
     return {
+        "tools": Shown(open_chat, chat, {"verdict": "pass"}, ended),
+        "full": Shown(full, frozenset({"progress"}), failed, actions=(said("new_chat"), said("back"))),
+        "too_long": Shown(long, frozenset({"progress"}), failed, actions=(said("back"),)),
         "missing": Shown(missing, frozenset({"progress"}), actions=(said("download"), said("choose_file"))),
         "busy": Shown(busy, actions=(said("cancel"),)),
         "chat": Shown(open_chat, chat, {"verdict": "pass"}, talk, stop=True),

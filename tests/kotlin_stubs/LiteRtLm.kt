@@ -33,7 +33,21 @@ data class SamplerConfig(val topK: Int, val topP: Double, val temperature: Doubl
 
 data class ThinkingConfig @JvmOverloads constructor(val enableThinking: Boolean = true, val thinkingTokenBudget: Int = -1)
 
-interface ToolProvider
+abstract class ToolProvider {
+    internal abstract fun names(): List<String>
+}
+
+interface OpenApiTool {
+    fun getToolDescriptionJsonString(): String
+
+    fun execute(paramsJsonString: String): String
+}
+
+fun tool(openApiTool: OpenApiTool): ToolProvider = object : ToolProvider() {
+    override fun names() = Regex("\"name\":\"(\\w+)\"").findAll(openApiTool.getToolDescriptionJsonString()).map { it.groupValues[1] }.toList()
+}
+
+data class ToolCall(val name: String, val arguments: Map<String, Any?>)
 
 data class Channel(val channelName: String, val start: String, val end: String)
 
@@ -57,6 +71,8 @@ sealed class Content {
     data class Text(val text: String) : Content()
 
     class ImageFile(val absolutePath: String) : Content()
+
+    data class ToolResponse(val name: String, val response: Any?) : Content()
 }
 
 class Contents private constructor(val contents: List<Content>) {
@@ -69,13 +85,26 @@ class Contents private constructor(val contents: List<Content>) {
 
 enum class Role { SYSTEM, USER, MODEL, TOOL }
 
-class Message private constructor(val role: Role, val contents: Contents) {
+class Message internal constructor(
+    val role: Role,
+    val contents: Contents,
+    val toolCalls: List<ToolCall> = emptyList(),
+    val channels: Map<String, String> = emptyMap(),
+) {
     companion object {
         fun user(text: String) = Message(Role.USER, Contents.of(text))
 
         fun user(contents: Contents) = Message(Role.USER, contents)
 
-        fun model(contents: Contents) = Message(Role.MODEL, contents)
+        fun model(text: String) = model(Contents.of(text))
+
+        fun model(
+            contents: Contents = Contents.of(emptyList()),
+            toolCalls: List<ToolCall> = emptyList(),
+            channels: Map<String, String> = emptyMap(),
+        ) = Message(Role.MODEL, contents, toolCalls, channels)
+
+        fun tool(contents: Contents) = Message(Role.TOOL, contents)
     }
 }
 
@@ -117,20 +146,43 @@ class Conversation internal constructor(val config: ConversationConfig) : AutoCl
     private val alive = AtomicBoolean(true)
     private val cancelled = AtomicBoolean(false)
     private val running = AtomicBoolean(false)
+    private val sent = ArrayList<Message>()
 
     init {
         OPEN.incrementAndGet()
     }
 
     @JvmOverloads
-    fun sendMessageAsync(text: String, callback: MessageCallback, extraContext: Map<String, Any> = emptyMap()) {
+    fun sendMessageAsync(message: Message, callback: MessageCallback, extraContext: Map<String, Any> = emptyMap()) {
         check(alive.get()) { "Conversation is not alive." }
         check(extraContext.isEmpty())
         running.set(true)
-        thread { answer(text, callback) }
+        sent.add(message)
+        thread { answer(message.contents.contents.joinToString("") { text(it) }, callback) }
+    }
+
+    private fun text(content: Content): String = when (content) {
+        is Content.Text -> content.text
+        is Content.ToolResponse -> "${content.name} says ${content.response}"
+        is Content.ImageFile -> ""
+    }
+
+    fun getTokenCount(): Int {
+        check(alive.get()) { "Conversation is not alive." }
+        return sent.sumOf { it.contents.contents.size } * 10
     }
 
     private fun answer(text: String, callback: MessageCallback) {
+        if (text.startsWith("call ")) {
+            check(!config.automaticToolCalling) { "the library would run the tool itself" }
+            if (text.drop(5) !in config.tools.flatMap { it.names() }) {
+                running.set(false)
+                return callback.onError(IllegalStateException("it is not declared"))
+            }
+            callback.onMessage(Message.model(toolCalls = listOf(ToolCall(text.drop(5), mapOf("expression" to "6*7")))))
+            running.set(false)
+            return callback.onDone()
+        }
         val words = if (text == "for ever") generateSequence { "on " } else text.chunked(2).asSequence()
         for (word in words) {
             if (cancelled.get()) break
@@ -142,6 +194,11 @@ class Conversation internal constructor(val config: ConversationConfig) : AutoCl
         when {
             cancelled.get() -> callback.onError(CancellationException("stopped"))
             text == "fail" -> callback.onError(IllegalStateException("Status Code: 3. Message: full"))
+            text == "long" -> callback.onError(
+                IllegalStateException(
+                    "Status Code: 3. Message: Input token ids are too long. Exceeding the maximum number of tokens allowed: 99 >= 64",
+                ),
+            )
             else -> callback.onDone()
         }
     }

@@ -90,8 +90,18 @@ def _bits(config: dict[str, Any]) -> None:
         value["num_bits"] = 8
 
 
-def _only_eos(generation: dict[str, Any]) -> None:
-    generation["eos_token_id"] = 1
+def _only_eos(folder: Path) -> None:
+    """No file knows how a turn ends: one alone would be enough for the converter."""
+    for name in ("generation_config.json", "config.json"):
+        _json(name, lambda content: content.update(eos_token_id=1))(folder)
+
+    def without_roles(content: dict[str, Any]) -> None:
+        for roles in (content, content["model_specific_special_tokens"]):
+            del roles["eot_token"], roles["str_token"]
+
+    _json("tokenizer_config.json", without_roles)(folder)
+    path = folder / "chat_template.jinja"
+    path.write_text(path.read_text("utf-8").replace("<turn|>", "<eos>"), "utf-8")
 
 
 def _template(folder: Path) -> None:
@@ -139,8 +149,8 @@ MUTANTS = (
     ),
     _mobile(
         "stops_of_the_base_model",
-        "generation_config.json stops on eos alone",
-        _json("generation_config.json", _only_eos),
+        "no file names another stop than eos",
+        _only_eos,
         "3",
     ),
     _mobile("template_of_another_model", "another chat template", _template, "3"),

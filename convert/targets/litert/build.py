@@ -39,7 +39,7 @@ def build(
             models["tf_lite_per_layer_embedder"] = embedder.per_layer_embedder(checkpoint)
         entries = signatures(config, options.context, options.prefill, options.cache)
         models["tf_lite_prefill_decode"] = decoder(checkpoint, entries, options)
-        llm = metadata.llm_metadata(checkpoint.folder, options)
+        llm = metadata.llm_metadata(checkpoint.folder, options, checkpoint.settings)
         executor = metadata.executor_metadata(config, options)
         tokenizer = tokenizer or _tokenizer(checkpoint.folder)
     total = sum(pack.stream_bytes(model) for model in models.values())

@@ -1,19 +1,21 @@
 """What the engine has to know besides the graphs: tokens, template, sampler, state buffers.
 
-Messages: ``litert_lm_builder.runtime.proto``. Values come from the checkpoint's own files: generation_config.json,
-tokenizer_config.json, chat_template.jinja.
+Messages: ``litert_lm_builder.runtime.proto``. Values come from the checkpoint's own files, see
+``convert/checkpoint/settings.py``, and chat_template.jinja.
 """
 
 from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from litert_lm_builder.runtime.proto import executor_metadata_pb2, llm_metadata_pb2, sampler_params_pb2
 
 from convert.checkpoint.config import TextConfig
+from convert.checkpoint.settings import Sampler, Settings, read_settings
 from convert.errors import CheckpointError
 from convert.targets.litert.options import LitertOptions
 
@@ -22,31 +24,28 @@ _GET = re.compile(r"""\.get\(\s*(['"][^'"]+['"])\s*\)""")
 _GENERATION = re.compile(r"\{%-?\s*(?:end)?generation\s*-?%\}")
 
 
-def llm_metadata(folder: Path, options: LitertOptions) -> bytes:
+def llm_metadata(folder: Path, options: LitertOptions, settings: Settings | None = None) -> bytes:
     """``LlmMetadata`` of a Gemma 4 checkpoint folder.
+
+    Args:
+        settings: the folder's, when they have been read.
 
     Raises:
         CheckpointError: a file or field is missing without which the engine would not start, stop or speak.
     """
-    generation, tokens = _json(folder, "generation_config.json"), _json(folder, "tokenizer_config.json")
+    settings = settings or read_settings(folder)
+    tokens = _json(folder, "tokenizer_config.json")
     message = llm_metadata_pb2.LlmMetadata()
-    message.start_token.token_ids.ids.append(_field(generation, "bos_token_id", "generation_config.json"))
-    message.pad_token.token_ids.ids.append(generation.get("pad_token_id", 0))
-    for token in stop_tokens(generation):
-        message.stop_tokens.add().token_ids.ids.append(token)
-    for token in generation.get("suppress_tokens") or ():
-        message.suppress_tokens.ids.append(token)
-    _sampler(message.sampler_params, generation)
+    message.start_token.token_ids.ids.append(settings.start)
+    message.pad_token.token_ids.ids.append(settings.pad)
+    for stop in settings.stops:
+        message.stop_tokens.add().token_ids.ids.append(stop.token)
+    message.suppress_tokens.ids.extend(settings.suppressed)
+    _sampler(message.sampler_params, settings.sampler)
     message.max_num_tokens = options.context
     message.jinja_prompt_template = _GET.sub(r"[\1]", _GENERATION.sub("", chat_template(folder, tokens)))
-    _gemma4(message, tokens)
+    _gemma4(message, settings.roles)
     return bytes(message.SerializeToString(deterministic=True))
-
-
-def stop_tokens(generation: dict[str, Any]) -> list[int]:
-    """Ids that end an answer, ascending. Gemma 4 stops on more than its end-of-text token."""
-    stops = _field(generation, "eos_token_id", "generation_config.json")
-    return sorted(set(stops if isinstance(stops, list) else [stops]))
 
 
 def chat_template(folder: Path, tokenizer_config: dict[str, Any]) -> str:
@@ -81,32 +80,24 @@ def executor_metadata(config: TextConfig, options: LitertOptions) -> bytes:
     return bytes(message.SerializeToString(deterministic=True))
 
 
-def _sampler(message: Any, generation: dict[str, Any]) -> None:
-    """generation_config.json's sampling; greedy when it does not sample."""
-    if not generation.get("do_sample"):
+def _sampler(message: Any, sampler: Sampler) -> None:
+    if not sampler.sample:
         message.type, message.k = sampler_params_pb2.SamplerParameters.GREEDY, 1
         return
     message.type = sampler_params_pb2.SamplerParameters.TOP_P
-    message.k, message.p = generation.get("top_k", 64), generation.get("top_p", 0.95)
-    message.temperature = generation.get("temperature", 1.0)
+    message.k, message.p, message.temperature = sampler.top_k, sampler.top_p, sampler.temperature
 
 
-def _gemma4(message: Any, tokens: dict[str, Any]) -> None:
+def _gemma4(message: Any, roles: Mapping[str, str]) -> None:
     gemma = message.llm_model_type.gemma4
-    gemma.code_fence_start, gemma.code_fence_end = _token(tokens, "stc_token"), _token(tokens, "etc_token")
-    gemma.open_quote = gemma.close_quote = _token(tokens, "escape_token")
-    gemma.function_response_start = _token(tokens, "str_token")
+    gemma.code_fence_start, gemma.code_fence_end = roles.get("stc_token", ""), roles.get("etc_token", "")
+    gemma.open_quote = gemma.close_quote = roles.get("escape_token", "")
+    gemma.function_response_start = roles.get("str_token", "")
     thought = message.channels.add()
     thought.channel_name, thought.is_reasoning_channel = "thought", True
-    thought.start = f"{_token(tokens, 'soc_token') or '<|channel>'}thought\n"
-    thought.end = _token(tokens, "eoc_token") or "<channel|>"
+    thought.start = f"{roles.get('soc_token', '<|channel>')}thought\n"
+    thought.end = roles.get("eoc_token", "<channel|>")
     message.supports_thinking = message.supports_function_calling = bool(gemma.code_fence_start)
-
-
-def _token(tokens: dict[str, Any], name: str) -> str:
-    """A special token by its role; real files keep it at top level, newer ones in a map."""
-    value = tokens.get(name) or (tokens.get("model_specific_special_tokens") or {}).get(name) or ""
-    return value["content"] if isinstance(value, dict) else str(value)
 
 
 def _json(folder: Path, name: str) -> dict[str, Any]:
@@ -122,9 +113,3 @@ def _json(folder: Path, name: str) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise CheckpointError(f"read {folder.name}/{name}", "it is not a JSON object", "download it again")
     return content
-
-
-def _field(content: dict[str, Any], field: str, name: str) -> Any:
-    if content.get(field) is None:
-        raise CheckpointError(f"read {name}", f"it has no {field}", f"take {name} from the instruction-tuned model")
-    return content[field]

@@ -68,12 +68,14 @@ TalkConfig *litert_lm_conversation_config_create(void);
 void litert_lm_conversation_config_delete(TalkConfig *);
 void litert_lm_conversation_config_set_session_config(TalkConfig *, const SessionConfig *);
 void litert_lm_conversation_config_set_messages(TalkConfig *, const char *messages);
+void litert_lm_conversation_config_set_tools(TalkConfig *, const char *tools);
 void litert_lm_conversation_config_set_thinking_config(TalkConfig *, const Thinking *);
 Thinking *litert_lm_thinking_config_create(void);
 void litert_lm_thinking_config_delete(Thinking *);
 Talk *litert_lm_conversation_create(Engine *, TalkConfig *);
 void litert_lm_conversation_delete(Talk *);
 void litert_lm_conversation_cancel_process(Talk *);
+int litert_lm_conversation_get_token_count(Talk *);
 const char *litert_lm_conversation_render_message_to_string(Talk *, const char *message);
 int litert_lm_conversation_send_message_stream(Talk *, const char *message, const char *context, const TalkArguments *,
                                                void (*callback)(void *data, const Chunk *), void *data);

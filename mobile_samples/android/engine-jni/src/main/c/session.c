@@ -42,7 +42,8 @@ static void on_chunk(void *data, const Chunk *chunk) {
     if (attached) (*session->machine)->DetachCurrentThread(session->machine);
 }
 
-static Talk *begin(JNIEnv *env, Engine *engine, const char *history, SessionConfig *config, jboolean thinking) {
+static Talk *begin(JNIEnv *env, Engine *engine, const char *history, const char *tools, SessionConfig *config,
+                   jboolean thinking) {
     TalkConfig *settings = litert_lm_conversation_config_create();
     if (!settings) {
         fail(env, "no settings for a conversation");
@@ -50,6 +51,7 @@ static Talk *begin(JNIEnv *env, Engine *engine, const char *history, SessionConf
     }
     litert_lm_conversation_config_set_session_config(settings, config); /* copied */
     if (history) litert_lm_conversation_config_set_messages(settings, history);
+    if (tools) litert_lm_conversation_config_set_tools(settings, tools);
     Thinking *thought = thinking ? litert_lm_thinking_config_create() : NULL; /* on; without one it is off */
     if (thought) {
         litert_lm_conversation_config_set_thinking_config(settings, thought);
@@ -67,8 +69,8 @@ static void release(JNIEnv *env, Session *session) {
     free(session);
 }
 
-NATIVE(jlong, start)(JNIEnv *env, jclass type, jlong engine, jobject sink, jbyteArray history, jint top_k, jfloat top_p,
-                     jfloat temperature, jint seed, jint limit, jboolean thinking) {
+NATIVE(jlong, start)(JNIEnv *env, jclass type, jlong engine, jobject sink, jbyteArray history, jbyteArray tools,
+                     jint top_k, jfloat top_p, jfloat temperature, jint seed, jint limit, jboolean thinking) {
     (void)type;
     Session *session = malloc(sizeof *session);
     if (!session) {
@@ -80,12 +82,14 @@ NATIVE(jlong, start)(JNIEnv *env, jclass type, jlong engine, jobject sink, jbyte
     session->on_chunk = (*env)->GetMethodID(env, (*env)->GetObjectClass(env, sink), "onChunk", "([BZZ)V");
     if (session->sink && session->on_chunk && !(*env)->GetJavaVM(env, &session->machine)) {
         char *text = text_of(env, history);
+        char *declared = (*env)->ExceptionCheck(env) ? NULL : text_of(env, tools);
         SessionConfig *config =
             (*env)->ExceptionCheck(env) ? NULL : session_config(env, top_k, top_p, temperature, seed, limit);
         if (config) {
-            session->talk = begin(env, (Engine *)(intptr_t)engine, text, config, thinking);
+            session->talk = begin(env, (Engine *)(intptr_t)engine, text, declared, config, thinking);
             litert_lm_session_config_delete(config);
         }
+        free(declared);
         free(text);
     }
     if (session->talk) return (jlong)(intptr_t)session;
@@ -138,6 +142,11 @@ NATIVE(jdoubleArray, speed)(JNIEnv *env, jclass type, jlong handle) {
     }
     litert_lm_benchmark_info_delete(info);
     return out;
+}
+
+NATIVE(jint, taken)(JNIEnv *env, jclass type, jlong handle) {
+    (void)env, (void)type;
+    return litert_lm_conversation_get_token_count(((Session *)(intptr_t)handle)->talk);
 }
 
 NATIVE(void, end)(JNIEnv *env, jclass type, jlong handle) {

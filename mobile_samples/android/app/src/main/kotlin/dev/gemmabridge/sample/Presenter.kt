@@ -1,7 +1,10 @@
 package dev.gemmabridge.sample
 
+import dev.gemmabridge.core.Calculator
 import dev.gemmabridge.core.Cancel
 import dev.gemmabridge.core.Choice
+import dev.gemmabridge.core.Clock
+import dev.gemmabridge.core.ContextFullException
 import dev.gemmabridge.core.Conversation
 import dev.gemmabridge.core.Download
 import dev.gemmabridge.core.Ending
@@ -17,6 +20,8 @@ import dev.gemmabridge.core.Phase
 import dev.gemmabridge.core.Progress
 import dev.gemmabridge.core.RefusedException
 import dev.gemmabridge.core.SelfTest
+import dev.gemmabridge.core.SessionSettings
+import dev.gemmabridge.core.ToolListener
 import dev.gemmabridge.core.TransferException
 import java.io.File
 import java.io.IOException
@@ -62,6 +67,7 @@ class Presenter(
             Action.DOWNLOAD -> work { bring(Task.DOWNLOADING) { store, watch -> Download().fetch(url, store.model, store.manifest.model, watch, cancel) } }
             Action.GO_ON -> work { open(careful = false) }
             Action.NEW_CHAT -> newChat()
+            Action.BACK -> update(screen.copy(trouble = null))
             Action.RETRY -> if (screen.trouble != null) update(screen.copy(trouble = null)) else start()
             Action.IMPORT -> error("the file picker answers this")
         }
@@ -165,7 +171,7 @@ class Presenter(
         report(Report.json(device.name, here.manifest, choice))
         val ready = choice.engine ?: return refused(choice)
         engine = ready
-        chat = Conversation(ready)
+        chat = Conversation(ready, settings = talking(here.manifest.contextTokens))
         update(screen.copy(card = null, verdict = verdict(choice, ready), lines = emptyList(), trouble = null))
     }
 
@@ -181,21 +187,50 @@ class Presenter(
         return Verdict(ready.backend.name, compared, false, left?.backend?.name ?: "", left?.why ?: "")
     }
 
+    /** One answer takes half of the context at most: a model that does not stop leaves room to go on. */
+    private fun talking(context: Int) = SessionSettings(maxTokens = context / 2, tools = listOf(Clock(), Calculator()))
+
     private fun answer(message: String) {
         val talk = chat ?: return update(screen.copy(answering = false))
-        val text = StringBuilder()
-        try {
-            val answer = talk.say(message) { piece ->
-                text.append(piece)
-                last(Line(false, text.toString()))
-            }
-            val stopped = answer.ending == Ending.CANCELLED
-            last(Line(false, answer.text, answer.speed?.tokens ?: 0, answer.speed?.tokensPerSecond ?: 0.0, stopped))
-            update(screen.copy(answering = false))
-        } catch (error: EngineException) {
-            val trouble = Card.Failed(Trouble.ANSWER, error.message ?: "", listOf(Action.RETRY, Action.NEW_CHAT))
-            update(screen.copy(lines = screen.lines.dropLast(2), answering = false, trouble = trouble, draft = message))
+        var line = Line(false, "")
+        val used = ToolListener { call, answer ->
+            line = line.copy(used = line.used + Used(call.name, answer.shown()))
+            last(line)
         }
+        try {
+            val answer = talk.say(message, used) { piece ->
+                line = line.copy(text = line.text + piece)
+                last(line)
+            }
+            last(
+                line.copy(
+                    text = answer.text,
+                    tokens = answer.speed?.tokens ?: 0,
+                    tokensPerSecond = answer.speed?.tokensPerSecond ?: 0.0,
+                    stopped = answer.ending == Ending.CANCELLED,
+                    cut = cut(answer.ending),
+                ),
+            )
+            update(screen.copy(answering = false))
+        } catch (error: ContextFullException) {
+            // Where nothing was said yet, a new chat has no more room.
+            if (talk.turns.isEmpty()) unanswered(message, Trouble.TOO_LONG, error, Action.BACK)
+            else unanswered(message, Trouble.FULL, error, Action.NEW_CHAT, Action.BACK)
+        } catch (error: EngineException) {
+            unanswered(message, Trouble.ANSWER, error, Action.RETRY, Action.NEW_CHAT)
+        }
+    }
+
+    private fun cut(ending: Ending) = when (ending) {
+        Ending.LIMIT -> Cut.LIMIT
+        Ending.CONTEXT -> Cut.CONTEXT
+        Ending.DONE, Ending.CANCELLED -> null
+    }
+
+    /** The message goes back into the field. */
+    private fun unanswered(message: String, trouble: Trouble, error: Exception, vararg actions: Action) {
+        val card = Card.Failed(trouble, error.message ?: "", actions.toList())
+        update(screen.copy(lines = screen.lines.dropLast(2), answering = false, trouble = card, draft = message))
     }
 
     private fun last(line: Line) = update(screen.copy(lines = screen.lines.dropLast(1) + line))

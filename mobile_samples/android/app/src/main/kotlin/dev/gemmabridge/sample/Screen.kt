@@ -4,10 +4,10 @@ package dev.gemmabridge.sample
 enum class Task { LOOKING, UNPACKING, DOWNLOADING, IMPORTING, CHECKING, LOADING, TESTING }
 
 /** What went wrong; each has a title and a piece of advice in the resources. */
-enum class Trouble { BUNDLE, SPACE, NETWORK, FILE, MEMORY, ENGINE, SELF_TEST, ANSWER }
+enum class Trouble { BUNDLE, SPACE, NETWORK, FILE, MEMORY, ENGINE, SELF_TEST, ANSWER, TOO_LONG, FULL }
 
 /** What a button on the card does. */
-enum class Action { DOWNLOAD, IMPORT, CANCEL, RETRY, GO_ON, NEW_CHAT }
+enum class Action { DOWNLOAD, IMPORT, CANCEL, RETRY, GO_ON, NEW_CHAT, BACK }
 
 /** What stands in place of the chat until there is one. */
 sealed class Card {
@@ -26,6 +26,12 @@ sealed class Card {
     data class Failed(val trouble: Trouble, val detail: String, override val actions: List<Action>) : Card()
 }
 
+/** A tool that the model used for an answer, and what that said. */
+data class Used(val tool: String, val said: String)
+
+/** What cut an answer: the limit of an answer, or the end of the context, after which nothing more can be said. */
+enum class Cut { LIMIT, CONTEXT }
+
 /** One message in the chat. */
 data class Line(
     val mine: Boolean,
@@ -33,6 +39,8 @@ data class Line(
     val tokens: Int = 0,
     val tokensPerSecond: Double = 0.0,
     val stopped: Boolean = false,
+    val cut: Cut? = null,
+    val used: List<Used> = emptyList(),
 )
 
 /** What the self-test on this device said; [fellBack] names what was tried before and why it was left. */

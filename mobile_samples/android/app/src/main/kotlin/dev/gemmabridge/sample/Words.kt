@@ -25,6 +25,8 @@ internal object Words {
             Trouble.ENGINE -> R.string.trouble_engine
             Trouble.SELF_TEST -> R.string.trouble_self_test
             Trouble.ANSWER -> R.string.trouble_answer
+            Trouble.TOO_LONG -> R.string.trouble_too_long
+            Trouble.FULL -> R.string.trouble_full
         }
     }
 
@@ -45,6 +47,8 @@ internal object Words {
                 Trouble.ENGINE -> R.string.help_engine
                 Trouble.SELF_TEST -> R.string.help_self_test
                 Trouble.ANSWER -> R.string.help_answer
+                Trouble.TOO_LONG -> R.string.help_too_long
+                Trouble.FULL -> R.string.help_full
             },
         )
     }
@@ -56,6 +60,7 @@ internal object Words {
         Action.RETRY -> R.string.retry
         Action.GO_ON -> R.string.go_on
         Action.NEW_CHAT -> R.string.new_chat
+        Action.BACK -> R.string.back
     }
 
     fun verdict(context: Context, verdict: Verdict): String {
@@ -68,15 +73,21 @@ internal object Words {
         return said + "\n" + context.getString(R.string.fell_back, verdict.fellBack, verdict.why)
     }
 
-    /** Below an answer: how fast it came, or that it was stopped; empty when there is nothing to say. */
+    /** Below an answer: which tools it used, why it ended early, how fast it came; empty when there is nothing to say. */
     fun note(context: Context, line: Line): String {
         val parts = ArrayList<String>()
         if (line.stopped) parts.add(context.getString(R.string.stopped))
+        when (line.cut) {
+            Cut.LIMIT -> parts.add(context.getString(R.string.cut_by_limit))
+            Cut.CONTEXT -> parts.add(context.getString(R.string.cut_by_context))
+            null -> Unit
+        }
         if (line.tokens > 0) {
             val rate = String.format(java.util.Locale.getDefault(), "%.1f", line.tokensPerSecond)
             parts.add(context.getString(R.string.speed, line.tokens, rate))
         }
-        return parts.joinToString(" ")
+        val used = line.used.map { context.getString(R.string.used_tool, it.tool, it.said) }
+        return (used + parts.joinToString(" ")).filter { it.isNotEmpty() }.joinToString("\n")
     }
 
     private fun size(context: Context, bytes: Long): String = Formatter.formatFileSize(context, bytes)

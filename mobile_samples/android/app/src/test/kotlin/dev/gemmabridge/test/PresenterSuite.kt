@@ -2,6 +2,7 @@ package dev.gemmabridge.test
 
 import dev.gemmabridge.core.Answer
 import dev.gemmabridge.core.Backend
+import dev.gemmabridge.core.ContextFullException
 import dev.gemmabridge.core.Ending
 import dev.gemmabridge.core.Engine
 import dev.gemmabridge.core.EngineException
@@ -12,14 +13,18 @@ import dev.gemmabridge.core.PieceListener
 import dev.gemmabridge.core.Session
 import dev.gemmabridge.core.SessionSettings
 import dev.gemmabridge.core.Speed
+import dev.gemmabridge.core.ToolAnswer
+import dev.gemmabridge.core.ToolCall
 import dev.gemmabridge.sample.Action
 import dev.gemmabridge.sample.Card
+import dev.gemmabridge.sample.Cut
 import dev.gemmabridge.sample.Device
 import dev.gemmabridge.sample.Line
 import dev.gemmabridge.sample.Presenter
 import dev.gemmabridge.sample.Screen
 import dev.gemmabridge.sample.Task
 import dev.gemmabridge.sample.Trouble
+import dev.gemmabridge.sample.Used
 import dev.gemmabridge.sample.Verdict
 import java.io.ByteArrayInputStream
 import java.io.File
@@ -48,7 +53,7 @@ private class KnowingFactory(
         return object : Engine {
             override val backend = backend
 
-            override fun start(settings: SessionSettings): Session = Talk(backend)
+            override fun start(settings: SessionSettings): Session = Talk(backend, settings)
 
             override fun complete(prompt: String, maxTokens: Int): String? = null
 
@@ -60,7 +65,7 @@ private class KnowingFactory(
         }
     }
 
-    private inner class Talk(private val backend: Backend) : Session {
+    private inner class Talk(private val backend: Backend, private val settings: SessionSettings) : Session {
         @Volatile private var cancelled = false
 
         override val usable get() = !cancelled
@@ -74,8 +79,28 @@ private class KnowingFactory(
                 hold.await(5, TimeUnit.SECONDS)
                 return Answer("so far", if (cancelled) Ending.CANCELLED else Ending.DONE, null)
             }
+            when (message) {
+                "too long" -> throw ContextFullException("309 >= 128")
+                "calculate" -> {
+                    if (settings.tools.none { it.name == "calculator" }) throw EngineException("no calculator")
+                    return Answer("", Ending.DONE, null, listOf(ToolCall("calculator", mapOf("expression" to "6*7"))))
+                }
+                "much" -> return cut(Ending.LIMIT, listener)
+                "everything" -> return cut(Ending.CONTEXT, listener)
+            }
             text.forEach { listener.onPiece(it.toString()) }
             return Answer(text, Ending.DONE, Speed(text.length, 10.0, 0.1))
+        }
+
+        private fun cut(ending: Ending, listener: PieceListener): Answer {
+            listener.onPiece("so much")
+            return Answer("so much", ending, Speed(settings.maxTokens, 10.0, 0.1))
+        }
+
+        override fun answer(answers: List<ToolAnswer>, listener: PieceListener): Answer {
+            val text = "It is ${answers.single().value}."
+            listener.onPiece(text)
+            return Answer(text, Ending.DONE, null)
         }
 
         override fun cancel() {
@@ -236,6 +261,57 @@ fun main(args: Array<String>) {
         equal(listOf(screen.draft, screen.lines, screen.trouble!!.trouble), listOf("my words", emptyList<Line>(), Trouble.ANSWER))
         run.presenter.act(Action.RETRY)
         equal(run.until("the chat again") { it.trouble == null }.card, null)
+        run.presenter.close()
+    }
+    case("used tools are shown") { work ->
+        val run = Run(bundle, work, true) { KnowingFactory(it, CPU) }
+        run.presenter.start()
+        run.chat()
+        run.presenter.send("calculate")
+        val used = listOf(Used("calculator", "42"))
+        run.until("the tool") { it.answering && it.lines.lastOrNull() == Line(false, "", used = used) }
+        val screen = run.until("an answer") { !it.answering && it.lines.size == 2 }
+        equal(screen.lines[1], Line(false, "It is 42.", used = used))
+        run.presenter.close()
+    }
+    case("cut answer says so and the chat goes on") { work ->
+        val run = Run(bundle, work, true) { KnowingFactory(it, CPU) }
+        run.presenter.start()
+        run.chat()
+        run.presenter.send("much")
+        val line = run.until("an answer") { !it.answering && it.lines.size == 2 }.lines[1]
+        equal(listOf(line.text, line.cut, line.tokens), listOf("so much", Cut.LIMIT, 48)) // half of the bundle's context
+        run.presenter.send("go on")
+        run.until("another answer") { !it.answering && it.lines.size == 4 && it.trouble == null }
+        run.presenter.close()
+    }
+    case("full conversation offers a new one and keeps the message") { work ->
+        val run = Run(bundle, work, true) { KnowingFactory(it, CPU) }
+        run.presenter.start()
+        run.chat()
+        run.presenter.send("everything")
+        equal(run.until("an answer") { !it.answering && it.lines.size == 2 }.lines[1].cut, Cut.CONTEXT)
+        run.presenter.send("my words")
+        val full = run.until("trouble") { it.trouble != null }
+        equal(listOf(full.trouble!!.trouble, full.draft, full.lines.size), listOf(Trouble.FULL, "my words", 2))
+        equal(full.trouble.actions, listOf(Action.NEW_CHAT, Action.BACK))
+        run.presenter.act(Action.BACK)
+        equal(run.until("the chat again") { it.trouble == null }.lines.size, 2)
+        run.presenter.act(Action.NEW_CHAT)
+        val fresh = run.until("a new chat") { it.lines.isEmpty() }
+        equal(listOf(fresh.draft, fresh.trouble), listOf("my words", null))
+        run.presenter.send("my words")
+        equal(run.until("an answer") { !it.answering && it.lines.size == 2 }.lines[1].text, "I do not know")
+        run.presenter.close()
+    }
+    case("message that is too long for any chat is given back") { work ->
+        val run = Run(bundle, work, true) { KnowingFactory(it, CPU) }
+        run.presenter.start()
+        run.chat()
+        run.presenter.send("too long")
+        val screen = run.until("trouble") { it.trouble != null }
+        equal(screen.trouble, Card.Failed(Trouble.TOO_LONG, "309 >= 128", listOf(Action.BACK)))
+        equal(listOf(screen.draft, screen.lines), listOf("too long", emptyList<Line>()))
         run.presenter.close()
     }
     case("app without a bundle") { work ->

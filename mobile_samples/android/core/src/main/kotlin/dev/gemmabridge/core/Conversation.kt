@@ -9,7 +9,7 @@ import java.io.Closeable
  * [say] is called by one thread at a time; everything else by any.
  *
  * @param system an instruction that comes first; null for none.
- * @param settings sampling, limit and thinking; its history is not used.
+ * @param settings sampling, limit, thinking and tools; its history is not used.
  */
 class Conversation(
     private val engine: Engine,
@@ -17,43 +17,55 @@ class Conversation(
     private val settings: SessionSettings = SessionSettings(),
 ) : Closeable {
     private val lock = Any()
+    private val loop = ToolLoop(settings.tools)
     private var said: List<Turn> = emptyList()
     private var session: Session? = null
     private var stopped = false
     private var closed = false
+    private var filled = false
 
     /** What was said so far, without the system turn; a stopped answer as far as it came. */
     val turns: List<Turn>
         get() = synchronized(lock) { said }
 
+    /** Whether the last answer filled the context: nothing more can be said until [restart]. */
+    val full: Boolean
+        get() = synchronized(lock) { filled }
+
     /**
-     * Sends a message and waits for the answer, which arrives in pieces.
+     * Sends a message, runs the tools that the model asks for, and waits for the answer, which arrives in pieces.
      *
-     * @throws EngineException the engine failed: nothing was said then, and the same message can be sent again. Most
-     *     often the context is full, and [restart] helps.
+     * @throws ContextFullException the message does not fit: shorten it, or [restart].
+     * @throws EngineException the engine failed. In either case nothing was said, and the same message can be sent again.
      */
-    fun say(message: String, listener: PieceListener): Answer {
-        synchronized(lock) { stopped = false }
+    @JvmOverloads
+    fun say(message: String, watcher: ToolListener = ToolListener { _, _ -> }, listener: PieceListener): Answer {
+        synchronized(lock) {
+            if (filled) throw ContextFullException("the conversation has filled its context")
+            stopped = false
+        }
         val current = ready()
-        val pieces = StringBuilder()
-        val answer = try {
-            current.send(message) { piece ->
-                pieces.append(piece)
+        val stop = { synchronized(lock) { stopped } }
+        val exchange = try {
+            val pieces = PieceListener { piece ->
                 listener.onPiece(piece)
-                if (synchronized(lock) { stopped }) current.cancel()
+                if (stop()) current.cancel()
             }
+            loop.run(current, message, pieces, watcher, stop)
         } catch (error: Exception) {
             drop(current)
             throw error
         }
+        val answer = exchange.answer
         synchronized(lock) {
             if (session === current) {
-                val answered = if (answer.text.isEmpty()) emptyList() else listOf(Turn(Role.ASSISTANT, answer.text))
                 // A question without any answer is forgotten: two of the user's turns in a row are not what a model knows.
-                if (answered.isNotEmpty()) said = said + Turn(Role.USER, message) + answered
+                if (answer.text.isNotEmpty()) said = said + exchange.turns
+                filled = answer.ending == Ending.CONTEXT
             }
         }
-        if (!current.usable) drop(current)
+        // After an answer that was cut the engine goes on without closing the model's turn; the template closes it.
+        if (!current.usable || answer.ending != Ending.DONE) drop(current)
         return answer
     }
 
@@ -70,6 +82,7 @@ class Conversation(
     fun restart() {
         val old = synchronized(lock) {
             said = emptyList()
+            filled = false
             val old = session
             session = null
             old

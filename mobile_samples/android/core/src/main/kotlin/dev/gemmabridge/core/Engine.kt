@@ -41,18 +41,26 @@ data class Sampling(val topK: Int, val topP: Float, val temperature: Float, val 
  * @property sampling null for the model's own.
  * @property maxTokens of one answer; 0 for no limit but the context.
  * @property thinking whether the model may think before it answers.
+ * @property tools that the model may call; a template that knows none does not tell it of them.
  */
 data class SessionSettings(
     val history: List<Turn> = emptyList(),
     val sampling: Sampling? = null,
     val maxTokens: Int = 0,
     val thinking: Boolean = false,
+    val tools: List<Tool> = emptyList(),
 )
 
 /** Why an answer ended. */
 enum class Ending {
-    /** The model said that it was done, or the limit of tokens was reached: the engine does not tell which. */
+    /** The model said that it was done. */
     DONE,
+
+    /** [SessionSettings.maxTokens] was reached. An answer that needed its last token for the end is called so, too. */
+    LIMIT,
+
+    /** The context is full: the answer may be cut, and the session takes nothing more. */
+    CONTEXT,
 
     /** [Session.cancel] or `close` ended it. */
     CANCELLED,
@@ -67,8 +75,19 @@ enum class Ending {
  */
 data class Speed(val tokens: Int, val tokensPerSecond: Double, val firstTokenSeconds: Double)
 
-/** An answer; [text] is all pieces together, [speed] is null where the engine measured nothing. */
-data class Answer(val text: String, val ending: Ending, val speed: Speed?)
+/**
+ * An answer.
+ *
+ * @property text all pieces together.
+ * @property speed null where the engine measured nothing.
+ * @property calls what the model wants done before it goes on: [Session.answer] comes next then.
+ */
+data class Answer @JvmOverloads constructor(
+    val text: String,
+    val ending: Ending,
+    val speed: Speed?,
+    val calls: List<ToolCall> = emptyList(),
+)
 
 /** Receives an answer as it comes, on the thread that called [Session.send]. What it throws ends the answer. */
 fun interface PieceListener {
@@ -76,7 +95,10 @@ fun interface PieceListener {
 }
 
 /** The engine failed; the message is its own where it has one. */
-class EngineException @JvmOverloads constructor(message: String, cause: Throwable? = null) : Exception(message, cause)
+open class EngineException @JvmOverloads constructor(message: String, cause: Throwable? = null) : Exception(message, cause)
+
+/** What was sent does not fit into what is left of the context; nothing was said. */
+class ContextFullException @JvmOverloads constructor(message: String, cause: Throwable? = null) : EngineException(message, cause)
 
 /**
  * A conversation inside an engine: it remembers what was said.
@@ -91,9 +113,17 @@ interface Session : Closeable {
     /**
      * Sends the user's message and waits for the whole answer.
      *
+     * @throws ContextFullException the message does not fit.
      * @throws EngineException the engine failed, or the session is closed or used up.
      */
     fun send(message: String, listener: PieceListener): Answer
+
+    /**
+     * Sends what the tools answered that [Answer.calls] asked for, in the same order, and waits for what the model makes
+     * of it. Throws what [send] throws.
+     */
+    fun answer(answers: List<ToolAnswer>, listener: PieceListener): Answer =
+        throw EngineException("this engine takes no answers of tools")
 
     /** Ends the answer that is coming, soon; does nothing when none is. */
     fun cancel()

@@ -18,6 +18,27 @@ object Json {
         return JsonReader(text).document()
     }
 
+    /**
+     * A value as JSON: texts, numbers, Booleans, null, lists, maps.
+     *
+     * @throws IllegalArgumentException another type, a number that is none, or nesting that [parse] would refuse.
+     */
+    fun write(value: Any?): String = write(value, 0)
+
+    private fun write(value: Any?, depth: Int): String {
+        require(depth <= MAX_DEPTH) { "a value nested deeper than $MAX_DEPTH" }
+        return when (value) {
+            null, is Boolean, is Long, is Int -> value.toString()
+            is Double -> value.also { require(!it.isNaN() && !it.isInfinite()) { "$it is no number of JSON" } }.toString()
+            is String -> quote(value)
+            is List<*> -> value.joinToString(",", "[", "]") { write(it, depth + 1) }
+            is Map<*, *> -> value.entries.joinToString(",", "{", "}") {
+                quote(it.key.toString()) + ":" + write(it.value, depth + 1)
+            }
+            else -> throw IllegalArgumentException("${value.javaClass.simpleName} is no type of JSON")
+        }
+    }
+
     /** A string with its quotes, as ASCII: it passes through anything. */
     fun quote(text: String): String {
         val out = StringBuilder("\"")

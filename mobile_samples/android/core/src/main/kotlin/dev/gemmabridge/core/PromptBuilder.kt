@@ -55,6 +55,7 @@ class PromptBuilder(private val markers: TurnMarkers) {
         }
         for (turn in rest) {
             require(turn.role != Role.SYSTEM) { "a system turn comes first or not at all" }
+            require(turn.role != Role.TOOL && turn.calls.isEmpty()) { "tools are written by the model's own template alone" }
             turn(out, turn.role, clean(turn.text))
         }
         return out.append(markers.open).append(markers.names[Role.ASSISTANT]).append('\n').toString()
@@ -64,14 +65,12 @@ class PromptBuilder(private val markers: TurnMarkers) {
         out.append(markers.open).append(markers.names[role]).append('\n').append(text).append(markers.close).append('\n')
     }
 
-    /** A marker that somebody typed must not become a marker of the prompt. */
+    /** A marker that somebody typed must not become a marker of the prompt, be it Gemma 4's or the manifest's. */
     private fun clean(text: String): String {
-        var out = text
-        var before: String
-        do { // until nothing changes: taking one out may join the halves of another
-            before = out
-            for (marker in listOf(markers.open, markers.close, markers.think)) out = out.replace(marker, "")
-        } while (out != before)
+        var out = ControlTokens.harmless(text)
+        for (marker in listOf(markers.open, markers.close, markers.think)) {
+            out = out.replace(marker, marker.take(1) + ControlTokens.JOINER + marker.drop(1))
+        }
         return out.trim()
     }
 }

@@ -5,7 +5,12 @@ import java.util.concurrent.locks.ReentrantLock
 import kotlin.concurrent.withLock
 
 /** A piece of an answer as an engine sends it, or why it [failed]; nothing comes after the [last] one. */
-class Chunk(val text: String, val failed: Boolean, val last: Boolean)
+class Chunk @JvmOverloads constructor(
+    val text: String,
+    val failed: Boolean,
+    val last: Boolean,
+    val calls: List<ToolCall> = emptyList(),
+)
 
 /**
  * Where an engine's threads leave their chunks: putting one never blocks. Whatever an app does with the text happens on
@@ -26,8 +31,15 @@ class ChunkQueue {
  *
  * It is freed when nobody uses it: [close] during an answer cancels it and waits until the sending thread has taken the
  * last chunk. Called on the sending thread itself, within its listener, it leaves the freeing to [send].
+ *
+ * @param limit tokens of an answer, 0 for none.
+ * @param context positions, 0 where nobody knows.
  */
-abstract class StreamSession(private val chunks: ChunkQueue) : Session {
+abstract class StreamSession(
+    private val chunks: ChunkQueue,
+    private val limit: Int,
+    private val context: Int,
+) : Session {
     private val lock = ReentrantLock()
     private val idle = lock.newCondition()
     private var sender: Thread? = null
@@ -36,8 +48,11 @@ abstract class StreamSession(private val chunks: ChunkQueue) : Session {
     private var closing = false
     private var freed = false
 
-    /** Hands the message to the engine and returns; the answer goes to the queue, to its last chunk in any case. */
-    protected abstract fun begin(message: String)
+    /**
+     * Hands a turn of the user's or of tools to the engine and returns; the answer goes to the queue, to its last chunk
+     * in any case. No text in the turn spells a control token.
+     */
+    protected abstract fun begin(turn: Turn)
 
     /** Asks the engine to end the answer. Called while one is coming, perhaps more than once. */
     protected abstract fun abort()
@@ -48,13 +63,24 @@ abstract class StreamSession(private val chunks: ChunkQueue) : Session {
     /** The text for people in a chunk. */
     protected abstract fun text(chunk: String): String
 
+    /** What the model asks for in a chunk. */
+    protected open fun calls(chunk: Chunk): List<ToolCall> = chunk.calls
+
     /** Of the answer that has just ended. */
     protected abstract fun speed(): Speed?
+
+    /** Positions of the context that are taken; null where the engine does not tell. */
+    protected abstract fun taken(): Int?
 
     override val usable: Boolean
         get() = lock.withLock { !cancelled && !failed && !closing }
 
-    override fun send(message: String, listener: PieceListener): Answer {
+    override fun send(message: String, listener: PieceListener): Answer = exchange(Turn(Role.USER, message), listener)
+
+    override fun answer(answers: List<ToolAnswer>, listener: PieceListener): Answer =
+        exchange(Turn(Role.TOOL, "", answers = answers), listener)
+
+    private fun exchange(turn: Turn, listener: PieceListener): Answer {
         lock.withLock {
             if (closing) throw EngineException("the session is closed")
             if (cancelled || failed) throw EngineException("the session is used up: begin another one")
@@ -63,14 +89,12 @@ abstract class StreamSession(private val chunks: ChunkQueue) : Session {
         }
         try {
             chunks.clear()
-            begin(message)
+            begin(turn.harmless())
             lock.withLock { if (cancelled) abort() } // one that came before the engine had begun is lost on it
-            val text = gather(listener)
-            val ending = if (lock.withLock { cancelled }) Ending.CANCELLED else Ending.DONE
-            return Answer(text, ending, speed())
+            return gather(listener)
         } catch (error: Throwable) {
             lock.withLock { failed = true }
-            throw error
+            throw if (error is EngineException && noRoom(error)) ContextFullException(error.message!!, error) else error
         } finally {
             lock.withLock {
                 sender = null
@@ -81,8 +105,10 @@ abstract class StreamSession(private val chunks: ChunkQueue) : Session {
     }
 
     /** Takes chunks until the last one, whatever happens: until then the engine uses the memory. */
-    private fun gather(listener: PieceListener): String {
+    private fun gather(listener: PieceListener): Answer {
         val text = StringBuilder()
+        val calls = ArrayList<ToolCall>()
+        var pieces = 0
         var problem: Throwable? = null
         var interrupted = false
         while (true) {
@@ -96,6 +122,8 @@ abstract class StreamSession(private val chunks: ChunkQueue) : Session {
             if (chunk.failed) {
                 if (!ended(chunk.text) && problem == null) problem = EngineException("the engine failed: ${chunk.text}")
             } else if (problem == null) {
+                if (!chunk.last || chunk.text.isNotEmpty()) pieces++
+                calls.addAll(calls(chunk))
                 problem = tell(text(chunk.text), text, listener)
             }
             if (chunk.last) break
@@ -103,7 +131,21 @@ abstract class StreamSession(private val chunks: ChunkQueue) : Session {
         }
         if (interrupted) Thread.currentThread().interrupt()
         problem?.let { throw it }
-        return text.toString()
+        return answer(text.toString(), calls, pieces)
+    }
+
+    private fun answer(text: String, calls: List<ToolCall>, pieces: Int): Answer {
+        val speed = speed()
+        if (lock.withLock { cancelled }) return Answer(text, Ending.CANCELLED, speed, calls)
+        val full = context > 0 && (taken() ?: 0) >= context
+        // A full conversation is answered with nothing, and without an error.
+        if (full && text.isEmpty() && calls.isEmpty()) throw ContextFullException("all $context positions are taken")
+        val ending = when {
+            full -> Ending.CONTEXT
+            limit > 0 && calls.isEmpty() && (speed?.tokens ?: pieces) >= limit -> Ending.LIMIT
+            else -> Ending.DONE
+        }
+        return Answer(text, ending, speed, calls)
     }
 
     /** What the listener threw, if it did. */
@@ -122,6 +164,9 @@ abstract class StreamSession(private val chunks: ChunkQueue) : Session {
     /** Errors that are no failures: a cancelled answer ends with one, and so does one that reached its limit. */
     private fun ended(error: String): Boolean =
         LIMIT in error || (CANCELLED in error && lock.withLock { cancelled })
+
+    /** How LiteRT-LM says it: of a prompt that is longer than all of the context, and of one longer than its rest. */
+    private fun noRoom(error: EngineException) = NO_ROOM.any { it in error.message.orEmpty() }
 
     override fun cancel() {
         lock.withLock {
@@ -157,5 +202,6 @@ abstract class StreamSession(private val chunks: ChunkQueue) : Session {
         /** What LiteRT-LM says of an answer that was cancelled. */
         const val CANCELLED = "CANCELLED"
         private const val LIMIT = "Max number of tokens reached"
+        private val NO_ROOM = listOf("Exceeding the maximum number of tokens", "exceeds available state entries")
     }
 }

@@ -9,8 +9,10 @@ import dev.gemmabridge.core.EngineFactory
 import dev.gemmabridge.core.EngineSettings
 import dev.gemmabridge.core.GoldenFile
 import dev.gemmabridge.core.PieceListener
+import dev.gemmabridge.core.Role
 import dev.gemmabridge.core.Session
 import dev.gemmabridge.core.SessionSettings
+import dev.gemmabridge.core.ToolAnswer
 import dev.gemmabridge.core.Turn
 
 /** A word for each token id. */
@@ -81,8 +83,8 @@ class Factory(private val engines: Map<Backend, () -> Engine?>) : EngineFactory 
     }
 }
 
-/** A session that says what [script] says to its history and the message. */
-class ScriptEngine(private val script: (List<Turn>, String, PieceListener, () -> Boolean) -> Answer) : Engine {
+/** A session that says what [script] says to its history and the turn that it is sent. */
+class ScriptEngine(private val script: (List<Turn>, Turn, PieceListener, () -> Boolean) -> Answer) : Engine {
     override val backend = Backend.CPU
     val starts = ArrayList<SessionSettings>()
     var open = 0
@@ -98,11 +100,16 @@ class ScriptEngine(private val script: (List<Turn>, String, PieceListener, () ->
             override val usable: Boolean
                 get() = !cancelled
 
-            override fun send(message: String, listener: PieceListener): Answer {
+            override fun send(message: String, listener: PieceListener) = exchange(Turn(Role.USER, message), listener)
+
+            override fun answer(answers: List<ToolAnswer>, listener: PieceListener) =
+                exchange(Turn(Role.TOOL, "", answers = answers), listener)
+
+            private fun exchange(turn: Turn, listener: PieceListener): Answer {
                 if (cancelled) throw EngineException("used up")
-                val answer = script(history, message, listener) { cancelled }
-                history.add(Turn(dev.gemmabridge.core.Role.USER, message))
-                history.add(Turn(dev.gemmabridge.core.Role.ASSISTANT, answer.text))
+                val answer = script(history, turn, listener) { cancelled }
+                history.add(turn)
+                history.add(Turn(Role.ASSISTANT, answer.text, answer.calls))
                 return answer
             }
 

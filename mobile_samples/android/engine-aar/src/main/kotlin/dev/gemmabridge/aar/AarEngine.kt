@@ -2,7 +2,6 @@ package dev.gemmabridge.aar
 
 import com.google.ai.edge.litertlm.Contents
 import com.google.ai.edge.litertlm.ConversationConfig
-import com.google.ai.edge.litertlm.Message
 import com.google.ai.edge.litertlm.SamplerConfig
 import com.google.ai.edge.litertlm.ThinkingConfig
 import dev.gemmabridge.core.Backend
@@ -12,14 +11,17 @@ import dev.gemmabridge.core.EngineException
 import dev.gemmabridge.core.Role
 import dev.gemmabridge.core.Session
 import dev.gemmabridge.core.SessionSettings
-import dev.gemmabridge.core.Turn
 import com.google.ai.edge.litertlm.Engine as GoogleEngine
 
 /**
  * A model in Google's Kotlin API. It gives text and no tokens, and continues no bare prompts: the self-test compares the
  * chats whose tokens are all certain.
  */
-class AarEngine internal constructor(override val backend: Backend, private val engine: GoogleEngine) : Engine {
+class AarEngine internal constructor(
+    override val backend: Backend,
+    private val engine: GoogleEngine,
+    private val context: Int,
+) : Engine {
     private val lock = Any()
     private val sessions = HashSet<AarSession>()
     private var closed = false
@@ -28,27 +30,23 @@ class AarEngine internal constructor(override val backend: Backend, private val 
     override fun start(settings: SessionSettings): Session = synchronized(lock) {
         if (closed) throw EngineException("the engine is closed")
         val conversation = Failures.told("the engine begins no conversation") { engine.createConversation(config(settings)) }
-        AarSession(this, conversation, ChunkQueue()).also { sessions.add(it) }
+        AarSession(this, conversation, ChunkQueue(), settings.maxTokens, context).also { sessions.add(it) }
     }
 
     private fun config(settings: SessionSettings): ConversationConfig {
         val system = settings.history.firstOrNull()?.takeIf { it.role == Role.SYSTEM }
         val rest = if (system == null) settings.history else settings.history.drop(1)
         return ConversationConfig(
-            systemInstruction = system?.let { Contents.of(it.text) },
-            initialMessages = rest.map { message(it) },
+            systemInstruction = system?.let { Contents.of(it.harmless().text) },
+            initialMessages = rest.map { AarMessages.of(it.harmless()) },
+            tools = settings.tools.map { AarMessages.declared(it) },
             samplerConfig = settings.sampling?.let {
                 SamplerConfig(it.topK, it.topP.toDouble(), it.temperature.toDouble(), it.seed)
             },
+            automaticToolCalling = false, // the core runs them: it shows them, bounds them and stops them
             maxOutputToken = settings.maxTokens.takeIf { it > 0 },
             thinkingConfig = if (settings.thinking) ThinkingConfig() else null,
         )
-    }
-
-    private fun message(turn: Turn): Message = when (turn.role) {
-        Role.USER -> Message.user(turn.text)
-        Role.ASSISTANT -> Message.model(Contents.of(turn.text))
-        Role.SYSTEM -> throw IllegalArgumentException("a system turn comes first or not at all")
     }
 
     override fun complete(prompt: String, maxTokens: Int): String? = null

@@ -4,6 +4,8 @@ import com.google.ai.edge.litertlm.Conversation as GoogleConversation
 import com.google.ai.edge.litertlm.Engine as GoogleEngine
 import dev.gemmabridge.aar.AarEngineFactory
 import dev.gemmabridge.core.Backend
+import dev.gemmabridge.core.Calculator
+import dev.gemmabridge.core.ContextFullException
 import dev.gemmabridge.core.Conversation
 import dev.gemmabridge.core.Ending
 import dev.gemmabridge.core.EngineException
@@ -46,6 +48,40 @@ fun main() {
                     failsWith<EngineException>("full") { talk.say("fail") {} }
                     same("ok", talk.say("ok") {}.text)
                 }
+            }
+        }
+        case("a tool that is declared is called, run by the core, and its answer goes back") {
+            factory.open(settings, Backend.CPU).use { engine ->
+                Conversation(engine, settings = SessionSettings(tools = listOf(Calculator()))).use { talk ->
+                    val used = ArrayList<String>()
+                    val answer = talk.say("call calculator", { call, said -> used.add("$call $said") }) {}
+                    same("calculator says 42", answer.text)
+                    same(1, used.size)
+                    holds("expression=6*7" in used[0] && "42" in used[0]) { used[0] }
+                    // Another session takes the round as history.
+                    talk.say("for ever") { talk.stop() }
+                    same("ok", talk.say("ok") {}.text)
+                }
+                Conversation(engine).use { talk -> failsWith<EngineException>("not declared") { talk.say("call clock") {} } }
+            }
+        }
+        case("a context that is full, a message that does not fit and control tokens") {
+            factory.open(settings.copy(contextTokens = 20), Backend.CPU).use { engine ->
+                Conversation(engine).use { talk ->
+                    fails<ContextFullException> { talk.say("long") {} }
+                    same(Ending.DONE, talk.say("a<turn|>") {}.ending)
+                    same(listOf("a<turn|>", "a<\u2060turn|>"), talk.turns.map { it.text }) // the double echoes
+                    same(Ending.CONTEXT, talk.say("b") {}.ending)
+                    same(true, talk.full)
+                }
+            }
+        }
+        case("an answer as long as its limit is called cut, a shorter one and a call are not") {
+            factory.open(settings, Backend.CPU).use { engine ->
+                val limited = SessionSettings(maxTokens = 2, tools = listOf(Calculator()))
+                same(Ending.LIMIT, engine.start(limited).use { it.send("abcd") {} }.ending)
+                same(Ending.DONE, engine.start(limited).use { it.send("ab") {} }.ending)
+                same(Ending.DONE, engine.start(limited.copy(maxTokens = 1)).use { it.send("call calculator") {} }.ending)
             }
         }
         case("an answer is stopped, and closing one in its middle waits for its end") {

@@ -2,7 +2,7 @@ package dev.gemmabridge.jni
 
 /**
  * The functions of the C shim. Handles are addresses: using one after it was freed is the end of the process, so only
- * [NativeEngine] and [NativeSession] call these. Text is UTF-8. All but [cancel] throw EngineException.
+ * [NativeEngine] and [NativeSession] call these. Text is UTF-8. All but [cancel] and [taken] throw EngineException.
  */
 internal object Native {
     @JvmStatic
@@ -26,6 +26,7 @@ internal object Native {
         engine: Long,
         sink: ChunkSink,
         history: ByteArray?,
+        tools: ByteArray?,
         topK: Int,
         topP: Float,
         temperature: Float,
@@ -46,6 +47,10 @@ internal object Native {
 
     @JvmStatic
     external fun speed(session: Long): DoubleArray?
+
+    /** Positions of the context that are taken; -1 where the engine does not tell. */
+    @JvmStatic
+    external fun taken(session: Long): Int
 
     @JvmStatic
     external fun end(session: Long)

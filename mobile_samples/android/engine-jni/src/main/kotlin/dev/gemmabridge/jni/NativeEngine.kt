@@ -16,7 +16,11 @@ import kotlin.concurrent.write
  *
  * Calls hold the lock for reading, [close] for writing: so it waits for them, and nothing comes after it.
  */
-class NativeEngine internal constructor(override val backend: Backend, private val handle: Long) : Engine {
+class NativeEngine internal constructor(
+    override val backend: Backend,
+    private val handle: Long,
+    private val context: Int,
+) : Engine {
     private val lock = ReentrantReadWriteLock()
     private val sessions = HashSet<NativeSession>()
 
@@ -31,6 +35,7 @@ class NativeEngine internal constructor(override val backend: Backend, private v
             handle,
             sink,
             if (settings.history.isEmpty()) null else Messages.all(settings.history).toByteArray(Charsets.UTF_8),
+            if (settings.tools.isEmpty()) null else Messages.tools(settings.tools).toByteArray(Charsets.UTF_8),
             sampling?.topK ?: 0,
             sampling?.topP ?: 0f,
             sampling?.temperature ?: 0f,
@@ -38,7 +43,7 @@ class NativeEngine internal constructor(override val backend: Backend, private v
             settings.maxTokens,
             settings.thinking,
         )
-        NativeSession(this, session, sink.chunks).also { synchronized(sessions) { sessions.add(it) } }
+        NativeSession(this, session, sink.chunks, settings.maxTokens, context).also { synchronized(sessions) { sessions.add(it) } }
     }
 
     override fun complete(prompt: String, maxTokens: Int): String? = use {
@@ -105,6 +110,6 @@ class NativeEngineFactory(private val load: Runnable) : EngineFactory {
             settings.threads,
             settings.contextTokens,
         )
-        return NativeEngine(backend, handle)
+        return NativeEngine(backend, handle, settings.contextTokens)
     }
 }

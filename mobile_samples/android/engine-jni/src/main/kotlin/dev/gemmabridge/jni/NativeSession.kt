@@ -1,9 +1,10 @@
 package dev.gemmabridge.jni
 
+import dev.gemmabridge.core.Chunk
 import dev.gemmabridge.core.ChunkQueue
-import dev.gemmabridge.core.Role
 import dev.gemmabridge.core.Speed
 import dev.gemmabridge.core.StreamSession
+import dev.gemmabridge.core.ToolCall
 import dev.gemmabridge.core.Turn
 
 /** A conversation in the native engine. */
@@ -11,8 +12,10 @@ internal class NativeSession(
     private val engine: NativeEngine,
     private val handle: Long,
     chunks: ChunkQueue,
-) : StreamSession(chunks) {
-    override fun begin(message: String) = Native.send(handle, bytes(message))
+    limit: Int,
+    context: Int,
+) : StreamSession(chunks, limit, context) {
+    override fun begin(turn: Turn) = Native.send(handle, bytes(turn))
 
     override fun abort() = Native.cancel(handle)
 
@@ -23,13 +26,17 @@ internal class NativeSession(
 
     override fun text(chunk: String): String = Messages.text(chunk)
 
+    override fun calls(chunk: Chunk): List<ToolCall> = Messages.calls(chunk.text)
+
     override fun speed(): Speed? {
         val found = Native.speed(handle) ?: return null
         return Speed(found[0].toInt(), found[1], found[2])
     }
 
-    /** The prompt from [message] on up to where its answer would begin, by the model's own template. */
-    fun render(message: String): String = held { Native.render(handle, bytes(message)).toString(Charsets.UTF_8) }
+    public override fun taken(): Int? = Native.taken(handle).takeIf { it >= 0 }
 
-    private fun bytes(message: String) = Messages.one(Turn(Role.USER, message)).toByteArray(Charsets.UTF_8)
+    /** The prompt from [turn] on up to where its answer would begin, by the model's own template. */
+    fun render(turn: Turn): String = held { Native.render(handle, bytes(turn.harmless())).toString(Charsets.UTF_8) }
+
+    private fun bytes(turn: Turn) = Messages.one(turn).toByteArray(Charsets.UTF_8)
 }

@@ -150,7 +150,7 @@ fun main(args: Array<String>) {
             for (item in goldens.goldens.filter { it.turns.isNotEmpty() }) same(item.prompt, builder.build(item.turns))
             val turns = listOf(Turn(Role.SYSTEM, "Be brief."), Turn(Role.USER, "2 + 2?"), Turn(Role.ASSISTANT, "4"))
             val session = engine.start(SessionSettings(history = turns)) as NativeSession
-            val rendered = session.render("And 3 + 3?")
+            val rendered = session.render(Turn(Role.USER, "And 3 + 3?"))
             session.close()
             val built = builder.build(turns + Turn(Role.USER, "And 3 + 3?"))
             holds(built == rendered || built == "<bos>$rendered" || rendered == "<bos>$built") { "$built\n$rendered" }
@@ -185,7 +185,8 @@ fun main(args: Array<String>) {
             val text = "Grüße, Ελλάδα, 日本, 😀 and \"quotes\" \\ \u0001"
             same(text, engine.detokenize(engine.tokenize(text)!!)!!.removePrefix(" "))
             val session = engine.start(GREEDY) as NativeSession
-            holds("😀" in session.render(text)) { session.render(text) }
+            val rendered = session.render(Turn(Role.USER, text))
+            holds("😀" in rendered) { rendered }
             session.close()
         }
         case("a listener that throws ends the answer, and its exception arrives") {

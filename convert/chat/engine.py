@@ -1,0 +1,64 @@
+"""Opening the stock engine."""
+
+from __future__ import annotations
+
+import os
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from convert.chat.native_log import NativeLog
+from convert.errors import ArtifactError
+from convert.inspection.artifact import inspect
+
+
+@dataclass(frozen=True)
+class Opened:
+    """An engine with a model.
+
+    Attributes:
+        native: ``litert_lm.Engine``.
+        context: positions of the KV cache; None where the file does not say.
+    """
+
+    native: Any
+    context: int | None
+    log: NativeLog
+
+
+@contextmanager
+def opened(model: Path, threads: int, log: NativeLog) -> Iterator[Opened]:
+    """Loads a model.
+
+    Raises:
+        ArtifactError: the engine refuses it.
+    """
+    import litert_lm
+
+    litert_lm.set_min_log_severity(litert_lm.LogSeverity.ERROR)
+    cache = inspect(model).cache
+    backend = litert_lm.Backend.CPU(thread_count=threads)
+    try:
+        engine = litert_lm.Engine(str(model), backend=backend, cache_dir=weight_cache(), enable_benchmark=True)
+    except (RuntimeError, UnicodeError) as error:
+        advice = "See what it holds with inspect, and judge it with verify"
+        found = f"the engine refuses it ({log.cause() or error})"
+        raise ArtifactError(f"chat with {model.name}", found, advice) from error
+    with engine:
+        yield Opened(engine, cache.context if cache else None, log)
+
+
+def weight_cache() -> str:
+    """Where the engine keeps the weights as its kernels want them: never on a disk, so nothing can be left behind.
+
+    Given a folder, the engine writes a file there (for E2B 830 MB, as long as the section ``tf_lite_prefill_decode``)
+    and aborts where it does not fit. ``:memory`` keeps the same file in memory. The peak of resident memory is the same
+    for both, 1.28 GB for E2B with two prefill lengths; ``:nocache`` packs the weights once a signature, 2.71 GB. It is
+    the way out where the system has no such files, or a limit on the size of files (ulimit -f) counts for them too
+    [litert-lm-api 0.18.1].
+    """
+    unlimited = resource.getrlimit(resource.RLIMIT_FSIZE)[0] == resource.RLIM_INFINITY
+    return ":memory" if hasattr(os, "memfd_create") and unlimited else ":nocache"

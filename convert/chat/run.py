@@ -1,0 +1,58 @@
+"""From what the user asks for to a conversation."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from convert.chat.apart import apart
+from convert.chat.engine import opened
+from convert.chat.find import find
+from convert.chat.native_log import NativeLog
+from convert.chat.piped import answer_lines, once
+from convert.chat.settings import Settings
+from convert.chat.shown import shown
+from convert.chat.terminal import converse
+from convert.chat.tools import tools_of
+from convert.errors import PlanError
+
+
+def chat(what: Path, ask: str | None, settings: Settings) -> int:
+    """Talks until the input ends; with ``ask``, answers that one message. Gives the exit code.
+
+    Args:
+        what: folder of a bundle, or a ``.litertlm``.
+
+    Raises:
+        ArtifactError: no bundle, a damaged file, or one that the engine refuses or crashes on.
+        PlanError: there is nothing to ask or nowhere to answer, or the tools cannot be had.
+    """
+    _check(ask)
+    model, log = find(what), NativeLog()
+    terminal = ask is None and sys.stdin.isatty() and sys.stdout.isatty()
+    apart(f"chat with {what}", log, terminal)
+    log.divert()
+    # A character that the locale's encoding lacks must not end the run.
+    sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]
+    tools = tools_of(settings.tools)
+    with opened(model, settings.threads, log) as engine:
+        if ask is not None:
+            return once(engine, settings, tools, ask)
+        if terminal:
+            return converse(engine, settings, tools, shown(what.resolve().name))
+        return answer_lines(engine, settings, tools, sys.stdin.buffer)
+
+
+def _check(ask: str | None) -> None:
+    if sys.stdout is None:
+        raise PlanError("chat", "stdout is closed, so there is nowhere to answer", "Open it")
+    if ask is None:
+        if sys.stdin is None:
+            raise PlanError("chat", "stdin is closed, so there is nothing to answer", "Open it, or give --ask")
+        return
+    if not ask.strip():
+        raise PlanError("chat --ask", "the message is empty", "Give it some text")
+    try:
+        ask.encode()
+    except UnicodeEncodeError as error:
+        raise PlanError("chat --ask", "the message is no UTF-8", "Give text in UTF-8") from error

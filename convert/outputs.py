@@ -1,0 +1,155 @@
+"""Where a command may write. A path that holds something of the user's is refused before any work.
+
+Replaced are an empty regular file, an empty folder, and what is of the kind that is to be written: a .litertlm, a row
+table, an .mlpackage, a bundle, told by content and not by name. Neither replaced nor written through are a symbolic
+link, a pipe, a socket, a device, and anything else that a user may want to keep.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+from convert.errors import PlanError
+
+MODEL_MAGIC, ROWS_MAGIC = b"LITERTLM", b"GBROWS1\0"
+# The file that makes a folder what it is, and a key that this file holds.
+BUNDLE, PACKAGE = ("manifest.json", b'"self_sha256"'), ("Manifest.json", b'"rootModelIdentifier"')
+_MANIFEST_LIMIT = 64 << 20
+TABLES = ("embed_tokens.rows", "embed_tokens_per_layer.rows")
+_ELSEWHERE = "Give another path, or move what is there"
+_KINDS = (
+    (stat.S_ISLNK, "a symbolic link"),
+    (stat.S_ISDIR, "a folder"),
+    (stat.S_ISFIFO, "a pipe"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)
+
+
+def check_folder(folder: Path, asked: str) -> None:
+    """Refuses an output folder that is something else, or that cannot be made or written to.
+
+    Raises:
+        PlanError: names the first part of the path that stands in the way.
+    """
+    for path in (folder.absolute(), *folder.absolute().parents):
+        status = _status(path, asked)
+        if status is None:
+            continue
+        if stat.S_ISLNK(status.st_mode) and not path.exists():
+            raise PlanError(asked, f"{path} is a symbolic link to nothing", "Mend or remove it, or give another --out")
+        if not path.is_dir():
+            raise PlanError(asked, f"{path} is not a folder", "Give a folder for the output, or a new name for one")
+        if not os.access(path, os.W_OK | os.X_OK):
+            raise PlanError(asked, f"nothing can be written into {path}", "Get write permission, or give another path")
+        return
+
+
+def check_model(out: Path, asked: str) -> None:
+    """Refuses a place for a ``.litertlm`` that holds anything else than an older one.
+
+    Raises:
+        PlanError: says what is there.
+    """
+    check_folder(out.parent, asked)
+    _check_file(out, asked, MODEL_MAGIC, "a .litertlm")
+    part = out.with_name(f".{out.name}.part")  # where it is written first; a killed run may have left one
+    _check_file(part, asked, None, "a leftover of ours")
+
+
+def check_package(out: Path, asked: str) -> None:
+    """Refuses a place for an ``.mlpackage`` and what lies beside it: further parts and row tables.
+
+    Raises:
+        PlanError: says what is there.
+    """
+    check_folder(out.parent, asked)
+    _check_folder_of_ours(out, asked, PACKAGE, "an .mlpackage")
+    further = sorted(out.parent.glob(f"{_escaped(out.stem)}_[2-9]*{out.suffix}")) if out.parent.is_dir() else []
+    for part in further:
+        _check_folder_of_ours(part, asked, PACKAGE, "an .mlpackage")
+    for name in TABLES:
+        _check_file(out.with_name(name), asked, ROWS_MAGIC, "a row table")
+
+
+def check_bundle(folder: Path, asked: str) -> None:
+    """Refuses a place for a bundle that holds anything else than an older one.
+
+    Raises:
+        PlanError: says what is there.
+    """
+    check_folder(folder.parent, asked)
+    _check_folder_of_ours(folder, asked, BUNDLE, "a bundle")
+
+
+def check_report(path: Path, asked: str) -> None:
+    """Refuses a place for a report that is no regular file; whether it is a report is for its writer to say.
+
+    Raises:
+        PlanError: says what is there.
+    """
+    if not path.parent.is_dir():
+        raise PlanError(asked, f"{path} lies in no folder", "Make the folder first, or give another path")
+    check_folder(path.parent, asked)
+    _check_file(path, asked, None, "a report")
+
+
+def _check_file(path: Path, asked: str, magic: bytes | None, what: str) -> None:
+    """An absent or empty regular file will do, and one that begins with ``magic``; None: any regular file."""
+    status = _status(path, asked)
+    if status is None:
+        return
+    if not stat.S_ISREG(status.st_mode):
+        found = f"{path} is {_kind(status.st_mode)}, which is neither replaced nor written to"
+        raise PlanError(asked, found, _ELSEWHERE)
+    if magic is None or status.st_size == 0:
+        return
+    try:
+        with path.open("rb") as file:
+            ours = file.read(len(magic)) == magic
+    except OSError as error:
+        raise PlanError(asked, f"{path} cannot be read ({error.strerror})", _ELSEWHERE) from error
+    if not ours:
+        raise PlanError(asked, f"{path} is a file that is not {what}, so it is not replaced", _ELSEWHERE)
+
+
+def _check_folder_of_ours(path: Path, asked: str, mark: tuple[str, bytes], what: str) -> None:
+    """An absent or empty folder will do, and one whose manifest has the key of ``mark``."""
+    status = _status(path, asked)
+    if status is None:
+        return
+    if not stat.S_ISDIR(status.st_mode):
+        kind = "a file" if stat.S_ISREG(status.st_mode) else _kind(status.st_mode)
+        raise PlanError(asked, f"{path} is {kind}, in the place of {what}", _ELSEWHERE)
+    manifest, key = path / mark[0], mark[1]
+    try:
+        if not any(path.iterdir()):
+            return
+        ours = manifest.is_file() and manifest.stat().st_size < _MANIFEST_LIMIT and key in manifest.read_bytes()
+    except OSError as error:
+        raise PlanError(asked, f"{path} cannot be read ({error.strerror})", _ELSEWHERE) from error
+    if not ours:
+        raise PlanError(asked, f"{path} is a folder that is not {what}, so it is not replaced", _ELSEWHERE)
+
+
+def _status(path: Path, asked: str) -> os.stat_result | None:
+    """Of the path itself and not of what a link points to; None where nothing is."""
+    try:
+        return path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, ValueError) as error:  # a name too long, a folder that cannot be searched, a zero byte
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise PlanError(asked, f"{path} cannot be looked at ({reason})", "Give another path") from error
+
+
+def _kind(mode: int) -> str:
+    return next((name for test, name in _KINDS if test(mode)), "no regular file")
+
+
+def _escaped(text: str) -> str:
+    """Text as a glob pattern that means itself."""
+    return "".join(f"[{c}]" if c in "*?[" else c for c in text)

@@ -1,0 +1,381 @@
+"""The judge's meaning of config.json and its stops: asked of transformers, the same as the converter's, not from it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from convert.checkpoint import open_checkpoint as read
+from convert.checkpoint.config import read_config as converters
+from convert.checkpoint.settings import read_settings
+from convert.demo import folder as demo
+from convert.errors import CheckpointError
+from convert.progress import Silent
+from convert.targets.litert import LitertOptions, convert
+from runtime_tests.case import Case
+from runtime_tests.dimensions import Dimensions, dimensions, read_config
+from runtime_tests.errors import InputError
+from runtime_tests.ladder import climb
+from runtime_tests.prompts import PROMPTS
+from runtime_tests.readers.checkpoint import open_checkpoint
+from runtime_tests.readers.litertlm import open_litertlm
+from runtime_tests.rungs import coreml_companions, stopping
+from runtime_tests.rungs.metadata import compare_metadata
+from runtime_tests.runners.engine import Answer
+from runtime_tests.stops import Stops, read_stops
+
+FILES = ("config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
+Change = Callable[[dict[str, Any]], object]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """The demo's files without its weights."""
+    made = tmp_path / "model"
+    made.mkdir()
+    for name in FILES:
+        shutil.copy(demo() / name, made / name)
+    return made
+
+
+def edit(path: Path, change: Change) -> None:
+    content = json.loads(path.read_text("utf-8"))
+    change(content)
+    path.write_text(json.dumps(content), "utf-8")
+
+
+def _text(**fields: Any) -> Change:
+    return lambda content: content["text_config"].update(fields)
+
+
+def _without(*names: str) -> Change:
+    def change(content: dict[str, Any]) -> None:
+        for name in names:
+            content.pop(name, None)
+            content["text_config"].pop(name, None)
+
+    return change
+
+
+def _bare(content: dict[str, Any]) -> None:
+    text = content.pop("text_config")
+    content.clear()
+    content.update(text)
+
+
+AGREED: dict[str, Change] = {
+    "as it is": lambda content: None,
+    "bare text configuration": _bare,
+    "no architectures": _without("architectures"),
+    "the model type at the text level alone": lambda content: content.pop("model_type"),
+    "no rope_parameters": _without("rope_parameters"),
+    "null rope_parameters": _text(rope_parameters=None),
+    "no layer_types": lambda c: (_without("layer_types")(c), _text(num_kv_shared_layers=4)(c)),
+    "null layer_types": _text(layer_types=None, num_kv_shared_layers=4),
+    "the last layer slides": _text(layer_types=["sliding_attention"] * 10, num_kv_shared_layers=0),
+    "no num_kv_shared_layers": _without("num_kv_shared_layers"),
+    "no softcap": _text(final_logit_softcapping=None),
+    "no per-layer width": _without("hidden_size_per_layer_input"),
+    "per-layer width 0": _text(hidden_size_per_layer_input=0),
+    "no window": _without("sliding_window"),
+    "no head sizes": _without("head_dim", "global_head_dim", "num_key_value_heads"),
+    "no context": _without("max_position_embeddings"),
+    "no vocabulary": _without("vocab_size"),
+    "no ties": _without("tie_word_embeddings"),
+    "a tie at the text level alone": lambda c: (c.pop("tie_word_embeddings"), _text(tie_word_embeddings=True)(c)),
+    "levels that tie differently": _text(tie_word_embeddings=True),
+    "null per_layer_config": _text(per_layer_config=None),
+    "per_layer_config": _text(per_layer_config={"04": {"head_dim": 96}, "9": {"head_dim": 96}}),
+    "heads that count only with k = v": _text(num_global_key_value_heads=2),
+    "an old rope_theta beside rope_parameters": _text(rope_theta=5e5),
+}
+
+
+@pytest.mark.parametrize("change", AGREED.values(), ids=AGREED)
+def test_converter_and_judge_agree_on_what_a_configuration_means(folder: Path, change: Change) -> None:
+    edit(folder / "config.json", change)
+    ours, theirs = converters(folder), dimensions(read_config(folder))
+    owners = [(layer.index, layer.kv_heads, layer.head_dim) for layer in ours.owners]
+    assert [(owner.layer, owner.kv_heads, owner.head_dim) for owner in theirs.owners] == owners
+    heads = {layer.kind: layer.head_dim for layer in ours.layers}
+    expected = Dimensions(
+        vocab=ours.vocab,
+        hidden=ours.hidden,
+        layers=len(ours.layers),
+        kinds=tuple(layer.kind for layer in ours.layers),
+        window=ours.window,
+        max_context=ours.max_context,
+        per_layer_width=ours.per_layer_width,
+        first_shared=len(ours.owners),
+        tied=ours.tied,
+        owners=theirs.owners,
+        head_dims=heads,
+    )
+    assert theirs == expected
+    text = read_config(folder).get_text_config()
+    assert (text.rms_norm_eps, text.final_logit_softcapping) == (ours.norm_eps, ours.softcap)
+    for kind, rope in ours.ropes.items():
+        assert text.rope_parameters[kind]["rope_theta"] == rope.theta
+
+
+REFUSED: dict[str, Change] = {
+    name: _text(**fields)
+    for name, fields in {
+        "null window": {"sliding_window": None},
+        "null shared layers": {"num_kv_shared_layers": None},
+        "null activation": {"hidden_activation": None},
+        "null head": {"global_head_dim": None},
+        "a word": {"hidden_size": "160"},
+        "a float": {"sliding_window": 64.0},
+        "a whole softcap": {"final_logit_softcapping": 30},
+        "a whole epsilon": {"rms_norm_eps": 1},
+        "a number for true": {"use_cache": 1},
+        "dropout in words": {"attention_dropout": "none"},
+        "layers by another number": {"num_hidden_layers": 11},
+    }.items()
+}
+
+
+@pytest.mark.parametrize("change", REFUSED.values(), ids=REFUSED)
+def test_what_transformers_refuses_the_converter_refuses_too(folder: Path, change: Change) -> None:
+    edit(folder / "config.json", change)
+    with pytest.raises(InputError, match=r"config\.json: transformers refuses it: ") as caught:
+        read_config(folder)
+    assert "\n" not in str(caught.value)
+    with pytest.raises(CheckpointError):
+        converters(folder)
+
+
+def test_another_model_is_refused_by_the_judge_by_name(folder: Path) -> None:
+    edit(folder / "config.json", lambda content: content.update(model_type="llama"))
+    with pytest.raises(InputError, match="model_type llama; the judge knows gemma4 and gemma4_text"):
+        read_config(folder)
+
+
+def test_a_checkpoint_with_settings_left_out_is_converted_and_judged(q4_0_e4b: Path, tmp_path: Path) -> None:
+    model = shutil.copytree(q4_0_e4b, tmp_path / "model")
+    names = ("architectures", "rope_parameters", "tie_word_embeddings", "final_logit_softcapping", "eos_token_id")
+    edit(model / "config.json", _without(*names, "use_double_wide_mlp", "layer_types", "attention_k_eq_v"))
+    edit(model / "config.json", lambda content: content.pop("model_type"))
+    edit(model / "generation_config.json", lambda content: content.update(eos_token_id=None, top_k=None))
+    assert converters(model).layers == converters(q4_0_e4b).layers
+    out = tmp_path / "model.litertlm"
+    convert(read(model), LitertOptions(context=160, prefill=(32,), cache="float32"), out, Silent())
+    rungs = climb(Case(open_litertlm(out), open_checkpoint(model)), ("0", "2a", "3"))
+    assert [(rung.name, rung.status, rung.why) for rung in rungs] == [(n, "pass", "") for n in ("0", "2a", "3")]
+
+
+def stops(folder: Path) -> Stops:
+    case = Case(SimpleNamespace(path=folder / "config.json"), open_checkpoint(folder))  # type: ignore[arg-type]
+    return case.named_stops
+
+
+@pytest.fixture
+def weighted(folder: Path) -> Path:
+    """The demo with its weights, which opening a checkpoint asks for."""
+    (folder / "model.safetensors").symlink_to(next(demo().glob("*.safetensors")))
+    return folder
+
+
+def test_the_judge_knows_a_turn_end_that_generation_config_does_not_name(weighted: Path) -> None:
+    edit(weighted / "generation_config.json", lambda content: content.update(eos_token_id=1))
+    edit(weighted / "config.json", lambda content: content.update(eos_token_id=1))
+    named = stops(weighted).named
+    assert list(named) == [1, 50, 106]
+    assert named[106] == ("the tokenizer's eot_token", "the chat template")
+    assert named[50] == ("the tokenizer's str_token",)
+    assert [stop.token for stop in read_settings(weighted).stops] == [1, 50, 106]
+
+    def without_roles(content: dict[str, Any]) -> None:
+        for roles in (content, content["model_specific_special_tokens"]):
+            del roles["eot_token"], roles["str_token"]
+
+    edit(weighted / "tokenizer_config.json", without_roles)
+    assert stops(weighted).named[106] == ("the chat template",)
+    (weighted / "generation_config.json").unlink()
+    assert list(stops(weighted).named) == [1, 106]
+
+
+@pytest.mark.parametrize("value", ["<eos>", True, [1, -1], 1280, [1.5]])
+def test_a_stop_that_is_no_token_is_refused_by_the_judge(weighted: Path, value: Any) -> None:
+    edit(weighted / "generation_config.json", lambda content: content.update(eos_token_id=value))
+    with pytest.raises(InputError, match=r"generation_config\.json eos_token_id .* is no token of 1280"):
+        stops(weighted)
+
+
+def test_a_template_that_cannot_be_rendered_is_told_in_one_line(weighted: Path) -> None:
+    (weighted / "chat_template.jinja").write_text("{{ 1 / 0 }}{% for %}", "utf-8")
+    with pytest.raises(InputError, match="transformers cannot render the chat template") as caught:
+        stops(weighted)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_file_that_lacks_a_stop_of_another_source_fails_and_names_both(
+    demo_file: Path, weighted: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    edit(weighted / "generation_config.json", lambda content: content.update(eos_token_id=1))
+    case = Case(open_litertlm(demo_file), open_checkpoint(weighted))
+    assert all(check.passed for check in compare_metadata(case))
+    message = case.artifact.llm_metadata()
+    del message.stop_tokens[1:]
+    monkeypatch.setattr(type(case.artifact), "llm_metadata", lambda artifact: message)
+    (failed,) = (check for check in compare_metadata(case) if not check.passed)
+    assert failed.name == "stop tokens"
+    sources = "config.json eos_token_id and the tokenizer's eot_token and the chat template"
+    assert f"106 is missing, which {sources} name" in failed.note
+
+
+def test_a_sampler_that_does_not_sample_may_leave_the_settings_of_one_alone(weighted: Path, tmp_path: Path) -> None:
+    edit(weighted / "generation_config.json", lambda content: content.update(do_sample=False))
+    out = tmp_path / "greedy.litertlm"
+    convert(read(weighted), LitertOptions(context=64, prefill=(16,), cache="float32"), out, Silent())
+    for top_k, passes in ((64, True), (0, True)):
+        edit(weighted / "generation_config.json", lambda content, k=top_k: content.update(top_k=k))
+        checks = compare_metadata(Case(open_litertlm(out), open_checkpoint(weighted)))
+        assert all(check.passed for check in checks) is passes
+    edit(weighted / "generation_config.json", lambda content: content.update(do_sample=True))
+    failed = [c for c in compare_metadata(Case(open_litertlm(out), open_checkpoint(weighted))) if not c.passed]
+    assert "sampler GREEDY, do_sample is True" in failed[0].note
+
+
+class Told:
+    """A case whose reference and artifact answer as they are told; every text is one token's number."""
+
+    def __init__(self, stops: list[int], next_token: Callable[[list[int]], int], vocab: int = 400) -> None:
+        self.start, self.stops, self.asked = 2, stops, 0
+        self.dims = SimpleNamespace(vocab=vocab)
+        self.artifact = SimpleNamespace(path=Path(__file__))
+        self.reference = SimpleNamespace(choices=lambda p: np.array([next_token([int(t) for t in row]) for row in p]))
+        self._next = next_token
+
+    def render(self, chat: object) -> str:
+        return "3 "
+
+    def tokenize(self, text: str) -> list[int]:
+        return [int(word) for word in text.replace("Red.", "4").replace("Blue", "5").split()]
+
+    def detokenize(self, ids: list[int]) -> str:
+        return " ".join(map(str, ids))
+
+    def interpreted(self, case: object, ids: Any) -> Any:
+        """As the rung's own: a prompt that ends in a stop token has no continuation."""
+        self.asked += 1
+        last = int(ids[-1])
+        return np.array([] if last in self.stops else [self._next([int(t) for t in ids])], np.int32)
+
+
+def prompt(case: Told) -> str | None:
+    return stopping.stopping_prompt(case, case.interpreted)  # type: ignore[arg-type]
+
+
+def test_a_token_that_is_itself_a_stop_token_is_no_prompt() -> None:
+    case = Told([1, 106], lambda ids: 106 if ids[-1] in (1, 106, 300) else 9)
+    assert prompt(case) == "300"
+    assert prompt(Told([1, 106], lambda ids: 106 if ids[-1] in (1, 106) else 9)) is None
+
+
+def test_a_finished_turn_is_tried_before_single_tokens() -> None:
+    assert prompt(Told([106], lambda ids: 106 if ids[-2:] == [3, 4] or ids == [2, 7] else 9)) == "3 Red."
+
+
+def test_an_artifact_that_disagrees_is_asked_a_few_times_only() -> None:
+    case = Told([106], lambda ids: 106)
+    case._next = lambda ids: 9
+    assert prompt(case) is None
+    assert case.asked == stopping.TRIED
+
+
+def test_a_large_vocabulary_is_searched_all_over_and_not_from_its_beginning() -> None:
+    asked: list[int] = []
+    prompt(Told([106], lambda ids: asked.append(ids[-1]) or 9, vocab=262_144))
+    assert len(asked) <= stopping.SEARCHED + 3
+    assert max(asked) == 262_143
+
+
+def _answer(texts: list[str], expected: list[str], stopping: list[int] | None) -> Answer:
+    count = len(PROMPTS)
+    tokens = [[0]] * count + ([stopping] if stopping else [])
+    return Answer(texts[:count] + ([""] if stopping else []), tokens, expected, texts[count:], [], [], [], 2, [])
+
+
+def _judged(own: list[list[int]], texts: list[str], stopped: str | None = None) -> list[Any]:
+    case = Told([106], lambda ids: 106)
+    ids = [np.array(tokens, np.int32) for tokens in own]
+    answer = _answer(texts, ["a"] * len(own), [300] if stopped else None)
+    return stopping.judge_stops(case, ids, answer, stopped)  # type: ignore[arg-type]
+
+
+def test_an_answer_that_goes_on_behind_a_stop_token_fails() -> None:
+    own = [[7] * 16] * len(PROMPTS) + [[7, 106]]
+    good = _judged(own, ["a"] * len(own))
+    assert [(check.name, check.passed, check.found) for check in good] == [
+        ("runs past a stop token", True, 0),
+        ("answers that end by themselves", True, 1),
+    ]
+    assert good[1].note == "at 106 106"
+    past = _judged(own, ["a"] * len(PROMPTS) + ["a<turn|>b"])
+    assert [check.passed for check in past] == [False, True]
+    assert past[0].note == "'a<turn|>b', expected 'a'"
+
+
+def test_text_behind_the_stopping_prompt_fails() -> None:
+    own = [[7] * 16] * len(PROMPTS)
+    case, answer = Told([106], lambda ids: 106), _answer(["a"] * len(own), ["a"] * len(own), [300])
+    ids = [np.array(tokens, np.int32) for tokens in own]
+    assert all(c.passed for c in stopping.judge_stops(case, ids, answer, "300"))  # type: ignore[arg-type]
+    spoken = replace(answer, texts=[*answer.texts[:-1], "b"])
+    assert not all(c.passed for c in stopping.judge_stops(case, ids, spoken, "300"))  # type: ignore[arg-type]
+    otherwise = replace(answer, tokens=[*answer.tokens[:-1], [3, 0, 0]])
+    assert not all(c.passed for c in stopping.judge_stops(case, ids, otherwise, "300"))  # type: ignore[arg-type]
+
+
+def test_a_model_that_stops_nowhere_is_said_to_show_nothing() -> None:
+    (only,) = _judged([[7] * 16] * len(PROMPTS), ["a"] * len(PROMPTS))
+    assert (only.sense, only.found, only.note) == ("stated", 0, "not shown: the reference stops nowhere")
+
+
+@pytest.mark.parametrize(
+    ("listed", "expected"),
+    [
+        ([1, 50, 106], None),
+        ([106, 1, 50], None),
+        (1, "50 is missing, which generation_config.json eos_token_id and the tokenizer's str_token names"),
+        ([1, 50, 106, 7], "7 is named by no file of the checkpoint"),
+        (None, "1 is missing, which a names"),
+        ([1, [50]], "generation_config.json cannot be read: TypeError"),
+        ("gone", "generation_config.json cannot be read: KeyError"),
+    ],
+)
+def test_the_app_is_told_every_stop(tmp_path: Path, listed: Any, expected: str | None) -> None:
+    names = {1: ("a",), 50: ("generation_config.json eos_token_id", "the tokenizer's str_token"), 106: ("c",)}
+    case: Any = SimpleNamespace(
+        package=SimpleNamespace(path=tmp_path / "Model.mlpackage"),
+        stops=[1, 50, 106],
+        named_stops=Stops(2, names, None),
+    )
+    assert coreml_companions.compare_companions(case) == []
+    content = {} if listed == "gone" else {"eos_token_id": listed}
+    (tmp_path / "generation_config.json").write_text(json.dumps(content), "utf-8")
+    (check,) = coreml_companions.compare_companions(case)
+    assert check.passed is (expected is None)
+    assert expected is None or expected in check.note
+
+
+def test_the_stops_of_the_generation_settings_are_those_of_transformers(weighted: Path) -> None:
+    config = read_config(weighted)
+    from transformers import AutoTokenizer
+
+    edit(
+        weighted / "generation_config.json", lambda content: content.update(stop_strings=["<mask>"], bos_token_id=None)
+    )
+    found = read_stops(weighted, config, AutoTokenizer.from_pretrained(weighted))
+    assert found.named[4] == ("generation_config.json stop_strings",)
+    assert found.start == 2
