@@ -109,7 +109,7 @@ look page='dist/android/demo/parity.html':
 @mutants *flags: setup
     OMP_NUM_THREADS=1 {{python}} -m tests.mutants "$@"
 
-# Time and peak memory of each stage of a bundle; coreml: of a full-size Core ML package; start: of the verbs that look
+# Time and memory: stages of a bundle; coreml: a full-size package; tokenizer: its loading; start: verbs that look
 [group('figures')]
 [no-exit-message]
 @bench what='demo': setup

@@ -1,4 +1,4 @@
-"""Figures: ``python -m convert.bench demo``, ``coreml``, ``start``, and ``--fullsize e2b mobile``.
+"""Figures: ``python -m convert.bench demo``, ``coreml``, ``tokenizer``, ``start``, and ``--fullsize e2b mobile``.
 
 A figure of this machine alone says little, so each run also measures what the machine can do: how fast it copies a
 file, and how fast it reads memory.
@@ -179,7 +179,7 @@ def _stage(name: str, command: list[str], env: dict[str, str]) -> Measure:
 
 def _command(arguments: list[str]) -> str:
     parser = argparse.ArgumentParser(prog="python -m convert.bench", description="time and peak memory of each stage")
-    parser.add_argument("model", nargs="?", default="demo", help="demo, a hub id, a folder, coreml, or start")
+    parser.add_argument("model", nargs="?", default="demo", help="demo, a hub id, a folder, coreml, tokenizer, start")
     parser.add_argument("--fullsize", nargs=2, metavar=("SIZE", "FORMAT"), help="a synthetic checkpoint of real size")
     parser.add_argument("--decode", nargs=2, metavar=("FILE", "SCRATCH"), type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--out", type=Path, default=Path("dist"), help="where full-size files lie meanwhile")
@@ -195,6 +195,10 @@ def _command(arguments: list[str]) -> str:
         return start()
     if options.model == "coreml":  # a folder of that name is ./coreml
         return coreml("e2b", options.out)
+    if options.model == "tokenizer":
+        from convert.bench_tokenizer import tokenizer
+
+        return tokenizer()
     return bundle(options.model)
 
 

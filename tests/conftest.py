@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from pathlib import Path
@@ -78,10 +79,26 @@ def endless_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session", params=["mobile_e2b", "mobile_e4b", "q4_0_e2b", "q4_0_e4b"])
 def any_checkpoint(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A checkpoint with every known trait of Google's files, in each format and shape in turn."""
+    """A checkpoint with every known trait of Google's files, in each format and shape in turn.
+
+    One of them comes in shards and says less of itself than Google's do: people save theirs again.
+    """
     format, _, size = request.param.rpartition("_")
     folder = tmp_path_factory.mktemp("published") / str(request.param)
-    small.write_published(folder, format, size)
+    saved_again = request.param == "q4_0_e4b"
+    small.write_published(folder, format, size, shards=2 if saved_again else 1)
+    if saved_again:
+        content = json.loads((folder / "config.json").read_text())
+        del content["architectures"], content["text_config"]["dtype"], content["text_config"]["use_cache"]
+        (folder / "config.json").write_text(json.dumps(dict(reversed(content.items()))))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def wide(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """As published, with a tokenizer of the real size, 262,144 entries, over few and thin layers."""
+    folder = tmp_path_factory.mktemp("published") / "wide"
+    small.write_published(folder, "mobile", "wide")
     return folder
 
 

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from commands import convert
 
+from runtime_tests.readers.litertlm import open_litertlm
+
 RUNGS = ["0", "1", "2a", "2b", "3"]
 
 
@@ -28,6 +30,25 @@ def test_each_small_checkpoint_becomes_a_proven_bundle(any_checkpoint: Path, tmp
     assert any_checkpoint.name in ran.out.splitlines()[-1]
     if any_checkpoint.name.startswith("q4_0"):
         assert found(report, "1", "logits of the eager decoder") >= 100
+
+
+@pytest.mark.slow
+def test_a_tokenizer_of_real_size_is_packed_as_sentencepiece_and_splits_text_as_before(
+    wide: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Logits of this vocabulary take megabytes a token; given back to the system each time, they cost half of the time.
+    monkeypatch.setenv("MALLOC_MMAP_THRESHOLD_", str(1 << 32))
+    monkeypatch.setenv("MALLOC_TRIM_THRESHOLD_", str(1 << 33))
+    ran = convert("bundle", "android", wide, "--out", tmp_path, "--prefill", "16")
+    assert ran.code == 0, ran.err
+    bundle = tmp_path / "android" / wide.name
+    kinds = [section.kind for section in open_litertlm(bundle / "model.litertlm").sections]
+    assert "SP_Tokenizer" in kinds
+    assert "HF_Tokenizer_Zlib" not in kinds
+    report = json.loads((bundle / "parity.json").read_text())
+    (rung,) = (r for r in report["rungs"] if r["name"] == "3")
+    (check,) = (c for c in rung["checks"] if c["name"] == "the whole vocabulary, tokenized otherwise")
+    assert (check["found"], check["note"]) == (0, "1311 compared")
 
 
 @pytest.mark.slow

@@ -179,19 +179,20 @@ PUBLISHED_E2B = replace(SMALL_E2B, hidden=160, layers=15, kv_shared=10, towers=S
 PUBLISHED_E4B = replace(SMALL_E4B, shared_cache_scales=True, towers=SMALL_TOWERS)
 
 # The real vocabulary and tokenizer on a network as thin as can be.
-WIDE_E2B = replace(
+WIDE = replace(
     PUBLISHED_E2B,
     vocab=262144,
-    hidden=64,
+    hidden=32,
     intermediate=64,
-    layers=10,
-    kv_shared=5,
+    layers=4,
+    sliding_run=1,
     heads=2,
     head_dim=16,
     global_head_dim=32,
+    kv_shared=2,
     per_layer_width=16,
 )
 
 SMALL = {"e2b": SMALL_E2B, "e4b": SMALL_E4B}
-PUBLISHED = {"e2b": PUBLISHED_E2B, "e4b": PUBLISHED_E4B, "wide": WIDE_E2B}
+PUBLISHED = {"e2b": PUBLISHED_E2B, "e4b": PUBLISHED_E4B, "wide": WIDE}
 FULL_SIZE = {"e2b": E2B, "e4b": E4B}

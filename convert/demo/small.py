@@ -21,16 +21,16 @@ def write(folder: Path, format: str, size: str) -> None:
     write_checkpoint(folder, SMALL[size], format, SEED)
 
 
-def write_published(folder: Path, format: str, size: str) -> None:
+def write_published(folder: Path, format: str, size: str, shards: int = 1) -> None:
     """The same with every known trait of Google's files: see ``convert/demo/published.py``.
 
     Args:
-        size: also ``wide``: E2B's pattern of layers, very thin, with a tokenizer of the real size.
+        size: also ``wide``: few and thin layers, with a tokenizer of the real size.
     """
     from convert.demo.shapes import PUBLISHED
     from convert.demo.write import write_checkpoint
 
-    write_checkpoint(folder, PUBLISHED[size], format, SEED)
+    write_checkpoint(folder, PUBLISHED[size], format, SEED, shards=shards)
 
 
 def main() -> None:

@@ -20,8 +20,18 @@ from convert.targets.litert.graph import Model
 from convert.targets.litert.options import LitertOptions
 
 
-def build(checkpoint: Checkpoint, options: LitertOptions, out: Path, progress: Progress) -> None:
-    """See ``convert.targets.litert.convert``."""
+def build(
+    checkpoint: Checkpoint,
+    options: LitertOptions,
+    out: Path,
+    progress: Progress,
+    tokenizer: container.Section | None = None,
+) -> None:
+    """See ``convert.targets.litert.convert``.
+
+    Args:
+        tokenizer: its section; by default made of the checkpoint's.
+    """
     config = checkpoint.config
     with progress.stage("lower the decoder"):
         models = {"tf_lite_embedder": embedder.embedder(checkpoint)}
@@ -31,7 +41,7 @@ def build(checkpoint: Checkpoint, options: LitertOptions, out: Path, progress: P
         models["tf_lite_prefill_decode"] = decoder(checkpoint, entries, options)
         llm = metadata.llm_metadata(checkpoint.folder, options, checkpoint.settings)
         executor = metadata.executor_metadata(config, options)
-        tokenizer = _tokenizer(checkpoint.folder)
+        tokenizer = tokenizer or _tokenizer(checkpoint.folder)
     total = sum(pack.stream_bytes(model) for model in models.values())
     with progress.stage("write weights", total) as stage, out.open("wb") as file:
         sections = [
