@@ -279,7 +279,14 @@ def prompt(case: Told) -> str | None:
 def test_a_token_that_is_itself_a_stop_token_is_no_prompt() -> None:
     case = Told([1, 106], lambda ids: 106 if ids[-1] in (1, 106, 300) else 9)
     assert prompt(case) == "300"
+    assert case.asked == 1, "the two stop tokens are not even tried"
     assert prompt(Told([1, 106], lambda ids: 106 if ids[-1] in (1, 106) else 9)) is None
+
+
+def test_a_finished_turn_that_ends_in_a_stop_token_itself_is_passed_over() -> None:
+    case = Told([106], lambda ids: 106 if ids[-1] in (106, 300) else 9)
+    case.render = lambda chat: "106 "  # type: ignore[method-assign]
+    assert prompt(case) == "300"
 
 
 def test_a_finished_turn_is_tried_before_single_tokens() -> None:
