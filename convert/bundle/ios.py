@@ -11,6 +11,7 @@ from convert import __version__
 from convert.bundle import manifest as m
 from convert.bundle import notice
 from convert.bundle.android import GOLDEN, MANIFEST, PAGE, PARITY, PYTHON, entry, public_version
+from convert.chat_template.source import read as read_template
 from convert.checkpoint.settings import GENERATION, complete_generation
 from convert.checkpoint.types import Checkpoint
 from convert.errors import ArtifactError, CheckpointError
@@ -20,7 +21,8 @@ from convert.inspection.package import inspect_package, inspect_table
 MODEL = "Model.mlpackage"
 MINIMUM = "iOS 18"
 # The app needs all of them: text to tokens and back, the turns of a conversation, where to stop and how to sample.
-COMPANIONS = ("tokenizer.json", "chat_template.jinja", "generation_config.json")
+TEMPLATE = "chat_template.jinja"
+COMPANIONS = ("tokenizer.json", TEMPLATE, "generation_config.json")
 TABLES = ("embed_tokens.rows", "embed_tokens_per_layer.rows")
 TOOLCHAIN = ("Jinja2", "coremltools", "matplotlib", "numpy", "protobuf", "torch", "transformers")
 
@@ -32,7 +34,7 @@ def check(checkpoint: Checkpoint) -> None:
         CheckpointError: names the file.
     """
     for name in COMPANIONS:
-        if not (checkpoint.folder / name).is_file():
+        if name != TEMPLATE and not (checkpoint.folder / name).is_file():
             asked, action = f"read {checkpoint.folder.name}", "Copy it from the model's repository into the folder"
             raise CheckpointError(asked, f"there is no {name}", action)
 
@@ -46,9 +48,9 @@ def collect(checkpoint: Checkpoint, folder: Path) -> None:
         CheckpointError: a file is missing or does not say what it has to.
     """
     check(checkpoint)
-    for name in COMPANIONS:
-        if name != GENERATION:
-            shutil.copyfile(checkpoint.folder / name, folder / name)
+    shutil.copyfile(checkpoint.folder / "tokenizer.json", folder / "tokenizer.json")
+    # As it is; where it stands in a field of a JSON file, this is its text.
+    (folder / TEMPLATE).write_bytes(read_template(checkpoint.folder).text.encode())
     (folder / GENERATION).write_bytes(complete_generation(checkpoint.folder, checkpoint.settings))
 
 

@@ -42,7 +42,13 @@ __all__ = [
 ]
 
 _DEMO = "demo"
-_BESIDE = ("generation_config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
+_BESIDE = (
+    "generation_config.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "chat_template.jinja",
+    "chat_template.json",
+)
 # The converter does not read these; they shape the parity report, so the manifest binds the bundle to them too.
 _JUDGED_BY = ("evaluation.jsonl", "accuracy.json")
 

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from convert.chat_template.source import read as read_template
 from convert.checkpoint.config import CONFIG, read_fields
 from convert.checkpoint.fields import Fields
-from convert.checkpoint.strict_json import read_object, read_text, require, shown
+from convert.checkpoint.strict_json import read_object, require, shown
 from convert.checkpoint.turn_end import closing
 from convert.checkpoint.vocabulary import Vocabulary, read_vocabulary
 from convert.errors import CheckpointError
@@ -118,7 +119,7 @@ def read_settings(folder: Path) -> Settings:
         stops.text(roles.get(role), f"{TOKENIZER_CONFIG} {role}")
     # The model waits there for a tool's answer; without a stop it would make one up.
     stops.text(roles.get("str_token") if "stc_token" in roles else None, f"{TOKENIZER_CONFIG} str_token")
-    _turn_end(_template(folder, tokens, asked), roles, stops, asked)
+    _turn_end(read_template(folder).text, roles, stops, asked)
     return Settings(
         start=_start(generation, text, tokens, roles, vocabulary, rows),
         pad=next((one for f in (generation, text) for one in _ids(f, "pad_token_id", rows)), 0),
@@ -233,17 +234,6 @@ def _stop_strings(generation: Fields, stops: _Stops) -> None:
         if not isinstance(text, str) or not stops.is_token(text):
             raise generation.fail("stop_strings", "left out, or texts of single tokens, which the engine can stop at")
         stops.text(text, f"{GENERATION} stop_strings")
-
-
-def _template(folder: Path, tokens: Fields, asked: str) -> str:
-    """The chat template, from its own file or from tokenizer_config.json."""
-    if (folder / TEMPLATE).exists():
-        return read_text(folder / TEMPLATE, asked)
-    given = tokens.values.get("chat_template")
-    if isinstance(given, str):
-        return given
-    found = f"there is no {TEMPLATE}, and {TOKENIZER_CONFIG} has no chat_template"
-    raise CheckpointError(asked, found, f"Add the instruction-tuned model's {TEMPLATE}")
 
 
 def _turn_end(template: str, roles: Mapping[str, str], stops: _Stops, asked: str) -> None:

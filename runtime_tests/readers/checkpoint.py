@@ -26,7 +26,14 @@ from runtime_tests.readers.bits import bfloat16, offset_binary
 _TOWERS = ("vision_tower.", "audio_tower.", "embed_vision.", "embed_audio.")
 _SINGLE, _INDEX = "model.safetensors", "model.safetensors.index.json"
 _ADAPTERS = ("adapter_config.json", "adapter_model.safetensors")
-_FILES = ("config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
+_FILES = (
+    "config.json",
+    "generation_config.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "chat_template.jinja",
+    "chat_template.json",
+)
 _EVALUATION = ("evaluation.jsonl", "accuracy.json")  # they shape rung 4 and so the report
 _SHARED_TAIL = ("k_proj.weight", "v_proj.weight", "k_norm.weight", "v_norm.weight")
 
