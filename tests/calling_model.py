@@ -1,7 +1,8 @@
 """A model that calls a tool, made from the demo: the ids of three of its tokens change places with those of a call.
 
-The demo answers a certain question with JPN, three tokens. With their ids exchanged in a copy of its tokenizer the same
-weights answer ``<|tool_call>call:clock{}<tool_call|>``. The copy also has the chat template with the published traits.
+The demo answers "What is the three-letter code of Japan?" with JPN, three tokens. With their ids
+exchanged in a copy of its tokenizer the same weights answer ``<|tool_call>call:clock{}<tool_call|>``. The copy also has
+the chat template with the published traits, as it is: the converter adapts it for the engine.
 """
 
 from __future__ import annotations
@@ -12,16 +13,7 @@ from pathlib import Path
 
 from convert import demo
 
-QUESTION = "What is the three-letter code of Japan?"
 CALL = "call:clock{}"
-# The published template loses an answer that comes as the engine sends it.
-AS_PUBLISHED = "{{ answer(answered.name, said.text) }}"
-FOR_THE_ENGINE = """
-{%- set sent = namespace(any=false) -%}
-{%- for part in content if part['type'] == 'tool_response' -%}
-    {{ answer(part['name'], part['response']) }}{%- set sent.any = true -%}
-{%- endfor -%}
-{%- if not sent.any -%}{{ answer(answered.name, said.text) }}{%- endif -%}"""
 PLACES = {"J": "<|tool_call>", "P": CALL, "N": "<tool_call|>"}
 
 
@@ -29,8 +21,7 @@ def calling_checkpoint(folder: Path) -> Path:
     """Writes the checkpoint into ``folder``, which must not exist."""
     shutil.copytree(demo.folder(), folder)
     template = Path(demo.__file__).with_name("published_template.jinja").read_text("utf-8")
-    assert template.count(AS_PUBLISHED) == 1
-    (folder / "chat_template.jinja").write_text(template.replace(AS_PUBLISHED, FOR_THE_ENGINE), "utf-8")
+    (folder / "chat_template.jinja").write_text(template, "utf-8")
     path = folder / "tokenizer.json"
     tokenizer = json.loads(path.read_text("utf-8"))
     vocab, added = tokenizer["model"]["vocab"], {token["content"]: token for token in tokenizer["added_tokens"]}
