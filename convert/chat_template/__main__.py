@@ -1,4 +1,4 @@
-"""``python -m convert.chat_template FOLDER PLATFORM``: reads and adapts a template, as a process with little to spend.
+"""``python -m convert.chat_template FOLDER PLATFORM SECONDS``: adapts a template, as a process with little to spend.
 
 A template is a program from somewhere. Its time and memory are bounded here, so that one without end costs a refusal.
 The answer is JSON on stdout: ``{"adapted": ...}`` or ``{"refused": [found, action]}``.
@@ -13,7 +13,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-PROCESSOR_SECONDS = 20
 MEMORY_BYTES = 2 << 30
 
 
@@ -39,7 +38,8 @@ def _answer(folder: Path, platform: str) -> dict[str, Any]:
 
 def main() -> None:
     """Answers on stdout."""
-    resource.setrlimit(resource.RLIMIT_CPU, (PROCESSOR_SECONDS, PROCESSOR_SECONDS))
+    seconds = int(sys.argv[3])
+    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
     if sys.platform == "linux":  # macOS has no such limit
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
     answer = _answer(Path(sys.argv[1]), sys.argv[2])

@@ -11,7 +11,7 @@ from convert.chat_template import preamble
 from convert.chat_template.check import expected, first_difference, stops_following
 from convert.chat_template.engine import SEARCHED, Engine
 from convert.chat_template.lexing import tokens
-from convert.chat_template.look import Affixes, Traits, affixes, look
+from convert.chat_template.look import Affixes, Traits, affixes, look, writes_start
 from convert.chat_template.published import Published, RenderError
 from convert.chat_template.rewrite import rewrite
 from convert.chat_template.source import Source
@@ -20,6 +20,7 @@ from convert.chat_template.words import names, unknown
 _PARTS = {
     preamble.TEXTS: "a list of one text is that text",
     preamble.JOINED: "lists of texts are joined",
+    preamble.NULLS: "a content of null is the word None",
     preamble.NATIVE_ANSWERS: "tools' answers are put where the template reads them",
     preamble.SPOKEN_ANSWERS: "tools' answers are messages with a text",
 }
@@ -73,17 +74,19 @@ def adapt(source: Source) -> Adapted:
         wanted = expected(template, traits, start)
     except RenderError as error:
         raise RefusedError(f"{source.name}: {error}", _TAKE) from error
+    doubled = writes_start(Published(source.text, {**source.tokens, "bos_token": ""}), start)
     given = preamble.names(outside, tested, source.tokens)
     # The least first: that which prints all conversations right is taken, so the last difference is the telling one.
     candidates = [(rewritten, parts) for parts in _candidates(traits)]
     candidates += [(rewrite(source.text, printed=True), (preamble.PRINTED, *parts)) for _, parts in candidates]
     for body, parts in candidates:
-        text = given + "".join(parts) + body.text
+        text = preamble.without_start(body.text, start) if doubled else body.text
+        text = given + "".join(parts) + text
         try:
             engine = Engine(text)
         except RenderError as error:
             raise RefusedError(f"{source.name} is no template to the engine: {error}", _SAY) from error
-        difference = first_difference(engine, wanted, start)
+        difference = first_difference(engine, wanted)
         if difference is None:
             break
     else:
@@ -93,6 +96,7 @@ def adapt(source: Source) -> Adapted:
         raise RefusedError(found, _SAY)
     follows = traits.tools and traits.answers is not None and stops_following(engine, tools=True) is None
     changes = [f"{kind} × {count}" if count > 1 else kind for kind, count in body.changes.items()]
+    changes += ["the start token is left to the engine"] if doubled else []
     changes += ["names that the engine leaves out"] if given else []
     changes += [_PARTS[part] for part in parts if part in _PARTS]
     return Adapted(text, tuple(changes), follows, traits.thinking, affixes(template, start), len(wanted))
@@ -146,11 +150,12 @@ def _known(text: str, name: str) -> None:
 
 def _candidates(traits: Traits) -> Iterator[tuple[str, ...]]:
     """What may be put before a template, the least first."""
+    nulls = (preamble.NULLS,) if traits.nulls else ()
     texts = preamble.TEXTS if traits.lists else preamble.JOINED
     answers = {"native": (preamble.NATIVE_ANSWERS,), "spoken": (preamble.SPOKEN_ANSWERS,)}.get(traits.answers or "", ())
-    yield ()
+    yield nulls
     if answers and traits.tools:
-        yield answers
-    yield (texts,)
+        yield (*nulls, *answers)
+    yield (*nulls, texts)
     if answers and traits.tools:
-        yield (*answers, texts)
+        yield (*nulls, *answers, texts)

@@ -46,7 +46,7 @@ def expected(template: Published, traits: Traits, start: str) -> list[Expected]:
     return found
 
 
-def first_difference(template: Engine, wanted: Sequence[Expected], start: str) -> str | None:
+def first_difference(template: Engine, wanted: Sequence[Expected]) -> str | None:
     """The first conversation that a template prints otherwise in the engine, and where; None where all are alike."""
     for item in wanted:
         given = item.conversation
@@ -54,8 +54,8 @@ def first_difference(template: Engine, wanted: Sequence[Expected], start: str) -
             text = template.render(list(given.messages), list(given.tools) or None, given.generate, given.extra)
         except RenderError as error:
             return f"{given.name} fails in the engine: {error}"
-        if text.removeprefix(start) != item.text:
-            return f"{given.name} {difference(text.removeprefix(start), item.text)}"
+        if text != item.text:
+            return f"{given.name} {difference(text, item.text)}"
     return None
 
 
@@ -76,22 +76,21 @@ def stops_following(template: Engine, tools: bool) -> str | None:
         return str(error)
     for first, second in pairwise(texts):
         if not second.startswith(first):
-            return difference(second, first)
+            return difference(second, first, "with the next message", "before it")
     return None
 
 
-def difference(found: str, wanted: str) -> str:
+def difference(found: str, wanted: str, here: str = "in the engine", there: str = "in transformers") -> str:
     """Where two texts part, in words, with some of what stands before and both sides of what follows."""
     pairs = enumerate(zip(found, wanted, strict=False))
     at = next((i for i, (a, b) in pairs if a != b), min(len(found), len(wanted)))
     before = found[max(0, at - _BEFORE) : at]
-    here, there = found[at : at + _AFTER], wanted[at : at + _AFTER]
-    return f"differs at character {at}, after {before!a}: {here!a} in the engine, {there!a} in transformers"
+    now, then = found[at : at + _AFTER], wanted[at : at + _AFTER]
+    return f"differs at character {at}, after {before!a}: {now!a} {here}, {then!a} {there}"
 
 
 def _says(item: Conversation, text: str) -> bool:
-    """Whether all texts of an odd conversation are there: a template that prints a list as Python does has none."""
-    for message in item.messages:
-        if isinstance(message["content"], list) and any(word in text for word in ("'type'", '"type"')):
-            return False
-    return True
+    """Whether the texts of lists are there, as texts: some templates leave lists out, or print them as Python does."""
+    lists = [message["content"] for message in item.messages if isinstance(message["content"], list)]
+    texts = [part["text"].strip() for content in lists for part in content if part["type"] == "text"]
+    return all(word in text for word in texts) and not (lists and any(word in text for word in ("'type'", '"type"')))

@@ -121,8 +121,9 @@ TOOLS = (
     Conversation("declared tools and a system text", (system("Be brief."), HELLO), (TOOL,), odd=True),
     Conversation("declared tools and thinking", (HELLO,), (TOOL,), _ON),
 )
+# Keys ascend: the engine sorts those of the message that is sent.
 CALLS = (
-    Conversation("a tool's answer", (*ASKED, answered(("find_place", {"name": 'The "Fox"', "beds": 3}))), (TOOL,)),
+    Conversation("a tool's answer", (*ASKED, answered(("find_place", {"beds": 3, "name": 'The "Fox"'}))), (TOOL,)),
     Conversation("a tool's answer of text", (*ASKED, answered(("find_place", "The Fox"))), (TOOL,)),
     Conversation("a tool's answer with thinking", (*ASKED, answered(("find_place", "The Fox"))), (TOOL,), _ON),
     Conversation(

@@ -22,12 +22,14 @@ class Traits:
         answers: in which form it prints a tool's answer; None if in none.
         thinking: ``enable_thinking`` changes what it prints.
         lists: it prints each text of a content of several parts.
+        nulls: it prints a content of null as the word None.
     """
 
     tools: bool
     answers: Answers | None
     thinking: bool
     lists: bool
+    nulls: bool
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,7 @@ def look(template: Published) -> Traits:
         messages = FORMS[form]((*question, answered((_SECOND, _FIRST[::-1]))))
         if answers is None and _FIRST[::-1] in _attempt(template, messages):
             answers = form
+    null = _attempt(template, [HELLO, model(None), HELLO])
     parts = _attempt(template, [user([text(_FIRST), text(_SECOND)])])
     return Traits(
         tools=TOOL["function"]["name"] in _attempt(template, [HELLO], [TOOL]),
@@ -54,7 +57,13 @@ def look(template: Published) -> Traits:
         != _attempt(template, [HELLO], enable_thinking=False),
         # A template may print the list itself, as Python or JSON would.
         lists=_FIRST in parts and _SECOND in parts and "'text'" not in parts and '"text"' not in parts,
+        nulls=bool(null) and null == _attempt(template, [HELLO, model("None"), HELLO]),
     )
+
+
+def writes_start(template: Published, start: str) -> bool:
+    """Whether a template writes the start token as a text, so that it is there without ``bos_token`` too."""
+    return _attempt(template, [HELLO]).startswith(start)
 
 
 def affixes(template: Published, start: str) -> dict[str, Affixes]:

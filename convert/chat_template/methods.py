@@ -20,7 +20,8 @@ def _filter(name: str, least: int, most: int) -> tuple[int, int, Form]:
 
 def _get(receiver: str, given: list[str]) -> str:
     default = given[1] if len(given) == 2 else "none"
-    return f"({receiver}[{given[0]}]|default({default}))"
+    # Not `default(none)`: the engine takes that for no argument at all and gives an empty text.
+    return f"([{receiver}[{given[0]}], {default}]|select('defined')|first)"
 
 
 def _split(receiver: str, given: list[str]) -> str:

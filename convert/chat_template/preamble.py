@@ -1,6 +1,7 @@
 """What is put before a template so that it is given what transformers gives it: texts, answers of tools, tokens.
 
-Each part rebinds a name at the top of the template and prints nothing. A template gets only the parts that it needs.
+Each part rebinds a name at the top of the template and prints nothing: the line end after its last ``%}`` is dropped
+by the renderer, and no blank that the template begins with. A template gets only the parts that it needs.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ TEXTS = """\
         {%- set given.messages = given.messages + [message] -%}
     {%- endif -%}
 {%- endfor -%}
-{%- set messages = given.messages -%}
+{%- set messages = given.messages %}
 """
 
 # For a template that takes no lists at all: whatever has only texts becomes one.
@@ -36,7 +37,20 @@ JOINED = """\
         {%- set given.messages = given.messages + [message] -%}
     {%- endif -%}
 {%- endfor -%}
-{%- set messages = given.messages -%}
+{%- set messages = given.messages %}
+"""
+
+# For a template that prints a content of null as Python does: filters and joins would print the engine's word.
+NULLS = """\
+{%- set given = namespace(messages=[]) -%}
+{%- for message in messages -%}
+    {%- if 'content' in message and message['content'] is eq(none) -%}
+        {%- set given.messages = given.messages + [dict(message, content='None')] -%}
+    {%- else -%}
+        {%- set given.messages = given.messages + [message] -%}
+    {%- endif -%}
+{%- endfor -%}
+{%- set messages = given.messages %}
 """
 
 # The engine's answers of tools, put where Gemma's own form has them: on the message that called.
@@ -55,7 +69,7 @@ NATIVE_ANSWERS = """\
         {%- set given.messages = given.messages + [message] -%}
     {%- endif -%}
 {%- endfor -%}
-{%- set messages = given.messages -%}
+{%- set messages = given.messages %}
 """
 
 # The same as messages of their own, each with a text: what the other templates read.
@@ -74,15 +88,23 @@ SPOKEN_ANSWERS = """\
         {%- set given.messages = given.messages + [message] -%}
     {%- endif -%}
 {%- endfor -%}
-{%- set messages = given.messages -%}
+{%- set messages = given.messages %}
 """
 
 # None, True and False as Python prints them; called where a template prints a value as it is.
 PRINTED = """\
 {%- macro as_python(value) -%}
     {{- 'None' if value is eq(none) else 'True' if value is true else 'False' if value is false else value -}}
-{%- endmacro -%}
+{%- endmacro %}
 """
+
+
+def without_start(body: str, start: str) -> str:
+    """A template that writes the start token itself, without it: the engine puts one before every conversation."""
+    told = json.dumps(start, ensure_ascii=False)
+    cut = f"{{{{ whole[{len(start)}:] if whole is startingwith({told}) else whole }}}}"
+    return f"{{% set whole %}}\n{body}{{%+ endset %}}{cut}"
+
 
 # Names that transformers always gives, as none where there is nothing.
 ALWAYS = ("tools", "documents")
@@ -98,7 +120,7 @@ def names(used: Set[str], asked_after: Set[str], tokens: Mapping[str, str]) -> s
         asked_after: those of ``ALWAYS`` that it tests for being defined or none.
         tokens: special tokens by name.
     """
-    lines = [f"{{%- set {name} = {name}|default(none) -%}}" for name in ALWAYS if name in asked_after]
+    lines = [f"{{%- set {name} = [{name}, none]|select('defined')|first %}}" for name in ALWAYS if name in asked_after]
     for name in sorted((used & tokens.keys()) - {"bos_token"}):
-        lines.append(f"{{%- set {name} = {json.dumps(tokens[name], ensure_ascii=False)} -%}}")
+        lines.append(f"{{%- set {name} = {json.dumps(tokens[name], ensure_ascii=False)} %}}")
     return "".join(line + "\n" for line in lines)

@@ -40,17 +40,23 @@ class Template:
         return f"adapted for the engine ({count} change{'s' if count > 1 else ''}): {'; '.join(self.changes)}"
 
 
-def prepare(folder: Path, platform: str) -> Template:
+PROCESSOR_SECONDS = 10  # the largest published template takes a third of one
+
+
+def prepare(folder: Path, platform: str, seconds: int = PROCESSOR_SECONDS) -> Template:
     """The chat template of a checkpoint folder as a platform gets it.
+
+    Args:
+        seconds: of a processor that a template may take.
 
     Raises:
         CheckpointError: there is none, or it is refused.
     """
     asked = f"read the chat template of {folder.name}"
-    command = [sys.executable, "-m", "convert.chat_template", str(folder), platform]
+    command = [sys.executable, "-m", "convert.chat_template", str(folder), platform, str(seconds)]
     ran = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)
     if ran.returncode < 0:
-        found = f"it runs without end: its process was ended by signal {-ran.returncode}"
+        found = f"it took {seconds} seconds of a processor, so it may run without end (signal {-ran.returncode})"
         raise CheckpointError(asked, found, "Take chat_template.jinja from the instruction-tuned model")
     try:
         answer = json.loads(ran.stdout)

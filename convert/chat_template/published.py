@@ -68,6 +68,10 @@ class Published:
             raise RenderError(str(error.message), error.lineno) from error
         except RecursionError as error:
             raise RenderError("its expressions are nested too deep") from error
+        except MemoryError:
+            raise
+        except Exception as error:  # what Python says of the code that jinja2 makes, such as a break outside a loop
+            raise RenderError(str(error)) from error
 
     def render(
         self, messages: list[dict[str, Any]], tools: list[Any] | None, generate: bool, extra: dict[str, Any]
@@ -86,6 +90,8 @@ class Published:
                 add_generation_prompt=generate,
                 **{**self._tokens, **extra},
             )
+        except MemoryError:
+            raise
         except RecursionError as error:
             raise RenderError("it calls itself without end") from error
         except Exception as error:

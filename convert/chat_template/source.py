@@ -50,7 +50,7 @@ def read(folder: Path) -> Source:
     raise CheckpointError(
         asked,
         "there is no chat_template.jinja, and tokenizer_config.json has no chat_template",
-        "add the instruction-tuned model's chat_template.jinja",
+        "Add the instruction-tuned model's chat_template.jinja",
     )
 
 
@@ -78,16 +78,16 @@ def _named(value: Any, name: str, asked: str) -> str | None:
     raise CheckpointError(
         asked,
         f"chat_template in {name} has no template called default (it has {names})",
-        "put the one to use into chat_template.jinja",
+        "Put the one to use into chat_template.jinja",
     )
 
 
 def _checked(text: str, name: str, asked: str) -> str:
     if not text.strip():
-        raise CheckpointError(asked, f"the template in {name} is empty", "take the instruction-tuned model's")
+        raise CheckpointError(asked, f"the template in {name} is empty", "Take the instruction-tuned model's")
     if len(text) > LARGEST:
         found = f"the template in {name} has {len(text):,} characters, more than {LARGEST:,}"
-        raise CheckpointError(asked, found, "take the instruction-tuned model's")
+        raise CheckpointError(asked, found, "Take the instruction-tuned model's")
     return text
 
 
@@ -95,21 +95,21 @@ def _text(path: Path, asked: str) -> str:
     try:
         if path.stat().st_size > 4 * LARGEST:
             raise CheckpointError(
-                asked, f"{path.name} has {path.stat().st_size:,} bytes", "take the instruction-tuned model's"
+                asked, f"{path.name} has {path.stat().st_size:,} bytes", "Take the instruction-tuned model's"
             )
         return path.read_bytes().decode("utf-8")
     except UnicodeDecodeError as error:
         found = f"{path.name} is not UTF-8 (byte {error.start} is 0x{error.object[error.start]:02x})"
-        raise CheckpointError(asked, found, "save it as UTF-8") from error
+        raise CheckpointError(asked, found, "Save it as UTF-8") from error
     except OSError as error:
-        raise CheckpointError(asked, f"{path.name} cannot be read ({error.strerror})", "look at its rights") from error
+        raise CheckpointError(asked, f"{path.name} cannot be read ({error.strerror})", "Look at its rights") from error
 
 
 def _json(path: Path, asked: str) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise CheckpointError(asked, f"{path.name} cannot be read ({error})", "download it again") from error
+        raise CheckpointError(asked, f"{path.name} cannot be read ({error})", "Download it again") from error
     if not isinstance(content, dict):
-        raise CheckpointError(asked, f"{path.name} is not a JSON object", "download it again")
+        raise CheckpointError(asked, f"{path.name} is not a JSON object", "Download it again")
     return content
