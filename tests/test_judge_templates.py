@@ -101,6 +101,7 @@ def packed(artifact: Path, template: str, out: Path) -> Path:
 
 def case_of(artifact: Path, template: str, own: str, work: Path) -> Case:
     """The artifact with one template, the checkpoint with another."""
+    work.mkdir(exist_ok=True)
     folder = Path(shutil.copytree(demo.folder(), work / "checkpoint"))
     (folder / "chat_template.jinja").write_text(own, "utf-8")
     return Case(open_litertlm(packed(artifact, template, work / "model.litertlm")), open_checkpoint(folder))
@@ -337,6 +338,29 @@ def test_an_engine_that_does_not_open_says_why_in_one_line(tmp_path: Path) -> No
         ask(Request(str(tmp_path / "model.litertlm"), ("Hello",), 1, (), (), 1, 1))
     assert "Traceback" not in str(caught.value)
     assert "File " not in str(caught.value)
+
+
+def test_a_template_as_google_writes_them_passes_every_conversation_once_it_is_adapted(
+    demo_file: Path, tmp_path: Path
+) -> None:
+    from convert.targets.litert import LitertOptions
+    from convert.targets.litert.metadata import llm_metadata
+
+    own = Path(str(demo.__file__)).with_name("published_template.jinja").read_text("utf-8")
+    folder = Path(shutil.copytree(demo.folder(), tmp_path / "as_published"))
+    (folder / "chat_template.jinja").write_text(own, "utf-8")
+    made = llm_metadata(folder, LitertOptions(context=224, prefill=(64,), cache="float32"))
+    found = llm_metadata_pb2.LlmMetadata.FromString(made)
+    case = case_of(demo_file, found.jinja_prompt_template, own, tmp_path)
+    answer = ask(Request(str(case.artifact.path), (), 1, (), (), 1, 1, asked()))
+    checks = {check.name: check for check in (*compare_templates(case, answer), *compare_turns(case, found))}
+    assert not failing(checks), [check.note for check in checks.values()]
+    assert checks["conversations compared"].found == len(CONVERSATIONS)
+    assert checks[ANSWERED].note == "22 compared"
+    assert adaptation(case).diff, "it was adapted"
+    unchanged = case_of(demo_file, own, own, tmp_path / "unchanged")
+    answer = ask(Request(str(unchanged.artifact.path), (), 1, (), (), 1, 1, asked()))
+    assert [check.name for check in compare_templates(unchanged, answer) if not check.passed], "and had to be"
 
 
 def told_of(case: Case, **affixes: str) -> dict[str, Check]:
