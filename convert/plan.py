@@ -10,9 +10,9 @@ from typing import Literal
 
 from convert import disk, outputs
 from convert.chat_template.prepare import prepare as template
-from convert.checkpoint import name_of, open_folder, resolve
+from convert.checkpoint import check_small_files, name_of, open_folder, resolve
 from convert.checkpoint.config import TextConfig
-from convert.checkpoint.settings import Stop
+from convert.checkpoint.settings import Stop, read_settings
 from convert.checkpoint.types import Checkpoint
 from convert.errors import PlanError
 from convert.inspection.questions import check_questions
@@ -319,7 +319,13 @@ def prepare(request: Request, progress: Progress) -> tuple[Plan, Checkpoint]:
         ConvertError: the checkpoint or the request is refused.
     """
     early(request)
-    located = resolve(request.model, progress=progress)
+
+    def before_the_weights(folder: Path) -> None:
+        check_small_files(folder)
+        read_settings(folder)
+        template(folder, request.platform)
+
+    located = resolve(request.model, progress=progress, check=before_the_weights)
     checkpoint = open_folder(located)
     made = make(request, checkpoint, located.name)
     if request.verb != "convert":

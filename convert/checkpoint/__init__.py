@@ -33,6 +33,7 @@ __all__ = [
     "Source",
     "TextConfig",
     "check_beside",
+    "check_small_files",
     "name_of",
     "open_checkpoint",
     "open_folder",
@@ -81,11 +82,17 @@ def name_of(model: str | Path) -> str | None:
     return match["id"].split("/")[1] if match else None
 
 
-def resolve(model: str | Path, *, progress: Progress | None = None) -> Located:
+def resolve(
+    model: str | Path, *, progress: Progress | None = None, check: Callable[[Path], None] | None = None
+) -> Located:
     """Finds a model: ``demo``, a folder, or a hub id ``org/name[@revision]``, which is downloaded if need be.
 
     A name that is a folder is that folder, also when it looks like a hub id. The word ``demo`` is always the embedded
     checkpoint, so that the default does not depend on where a command is run; a folder of that name is ``./demo``.
+
+    Args:
+        check: called with a folder that holds everything but the weights, before these are downloaded; by default
+            :func:`check_small_files`.
 
     Raises:
         HubError: the id does not exist or the hub cannot be reached.
@@ -106,11 +113,11 @@ def resolve(model: str | Path, *, progress: Progress | None = None) -> Located:
         raise CheckpointError(
             f"open {text}", "no such folder", "Give a folder with a checkpoint, a hub id org/name[@revision] or demo"
         )
-    path, commit = hub.fetch(match["id"], match["revision"], progress, check=_before_the_weights)
+    path, commit = hub.fetch(match["id"], match["revision"], progress, check=check or check_small_files)
     return Located(path, match["id"], commit, match["id"].split("/")[1])
 
 
-def _before_the_weights(folder: Path) -> None:
+def check_small_files(folder: Path) -> None:
     """What the files beside the weights can refuse: a config.json of another model, or of a format that is not read.
 
     Raises:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from convert.demo import config, full_tokenizer, tokenizer
@@ -209,5 +210,5 @@ def tokenizer_config() -> dict[str, Any]:
 
 
 def chat_template() -> str:
-    """A template of our own."""
-    return tokenizer.CHAT_TEMPLATE
+    """A template of our own with the traits of Google's: tools, thoughts, media, and what the engine does not know."""
+    return (Path(__file__).parent / "published_template.jinja").read_text("utf-8")
