@@ -10,7 +10,7 @@ import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from runtime_tests.errors import CannotRunError
+from runtime_tests.errors import CannotRunError, check_disk
 
 LIMIT_SECONDS = 1800
 
@@ -94,6 +94,7 @@ def ask(request: Request, python: tuple[str, ...] = (), env: dict[str, str] | No
         except subprocess.TimeoutExpired as error:
             raise RuntimeError(f"no answer within {LIMIT_SECONDS} s") from error
         if done.returncode or not target.exists():
+            check_disk(done.stderr)
             lines = [line.strip() for line in done.stderr.splitlines() if line.strip(" ^~")]  # not a traceback's marks
             last = " / ".join(lines[-3:])
             raise RuntimeError(f"ended with code {done.returncode}: {last[-300:] or 'no message'}")
