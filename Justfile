@@ -1,7 +1,15 @@
-# The recipes run from any folder below, also where the path has spaces: nothing here holds an absolute path.
+# The recipes run from any folder below, also where the path has spaces. Those that take paths run where the user stands
+# ([no-cd]), so that a relative path means what it means in a shell; what is built by default lies in this folder's dist.
 set positional-arguments
 
-python := ".venv/bin/python"
+home := justfile_directory()
+dist := if invocation_directory() == home { "dist" } else { home / "dist" }
+python := quote(home / ".venv/bin/python")
+
+# This folder's code runs, whatever lies where the user stands.
+export PYTHONPATH := home
+export PYTHONSAFEPATH := "1"
+export GEMMA_BRIDGE_OUT := dist
 
 # List the recipes
 @default:
@@ -26,43 +34,50 @@ setup:
 # Convert, judge and pack, for android or ios: just bundle android google/gemma-4-E2B-it-qat-mobile-transformers
 [group('models')]
 [no-exit-message]
+[no-cd]
 @bundle platform='android' model='demo' *flags: setup
     {{python}} -m convert bundle "$@"
 
 # Say what would be built, with sizes, and build nothing
 [group('models')]
 [no-exit-message]
+[no-cd]
 @plan platform='android' model='demo' *flags: setup
     {{python}} -m convert plan "$@"
 
 # Look into a bundle, a .litertlm, a .tflite, an .mlpackage or a checkpoint
 [group('models')]
 [no-exit-message]
+[no-cd]
 @inspect what='demo' *flags: setup
     {{python}} -m convert inspect "$@"
 
 # List models, platforms and finished bundles
 [group('models')]
 [no-exit-message]
+[no-cd]
 @list *flags: setup
     {{python}} -m convert list "$@"
 
 # Talk with a bundle in the stock engine: just chat dist/android/demo --ask "What is 2 + 2?"
 [group('models')]
 [no-exit-message]
-@chat bundle='dist/android/demo' *flags: setup
+[no-cd]
+@chat bundle=(dist / 'android/demo') *flags: setup
     if [ -d /dev/stdin ]; then echo "error: chat: stdin is a directory. Give a file or a pipe" >&2; exit 2; fi
     {{python}} -m convert chat "$@"
 
 # Judge a bundle again; exit code 1 when it is over budget
 [group('proof')]
 [no-exit-message]
-@verify bundle='dist/android/demo' *flags: setup
+[no-cd]
+@verify bundle=(dist / 'android/demo') *flags: setup
     {{python}} -m convert verify "$@"
 
 # The ladder as tests, one for each rung of each bundle: just runtime-test dist/android/demo --checkpoint=FOLDER
 [group('proof')]
 [no-exit-message]
+[no-cd]
 runtime-test *bundles: setup
     #!/usr/bin/env bash
     set -euo pipefail
@@ -72,26 +87,29 @@ runtime-test *bundles: setup
         *) options+=(--bundle "$word"); bundles=1 ;;
     esac; done
     [ $bundles = 1 ] || options+=(--bundle)
-    exec {{python}} -m pytest runtime_tests/test_bundle.py -v -rs "${options[@]}"
+    exec {{python}} -m pytest {{quote(home / "runtime_tests/test_bundle.py")}} -v -rs "${options[@]}"
 
 # Install a bundle's app on the phone that adb sees, replay the goldens there and add its verdict to the report
 [group('proof')]
 [no-exit-message]
-@device-test bundle='dist/android/demo' *flags: setup
+[no-cd]
+@device-test bundle=(dist / 'android/demo') *flags: setup
     {{python}} -m runtime_tests device "$@"
 
 # Take pictures of a report at phone and desktop width, and check its accessibility; needs node, npm and Chromium
 [group('proof')]
 [no-exit-message]
-look page='dist/android/demo/parity.html':
+[no-cd]
+look page=(dist / 'android/demo/parity.html'):
     #!/usr/bin/env bash
     set -euo pipefail
     for name in node npm; do
         if ! command -v "$name" >/dev/null; then echo "error: look needs $name, which is not on PATH" >&2; exit 2; fi
     done
-    mkdir -p dist/look
-    npm install --silent --no-fund --no-audit --prefix dist/look playwright-core@1.65.1 axe-core@4.14.1 >&2
-    node tests/look.mjs "$1" dist/look
+    look={{quote(dist / "look")}}
+    mkdir -p "$look"
+    npm install --silent --no-fund --no-audit --prefix "$look" playwright-core@1.65.1 axe-core@4.14.1 >&2
+    node {{quote(home / "tests/look.mjs")}} "$1" "$look"
 
 # Lint, types, import contracts, tests; arguments go to pytest: just test -k plan
 [group('proof')]
@@ -112,6 +130,7 @@ look page='dist/android/demo/parity.html':
 # Time and memory: stages of a bundle; coreml: a full-size package; tokenizer: its loading; start: verbs that look
 [group('figures')]
 [no-exit-message]
+[no-cd]
 @bench what='demo': setup
     {{python}} -m convert.bench "$@"
 

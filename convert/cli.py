@@ -33,7 +33,7 @@ Prefill = Annotated[str | None, typer.Option(help="tokens per prefill call [defa
 Cache = Annotated[str, typer.Option(help="element type of the KV cache: float32 or int8 (android)")]
 Precision = Annotated[str | None, typer.Option(help="ios: float16, or float32 to prove the program [default: float16]")]
 Profile = Annotated[str | None, typer.Option(help="ios: gpu, or ane: for the Neural Engine, in parts [default: gpu]")]
-Out = Annotated[Path, typer.Option(help="folder that takes <platform>/<name>/")]
+Out = Annotated[Path, typer.Option(envvar="GEMMA_BRIDGE_OUT", help="folder that takes <platform>/<name>/")]
 Name = Annotated[str | None, typer.Option(help="folder name of the bundle [default: the model's]")]
 Json = Annotated[bool, typer.Option("--json", help="JSON instead of a table")]
 
@@ -219,24 +219,37 @@ def main() -> None:
 
 def guarded(command: Callable[[], object]) -> NoReturn:
     """Runs a command and ends the process with the exit code that its outcome deserves."""
+    from convert import streams
+
     signal.signal(signal.SIGTERM, _terminated)
     if sys.stderr is None:  # closed by the caller: refusals are exit codes alone
         sys.stderr = open(os.devnull, "w")  # noqa: PTH123, SIM115
     # The hub's client logs each of its attempts; a refusal is one line of ours.
     os.environ.setdefault("HF_HUB_VERBOSITY", "critical")
+    code: object
     try:
+        streams.prepare()
         result = command()
         code = result if isinstance(result, int) else 0  # the parser hands an interrupt on as a number
     except KeyboardInterrupt:
         code = 130
+    except SystemExit as ended:
+        code = ended.code
+        if isinstance(ended.__context__, BrokenPipeError):  # which the parser makes a silent 1 of
+            streams.complain("standard output cannot be written to (Broken pipe)")
+            code = 2
     except Exception as error:
         code = _refused(error)
+    lost = streams.finish()
+    if lost is not None and code in (None, 0):
+        streams.complain(lost)
+        code = 2
     sys.exit(code)
 
 
 def _refused(error: Exception) -> int:
     """Exit code of an error that a user can cause, after saying it in one line; anything else is a defect and rises."""
-    from convert import child
+    from convert import child, streams
     from convert.errors import ConvertError
 
     match error:
@@ -244,14 +257,17 @@ def _refused(error: Exception) -> int:
             return 130
         case child.StageError():
             return error.code  # has spoken for itself
-        case ConvertError():
-            sys.stderr.write(f"error: {error}\n")
+        case ConvertError() | streams.OutputClosedError():
+            streams.complain(str(error))
+            return 2
+        case OSError():  # a full disk, a missing right, a folder that vanished: nothing that a traceback would explain
+            streams.complain(f"{streams.system_error(error)}. Mend that and run the command again")
             return 2
     if hasattr(error, "format_message"):  # a usage error of the command-line parser
-        sys.stderr.write(f"error: {error.format_message()} (see --help)\n")
+        streams.complain(f"{error.format_message()} (see --help)")
         return 2
     if type(error).__name__ == "ParityError":
         sys.stdout.write(getattr(error, "table", ""))
-        sys.stderr.write(f"error: {error}\n")
+        streams.complain(str(error))
         return 1
     raise error

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Protocol
 
 
@@ -45,7 +45,8 @@ class Lines:
     def stage(self, name: str, total: int | None = None, unit: str = "bytes") -> Iterator[Stage]:
         start = time.perf_counter()
         yield _NoStage()
-        sys.stderr.write(f"{name:<28} {time.perf_counter() - start:6.1f} s\n")
+        with suppress(OSError):  # a log that takes no more lines is no reason to end the work
+            sys.stderr.write(f"{name:<28} {time.perf_counter() - start:6.1f} s\n")
 
 
 class Bars:

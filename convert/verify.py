@@ -37,7 +37,7 @@ def verify(
         if given is not None:
             outputs.check_report(given, f"verify {bundle}")
     folder = _checkpoint(bundle, checkpoint)
-    command = [sys.executable, "-m", "runtime_tests", "verify", str(bundle), "--checkpoint", str(folder)]
+    command = judge(bundle, folder)
     command += ["--rungs", rungs] if rungs else []
     paths = {"--json": report, "--html": page, "--questions": questions, "--float": float_model}
     for flag, path in paths.items():
@@ -45,6 +45,11 @@ def verify(
     command += ["--arm64"] if arm64 else []
     sys.stdout.flush()
     return subprocess.run(command, env=os.environ, check=False).returncode
+
+
+def judge(bundle: Path, checkpoint: Path) -> list[str]:
+    """The judge's command line, without its options."""
+    return [sys.executable, "-m", "runtime_tests", "verify", str(bundle), "--checkpoint", str(checkpoint)]
 
 
 def _checkpoint(bundle: Path, given: str | None) -> Path:

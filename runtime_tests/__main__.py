@@ -1,5 +1,5 @@
 """Entry point of ``python -m runtime_tests``."""
 
-from runtime_tests.cli import app
+from runtime_tests.cli import main_program
 
-app(prog_name="python -m runtime_tests")
+main_program()

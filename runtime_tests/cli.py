@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import sys
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import TYPE_CHECKING, Annotated, NamedTuple, NoReturn
 
 import typer
 
 from runtime_tests import outputs as files
 from runtime_tests.errors import InputError
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 app = typer.Typer(
     add_completion=False,
@@ -25,6 +31,34 @@ class Outputs(NamedTuple):
     json: Path | None
     html: Path | None
     golden: Path | None
+
+
+def main_program() -> NoReturn:
+    """Runs the command line; what the system refuses, a full disk for one, is a line and exit code 2 as well."""
+    code: object = 0
+    try:
+        app(prog_name="python -m runtime_tests")
+    except SystemExit as ended:
+        code = ended.code
+        if isinstance(ended.__context__, BrokenPipeError):  # which the parser makes a silent 1 of
+            code = 2
+            with contextlib.suppress(OSError):
+                sys.stderr.write("error: standard output cannot be written to (Broken pipe)\n")
+    except OSError as error:
+        code = 2
+        where = f"{error.filename}: " if error.filename else ""
+        with contextlib.suppress(OSError):
+            sys.stderr.write(f"error: {where}{error.strerror or error}\n")
+    try:
+        sys.stdout.flush()
+    except OSError as error:  # nobody has seen the table
+        with contextlib.suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if code in (None, 0):
+            code = 2
+            with contextlib.suppress(OSError):
+                sys.stderr.write(f"error: standard output cannot be written to ({error.strerror})\n")
+    sys.exit(code)  # type: ignore[arg-type]
 
 
 @app.callback()
@@ -93,12 +127,10 @@ def _verify(
 
     case, said = open_case(bundle, checkpoint, threads, questions, float_model), Console(stderr=True)
     beside = (ARM64.name,) if arm64 else ()
-    climbed = climb(
-        case, (*(names or NAMES), *beside), lambda step: said.print(f"rung {step.name}: {step.question}", style="dim")
-    )
+    climbed = climb(case, (*(names or NAMES), *beside), lambda step: _tell(said, f"rung {step.name}: {step.question}"))
     found = None
     if locate or departure.wanted(climbed):
-        said.print("localization: which block is wrong by itself?", style="dim")
+        _tell(said, "localization: which block is wrong by itself?")
         found = departure.localization(case)
     parity = report.report(case, climbed, found, names)
     if outputs.json is not None:
@@ -109,6 +141,12 @@ def _verify(
         files.write(outputs.golden, goldens.dump(goldens.golden(case)))
     table.show(parity, Console())
     return parity.verdict == "pass"
+
+
+def _tell(said: Console, text: str) -> None:
+    """Progress; a log that takes no more lines is no reason to end the work."""
+    with contextlib.suppress(OSError):
+        said.print(text, style="dim")
 
 
 @app.command()

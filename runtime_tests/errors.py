@@ -1,4 +1,7 @@
-"""The two ways in which a judgement ends early."""
+"""The ways in which a judgement ends early."""
+
+import errno
+import os
 
 
 class InputError(Exception):
@@ -10,3 +13,13 @@ class InputError(Exception):
 
 class CannotRunError(Exception):
     """A rung that cannot be climbed here, with the reason. Recorded as ``not run: <why>``, never as a pass."""
+
+
+def check_disk(said: str) -> None:
+    """Tells a full disk from a failure, by what a process said as it ended.
+
+    Raises:
+        OSError: the disk was full, so nothing was judged.
+    """
+    if os.strerror(errno.ENOSPC) in said:
+        raise OSError(errno.ENOSPC, f"{os.strerror(errno.ENOSPC)} for scratch files; set TMPDIR to another disk")

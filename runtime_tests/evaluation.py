@@ -15,6 +15,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from runtime_tests.errors import InputError
+from runtime_tests.readers.regular import read_regular
 from runtime_tests.statistics import Outcomes
 
 QUESTIONS, ACCURACY = "evaluation.jsonl", "accuracy.json"
@@ -125,7 +126,7 @@ def _bytes(path: Path) -> bytes:
     try:
         if path.stat().st_size > MOST_BYTES:
             raise InputError(f"{path.name}: {path.stat().st_size} bytes; at most {MOST_BYTES} are read")
-        return path.read_bytes()
+        return read_regular(path)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from error
 

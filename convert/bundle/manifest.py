@@ -178,6 +178,8 @@ def read(bundle: Path) -> Manifest:
     path = bundle / "manifest.json"
     asked = f"read {bundle.name}/manifest.json"
     try:
+        if path.exists() and not path.is_file():  # opening a pipe would wait for ever
+            raise ArtifactError(asked, "it is not a regular file", "Give the folder of a bundle")
         return Manifest.model_validate_json(path.read_bytes())
     except OSError as error:
         raise ArtifactError(asked, f"cannot be read ({error.strerror})", "Give the folder of a bundle") from error

@@ -11,6 +11,7 @@ from pathlib import Path
 from convert.errors import ArtifactError
 from convert.inspection.graph import Outside, Signature, outside
 from convert.inspection.weights import Share, merge
+from runtime_tests.readers.regular import open_regular
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ def _litertlm(path: Path) -> Report:
 
 def _tflite(path: Path) -> Report:
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             data = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
     except (OSError, ValueError) as error:
         asked = f"inspect {path.name}"

@@ -14,6 +14,7 @@ from convert.errors import ArtifactError
 from convert.inspection.artifact import Cache, Report, Section
 from convert.inspection.graph import Signature, Tensor
 from convert.inspection.weights import Share, component, merge
+from runtime_tests.readers.regular import open_regular
 
 if TYPE_CHECKING:
     from runtime_tests.readers.mlpackage import MlPackage
@@ -57,7 +58,7 @@ def inspect_table(path: Path) -> Share:
     """
     asked = f"inspect {path.name}"
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             magic, length, _ = struct.unpack("<8sII", file.read(16))
             if magic != b"GBROWS1\0" or length > _LARGEST_HEADER:
                 raise ValueError("it is no table of rows")

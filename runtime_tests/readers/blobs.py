@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime_tests.errors import InputError
+from runtime_tests.readers.regular import open_regular
 
 SENTINEL, ALIGNMENT, VERSION = 0xDEADBEEF, 64, 2
 # Data type numbers of the records: name and bits.
@@ -110,7 +111,7 @@ class BlobFile:
     def __init__(self, path: Path, where: str) -> None:
         self.path, self.where = path, where
         try:
-            with path.open("rb") as file:
+            with open_regular(path) as file:
                 size = path.stat().st_size
                 if size < ALIGNMENT:
                     raise InputError(f"{where}: {size} bytes, expected a header of {ALIGNMENT}")

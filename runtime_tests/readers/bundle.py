@@ -15,6 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from runtime_tests.errors import InputError
+from runtime_tests.readers.regular import open_regular, read_regular
 
 MANIFEST, PARITY, GOLDEN = "manifest.json", "parity.json", "golden.json"
 LARGEST_MANIFEST = 16 << 20
@@ -98,7 +99,7 @@ def _read(folder: Path) -> Manifest:
     try:
         if path.stat().st_size > LARGEST_MANIFEST:
             raise InputError(f"{where}: larger than {LARGEST_MANIFEST} bytes")
-        data = path.read_bytes()
+        data = read_regular(path)
     except FileNotFoundError as error:
         raise InputError(f"{folder.name}: no {MANIFEST}; it is no bundle") from error
     except OSError as error:
@@ -189,7 +190,7 @@ def _count(value: Any) -> int:
 
 def _digest(path: Path) -> str:
     try:
-        with path.open("rb") as stream:
+        with open_regular(path) as stream:
             return hashlib.file_digest(stream, "sha256").hexdigest()
     except OSError as error:
         raise InputError(f"{path.parent.name}: {path.name} cannot be read ({error.strerror})") from error

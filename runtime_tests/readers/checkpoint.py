@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from runtime_tests.dimensions import Dimensions, dimensions, read_config
 from runtime_tests.errors import InputError
 from runtime_tests.readers.bits import bfloat16, offset_binary
+from runtime_tests.readers.regular import read_regular
 
 _TOWERS = ("vision_tower.", "audio_tower.", "embed_vision.", "embed_audio.")
 _SINGLE, _INDEX = "model.safetensors", "model.safetensors.index.json"
@@ -103,7 +104,7 @@ class Folder:
 
     def _json(self, name: str) -> dict[str, Any]:
         try:
-            return dict(json.loads((self.path / name).read_text("utf-8")))
+            return dict(json.loads(read_regular(self.path / name).decode("utf-8")))
         except FileNotFoundError as error:
             raise InputError(f"{self.path.name}: no {name}") from error
         except (ValueError, OSError) as error:

@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from runtime_tests.errors import InputError
+from runtime_tests.readers.regular import open_regular
 
 MAGIC, BLOCK, HEADER_AT = b"LITERTLM", 16 * 1024, 32
 MAX_HEADER = BLOCK  # what the engine itself maps to find the sections (litert_lm_loader.cc)
@@ -145,7 +146,7 @@ def open_litertlm(path: Path) -> LiteRtLm:
         InputError: not a ``.litertlm``, truncated, or inconsistent; the message says where.
     """
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             view = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "the file is empty"

@@ -20,6 +20,7 @@ from typing import Any
 from runtime_tests.errors import CannotRunError, InputError
 from runtime_tests.readers.blobs import Blob, BlobFile
 from runtime_tests.readers.program import Function, Parser, Type
+from runtime_tests.readers.regular import read_regular
 
 MAX_SPECIFICATION = 1 << 30
 _HERE = "@model_path/"
@@ -83,7 +84,7 @@ def open_mlpackage(path: Path) -> MlPackage:
     try:
         if specification_path.stat().st_size > MAX_SPECIFICATION:
             raise InputError(f"{where}: {specification_path.stat().st_size} bytes, expected at most 1 GiB")
-        model.ParseFromString(specification_path.read_bytes())
+        model.ParseFromString(read_regular(specification_path))
     except OSError as error:
         raise InputError(f"{where}: cannot be read ({error.strerror})") from error
     except importlib.import_module("google.protobuf.message").DecodeError as error:
@@ -112,7 +113,7 @@ def _root(path: Path) -> Path:
     if not path.is_dir():
         raise InputError(f"{path}: no such folder; an .mlpackage is one")
     try:
-        manifest = json.loads((path / "Manifest.json").read_text("utf-8"))
+        manifest = json.loads(read_regular(path / "Manifest.json").decode("utf-8"))
         entry = manifest["itemInfoEntries"][manifest["rootModelIdentifier"]]
         file = path / "Data" / str(entry["path"])
     except FileNotFoundError as error:

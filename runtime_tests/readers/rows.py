@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from runtime_tests.errors import InputError
 from runtime_tests.readers.bits import bfloat16, twos_complement
+from runtime_tests.readers.regular import open_regular
 
 MAGIC, MAX_TEXT = b"GBROWS1\0", 1 << 16
 _NUMBERS = ("rows", "columns", "bits", "groups", "row_bytes", "rows_offset", "scales_offset", "bytes")
@@ -82,7 +83,7 @@ def open_rows(path: Path) -> Rows:
         InputError: missing, damaged, or not such a table.
     """
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             size = path.stat().st_size
             if size < 16:
                 raise InputError(f"{path.name}: {size} bytes are no row table")

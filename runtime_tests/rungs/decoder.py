@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from runtime_tests import metrics
 from runtime_tests.case import Case
-from runtime_tests.errors import CannotRunError
+from runtime_tests.errors import CannotRunError, check_disk
 from runtime_tests.results import Check, at_least, none
 from runtime_tests.rungs.lowering import judge
 
@@ -75,6 +75,7 @@ def eager_logits(case: Case, rounded: bool = True) -> NDArray[np.float32]:
         except subprocess.TimeoutExpired as error:
             raise CannotRunError(f"{MODULE} did not finish in {LIMIT_SECONDS} s") from error
         if done.returncode or not logits.exists():
+            check_disk(done.stderr)
             said = (done.stderr.strip().splitlines() or ["nothing"])[-1]
             raise CannotRunError(f"{MODULE} ended with code {done.returncode} and said: {said[:200]}")
         return np.asarray(np.load(logits), np.float32)

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from runtime_tests.errors import CannotRunError
+from runtime_tests.errors import CannotRunError, check_disk
 
 LIMIT_SECONDS = 1800
 
@@ -107,8 +107,9 @@ def ask(request: Request, python: tuple[str, ...] = (), env: dict[str, str] | No
         except subprocess.TimeoutExpired as error:
             raise RuntimeError(f"no answer within {LIMIT_SECONDS} s") from error
         if done.returncode or not target.exists():
-            lines = log.read_text("utf-8", errors="replace").splitlines()
-            raise RuntimeError(f"ended with code {done.returncode}: {_last(lines) or 'no message'}")
+            text = log.read_text("utf-8", errors="replace")
+            check_disk(text)
+            raise RuntimeError(f"ended with code {done.returncode}: {_last(text.splitlines()) or 'no message'}")
         found = json.loads(target.read_text("utf-8"))
         if "error" in found:
             raise RuntimeError(found["error"])

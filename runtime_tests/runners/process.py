@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from runtime_tests.errors import CannotRunError
+from runtime_tests.errors import CannotRunError, check_disk
 from runtime_tests.runners.protocol import Arrays, Call, Tape
 
 SCRIPT = Path(__file__).with_name("replay.py")
@@ -77,6 +77,7 @@ def run(command: list[str], env: dict[str, str], limit: float) -> str:
     except OSError as error:
         raise CannotRunError(f"{command[0]} cannot be started ({error.strerror})") from error
     if done.returncode:
+        check_disk(done.stderr)
         last = " / ".join([line.strip() for line in done.stderr.splitlines() if line.strip(" ^~")][-3:]) or "no message"
         ended = f"code {done.returncode}" if done.returncode > 0 else signal.Signals(-done.returncode).name
         raise CannotRunError(f"ended with {ended}: {last[-300:]}")
