@@ -9,6 +9,7 @@ from math import prod
 from pathlib import Path
 from typing import Literal
 
+from convert.chat_template.prepare import prepare as template
 from convert.checkpoint import open_folder, resolve
 from convert.checkpoint.config import TextConfig
 from convert.checkpoint.types import Checkpoint
@@ -72,6 +73,7 @@ class Plan:
         folder: where the checkpoint lies.
         weight_bytes: estimate of the model file.
         cache_bytes: KV cache of one conversation at full context.
+        template: what becomes of the chat template, in words.
         disk_needed: estimate of the most that lies on the disk at once, beyond what is there now.
         disk_free: found on the output's file system.
     """
@@ -93,6 +95,7 @@ class Plan:
     disk_free: int
     precision: str | None = None
     profile: str | None = None
+    template: str = ""
 
 
 def lengths(
@@ -297,6 +300,7 @@ def make(request: Request, checkpoint: Checkpoint, name: str) -> Plan:
         disk_free=check_disk(out, size, asked),
         precision=precision,
         profile=profile,
+        template=template(checkpoint.folder, request.platform).told,
     )
 
 

@@ -68,6 +68,7 @@ def plan(made: Plan) -> str:
             ("prefill", ", ".join(map(str, made.prefill)) + " tokens"),
             ("KV cache", f"{made.cache}, {size(made.cache_bytes)} at full context"),
             *((("precision", made.precision), ("profile", made.profile)) if made.precision else ()),
+            ("template", made.template),
             ("model file", f"about {size(made.weight_bytes)}"),
             ("disk", f"{size(made.disk_needed)} needed, {size(made.disk_free)} free"),
         ),

@@ -162,9 +162,12 @@ def test_the_renderer_gets_no_python_only_template_syntax(mobile_e2b: Path, tmp_
     from litert_lm_builder.runtime.proto import llm_metadata_pb2
 
     folder = shutil.copytree(mobile_e2b, tmp_path / "model")
-    (folder / "chat_template.jinja").write_text("{%- generation -%}{{ message.get('role') }}{%- endgeneration -%}")
+    body = "{%- generation -%}{{ message.get('content') }}{%- endgeneration -%}"
+    (folder / "chat_template.jinja").write_text(f"{{% for message in messages %}}{body}{{% endfor %}}")
     written = llm_metadata_pb2.LlmMetadata.FromString(metadata.llm_metadata(folder, LitertOptions(64, (8,))))
-    assert written.jinja_prompt_template == "{{ message['role'] }}"
+    packed = written.jinja_prompt_template
+    told = "{%- with -%}{{ ([message['content'], none]|select('defined')|first) }}{%- endwith -%}"
+    assert packed.endswith(f"{{% for message in messages %}}{told}{{% endfor %}}")
 
 
 def test_an_operator_that_the_target_lacks_is_named() -> None:

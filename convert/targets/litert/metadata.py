@@ -7,19 +7,16 @@ tokenizer_config.json, chat_template.jinja.
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 from typing import Any
 
 from litert_lm_builder.runtime.proto import executor_metadata_pb2, llm_metadata_pb2, sampler_params_pb2
 
+from convert.chat_template.prepare import Template
+from convert.chat_template.prepare import prepare as prepare_template
 from convert.checkpoint.config import TextConfig
 from convert.errors import CheckpointError
 from convert.targets.litert.options import LitertOptions
-
-# The engine's template renderer knows no `get` on maps and no training-only blocks.
-_GET = re.compile(r"""\.get\(\s*(['"][^'"]+['"])\s*\)""")
-_GENERATION = re.compile(r"\{%-?\s*(?:end)?generation\s*-?%\}")
 
 
 def llm_metadata(folder: Path, options: LitertOptions) -> bytes:
@@ -38,8 +35,10 @@ def llm_metadata(folder: Path, options: LitertOptions) -> bytes:
         message.suppress_tokens.ids.append(token)
     _sampler(message.sampler_params, generation)
     message.max_num_tokens = options.context
-    message.jinja_prompt_template = _GET.sub(r"[\1]", _GENERATION.sub("", chat_template(folder, tokens)))
-    _gemma4(message, tokens)
+    template = prepare_template(folder, "android")
+    message.jinja_prompt_template = template.text
+    _affixes(message.prompt_templates, template)
+    _gemma4(message, tokens, template)
     return bytes(message.SerializeToString(deterministic=True))
 
 
@@ -47,21 +46,6 @@ def stop_tokens(generation: dict[str, Any]) -> list[int]:
     """Ids that end an answer, ascending. Gemma 4 stops on more than its end-of-text token."""
     stops = _field(generation, "eos_token_id", "generation_config.json")
     return sorted(set(stops if isinstance(stops, list) else [stops]))
-
-
-def chat_template(folder: Path, tokenizer_config: dict[str, Any]) -> str:
-    """The Jinja template, from its own file or from tokenizer_config.json."""
-    path = folder / "chat_template.jinja"
-    if path.is_file():
-        return path.read_text(encoding="utf-8")
-    template = tokenizer_config.get("chat_template")
-    if not isinstance(template, str):
-        raise CheckpointError(
-            f"read the chat template of {folder.name}",
-            "there is no chat_template.jinja, and tokenizer_config.json has no chat_template",
-            "add the instruction-tuned model's chat_template.jinja",
-        )
-    return template
 
 
 def executor_metadata(config: TextConfig, options: LitertOptions) -> bytes:
@@ -91,7 +75,13 @@ def _sampler(message: Any, generation: dict[str, Any]) -> None:
     message.temperature = generation.get("temperature", 1.0)
 
 
-def _gemma4(message: Any, tokens: dict[str, Any]) -> None:
+def _affixes(message: Any, template: Template) -> None:
+    """For apps that use the engine's sessions, which render no template: what stands around a text of each role."""
+    for role, (prefix, suffix) in template.affixes.items():
+        getattr(message, role).prefix, getattr(message, role).suffix = prefix, suffix
+
+
+def _gemma4(message: Any, tokens: dict[str, Any], template: Template) -> None:
     gemma = message.llm_model_type.gemma4
     gemma.code_fence_start, gemma.code_fence_end = _token(tokens, "stc_token"), _token(tokens, "etc_token")
     gemma.open_quote = gemma.close_quote = _token(tokens, "escape_token")
@@ -100,7 +90,9 @@ def _gemma4(message: Any, tokens: dict[str, Any]) -> None:
     thought.channel_name, thought.is_reasoning_channel = "thought", True
     thought.start = f"{_token(tokens, 'soc_token') or '<|channel>'}thought\n"
     thought.end = _token(tokens, "eoc_token") or "<channel|>"
-    message.supports_thinking = message.supports_function_calling = bool(gemma.code_fence_start)
+    message.supports_thinking = template.thinking
+    # Without the tokens around a call the engine would not find one in an answer.
+    message.supports_function_calling = template.tools and bool(gemma.code_fence_start)
 
 
 def _token(tokens: dict[str, Any], name: str) -> str:
