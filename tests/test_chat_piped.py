@@ -85,6 +85,14 @@ def test_after_a_failure_of_the_engine_the_run_goes_on_with_what_was_said(capsys
     assert [message["content"] for message in engine.begun[-1]] == ["1", "one"]
 
 
+def test_a_call_that_cannot_be_read_is_shown_without_the_parsers_state(capsys: pytest.CaptureFixture[str]) -> None:
+    said = "INVALID_ARGUMENT: Failed to parse tool calls from code block: odd{{ full response: x error: FallThrough(Y)"
+    assert answer_lines(scripted.Engine([RuntimeError(said)]).opened(), Settings(False, 9, 1), (), BytesIO(b"1")) == 1
+    err = capsys.readouterr().err
+    assert "the model wrote a call that cannot be read (odd{{)" in err
+    assert "FallThrough" not in err
+
+
 def one_line(ran: Outcome, found: str) -> None:
     assert (ran.code, ran.out) == (2, "")
     assert ran.err.startswith("error: ")

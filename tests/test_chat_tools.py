@@ -13,6 +13,7 @@ import pytest
 import scripted_engine as scripted
 from commands import Outcome, convert
 
+from convert import demo
 from convert.chat.engine import Opened, opened
 from convert.chat.native_log import NativeLog
 from convert.chat.settings import Settings
@@ -232,13 +233,16 @@ def test_a_model_that_calls_for_ever_is_stopped() -> None:
     assert len(engine.heard) == 1 + MOST_ROUNDS
 
 
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+PUBLISHED = (Path(demo.__file__).parent / "published_template.jinja").read_text("utf-8")
+
+
+@pytest.fixture(scope="module", params=[forged_answers.TOOL_TEMPLATE, PUBLISHED], ids=["simple", "published"])
+def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model that asks the calculator when it is asked for Japan's code, in a template that knows tools."""
     folder = tmp_path_factory.mktemp("tools")
     spelled = ("<|tool_call>", CALL, "<tool_call|>")
-    forged_answers.write(folder / "calls", spelled, forged_answers.TOOL_TEMPLATE)
-    made = convert("convert", folder / "calls", folder / "calls.litertlm", "--context", "320", "--prefill", "16,64")
+    forged_answers.write(folder / "calls", spelled, request.param)
+    made = convert("convert", folder / "calls", folder / "calls.litertlm", "--context", "512", "--prefill", "16,64")
     assert made.code == 0, made.err
     return folder / "calls.litertlm"
 

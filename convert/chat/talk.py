@@ -21,6 +21,7 @@ from convert.chat.tools.calls import Call, answer_all
 from convert.errors import ArtifactError, ConvertError
 
 MOST_ROUNDS = 8
+MOST_SHOWN = 300
 _NO_ROOM = re.compile("exceed", re.IGNORECASE)
 
 
@@ -204,7 +205,12 @@ class Talk:
             return self._no_room(message)
         if text.startswith(("litert_lm_", "Failed to")):  # names a function and no cause
             text = cause or text
-        return ArtifactError("chat", f"the engine failed ({shown(text)})", "Judge the bundle with verify")
+        if "Failed to parse tool calls" in text:
+            written = " ".join(shown(text).partition("code block: ")[2].partition(" full response: ")[0].split())
+            found = f"the model wrote a call that cannot be read ({written[:MOST_SHOWN]})"
+            return ArtifactError("chat", found, "Ask in other words, or leave --tools away")
+        said = " ".join(shown(text).split())[:MOST_SHOWN]
+        return ArtifactError("chat", f"the engine failed ({said})", "Judge the bundle with verify")
 
     def _no_room(self, message: str) -> FullError:
         context, needed = self._engine.context, len(self._engine.native.tokenize(harmless(message)))
