@@ -134,7 +134,7 @@ look page=(dist / 'android/demo/parity.html'):
 @bench what='demo': setup
     {{python}} -m convert.bench "$@"
 
-# Write the four small checkpoints of the tests (mobile and q4_0, E2B- and E4B-shaped), and bundle each: PLATFORM=ios just four
+# Write four small checkpoints as Google's are (mobile and q4_0, E2B- and E4B-shaped), and bundle each: PLATFORM=ios just four
 [group('figures')]
 [no-exit-message]
 four *flags: setup
