@@ -14,7 +14,7 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -171,13 +171,19 @@ def convert_file(request: Request, out: Path, progress: Progress) -> int:
 
     plan, checkpoint = prepare(request, progress)
     part = out.with_name(f".{out.name}.part")
-    out.parent.mkdir(parents=True, exist_ok=True)
+    missing = [folder for folder in out.parents if not folder.exists()]
     try:
+        out.parent.mkdir(parents=True, exist_ok=True)
         convert(checkpoint, LitertOptions(plan.context, plan.prefill, plan.cache), part, progress)
         atomic.sync(part)
         part.replace(out)
-    finally:
-        part.unlink(missing_ok=True)
+    except BaseException:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
+        for folder in missing:
+            with suppress(OSError):  # holds something by now, or was never made
+                folder.rmdir()
+        raise
     return out.stat().st_size
 
 

@@ -36,6 +36,7 @@ sys.argv = [word for word in sys.argv if word != "really"]
 cli.main()
 """
 CODES = (0, 1, 2, 130)
+BASH = shutil.which("bash") or "/bin/bash"  # where PATH is empty
 COMPANIONS = ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "generation_config.json")
 LATER = ("chat_template.jinja", "evaluation.jsonl", "accuracy.json")
 Spoil = Callable[[Path], None]
@@ -133,7 +134,7 @@ def outside(
 ) -> tuple[int, str]:
     """A command in a process of its own, started by a shell that spoils its streams: exit code and stderr."""
     merged = {key: value for key, value in os.environ.items() if key not in without} | (env or {})
-    command = [*prefix, "bash", "-c", shell, "x", sys.executable, "-c", DRIVER, *words]
+    command = [*prefix, BASH, "-c", shell, "x", sys.executable, "-c", DRIVER, *words]
     ran = subprocess.run(command, cwd=REPOSITORY, env=merged, capture_output=True, timeout=120, check=False)
     return ran.returncode, ran.stderr.decode("utf-8", "replace")
 
@@ -334,7 +335,7 @@ def test_names_that_a_locale_cannot_spell(tmp_path: Path, bundle: Path, verb: st
 
 
 @root
-@pytest.mark.parametrize("verb", ["convert", "bundle", "verify", "chat"])
+@pytest.mark.parametrize("verb", ["convert", "bundle", "verify"])
 @pytest.mark.parametrize("free", [0, 65536])
 def test_a_full_disk(tmp_path: Path, bundle: Path, verb: str, free: int) -> None:
     """Where output and scratch files go; the plan's estimate is put aside, for a disk can fill up later."""
@@ -345,11 +346,13 @@ def test_a_full_disk(tmp_path: Path, bundle: Path, verb: str, free: int) -> None
     env = {"TMPDIR": str(disk), "HOSTILE_DISK": "1"}
     driver = DRIVER.replace("cli.main()", "from convert import disk; disk.check = lambda *_: 0; cli.main()")
     words = commands(verb, "demo", bundle, disk / "out")
-    words += ["--json", str(disk / "report.json")] if verb == "verify" else []
+    words += ["--json", str(disk / "report.json"), "really"] if verb == "verify" else []
     command = ["unshare", "-m", "bash", "-c", shell, "x", sys.executable, "-c", driver, *words]
     ran = subprocess.run(
         command, cwd=REPOSITORY, env=os.environ | env, capture_output=True, text=True, timeout=120, check=False
     )
     hold(ran.returncode, ran.stderr, verb)
-    assert ran.returncode == 2 or verb == "chat", ran.stderr
-    assert (tmp_path / "after").read_text() == (tmp_path / "before").read_text() == "full\n"
+    assert ran.returncode == 2 or (verb, free) == ("verify", 65536), ran.stderr  # a report may fit
+    left = set((tmp_path / "after").read_text().split()) - {"report.json"} if ran.returncode == 0 else {"full"}
+    assert left == {"full"}
+    assert ran.returncode == 0 or (tmp_path / "after").read_text() == "full\n"

@@ -77,9 +77,14 @@ def name_of(model: str | Path) -> str | None:
         return _DEMO
     folder = Path(model).expanduser()
     if str(model) and folder.is_dir():
-        return folder.resolve().name
+        return _readable(folder)
     match = hub.HUB_ID.fullmatch(str(model))
     return match["id"].split("/")[1] if match else None
+
+
+def _readable(folder: Path) -> str:
+    """A folder's name as text: its bytes need not be any, and a locale may lack letters of it."""
+    return os.fsencode(folder.resolve().name).decode("utf-8", "replace")
 
 
 def resolve(
@@ -104,7 +109,7 @@ def resolve(
         return Located(importlib.import_module("convert.demo").folder(), _DEMO, None, _DEMO)
     folder = Path(model).expanduser()
     if text and folder.is_dir():
-        name = folder.resolve().name
+        name = _readable(folder)
         return Located(folder, name, None, name)
     match = hub.HUB_ID.fullmatch(text) if isinstance(model, str) else None
     if match is None:
