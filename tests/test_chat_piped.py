@@ -104,11 +104,11 @@ def test_a_template_that_fails_is_named_by_the_engine(tmp_path: Path) -> None:
     """The engine's exception names a function; its log names the cause."""
     shutil.copytree(demo.folder(), tmp_path / "broken")
     template = tmp_path / "broken" / "chat_template.jinja"
-    rare = "{% if messages[0]['content'][0]['text'] == 'Hello' %}{{ nothing.of.that }}{% endif %}"
+    rare = "{% if 'Zebra' in messages[0]['content'] | string %}{{ nothing.of.that }}{% endif %}"
     template.write_text(rare + template.read_text("utf-8"), "utf-8")
     made = convert("convert", tmp_path / "broken", tmp_path / "broken.litertlm", "--context", "64", "--prefill", "16")
     assert made.code == 0, made.err
-    ran = piped(tmp_path / "broken.litertlm", b"Hello\nWhat is 47 + 38?\n")
+    ran = piped(tmp_path / "broken.litertlm", b"Zebra\nWhat is 47 + 38?\n")
     assert (ran.code, ran.out) == (1, "85\n")
     (line,) = ran.err.splitlines()
     assert line.startswith("error: line 1: the engine failed (Failed to apply template: undefined value")
