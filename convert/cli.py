@@ -222,8 +222,6 @@ def guarded(command: Callable[[], object]) -> NoReturn:
     from convert import streams
 
     signal.signal(signal.SIGTERM, _terminated)
-    if sys.stderr is None:  # closed by the caller: refusals are exit codes alone
-        sys.stderr = open(os.devnull, "w")  # noqa: PTH123, SIM115
     # The hub's client logs each of its attempts; a refusal is one line of ours.
     os.environ.setdefault("HF_HUB_VERBOSITY", "critical")
     code: object
@@ -235,7 +233,7 @@ def guarded(command: Callable[[], object]) -> NoReturn:
         code = 130
     except SystemExit as ended:
         code = ended.code
-        if isinstance(ended.__context__, BrokenPipeError):  # which the parser makes a silent 1 of
+        if code != 0 and isinstance(ended.__context__, BrokenPipeError):  # which the parser makes a silent 1 of
             streams.complain("standard output cannot be written to (Broken pipe)")
             code = 2
     except Exception as error:

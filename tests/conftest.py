@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -62,18 +63,17 @@ def demo_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def endless_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The demo without its stop token: its answers go on to the end of its context of 64 tokens."""
-    import json
-
     from convert.checkpoint import open_checkpoint
     from convert.progress import Silent
     from convert.targets.litert import LitertOptions, convert
 
     folder = tmp_path_factory.mktemp("endless")
-    shutil.copytree(demo.folder(), folder / "endless")
-    path = folder / "endless" / "generation_config.json"
-    path.write_text(json.dumps(json.loads(path.read_text("utf-8")) | {"eos_token_id": 1}), "utf-8")
+    checkpoint = open_checkpoint("demo")
+    # Every file of the demo names <turn|> in its way, so the settings as they were read lose it.
+    kept = tuple(stop for stop in checkpoint.settings.stops if stop.text != "<turn|>")
+    checkpoint.__dict__["settings"] = replace(checkpoint.settings, stops=kept)
     options = LitertOptions(context=64, prefill=(1, 16), cache="float32")
-    convert(open_checkpoint(folder / "endless"), options, folder / "endless.litertlm", Silent())
+    convert(checkpoint, options, folder / "endless.litertlm", Silent())
     return folder / "endless.litertlm"
 
 

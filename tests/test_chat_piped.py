@@ -116,7 +116,7 @@ def test_a_template_that_fails_is_named_by_the_engine(tmp_path: Path) -> None:
 
 def test_what_cannot_be_asked_or_answered_is_one_line(demo_file: Path) -> None:
     one_line(piped(demo_file, None, redirect="<&-"), "stdin is closed")
-    one_line(piped(demo_file, None, "--ask", "hi", redirect=">&-"), "stdout is closed")
+    one_line(piped(demo_file, None, "--ask", "hi", redirect=">&-"), "output is closed")
     one_line(piped(demo_file, None, "--ask", "hi", redirect=">/dev/full"), "No space left on device")
     one_line(piped(demo_file, None, "--ask", " "), "the message is empty")
     one_line(piped(demo_file, None, "--ask", os.fsdecode(b"a\xff")), "no UTF-8")

@@ -74,7 +74,7 @@ def test_tensors_written_by_the_library_are_read_back_by_rows(tmp_path):
         ({"a": 7}, "must have exactly dtype, shape and data_offsets"),
         ([1], "holds a list, not an object"),
         (b"{]", "is not valid JSON"),
-        (b"\xff{}", "is not valid JSON"),
+        (b"\xff{}", "is not UTF-8 text"),
         (b'{"a":1,"a":2}', "key 'a' occurs twice"),
         (b'{"a":{"dtype":"U8","dtype":"I8"}}', "key 'dtype' occurs twice"),
         (b'{"a":NaN}', "NaN is not JSON"),

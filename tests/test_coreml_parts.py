@@ -6,6 +6,7 @@ import json
 import shutil
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -232,7 +233,7 @@ def sized(shape: Shape) -> Any:
     """A checkpoint of which only sizes are known."""
     quants = {
         t.matrix.key: SimpleNamespace(rows=t.matrix.rows, columns=t.matrix.columns)
-        for t in tensors(shape, "mobile")
+        for t in tensors(replace(shape, towers=None), "mobile")
         if t.part == "codes" and t.matrix is not None
     }
     config = SimpleNamespace(layers=range(shape.layers), vocab=shape.vocab, hidden=shape.hidden)

@@ -96,5 +96,5 @@ def test_what_fits_to_the_last_position_is_asked_and_the_rest_is_counted() -> No
 def test_a_context_that_nothing_fits_is_said_to_be_so() -> None:
     with pytest.raises(CannotRunError, match="none of the 8 prompts fits a context of 20 tokens"):
         fitting.prompts(spelled(20))
-    with pytest.raises(CannotRunError, match="none of the 3 conversations fits a context of 40 tokens"):
+    with pytest.raises(CannotRunError, match="no conversation fits a context of 40 tokens"):
         fitting.chats(spelled(40))

@@ -12,7 +12,6 @@ from itertools import islice
 
 import numpy as np
 
-from runtime_tests import fitting
 from runtime_tests.case import SMALL, Case
 from runtime_tests.prompts import CHAT, CHAT_STEPS, GREEDY_STEPS
 from runtime_tests.reference import Ids
@@ -47,7 +46,7 @@ def judge_stops(case: Case, own: Sequence[Ids], answer: Answer, stopping: str | 
         own: the artifact's tokens in the bare interpreter, of the prompts and then of the chats.
         stopping: what :func:`stopping_prompt` gave, asked after the prompts.
     """
-    count = len(fitting.prompts(case))
+    count = len(own) - len(answer.chats)
     found = [*answer.texts[:count], *answer.chats]
     limits = [GREEDY_STEPS] * count + [CHAT_STEPS] * len(answer.chats)
     past, shown = [], []
