@@ -47,10 +47,21 @@ def finish() -> str | None:
 
 
 def complain(text: str) -> None:
+    """An error in one line on standard error, if that takes any."""
+    note(f"error: {' '.join(text.split())}")
+
+
+def note(line: str) -> None:
     """One line on standard error, if that takes any."""
-    with suppress(OSError, ValueError):
-        sys.stderr.write(f"error: {' '.join(text.split())}\n")
+    if sys.stderr is None:
+        return
+    try:
+        sys.stderr.write(line + "\n")
         sys.stderr.flush()
+    except (OSError, ValueError):
+        # What is still in the buffer would fail once more when the interpreter ends, and change the exit code.
+        with suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
 
 
 def system_error(error: OSError) -> str:

@@ -10,6 +10,7 @@ from typing import NoReturn
 from convert.chat.shown import shown
 from convert.chat.talk import MOST_ROUNDS, Ending
 from convert.errors import PlanError
+from convert.streams import note
 
 
 def show(pieces: Iterable[str]) -> None:
@@ -58,8 +59,7 @@ def _discard() -> None:
 
 def notice(text: str) -> None:
     """One line on stderr, where there is one."""
-    if sys.stderr is not None:
-        sys.stderr.write(shown(text).replace("\n", " ") + "\n")
+    note(shown(text).replace("\n", " "))
 
 
 def told(ending: Ending, limit: int, context: int | None) -> str | None:

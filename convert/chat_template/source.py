@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -97,7 +98,10 @@ def _text(path: Path, asked: str) -> str:
             raise CheckpointError(
                 asked, f"{path.name} has {path.stat().st_size:,} bytes", "Take the instruction-tuned model's"
             )
-        return path.read_bytes().decode("utf-8")
+        content = path.read_bytes()
+        if content.startswith(codecs.BOM_UTF8):  # which would be printed in front of every prompt
+            raise CheckpointError(asked, f"{path.name} begins with a byte order mark", "Save it as UTF-8 without one")
+        return content.decode("utf-8")
     except UnicodeDecodeError as error:
         found = f"{path.name} is not UTF-8 (byte {error.start} is 0x{error.object[error.start]:02x})"
         raise CheckpointError(asked, found, "Save it as UTF-8") from error
