@@ -5,9 +5,9 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import forged_answers
 import kotlin_tools
 import pytest
-from calling_model import calling_checkpoint
 from kotlin_tools import Outcome
 
 from convert import demo
@@ -36,7 +36,9 @@ def chat(tmp_path_factory: pytest.TempPathFactory) -> Outcome:
             convert(open_checkpoint(checkpoint), options, work / name, Silent())
             return work / name
 
-        calling = model(calling_checkpoint(work / "checkpoint"), "calling.litertlm", 768, 128, 8, 1)
+        template = Path(demo.__file__).with_name("published_template.jinja").read_text("utf-8")
+        call = ("<|tool_call>", "call:clock{}", "<tool_call|>")
+        calling = model(forged_answers.write(work / "checkpoint", call, template), "calling.litertlm", 768, 128, 8, 1)
         short = model(demo.folder(), "short.litertlm", CONTEXT, 32, 8, 1)
         (work / "cache").mkdir()
         files = (kotlin_tools.engine_library(), shim, work / "cache", calling, short)

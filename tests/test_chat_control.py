@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from convert import demo
+from convert.chat import control
 from convert.chat.control import harmless, harmless_values
 from convert.chat.settings import Settings
 from convert.chat.talk import Talk
@@ -87,3 +88,11 @@ def test_a_tool_cannot_open_a_turn_and_neither_can_the_history() -> None:
     assert "<turn|>" not in json.dumps(engine.begun)
     assert "<|turn>" not in json.dumps(engine.begun)
     assert len(engine.begun[-1]) == 4
+
+
+def test_the_android_sample_has_the_same_rule() -> None:
+    home = Path(demo.__file__).parents[2] / "mobile_samples/android/core/src/main/kotlin/dev/gemmabridge/core"
+    kotlin = (home / "ControlTokens.kt").read_text("utf-8")
+    (written,) = [line.strip() for line in kotlin.splitlines() if line.strip().startswith('"<(?=')]
+    assert written.removesuffix(",") == json.dumps(control._SPELLED.pattern)
+    assert "const val JOINER = '\\u2060'" in kotlin
