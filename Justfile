@@ -119,7 +119,8 @@ look page=(dist / 'android/demo/parity.html'):
     {{python}} -m ruff format --check .
     {{python}} -m mypy
     .venv/bin/lint-imports
-    {{python}} -m pytest -n 2 "$@"
+    # Tests that run a clone mean the clone's code, and set what they want of the environment themselves.
+    env -u PYTHONPATH -u PYTHONSAFEPATH -u GEMMA_BRIDGE_OUT {{python}} -m pytest -n 2 "$@"
 
 # Inject every fault of the catalogue and say which rung catches it; --update writes the golden, names choose
 [group('proof')]

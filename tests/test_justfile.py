@@ -12,10 +12,13 @@ from pathlib import Path
 import pytest
 from commands import REPOSITORY
 
-STUB = f"""#!{sys.executable}
-import json, os, sys
+# A script of the shell, because a line of "#!" takes no path with a space.
+STUB = """#!/bin/sh
+exec "{python}" "$0.py" "$@"
+"""
+SAYS = """import json, os, sys
 keys = ("PYTHONPATH", "PYTHONSAFEPATH", "GEMMA_BRIDGE_OUT")
-print(json.dumps({{"cwd": os.getcwd(), "words": sys.argv[1:], **{{key: os.environ.get(key) for key in keys}}}}))
+print(json.dumps({"cwd": os.getcwd(), "words": sys.argv[1:], **{key: os.environ.get(key) for key in keys}}))
 """
 just = pytest.mark.skipif(shutil.which("just") is None, reason="just is not on PATH")
 
@@ -29,7 +32,8 @@ def home(tmp_path: Path) -> Path:
     for name in ("Justfile", "pyproject.toml", "constraints.txt"):
         shutil.copyfile(REPOSITORY / name, made / name)
     stub = made / ".venv" / "bin" / "python"
-    stub.write_text(STUB)
+    stub.write_text(STUB.format(python=sys.executable))
+    stub.with_name("python.py").write_text(SAYS)
     stub.chmod(0o755)
     stamp = f"{made}\n{(made / 'pyproject.toml').read_text()}{(made / 'constraints.txt').read_text()}"
     (made / ".venv" / "stamp").write_text(stamp)
