@@ -28,6 +28,8 @@ def find(what: Path) -> Path:
     if len(names) != 1:
         raise ArtifactError(asked, f"its manifest names {len(names)} .litertlm files", "Build the bundle again")
     model, expected = what / names[0], m.read(what).files[names[0]]
+    if model.exists() and not model.is_file():  # before opening: opening a pipe would wait for ever
+        raise ArtifactError(asked, f"{names[0]} is not a regular file", "Build the bundle again")
     try:
         with model.open("rb") as file:
             found = hashlib.file_digest(file, "sha256").hexdigest()
