@@ -111,10 +111,11 @@ def _climb_part(case: Case, name: str, length: int, forced: Forced, layout: Cach
     for key, both in pairs.codes.items():
         a, b = (np.concatenate([pair[i] for pair in both]) for i in (0, 1))
         differs = a != b
-        disturbed = float(np.mean(np.any(differs, axis=1)))
-        tally.linears.append(Linear(key, a.size, int(differs.sum()), metrics.steps_off(a, b)[1], disturbed))
+        disturbed, far = float(np.mean(np.any(differs, axis=1))), int(np.abs(a - b).max(initial=0))
+        tally.linears.append(Linear(key, a.size, int(np.count_nonzero(differs)), far, disturbed))
     if any(key.startswith("kv_cache_") for key in forced.outputs):
         tally.ends += end_of_context(case, name, length, forced, interpreter, layout)
+    forced.release()
 
 
 def expected_logits(layout: Cache, positions: list[int]) -> dict[int, NDArray[np.float32]]:
