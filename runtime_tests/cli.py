@@ -120,12 +120,13 @@ def _verify(
     if float_model is not None and not (float_model / "config.json").is_file():
         raise InputError(f"--float {float_model}: no folder of a Hugging Face model; config.json is not there")
 
-    from runtime_tests import departure, report, table
+    from runtime_tests import departure, report, table, temper
     from runtime_tests import golden as goldens
     from runtime_tests.html import page
     from runtime_tests.kinds import open_case
 
     case, said = open_case(bundle, checkpoint, threads, questions, float_model), Console(stderr=True)
+    temper.check(case, names)
     beside = (ARM64.name,) if arm64 else ()
     climbed = climb(case, (*(names or NAMES), *beside), lambda step: _tell(said, f"rung {step.name}: {step.question}"))
     found = None
