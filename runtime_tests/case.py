@@ -266,7 +266,7 @@ class Case:
         made.cache_scales = self.cache_scales
         return made
 
-    @property
+    @cached_property
     def logits(self) -> NDArray[np.float32]:
         """The reference's logits of the forced decode steps, ``[T - prompt, V]``."""
         return self._measured[0]
