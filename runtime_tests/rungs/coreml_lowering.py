@@ -31,8 +31,8 @@ def climb(case: Case) -> list[Check]:
     checks = [wrap(own, note)]
     half = own.precision == "float16"
     found = own.exact if half else own.declared
-    reference, shown = own.logits[own.prompt :], found.astype(np.float32)
-    case.evidence.steps = steps(own.prompt, reference, shown, own.floor.deviation[own.prompt :])
+    reference, shown = own.logits, found.astype(np.float32)
+    case.evidence.steps = steps(own.prompt, reference, shown, own.floor.deviation)
     factor = ANE_FACTOR if own.profile == "ane" else None
     judged = judge(own, reference, shown, own.floor, factor)
     note = "float64 arithmetic: the program itself" if half else "float32 arithmetic"
