@@ -24,3 +24,12 @@ def check_questions(folder: Path, asked: str) -> None:
         read_evaluation(folder)
     except InputError as error:
         raise CheckpointError(asked, str(error), "Mend the file, or remove it: rung 4 is then left out") from error
+
+
+def count_questions(folder: Path) -> int:
+    """How many questions rung 4 asks of a checkpoint that brings some."""
+    path = folder / FILES[0]
+    if not path.is_file():
+        return 0
+    with path.open("rb") as file:
+        return sum(bool(line.strip()) for line in file)
