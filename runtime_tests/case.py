@@ -27,6 +27,7 @@ from runtime_tests.readers.checkpoint import Folder
 from runtime_tests.readers.litertlm import LiteRtLm
 from runtime_tests.readers.tflite import Tflite, open_tflite
 from runtime_tests.reference import Ids, Reference
+from runtime_tests.runners.greedy import greedy
 from runtime_tests.runners.litert import Interpreter, interpret
 from runtime_tests.stops import Stops, read_stops
 
@@ -201,6 +202,16 @@ class Case:
         if name not in self._interpreters:
             self._interpreters[name] = interpret(self.artifact.model(name), threads=self.threads)
         return self._interpreters[name]
+
+    def greedy(self, prompts: Sequence[Ids], steps: Sequence[int]) -> list[Ids]:
+        """The artifact's greedy tokens after each prompt, at most so many; a stop token ends them and is included."""
+
+        def section(name: str) -> tuple[Interpreter, Tflite]:
+            return self.interpreter(name), self.model(name)
+
+        second = section(PER_LAYER) if self.dims.per_layer_width else None
+        decoder, tables = section(DECODER), (section(EMBEDDER), second)
+        return [greedy(decoder, tables, ids, most, self.stops) for ids, most in zip(prompts, steps, strict=True)]
 
     @cached_property
     def context(self) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +82,14 @@ class Reference:
         with torch.no_grad():
             out = self.model(input_ids=tokens, past_key_values=kept, use_cache=True)
         return np.asarray(out.logits[0].float().numpy())
+
+    def many(
+        self, sequences: Sequence[Ids], firsts: Sequence[int], draws: int = 0, relative: float = 0.0
+    ) -> Iterator[tuple[int, Floats, list[Floats]]]:
+        """Stand-in."""
+        for i, (ids, first) in enumerate(zip(sequences, firsts, strict=True)):
+            moved = list(self.disturbed(ids, draws, relative)) if draws else []
+            yield i, self.logits(ids)[first:], [item[first:] for item in moved]
 
     def choices(self, prompts: Ids) -> Ids:
         """The best next token of many prompts of one length, ``[N, T] -> [N]``."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
@@ -26,6 +26,7 @@ from runtime_tests.readers.checkpoint import Folder
 from runtime_tests.readers.mlpackage import MlPackage
 from runtime_tests.readers.program import Function
 from runtime_tests.readers.rows import Rows, open_rows
+from runtime_tests.reference import Ids
 
 FIRST, SECOND = "embed_tokens", "embed_tokens_per_layer"
 
@@ -154,6 +155,18 @@ class CoremlCase(Case):
             cos, sin = self.reference.decoder.rotary_emb(torch.zeros(1), positions, kind)
             made[KINDS[kind]] = (cos[0].numpy(), sin[0].numpy())
         return Feed(self.dims.window, made)
+
+    def greedy(self, prompts: Sequence[Ids], steps: Sequence[int]) -> list[Ids]:
+        """As :meth:`Case.greedy`, in the evaluator."""
+        from runtime_tests.coreml.greedy import answers, reach
+
+        most = max(steps, default=0)
+        try:
+            evaluator = self.evaluator(positions=reach(self, prompts, most))
+        except CannotRunError:  # the cache cannot be cut
+            evaluator = self.evaluator()
+        found = answers(self, evaluator, prompts, most, frozenset(self.stops))
+        return [new[:own] for new, own in zip(found, steps, strict=True)]
 
     def session(self, evaluator: Evaluator) -> Session:
         """An empty conversation."""
