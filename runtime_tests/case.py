@@ -45,6 +45,7 @@ class Case:
         continuations: what rung 3 and golden.json share, in the prompts' order.
         evidence: what the rungs saw beyond their figures.
         evaluation: the checkpoint's questions, or those given instead; None when there are none.
+        own: the checkpoint's questions, all of them, whatever is asked; None when it brings none.
         float_model: folder of the float model before QAT, when there is one to compare with.
         accuracy: what rung 4 has measured, for the report.
         recognized: matrices of a file with names of its own, by section: see match.py.
@@ -63,14 +64,22 @@ class Case:
         artifact: LiteRtLm,
         folder: Folder,
         threads: int | None = None,
-        questions: Path | None = None,
+        evaluation: Path | None = None,
         float_model: Path | None = None,
+        questions: int | None = None,
     ) -> None:
+        """Args:
+        evaluation: a file of questions to ask instead of the checkpoint's.
+        questions: how many of the questions to ask; None for all.
+        """
         small = artifact.path.stat().st_size < SMALL
         self.artifact, self.folder, self.threads = artifact, folder, threads or (1 if small else 2)
         self.continuations: list[Any] = []
         self.evidence = Evidence()
-        self.evaluation, self.float_model = read_evaluation(folder.path, questions), float_model
+        self.own, self.float_model = read_evaluation(folder.path), float_model
+        self.evaluation = self.own if evaluation is None else read_evaluation(folder.path, evaluation)
+        if questions is not None and self.evaluation is not None:
+            self.evaluation = self.evaluation.drawn(questions)
         self.accuracy: Accuracy | None = None
         self.recognized: dict[str, dict[str, float]] = {}
         self._models: dict[str, Tflite] = {}

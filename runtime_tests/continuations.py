@@ -77,8 +77,7 @@ def drafts(case: Case, prompts: Sequence[Ids], steps: Sequence[int]) -> list[Ids
     try:
         return case.greedy(prompts, steps)
     except CannotRunError:
-        found = answers(case.reference, prompts, max(steps), frozenset(case.stops))
-        return [item.new[:most] for item, most in zip(found, steps, strict=True)]
+        return [item.new for item in answers(case.reference, prompts, steps, frozenset(case.stops))]
 
 
 def along(case: Case, prompts: Sequence[Ids], given: Sequence[Ids]) -> list[Continuation]:
