@@ -88,7 +88,7 @@ def build(request: Request, progress: Progress, meter: Meter = lambda measure: N
         ran = child.run(command, env, site.lock)
         ran.check("convert")
         meter(Measure("convert", ran.seconds, ran.peak_bytes))
-        with progress.stage("judge"):
+        with progress.elsewhere("judge"):
             ran = child.run(judge(model, plan.folder, site.new), env, site.lock)
         if ran.code == 1 and (site.new / android.PARITY).is_file():  # without a report the judge itself has failed
             raise ParityError(ran.output)

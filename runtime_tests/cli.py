@@ -6,15 +6,12 @@ import contextlib
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NamedTuple, NoReturn
+from typing import Annotated, NamedTuple, NoReturn
 
 import typer
 
 from runtime_tests import outputs as files
 from runtime_tests.errors import InputError
-
-if TYPE_CHECKING:
-    from rich.console import Console
 
 app = typer.Typer(
     add_completion=False,
@@ -120,33 +117,28 @@ def _verify(
     if float_model is not None and not (float_model / "config.json").is_file():
         raise InputError(f"--float {float_model}: no folder of a Hugging Face model; config.json is not there")
 
-    from runtime_tests import departure, report, table
+    from runtime_tests import departure, progress, report, table
     from runtime_tests import golden as goldens
     from runtime_tests.html import page
     from runtime_tests.kinds import open_case
 
-    case, said = open_case(bundle, checkpoint, threads, questions, float_model), Console(stderr=True)
-    beside = (ARM64.name,) if arm64 else ()
-    climbed = climb(case, (*(names or NAMES), *beside), lambda step: _tell(said, f"rung {step.name}: {step.question}"))
-    found = None
-    if locate or departure.wanted(climbed):
-        _tell(said, "localization: which block is wrong by itself?")
-        found = departure.localization(case)
-    parity = report.report(case, climbed, found, names)
-    if outputs.json is not None:
-        files.write(outputs.json, report.dump(parity))
-    if outputs.html is not None:
-        files.write(outputs.html, page.render(parity.model_dump(mode="json")))
-    if outputs.golden is not None:
-        files.write(outputs.golden, goldens.dump(goldens.golden(case)))
+    case = open_case(bundle, checkpoint, threads, questions, float_model)
+    wanted = (*(names or NAMES), *((ARM64.name,) if arm64 else ()))
+    with progress.shown() as begins:
+        climbed = climb(case, wanted, lambda step: begins(f"rung {step.name}", f"rung {step.name}: {step.question}"))
+        found = None
+        if locate or departure.wanted(climbed):
+            begins("localization", "localization: which block is wrong by itself?")
+            found = departure.localization(case)
+        parity = report.report(case, climbed, found, names)
+        if outputs.json is not None:
+            files.write(outputs.json, report.dump(parity))
+        if outputs.html is not None:
+            files.write(outputs.html, page.render(parity.model_dump(mode="json")))
+        if outputs.golden is not None:
+            files.write(outputs.golden, goldens.dump(goldens.golden(case)))
     table.show(parity, Console())
     return parity.verdict == "pass"
-
-
-def _tell(said: Console, text: str) -> None:
-    """Progress; a log that takes no more lines is no reason to end the work."""
-    with contextlib.suppress(OSError):
-        said.print(text, style="dim")
 
 
 @app.command()
