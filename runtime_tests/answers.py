@@ -1,9 +1,9 @@
 """The reference's greedy answers to many prompts at once, and how certain each of their tokens is.
 
-Most answers need no generation: somebody else's are read in one pass (``follow``), and the reference writes on only where
-its own first choice is another. Prompts of similar length make a batch; while it generates, the shorter ones are padded
-on the left and the padding is masked. A masked row has a weight of exactly 0 in attention, so padding moves a logit by no
-more than a sum in another order does.
+Most answers need no generation: somebody else's are read in one pass (``follow``), and the reference writes on only
+where its own first choice is another. Prompts of similar length make a batch; while it generates, the shorter ones are
+padded on the left and the padding is masked. A masked row has a weight of exactly 0 in attention, so padding moves a
+logit by no more than a sum in another order does.
 """
 
 from __future__ import annotations
@@ -78,7 +78,8 @@ def follow(
     out: dict[int, Greedy] = {}
     parted: list[int] = []
     for i, rows, _ in reference.many(sequences, [len(ids) - 1 for ids in prompts]):
-        new, gaps = rows.argmax(axis=-1).astype(np.int32), metrics.margins(rows)
+        new = rows.argmax(axis=-1).astype(np.int32)
+        gaps = np.concatenate([metrics.margins(rows[k : k + 16]) for k in range(0, len(rows), 16)])  # in float64
         differs = new[: len(given[i])] != given[i][: len(new)]
         end = int(np.argmax(differs)) + 1 if differs.any() else len(new)
         out[i] = Greedy(prompts[i], new[:end], gaps[:end])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
@@ -20,6 +20,7 @@ from runtime_tests.errors import CannotRunError, InputError
 from runtime_tests.evaluation import read_evaluation
 from runtime_tests.evidence import Evidence
 from runtime_tests.floor import Floor, measure, widen
+from runtime_tests.kept import Kept
 from runtime_tests.lattice import fault, lattices
 from runtime_tests.match import is_foreign, recognize
 from runtime_tests.matrices import matrices
@@ -49,6 +50,9 @@ class Case:
         float_model: folder of the float model before QAT, when there is one to compare with.
         accuracy: what rung 4 has measured, for the report.
         recognized: matrices of a file with names of its own, by section: see match.py.
+        kept_at: where rung 4 keeps the answers so far, so that a run that was killed goes on; None for nowhere.
+        kept: those answers, once the rung has begun.
+        tell: says a line to whoever watches.
         threads: CPU threads for both sides; by default 1 for a small artifact, else 2.
         modules: files in ``rungs/`` that climb a rung in place of the usual one, by the rung's name.
         elsewhere: rungs that need another operating system than this one.
@@ -81,6 +85,9 @@ class Case:
         if questions is not None and self.evaluation is not None:
             self.evaluation = self.evaluation.drawn(questions)
         self.accuracy: Accuracy | None = None
+        self.kept_at: Path | None = None
+        self.kept: Kept | None = None
+        self.tell: Callable[[str], None] = lambda _: None
         self.recognized: dict[str, dict[str, float]] = {}
         self._models: dict[str, Tflite] = {}
         self._interpreters: dict[str, Interpreter] = {}

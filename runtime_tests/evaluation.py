@@ -61,7 +61,7 @@ class Common(_Strict):
     choices: _Choices | None = None
     max_tokens: _Length | None = None
     family: _Family | None = None
-    system: _Text | None = Field(None, description="a system message before every conversation that has none")
+    system: _Text | None = Field(default=None, description="a system message before every conversation that has none")
 
 
 class Defaults(_Strict):
@@ -89,7 +89,7 @@ class Question(_Strict):
     id: Annotated[str, Field(pattern=r"^[\w.:/-]{1,100}$", description="default: line-7, by its line")] = ""
     family: _Family = Field("questions", description="accuracy is also told by family")
     messages: Annotated[list[Turn], Field(min_length=1, max_length=64)] | None = None
-    prompt: _Text | None = Field(None, description="the same as one message of the user")
+    prompt: _Text | None = Field(default=None, description="the same as one message of the user")
     answer: _Answer | None = None
     answers: Annotated[list[_Answer], Field(min_length=1, max_length=100)] | None = None
     match: Kind = Field("exact", description="default: exact with answer, one_of with answers")
