@@ -64,6 +64,8 @@ class Request:
     profile: str | None = None
     apk: Literal["auto", "require", "skip"] = "skip"
     name: str | None = None
+    evaluation: Path | None = None
+    questions: int | None = None
 
     @property
     def asked(self) -> str:
@@ -329,7 +331,7 @@ def prepare(request: Request, progress: Progress) -> tuple[Plan, Checkpoint]:
     checkpoint = open_folder(located)
     made = make(request, checkpoint, located.name)
     if request.verb != "convert":
-        check_questions(checkpoint.folder, request.asked)
+        check_questions(checkpoint.folder, request.asked, request.evaluation, request.questions)
         if request.platform == "ios":
             from convert.bundle import ios
 

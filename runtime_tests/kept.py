@@ -65,8 +65,10 @@ class Kept:
         try:
             if not os.path.lexists(path):
                 return {}
-            if path.is_symlink() or path.stat().st_size > MOST_BYTES:
-                raise ValueError("it is no file of answers")
+            if not _ours(path):
+                self._tell(f"{path}: left alone, for it is no file of answers; a run that is killed begins anew")
+                self.path = None
+                return {}
             *lines, _cut = read_regular(path).decode("utf-8").split("\n")
             first, *rest = [json.loads(line) for line in lines] or [None]
             if first != self._first:
@@ -104,6 +106,14 @@ class Kept:
             raise OSError(None, "something else is in its place")
         part.replace(path)
         return file
+
+
+def _ours(path: Path) -> bool:
+    begin = json.dumps({"kind": KIND})[:-1].encode()
+    if path.is_symlink() or not path.is_file() or path.stat().st_size > MOST_BYTES:
+        return False
+    with path.open("rb") as file:
+        return file.read(len(begin)) == begin
 
 
 def key(*parts: object) -> str:
