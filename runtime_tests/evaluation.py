@@ -282,7 +282,7 @@ def _question(where: str, line: str, common: Common) -> Question:
     if not given:
         return _parsed(Question, where, line)  # which says what is wrong
     content: dict[str, Any] = json.loads(line)
-    usual = {"match": "one_of"} if "answers" in content and "answer" not in content else {}
+    usual = {} if content.get("answers") is None else {"match": "one_of"}
     system = shared.pop("system", None)
     content = {**usual, **shared, **content}
     question = _parsed(Question, where, json.dumps(content))

@@ -24,7 +24,7 @@ from typing import Literal, get_args
 Kind = Literal["exact", "one_of", "contains", "number", "choice"]
 KINDS: tuple[str, ...] = get_args(Kind)
 LETTERS = "ABCD"
-_DIGITS = r"(?:[0-9]{1,3}(?:,[0-9]{2,3})*,[0-9]{3}(?![0-9])|[0-9]+)"
+_DIGITS = r"(?:[0-9]{1,3}(?:,[0-9]{2,3}){0,9},[0-9]{3}(?![0-9])|[0-9]+)"
 _NUMBER = re.compile(
     rf"(?:(?<![\w)\]}}])[-\u2212+])?(?:{_DIGITS}(?:\.[0-9]+)?|(?<![0-9])\.[0-9]+)(?:[eE][-+]?[0-9]+(?!\w))?"
 )

@@ -18,6 +18,7 @@ from convert.checkpoint import open_checkpoint as read
 from convert.progress import Silent
 from convert.targets.litert import LitertOptions, convert
 from runtime_tests import accuracy as table
+from runtime_tests import answers as answers_of
 from runtime_tests import report
 from runtime_tests.answers import Greedy, answers, certain, disturbance
 from runtime_tests.case import DECODER, Case
@@ -308,3 +309,85 @@ def test_least_squares_is_never_further_off_than_absmax() -> None:
     for bits in (2, 4, 8):
         errors = [np.square(rounded(weight, bits, 2, recipe) - weight).sum() for recipe in ("least squares", "absmax")]
         assert errors[0] <= errors[1]
+
+
+class KilledError(Exception):
+    """What a kill is to the judge in these tests."""
+
+
+def test_a_run_that_was_killed_goes_on_where_it_was(
+    q4_0: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The engine is asked only what is not known, and the figures are those of a run at one go."""
+    asked_for: list[int] = []
+
+    def counted(request: Request, **options: Any) -> Answer:
+        asked_for.append(len(request.prompts))
+        heard = options["heard"]
+
+        def killed(place: int, *answer: Any) -> None:
+            heard(place, *answer)
+            if place == 4 and len(asked_for) == 1:
+                raise KilledError
+
+        return ask(request, heard=killed)
+
+    def follow(*given: Any) -> Any:
+        read.append(len(given[1]))
+        return answers_of.follow(*given)
+
+    read: list[int] = []
+    monkeypatch.setattr(task, "ask", counted)
+    monkeypatch.setattr(task, "follow", follow)
+    path, count = tmp_path / ".answers", len(q4_0.case.accuracy.families)  # type: ignore[union-attr]
+    for _ in range(3):
+        case = Case(open_litertlm(q4_0.artifact), open_checkpoint(q4_0.folder))
+        case.__dict__["reference"] = q4_0.case.reference
+        case.kept_at = path
+        try:
+            (rung,) = climb(case, ("4",))
+        except KilledError:
+            assert path.is_file()
+            continue
+        assert rung.checks == q4_0.rung.checks
+    assert asked_for == [count, count - 5], "the third time everything is known"
+    assert read == [count, 0]
+
+
+def test_every_answer_is_the_references_own_whatever_is_drafted(q4_0: Made) -> None:
+    """The reference generates only where it parts from a draft, and then from there on."""
+    case, stops = q4_0.case, frozenset(q4_0.case.stops)
+    prompts = [np.array([case.start, *case.tokenize("one two three " * n)], np.int32) for n in (1, 4, 2, 3, 5)]
+    limits = [8, 3, 8, 5, 1]
+    own = answers(case.reference, prompts, limits, stops)
+    right = [item.new for item in own]
+    other = np.array([7], np.int32)
+    drafts = {
+        "all right": right,
+        "nothing": [other[:0]] * 5,
+        "wrong at once": [other] * 5,
+        "wrong at the end": [np.concatenate([new[:-1], other]) for new in right],
+        "cut short": [new[: len(new) // 2] for new in right],
+        "gone on": [np.concatenate([new, other, other]) for new in right],
+        "stopped early": [np.array([*new[:1], case.stops[0]], np.int32) for new in right],
+    }
+    generated = []
+    for name, given in drafts.items():
+        calls: list[int] = []
+        heard: dict[int, Greedy] = {}
+
+        def counting(reference: Any, begun: Any, *rest: Any, calls: list[int] = calls) -> Any:
+            calls.append(len(begun))
+            return answers(reference, begun, *rest)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(answers_of, "answers", counting)
+            found = answers_of.follow(case.reference, prompts, given, limits, stops, heard.__setitem__)
+        for item, expected in zip(found, own, strict=True):
+            assert item.new.tolist() == expected.new.tolist(), name
+            assert item.margins == pytest.approx(expected.margins, abs=1e-3), name
+        assert [heard[i].new.tolist() for i in range(5)] == [item.new.tolist() for item in found]
+        generated.append((name, *calls))
+    assert generated[0] == ("all right", 0)
+    assert generated[5] == ("gone on", 0)
+    assert all(count for _, count in generated[1:3])
