@@ -162,6 +162,20 @@ def bundle(
     _say(f"{built.table.rstrip()}\n\n{apk}{out / platform / built.bundle.name}  {built.bytes / 1e6:.1f} MB")
 
 
+@app.command(epilog="Example: gemma-bridge questions gsm8k test.jsonl gsm8k.jsonl")
+def questions(
+    kind: Annotated[str, typer.Argument(help="gsm8k, or choice: MMLU, TinyMMLU, ARC and the like")],
+    source: Annotated[Path, typer.Argument(help="the set as JSON lines, JSON or CSV")],
+    output: Annotated[Path, typer.Argument(help="the JSONL to write, for --evaluation")],
+    max_tokens: Annotated[int | None, typer.Option(min=1, max=4096, help="tokens of an answer, at most")] = None,
+) -> None:
+    """A public question set, from a file, as questions for rung 4."""
+    from convert.questions import convert as convert_questions
+
+    count = convert_questions(kind, source, output, max_tokens)
+    _say(f"{output}  {count} questions")
+
+
 @app.command(epilog='Example: gemma-bridge chat dist/android/demo --ask "What is 2 + 2?"')
 def chat(
     bundle: Annotated[Path, typer.Argument(help="folder of a bundle, or a .litertlm")] = Path("dist/android/demo"),

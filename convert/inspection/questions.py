@@ -21,7 +21,7 @@ def check_questions(folder: Path, asked: str, given: Path | None = None, count: 
         PlanError: the same of a file that was given, or there are no questions to draw from.
     """
     if given is not None:
-        _check_given(folder, asked, given)
+        check_given(folder, asked, given)
     elif count is not None and not (folder / FILES[0]).is_file():
         found = f"--questions {count}, and the checkpoint brings no questions"
         raise PlanError(asked, found, "Give a file of questions with --evaluation")
@@ -36,12 +36,17 @@ def check_questions(folder: Path, asked: str, given: Path | None = None, count: 
         raise CheckpointError(asked, str(error), "Mend the file, or remove it: rung 4 is then left out") from error
 
 
-def _check_given(folder: Path, asked: str, given: Path) -> None:
+def check_given(folder: Path, asked: str, given: Path) -> None:
+    """Refuses a file of questions that the judge would refuse.
+
+    Raises:
+        PlanError: names the line and the field.
+    """
     from runtime_tests.errors import InputError
     from runtime_tests.evaluation import read_evaluation
 
     try:
         read_evaluation(folder, given)
     except InputError as error:
-        advice = "Mend the file; convert/evaluation says what a line holds"
+        advice = "Mend the file; runtime_tests/schema/evaluation.schema.json says what a line holds"
         raise PlanError(asked, f"--evaluation {error}", advice) from error
