@@ -22,7 +22,8 @@ from typing import Any
 from convert import child, outputs
 from convert.bundle import android, atomic, ios, sample
 from convert.bundle.manifest import Evaluation, Parity, Rung
-from convert.checkpoint import with_digests
+from convert.checkpoint import used_files, with_digests
+from convert.checkpoint.unchanged import check_unchanged, looks
 from convert.errors import ArtifactError
 from convert.plan import Plan, Request, prepare
 from convert.progress import Progress
@@ -76,8 +77,10 @@ def build(request: Request, progress: Progress, meter: Meter = lambda measure: N
         plan, checkpoint = prepare(request, progress)
     # Before the long work, so that what has to fail fails at once.
     tools = sample.tools(request.apk, progress) if plan.platform == "android" else None
+    before = looks(used_files(checkpoint))
     with _measured("digest", meter):
         checkpoint = with_digests(checkpoint, progress)
+    check_unchanged(before, request.asked)
     with atomic.site(plan.bundle) as site:
         # Scratch files of the stages lie on the site too, so that a SIGKILL cannot strand them elsewhere.
         (site.work / "tmp").mkdir()
@@ -90,10 +93,13 @@ def build(request: Request, progress: Progress, meter: Meter = lambda measure: N
         command = [sys.executable, "-m", "convert", "convert", reference(plan, request), str(model), *flags(plan)]
         ran = child.run(command, env, site.lock)
         ran.check("convert")
+        check_unchanged(before, request.asked)
         meter(Measure("convert", ran.seconds, ran.peak_bytes))
         with progress.elsewhere("judge"):
             command = [*judge(model, plan.folder, site.new), *evaluation(plan, request)]
             ran = child.run(command, env, site.lock)
+        if ran.code != 2:  # it has not refused by itself; a verdict on files that were changed meanwhile is none
+            check_unchanged(before, request.asked)
         if ran.code == 1 and (site.new / android.PARITY).is_file():  # without a report the judge itself has failed
             forget(answers_of(plan))
             raise ParityError(ran.output)
@@ -211,7 +217,9 @@ def convert_file(request: Request, out: Path, progress: Progress) -> int:
     missing = [folder for folder in out.parents if not folder.exists()]
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
+        before = looks(used_files(checkpoint))
         convert(checkpoint, LitertOptions(plan.context, plan.prefill, plan.cache), part, progress)
+        check_unchanged(before, request.asked)
         atomic.sync(part)
         part.replace(out)
     except BaseException:
@@ -229,6 +237,7 @@ def _convert_package(request: Request, out: Path, progress: Progress) -> int:
     from convert.targets import coreml
 
     plan, checkpoint = prepare(request, progress)
+    before = looks(used_files(checkpoint))
     # Digests of the input say in the package what it was made of.
     checkpoint = with_digests(checkpoint, progress)
     options = coreml.CoremlOptions(plan.context, plan.prefill, plan.precision, plan.profile)  # type: ignore[arg-type]
@@ -237,6 +246,7 @@ def _convert_package(request: Request, out: Path, progress: Progress) -> int:
         beside.mkdir()
         coreml.convert(checkpoint, options, site.new, progress, lambda k: beside / coreml.part_path(out, k).name)
         coreml.write_tables(checkpoint, beside, progress)
+        check_unchanged(before, request.asked)
         atomic.sync_tree(beside)
         site.publish()
         for made in sorted(beside.iterdir()):

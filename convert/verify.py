@@ -11,6 +11,7 @@ from pathlib import Path
 from convert import outputs
 from convert.bundle import manifest as m
 from convert.checkpoint import resolve
+from convert.checkpoint.unchanged import check_unchanged, looks
 from convert.errors import ArtifactError
 from convert.inspection.intact import intact
 
@@ -43,6 +44,7 @@ def verify(
 
     Raises:
         PlanError: a report would take the place of something that is no file.
+        CheckpointError: the checkpoint was changed while it was read.
         ArtifactError: a file of the bundle was changed, no checkpoint is known, or the one given is not the one that
             the bundle was made from.
     """
@@ -52,6 +54,7 @@ def verify(
         if target is not None:
             outputs.check_report(target, f"verify {bundle}")
     folder = _checkpoint(bundle, checkpoint)
+    before = looks(path for path in folder.iterdir() if path.is_file() and path not in (report, page))
     command = judge(bundle, folder)
     command += ["--rungs", rungs] if rungs else []
     given = {
@@ -65,7 +68,10 @@ def verify(
         command += [flag, str(value)] if value is not None else []
     command += ["--arm64"] if asked.arm64 else []
     sys.stdout.flush()
-    return subprocess.run(command, env=os.environ, check=False).returncode
+    code = subprocess.run(command, env=os.environ, check=False).returncode
+    if code != 2:  # else the judge has refused by itself
+        check_unchanged(before, f"verify {bundle}")
+    return code
 
 
 def judge(bundle: Path, checkpoint: Path) -> list[str]:

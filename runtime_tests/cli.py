@@ -11,6 +11,7 @@ from typing import Annotated, NamedTuple, NoReturn
 import typer
 
 from runtime_tests import outputs as files
+from runtime_tests import torch_cache
 from runtime_tests.errors import InputError
 
 app = typer.Typer(
@@ -41,6 +42,7 @@ class Questions(NamedTuple):
 def main_program() -> NoReturn:
     """Runs the command line; what the system refuses, a full disk for one, is a line and exit code 2 as well."""
     code: object = 0
+    torch_cache.make_none()
     try:
         app(prog_name="python -m runtime_tests")
     except SystemExit as ended:

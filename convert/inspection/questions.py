@@ -50,3 +50,13 @@ def check_given(folder: Path, asked: str, given: Path) -> None:
     except InputError as error:
         advice = "Mend the file; runtime_tests/schema/evaluation.schema.json says what a line holds"
         raise PlanError(asked, f"--evaluation {error}", advice) from error
+
+
+def count_questions(folder: Path, given: Path | None = None, count: int | None = None) -> int:
+    """About how many questions rung 4 asks; the arguments are those of :func:`check_questions`."""
+    path = folder / FILES[0] if given is None else given
+    if not path.is_file():
+        return 0
+    with path.open("rb") as file:
+        found = sum(bool(line.strip()) for line in file)
+    return found if count is None else min(found, count)
