@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
@@ -20,6 +20,7 @@ from runtime_tests.errors import CannotRunError, InputError
 from runtime_tests.evaluation import read_evaluation
 from runtime_tests.evidence import Evidence
 from runtime_tests.floor import Floor, measure, widen
+from runtime_tests.kept import Kept
 from runtime_tests.lattice import fault, lattices
 from runtime_tests.match import is_foreign, recognize
 from runtime_tests.matrices import matrices
@@ -27,6 +28,7 @@ from runtime_tests.readers.checkpoint import Folder
 from runtime_tests.readers.litertlm import LiteRtLm
 from runtime_tests.readers.tflite import Tflite, open_tflite
 from runtime_tests.reference import Ids, Reference
+from runtime_tests.runners.greedy import greedy
 from runtime_tests.runners.litert import Interpreter, interpret
 from runtime_tests.stops import Stops, read_stops
 
@@ -45,9 +47,13 @@ class Case:
         continuations: what rung 3 and golden.json share, in the prompts' order.
         evidence: what the rungs saw beyond their figures.
         evaluation: the checkpoint's questions, or those given instead; None when there are none.
+        own: the checkpoint's questions, all of them, whatever is asked; None when it brings none.
         float_model: folder of the float model before QAT, when there is one to compare with.
         accuracy: what rung 4 has measured, for the report.
         recognized: matrices of a file with names of its own, by section: see match.py.
+        kept_at: where rung 4 keeps the answers so far, so that a run that was killed goes on; None for nowhere.
+        kept: those answers, once the rung has begun.
+        tell: says a line to whoever watches.
         threads: CPU threads for both sides; by default 1 for a small artifact, else 2.
         modules: files in ``rungs/`` that climb a rung in place of the usual one, by the rung's name.
         elsewhere: rungs that need another operating system than this one.
@@ -63,15 +69,26 @@ class Case:
         artifact: LiteRtLm,
         folder: Folder,
         threads: int | None = None,
-        questions: Path | None = None,
+        evaluation: Path | None = None,
         float_model: Path | None = None,
+        questions: int | None = None,
     ) -> None:
+        """Args:
+        evaluation: a file of questions to ask instead of the checkpoint's.
+        questions: how many of the questions to ask; None for all.
+        """
         small = artifact.path.stat().st_size < SMALL
         self.artifact, self.folder, self.threads = artifact, folder, threads or (1 if small else 2)
         self.continuations: list[Any] = []
         self.evidence = Evidence()
-        self.evaluation, self.float_model = read_evaluation(folder.path, questions), float_model
+        self.own, self.float_model = read_evaluation(folder.path), float_model
+        self.evaluation = self.own if evaluation is None else read_evaluation(folder.path, evaluation)
+        if questions is not None and self.evaluation is not None:
+            self.evaluation = self.evaluation.drawn(questions)
         self.accuracy: Accuracy | None = None
+        self.kept_at: Path | None = None
+        self.kept: Kept | None = None
+        self.tell: Callable[[str], None] = lambda _: None
         self.recognized: dict[str, dict[str, float]] = {}
         self._models: dict[str, Tflite] = {}
         self._interpreters: dict[str, Interpreter] = {}
@@ -207,6 +224,16 @@ class Case:
         if name not in self._interpreters:
             self._interpreters[name] = interpret(self.artifact.model(name), threads=self.threads)
         return self._interpreters[name]
+
+    def greedy(self, prompts: Sequence[Ids], steps: Sequence[int]) -> list[Ids]:
+        """The artifact's greedy tokens after each prompt, at most so many; a stop token ends them and is included."""
+
+        def section(name: str) -> tuple[Interpreter, Tflite]:
+            return self.interpreter(name), self.model(name)
+
+        second = section(PER_LAYER) if self.dims.per_layer_width else None
+        decoder, tables = section(DECODER), (section(EMBEDDER), second)
+        return [greedy(decoder, tables, ids, most, self.stops) for ids, most in zip(prompts, steps, strict=True)]
 
     @cached_property
     def context(self) -> int:

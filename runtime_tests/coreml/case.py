@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
@@ -26,6 +26,7 @@ from runtime_tests.readers.checkpoint import Folder
 from runtime_tests.readers.mlpackage import MlPackage
 from runtime_tests.readers.program import Function
 from runtime_tests.readers.rows import Rows, open_rows
+from runtime_tests.reference import Ids
 
 FIRST, SECOND = "embed_tokens", "embed_tokens_per_layer"
 
@@ -53,11 +54,12 @@ class CoremlCase(Case):
         package: MlPackage,
         folder: Folder,
         threads: int | None = None,
-        questions: Path | None = None,
+        evaluation: Path | None = None,
         float_model: Path | None = None,
+        questions: int | None = None,
     ) -> None:
         threads = threads or (1 if package.size < SMALL else 2)
-        super().__init__(cast(Any, package), folder, threads, questions, float_model)
+        super().__init__(cast(Any, package), folder, threads, evaluation, float_model, questions)
         self.package = package
         if DECODE not in package.functions:
             raise InputError(f"{package.path.name}: no function {DECODE}; it has {', '.join(package.functions)}")
@@ -154,6 +156,18 @@ class CoremlCase(Case):
             cos, sin = self.reference.decoder.rotary_emb(torch.zeros(1), positions, kind)
             made[KINDS[kind]] = (cos[0].numpy(), sin[0].numpy())
         return Feed(self.dims.window, made)
+
+    def greedy(self, prompts: Sequence[Ids], steps: Sequence[int]) -> list[Ids]:
+        """As :meth:`Case.greedy`, in the evaluator."""
+        from runtime_tests.coreml.greedy import answers, reach
+
+        most = max(steps, default=0)
+        try:
+            evaluator = self.evaluator(positions=reach(self, prompts, most))
+        except CannotRunError:  # the cache cannot be cut
+            evaluator = self.evaluator()
+        found = answers(self, evaluator, prompts, most, frozenset(self.stops))
+        return [new[:own] for new, own in zip(found, steps, strict=True)]
 
     def session(self, evaluator: Evaluator) -> Session:
         """An empty conversation."""
