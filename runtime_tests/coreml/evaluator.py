@@ -93,6 +93,7 @@ class Evaluator:
         state: State | None = None,
         given: Mapping[str, Any] | None = None,
         wanted: tuple[str, ...] = (),
+        owned: bool = False,
     ) -> Values:
         """One call.
 
@@ -102,6 +103,7 @@ class Evaluator:
             state: from :meth:`new_state`; entries are replaced as the program writes them.
             given: values by name that the operations behind read instead of what the program made there.
             wanted: names of inner values to hand back as well, as the program made them.
+            owned: the states' tensors may be written into, and their content is not kept.
 
         Returns:
             outputs and wanted values by name, floats in the working type.
@@ -113,7 +115,7 @@ class Evaluator:
         values, state = self._inputs(program, inputs), {} if state is None else state
         replaced = {name: self._value(array, program.types[name]) for name, array in (given or {}).items()}
         keep, made = {*program.outputs, *wanted}, Values()
-        copied: set[str] = set()  # states that are this call's own tensors, and not the caller's
+        copied = set(state) if owned else set[str]()  # states that are this call's own tensors, not the caller's
         with torch.no_grad():
             for step in steps:
                 for (name, _), result in zip(step.op.outputs, self._run(step, values, state, copied), strict=True):
