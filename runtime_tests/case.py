@@ -85,7 +85,7 @@ class Case:
         with contextlib.suppress(InputError):  # a damaged artifact shall be told of when it is judged
             if np.array_equal(self.ids, other.ids) and self.cache_scales == other.cache_scales:
                 mobile = self.folder.format == "mobile"
-                shared = ("reference", "logits", "plain_logits", "unrounded_logits")
+                shared = ("reference", "_measured", "plain_logits", "unrounded_logits")
                 for name in (*shared, *(("captured", "floor") if mobile else ())):
                     if name in self.__dict__:
                         setattr(other, name, getattr(self, name))
@@ -260,10 +260,10 @@ class Case:
         made.cache_scales = self.cache_scales
         return made
 
-    @cached_property
+    @property
     def logits(self) -> NDArray[np.float32]:
-        """The reference's logits of the forced sequence, ``[T, V]``."""
-        return self.reference.logits(self.ids)
+        """The reference's logits of the forced decode steps, ``[T - prompt, V]``."""
+        return self._measured[0]
 
     @cached_property
     def plain_logits(self) -> NDArray[np.float32]:
@@ -272,17 +272,17 @@ class Case:
             return self.logits
         self.reference.cache_scales = {}
         try:
-            return self.reference.logits(self.ids)
+            return self.reference.logits(self.ids, first=self.prompt)
         finally:
             self.reference.cache_scales = self.cache_scales
 
     @cached_property
     def unrounded_logits(self) -> NDArray[np.float32]:
-        """The logits with a float32 cache and no static activation scale, ``[T, V]``."""
+        """The logits with a float32 cache and no static activation scale, ``[T - prompt, V]``."""
         self.reference.cache_scales = {}
         try:
             with self.reference.float_activations():
-                return self.reference.logits(self.ids)
+                return self.reference.logits(self.ids, first=self.prompt)
         finally:
             self.reference.cache_scales = self.cache_scales
 
@@ -302,8 +302,12 @@ class Case:
         """
         if self.lattice_fault:
             raise CannotRunError(self.lattice_fault)
-        found = ((key, item.rows(0, item.tensor.shape[0])) for key, item in lattices(self.model(DECODER)))
-        with self.reference.weights(found, lambda key: self.folder.values(f"{key}.weight")):
+        import torch
+
+        found = dict(lattices(self.model(DECODER)))
+        with self.reference.weights(
+            lambda key: torch.from_numpy(found[key].rows(0, found[key].tensor.shape[0])) if key in found else None
+        ):
             yield
 
     @cached_property
@@ -313,9 +317,23 @@ class Case:
             return capture(self.reference, self.ids)
 
     @cached_property
+    def lattice_logits(self) -> NDArray[np.float32]:
+        """The logits of the decode steps with a q4_0 checkpoint's weights before their rounding for storage."""
+        with self.on_lattice():
+            return self.reference.logits(self.ids, first=self.prompt)
+
+    @property
+    def stored_floor(self) -> Floor:
+        """The noise floor over the forced decode steps, with the weights as they are stored."""
+        return self._measured[1]
+
+    @cached_property
+    def _measured(self) -> tuple[NDArray[np.float32], Floor]:
+        return measure(self.reference, self.ids, self.prompt)
+
+    @cached_property
     def floor(self) -> Floor:
         """The noise floor over the forced decode steps; for q4_0 with the rounding of the stored weights."""
-        floor = measure(self.reference, self.ids, self.logits, self.prompt)
         if self.lattice_fault:
-            return floor
-        return widen(floor, self.logits, self.captured.logits, self.prompt)
+            return self.stored_floor
+        return widen(self.stored_floor, self.logits, self.lattice_logits)

@@ -41,7 +41,7 @@ def climb(case: Case) -> list[Check]:
         *judged,
     ]
     if own.folder.format != "mobile":
-        quality = metrics.snr_db(own.captured.logits[own.prompt :], found)
+        quality = metrics.snr_db(own.lattice_logits, found)
         checks.append(
             at_least("logits, weights before their rounding to bfloat16", quality, own.budget.lattice_db, "dB")
         )
@@ -51,10 +51,10 @@ def climb(case: Case) -> list[Check]:
 def _half(case: CoremlCase, exact: NDArray[np.float64]) -> list[Check]:
     """What float16 costs, and whether it changes a token that the reference is sure of."""
     found = case.declared
-    reference = case.logits[case.prompt :]
+    reference = case.logits
     moved = np.abs(found - exact).max(axis=-1)
     moved = np.maximum(moved, np.median(moved))  # as in floor.py: no position is undisturbed but by luck
-    ties = metrics.near_ties(reference, np.maximum(moved, case.floor.deviation[case.prompt :]))
+    ties = metrics.near_ties(reference, np.maximum(moved, case.floor.deviation))
     slips = [f"step {i}" for i in np.flatnonzero(~metrics.top1(reference, found) & ~ties)]
     note = f"{int(ties.sum())} of {len(ties)} steps have a margin below the float16 noise floor"
     agree = float(metrics.top1(reference, found).mean())

@@ -37,7 +37,7 @@ def climb(case: Case) -> list[Check]:
     """
     if case.foreign:
         raise CannotRunError("it judges this project's own decoder, and the file was not made by it")
-    found = eager_logits(case)
+    found = eager_logits(case)[case.prompt :]
     if found.shape != case.plain_logits.shape:
         raise CannotRunError(f"{MODULE} wrote logits {list(found.shape)}, expected {list(case.plain_logits.shape)}")
     quality = metrics.snr_db(case.plain_logits, found)
@@ -48,11 +48,10 @@ def climb(case: Case) -> list[Check]:
             at_least("logits of the eager decoder", quality, case.budget.decoder_db, "dB"),
             none("best token differs", slips, "positions", len(agree)),
         ]
-    smooth = metrics.snr_db(case.unrounded_logits, eager_logits(case, rounded=False))
-    first = case.prompt  # where the floor was measured
+    smooth = metrics.snr_db(case.unrounded_logits, eager_logits(case, rounded=False)[case.prompt :])
     return [
         at_least("logits without rounded activations", smooth, case.budget.decoder_db, "dB"),
-        *judge(case, case.plain_logits[first:], found[first:], case.floor),
+        *judge(case, case.plain_logits, found, case.floor),
     ]
 
 

@@ -93,18 +93,17 @@ def continue_greedily(case: Case, prompts: list[tuple[str, int]]) -> list[Contin
         ids = np.array([case.start, *case.tokenize(prompt)], np.int32)
         new, chose = case.reference.greedy(ids, steps, frozenset(case.stops))
         whole = np.concatenate([ids, new[:-1]])
-        logits = case.reference.logits(whole)
-        drawn.append((ids, new, chose, whole, logits, measure(case.reference, whole, logits, len(ids) - 1, DRAWS)))
+        drawn.append((ids, new, chose, whole, *measure(case.reference, whole, len(ids) - 1, DRAWS)))
     floors = [floor for *_, floor in drawn]
     if not case.lattice_fault:
         with case.on_lattice():
             floors = [
-                widen(floor, logits, case.reference.logits(whole), len(ids) - 1)
+                widen(floor, logits, case.reference.logits(whole, first=len(ids) - 1))
                 for ids, _, _, whole, logits, floor in drawn
             ]
     out = []
     for (ids, new, chose, *_), floor in zip(drawn, floors, strict=True):
-        deviation, typical = floor.deviation[len(ids) - 1 :], floor.typical[len(ids) - 1 :]
+        deviation, typical = floor.deviation, floor.typical
         ties = metrics.near_ties(chose, deviation)
         sure = int(np.argmax(ties)) if ties.any() else len(new)
         out.append(Continuation(ids, new, sure, chose, deviation, typical))
