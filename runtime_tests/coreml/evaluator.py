@@ -314,12 +314,24 @@ def _mark_reuse(program: Function, steps: list[Step], last: dict[str, int]) -> N
             shares[step.op.name] = step.fixed["input"]
         elif step.op.kind == "slice_update" and isinstance(x := program.one(step.op, "x"), str) and x in shares:
             live = [name for name, state in shares.items() if state == shares[x] and last.get(name, -1) > i]
-            if not live and x not in program.outputs:
+            if not live and x not in program.outputs and _stored_next(program, step.op, shares[x]):
                 step.reuse = shares[x]
             shares[step.op.name] = shares[x]
         elif step.kernel.moves:
             found = {shares[name] for name in names if name in shares}
             shares.update((name, state) for state in found for name, _ in step.op.outputs)
+
+
+def _stored_next(program: Function, update: Operation, state: str) -> bool:
+    """Whether an updated state is written back before anything else looks at the state, and read by nothing else.
+
+    Where the write is missing, the update must not be seen.
+    """
+    readers = program.consumers.get(update.name, [])
+    if len(readers) != 1 or readers[0].kind != "write_state" or program.one(readers[0], "input") != state:
+        return False
+    between = program.operations[update.index + 1 : readers[0].index]
+    return not any(op.kind.endswith("_state") and program.one(op, "input") == state for op in between)
 
 
 def _fits(found: tuple[int, ...], declared: tuple[int, ...]) -> bool:

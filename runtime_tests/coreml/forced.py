@@ -49,6 +49,5 @@ def _fitting(case: CoremlCase, prompt: int) -> list[tuple[int, int]]:
     """Chunks of odd lengths; one whose padding would reach past the end begins earlier and computes some rows again."""
     lengths = prefill_lengths(case.package.functions)
     return [
-        (min(start, case.context - _size(lengths, stop - start)), stop)
-        for start, stop in chunks(prompt, max(lengths))
+        (min(start, case.context - _size(lengths, stop - start)), stop) for start, stop in chunks(prompt, max(lengths))
     ]

@@ -115,4 +115,3 @@ class Part:
         for name in self.segment.last[call.function]:
             call.values.pop(name, None)
         return made | {name: found[name] for name in asked}
-

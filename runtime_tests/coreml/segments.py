@@ -371,5 +371,7 @@ def _rows(constant: Constant, rows: int, start: int, stop: int) -> Constant:
     type = replace(constant.type, shape=(stop - start, *shape[1:]))
     if isinstance(held, Blob):
         width = prod(shape[1:]) * held.bits
-        return Constant(type, replace(held, data=held.data[start * width // 8 : -(-stop * width // 8)], shape=type.shape))
+        return Constant(
+            type, replace(held, data=held.data[start * width // 8 : -(-stop * width // 8)], shape=type.shape)
+        )
     return Constant(type, held[start:stop])
