@@ -33,6 +33,7 @@ from runtime_tests.stops import Stops, read_stops
 DECODER, EMBEDDER, PER_LAYER = "tf_lite_prefill_decode", "tf_lite_embedder", "tf_lite_per_layer_embedder"
 DECODE_STEPS = 64
 SMALL = 64 << 20  # bytes; below it a second thread waits more than it works
+LARGE = 512 << 20  # bytes; from here on what reads all weights for every token is bounded
 
 
 class Case:
@@ -85,12 +86,17 @@ class Case:
         with contextlib.suppress(InputError):  # a damaged artifact shall be told of when it is judged
             if np.array_equal(self.ids, other.ids) and self.cache_scales == other.cache_scales:
                 mobile = self.folder.format == "mobile"
-                shared = ("reference", "_measured", "plain_logits", "unrounded_logits")
+                shared = ("reference", "_measured", "plain_logits")
                 for name in (*shared, *(("captured", "floor") if mobile else ())):
                     if name in self.__dict__:
                         setattr(other, name, getattr(self, name))
                 other.continuations = self.continuations if mobile else []
         return other
+
+    @property
+    def large(self) -> bool:
+        """Whether the artifact is so large that weights are not to be read anew for every token."""
+        return self.artifact.size >= LARGE
 
     @property
     def budget(self) -> Budget:
@@ -276,13 +282,13 @@ class Case:
         finally:
             self.reference.cache_scales = self.cache_scales
 
-    @cached_property
-    def unrounded_logits(self) -> NDArray[np.float32]:
-        """The logits with a float32 cache and no static activation scale, ``[T - prompt, V]``."""
+    @contextlib.contextmanager
+    def smooth(self) -> Iterator[None]:
+        """Within this, the reference rounds nothing: a float32 cache, and no static activation scale."""
         self.reference.cache_scales = {}
         try:
             with self.reference.float_activations():
-                return self.reference.logits(self.ids, first=self.prompt)
+                yield
         finally:
             self.reference.cache_scales = self.cache_scales
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from runtime_tests.exact import exactly
 from runtime_tests.loading import load
 from runtime_tests.widening import Source, Weights
 
@@ -66,6 +67,33 @@ class Reference:
         with torch.no_grad():
             out = self.model(input_ids=tokens, past_key_values=kept, use_cache=True, logits_to_keep=len(ids) - first)
         return np.asarray(out.logits[0].float().numpy())
+
+    def exact_logits(self, ids: Ids, first: int = 0) -> NDArray[np.float64]:
+        """As :meth:`logits`, computed in float64 (``exact.py``), with a float cache."""
+        import torch
+
+        tokens = torch.from_numpy(ids.astype(np.int64))[None]
+        with torch.no_grad(), exactly(self.decoder):
+            out = self.model(input_ids=tokens, use_cache=False, logits_to_keep=len(ids) - first)
+            return np.asarray(out.logits[0].numpy())
+
+    def follow(self, ids: Ids, first: int, folder: Path) -> Floats:
+        """As :meth:`logits`, and leaves what each layer was given, ``<layer>.npy``, float32 ``[T, H]``.
+
+        The file after the last layer's holds that layer's output.
+        """
+
+        def entering(index: int) -> Callable[[Any, Any], None]:
+            return lambda _module, args: np.save(folder / f"{index}.npy", args[0][0].float().numpy())
+
+        layers = self.decoder.layers
+        handles = [layer.register_forward_pre_hook(entering(i)) for i, layer in enumerate(layers)]
+        handles.append(self.decoder.norm.register_forward_pre_hook(entering(len(layers))))
+        try:
+            return self.logits(ids, first=first)
+        finally:
+            for handle in handles:
+                handle.remove()
 
     def many(
         self, sequences: Sequence[Ids], firsts: Sequence[int], draws: int = 0, relative: float = 0.0

@@ -87,7 +87,7 @@ def _rows(module: Any) -> Callable[[Any], Any]:
         kept, padding = module.weight, module.padding_idx
         try:
             module.padding_idx = None  # which of the rows is padding matters to training alone
-            module.weight = _like(kept, kept.data[wanted].float())
+            module.weight = _like(kept, kept.data[wanted].type(torch.float32))
             return plain(places)
         finally:
             module.weight, module.padding_idx = kept, padding

@@ -19,8 +19,8 @@ from runtime_tests.case import Case
 from runtime_tests.coreml.budgets import ANE_FACTOR
 from runtime_tests.coreml.case import CoremlCase
 from runtime_tests.evidence import steps
-from runtime_tests.results import Check, at_least, none, stated
-from runtime_tests.rungs.lowering import judge, wrap
+from runtime_tests.results import Check, none, stated
+from runtime_tests.rungs.lowering import judge, lattice_check, wrap
 
 
 def climb(case: Case) -> list[Check]:
@@ -42,9 +42,7 @@ def climb(case: Case) -> list[Check]:
     ]
     if own.folder.format != "mobile":
         quality = metrics.snr_db(own.lattice_logits, found)
-        checks.append(
-            at_least("logits, weights before their rounding to bfloat16", quality, own.budget.lattice_db, "dB")
-        )
+        checks.append(lattice_check(own, "logits, weights before their rounding to bfloat16", quality))
     return checks + (_half(own, found) if half else [])
 
 
