@@ -21,7 +21,7 @@ from typing import Any
 
 from convert import child, outputs
 from convert.bundle import android, atomic, ios, sample
-from convert.bundle.manifest import Parity, Rung
+from convert.bundle.manifest import Evaluation, Parity, Rung
 from convert.checkpoint import used_files, with_digests
 from convert.checkpoint.unchanged import check_unchanged, looks
 from convert.errors import ArtifactError
@@ -60,6 +60,7 @@ class ParityError(Exception):
 BUNDLES: dict[str, Any] = {"android": android, "ios": ios}
 # Without these a report proves too little; the others may be "not run" with a reason that the manifest repeats.
 REQUIRED = frozenset({"0", "2a", "2b"})
+ANSWERS = b'{"kind": "gemma-bridge answers'  # how a file of answers begins
 
 Meter = Callable[[Measure], None]
 
@@ -84,6 +85,8 @@ def build(request: Request, progress: Progress, meter: Meter = lambda measure: N
         # Scratch files of the stages lie on the site too, so that a SIGKILL cannot strand them elsewhere.
         (site.work / "tmp").mkdir()
         env = os.environ | {"TMPDIR": str(site.work / "tmp"), "COLUMNS": str(terminal_width())}
+        if request.evaluation is None:
+            forget(answers_of(plan))  # of a build that was killed
         papers = BUNDLES[plan.platform]
         papers.collect(checkpoint, site.new)
         model = site.new / papers.MODEL
@@ -93,10 +96,12 @@ def build(request: Request, progress: Progress, meter: Meter = lambda measure: N
         check_unchanged(before, request.asked)
         meter(Measure("convert", ran.seconds, ran.peak_bytes))
         with progress.elsewhere("judge"):
-            ran = child.run(judge(model, plan.folder, site.new), env, site.lock)
+            command = [*judge(model, plan.folder, site.new), *evaluation(plan, request)]
+            ran = child.run(command, env, site.lock)
         if ran.code != 2:  # it has not refused by itself; a verdict on files that were changed meanwhile is none
             check_unchanged(before, request.asked)
         if ran.code == 1 and (site.new / android.PARITY).is_file():  # without a report the judge itself has failed
+            forget(answers_of(plan))
             raise ParityError(ran.output)
         ran.check("judge")
         meter(Measure("judge", ran.seconds, ran.peak_bytes))
@@ -109,6 +114,7 @@ def build(request: Request, progress: Progress, meter: Meter = lambda measure: N
         with progress.stage("publish"), _measured("publish", meter):
             size = sum(path.stat().st_size for path in site.new.rglob("*") if path.is_file())
             site.publish()
+        forget(answers_of(plan))
     return Built(plan.bundle, size, ran.output, apk)
 
 
@@ -124,6 +130,29 @@ def flags(plan: Plan) -> list[str]:
     if plan.precision is None or plan.profile is None:
         return [*made, "--cache", plan.cache]
     return [*made, "--precision", plan.precision, "--profile", plan.profile]
+
+
+def evaluation(plan: Plan, request: Request) -> list[str]:
+    """Flags of the judge about the questions of rung 4."""
+    made = [] if request.questions is None else ["--questions", str(request.questions)]
+    if request.evaluation is None:
+        return made
+    return [*made, "--evaluation", str(request.evaluation), "--answers", str(answers_of(plan))]
+
+
+def answers_of(plan: Plan) -> Path:
+    """Where rung 4 keeps answers until the bundle is there: beside it, for the building site goes with a build."""
+    return plan.bundle.with_name(f".{plan.bundle.name}.answers")
+
+
+def forget(answers: Path) -> None:
+    """Removes answers that the judge kept, and nothing else of that name."""
+    with suppress(OSError):
+        if answers.is_file() and not answers.is_symlink():
+            with answers.open("rb") as file:
+                ours = file.read(len(ANSWERS)) == ANSWERS
+            if ours:
+                answers.unlink()
 
 
 def judge(model: Path, checkpoint: Path, reports: Path) -> list[str]:
@@ -146,6 +175,7 @@ def read_parity(report: Path, model: Path) -> Parity:
         parity = Parity(
             artifact_sha256=found["artifact"]["sha256"],
             rungs=[_rung(rung) for rung in found["rungs"]],
+            evaluation=_evaluation(found.get("accuracy")),
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ArtifactError(asked, f"it is no passing report ({error!r})", "Report this as a defect") from error
@@ -156,6 +186,13 @@ def read_parity(report: Path, model: Path) -> Parity:
         found_text = f"rung {', '.join(missing)} did not run"
         raise ArtifactError(asked, found_text, "Make it run: what is not proven is not published")
     return parity
+
+
+def _evaluation(accuracy: dict[str, Any] | None) -> Evaluation | None:
+    if accuracy is None:
+        return None
+    total = accuracy["systems"][0]["total"]
+    return Evaluation(name=accuracy["questions"], sha256=accuracy["questions_sha256"], questions=total)
 
 
 def _rung(rung: dict[str, str]) -> Rung:

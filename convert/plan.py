@@ -66,6 +66,8 @@ class Request:
     profile: str | None = None
     apk: Literal["auto", "require", "skip"] = "skip"
     name: str | None = None
+    evaluation: Path | None = None
+    questions: int | None = None
 
     @property
     def asked(self) -> str:
@@ -280,7 +282,7 @@ def make(request: Request, checkpoint: Checkpoint, name: str) -> Plan:
         cache=cached,
         context=context,
         prefills=len(prefill),
-        questions=count_questions(checkpoint.folder),
+        questions=count_questions(checkpoint.folder, request.evaluation, request.questions),
         apk=request.platform == "android" and (request.apk != "skip" or request.verb == "plan"),
     )
     # A bare conversion neither judges nor packs.
@@ -351,7 +353,7 @@ def prepare(request: Request, progress: Progress) -> tuple[Plan, Checkpoint]:
     checkpoint = open_folder(located)
     made = make(request, checkpoint, located.name)
     if request.verb != "convert":
-        check_questions(checkpoint.folder, request.asked)
+        check_questions(checkpoint.folder, request.asked, request.evaluation, request.questions)
         if request.platform == "ios":
             from convert.bundle import ios
 

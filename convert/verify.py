@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 from convert import outputs
@@ -15,15 +16,29 @@ from convert.errors import ArtifactError
 from convert.inspection.intact import intact
 
 
+@dataclass(frozen=True)
+class Asked:
+    """What a rung asks beyond what the bundle brings.
+
+    Attributes:
+        evaluation: rung 4: a file of questions instead of the checkpoint's; so many ``questions`` of them, or all.
+        float_model: rung 4: folder of the float model.
+        arm64: whether the file runs on an emulated arm64 processor as well.
+    """
+
+    evaluation: Path | None = None
+    questions: int | None = None
+    float_model: Path | None = None
+    arm64: bool = False
+
+
 def verify(
     bundle: Path,
     checkpoint: str | None,
     rungs: str | None,
     report: Path | None,
     page: Path | None = None,
-    questions: Path | None = None,
-    float_model: Path | None = None,
-    arm64: bool = False,
+    asked: Asked = Asked(),
 ) -> int:
     """Runs the judge in place of this process's own output; gives its exit code: 0, 1 over budget, 2 bad input.
 
@@ -35,17 +50,23 @@ def verify(
     """
     import subprocess
 
-    for given in (report, page):
-        if given is not None:
-            outputs.check_report(given, f"verify {bundle}")
+    for target in (report, page):
+        if target is not None:
+            outputs.check_report(target, f"verify {bundle}")
     folder = _checkpoint(bundle, checkpoint)
     before = looks(path for path in folder.iterdir() if path.is_file() and path not in (report, page))
     command = judge(bundle, folder)
     command += ["--rungs", rungs] if rungs else []
-    paths = {"--json": report, "--html": page, "--questions": questions, "--float": float_model}
-    for flag, path in paths.items():
-        command += [flag, str(path)] if path else []
-    command += ["--arm64"] if arm64 else []
+    given = {
+        "--json": report,
+        "--html": page,
+        "--evaluation": asked.evaluation,
+        "--questions": asked.questions,
+        "--float": asked.float_model,
+    }
+    for flag, value in given.items():
+        command += [flag, str(value)] if value is not None else []
+    command += ["--arm64"] if asked.arm64 else []
     sys.stdout.flush()
     code = subprocess.run(command, env=os.environ, check=False).returncode
     if code != 2:  # else the judge has refused by itself

@@ -189,7 +189,7 @@ def test_what_needs_no_checkpoint_is_refused_before_one_is_fetched(
         (
             "evaluation.jsonl",
             '{"id": "1"}',
-            "evaluation.jsonl, line 1: family: Field required. Mend the file, or remove",
+            "evaluation.jsonl, line 1: the line: .*give either messages or prompt. Mend the file, or remove",
         ),
         ("accuracy.json", "{}", "accuracy.json: schema_version: Field required"),
     ],
