@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
@@ -20,6 +20,7 @@ from runtime_tests.errors import CannotRunError, InputError
 from runtime_tests.evaluation import read_evaluation
 from runtime_tests.evidence import Evidence
 from runtime_tests.floor import Floor, measure, widen
+from runtime_tests.kept import Kept
 from runtime_tests.lattice import fault, lattices
 from runtime_tests.match import is_foreign, recognize
 from runtime_tests.matrices import matrices
@@ -27,12 +28,14 @@ from runtime_tests.readers.checkpoint import Folder
 from runtime_tests.readers.litertlm import LiteRtLm
 from runtime_tests.readers.tflite import Tflite, open_tflite
 from runtime_tests.reference import Ids, Reference
+from runtime_tests.runners.greedy import greedy
 from runtime_tests.runners.litert import Interpreter, interpret
 from runtime_tests.stops import Stops, read_stops
 
 DECODER, EMBEDDER, PER_LAYER = "tf_lite_prefill_decode", "tf_lite_embedder", "tf_lite_per_layer_embedder"
 DECODE_STEPS = 64
 SMALL = 64 << 20  # bytes; below it a second thread waits more than it works
+LARGE = 512 << 20  # bytes; from here on what reads all weights for every token is bounded
 
 
 class Case:
@@ -44,9 +47,13 @@ class Case:
         continuations: what rung 3 and golden.json share, in the prompts' order.
         evidence: what the rungs saw beyond their figures.
         evaluation: the checkpoint's questions, or those given instead; None when there are none.
+        own: the checkpoint's questions, all of them, whatever is asked; None when it brings none.
         float_model: folder of the float model before QAT, when there is one to compare with.
         accuracy: what rung 4 has measured, for the report.
         recognized: matrices of a file with names of its own, by section: see match.py.
+        kept_at: where rung 4 keeps the answers so far, so that a run that was killed goes on; None for nowhere.
+        kept: those answers, once the rung has begun.
+        tell: says a line to whoever watches.
         threads: CPU threads for both sides; by default 1 for a small artifact, else 2.
         modules: files in ``rungs/`` that climb a rung in place of the usual one, by the rung's name.
         elsewhere: rungs that need another operating system than this one.
@@ -62,15 +69,26 @@ class Case:
         artifact: LiteRtLm,
         folder: Folder,
         threads: int | None = None,
-        questions: Path | None = None,
+        evaluation: Path | None = None,
         float_model: Path | None = None,
+        questions: int | None = None,
     ) -> None:
+        """Args:
+        evaluation: a file of questions to ask instead of the checkpoint's.
+        questions: how many of the questions to ask; None for all.
+        """
         small = artifact.path.stat().st_size < SMALL
         self.artifact, self.folder, self.threads = artifact, folder, threads or (1 if small else 2)
         self.continuations: list[Any] = []
         self.evidence = Evidence()
-        self.evaluation, self.float_model = read_evaluation(folder.path, questions), float_model
+        self.own, self.float_model = read_evaluation(folder.path), float_model
+        self.evaluation = self.own if evaluation is None else read_evaluation(folder.path, evaluation)
+        if questions is not None and self.evaluation is not None:
+            self.evaluation = self.evaluation.drawn(questions)
         self.accuracy: Accuracy | None = None
+        self.kept_at: Path | None = None
+        self.kept: Kept | None = None
+        self.tell: Callable[[str], None] = lambda _: None
         self.recognized: dict[str, dict[str, float]] = {}
         self._models: dict[str, Tflite] = {}
         self._interpreters: dict[str, Interpreter] = {}
@@ -85,12 +103,17 @@ class Case:
         with contextlib.suppress(InputError):  # a damaged artifact shall be told of when it is judged
             if np.array_equal(self.ids, other.ids) and self.cache_scales == other.cache_scales:
                 mobile = self.folder.format == "mobile"
-                shared = ("reference", "logits", "plain_logits", "unrounded_logits")
+                shared = ("reference", "_measured", "plain_logits")
                 for name in (*shared, *(("captured", "floor") if mobile else ())):
                     if name in self.__dict__:
                         setattr(other, name, getattr(self, name))
                 other.continuations = self.continuations if mobile else []
         return other
+
+    @property
+    def large(self) -> bool:
+        """Whether the artifact is so large that weights are not to be read anew for every token."""
+        return self.artifact.size >= LARGE
 
     @property
     def budget(self) -> Budget:
@@ -202,6 +225,16 @@ class Case:
             self._interpreters[name] = interpret(self.artifact.model(name), threads=self.threads)
         return self._interpreters[name]
 
+    def greedy(self, prompts: Sequence[Ids], steps: Sequence[int]) -> list[Ids]:
+        """The artifact's greedy tokens after each prompt, at most so many; a stop token ends them and is included."""
+
+        def section(name: str) -> tuple[Interpreter, Tflite]:
+            return self.interpreter(name), self.model(name)
+
+        second = section(PER_LAYER) if self.dims.per_layer_width else None
+        decoder, tables = section(DECODER), (section(EMBEDDER), second)
+        return [greedy(decoder, tables, ids, most, self.stops) for ids, most in zip(prompts, steps, strict=True)]
+
     @cached_property
     def context(self) -> int:
         """Positions of the KV cache."""
@@ -262,8 +295,8 @@ class Case:
 
     @cached_property
     def logits(self) -> NDArray[np.float32]:
-        """The reference's logits of the forced sequence, ``[T, V]``."""
-        return self.reference.logits(self.ids)
+        """The reference's logits of the forced decode steps, ``[T - prompt, V]``."""
+        return self._measured[0]
 
     @cached_property
     def plain_logits(self) -> NDArray[np.float32]:
@@ -272,17 +305,17 @@ class Case:
             return self.logits
         self.reference.cache_scales = {}
         try:
-            return self.reference.logits(self.ids)
+            return self.reference.logits(self.ids, first=self.prompt)
         finally:
             self.reference.cache_scales = self.cache_scales
 
-    @cached_property
-    def unrounded_logits(self) -> NDArray[np.float32]:
-        """The logits with a float32 cache and no static activation scale, ``[T, V]``."""
+    @contextlib.contextmanager
+    def smooth(self) -> Iterator[None]:
+        """Within this, the reference rounds nothing: a float32 cache, and no static activation scale."""
         self.reference.cache_scales = {}
         try:
             with self.reference.float_activations():
-                return self.reference.logits(self.ids)
+                yield
         finally:
             self.reference.cache_scales = self.cache_scales
 
@@ -302,8 +335,12 @@ class Case:
         """
         if self.lattice_fault:
             raise CannotRunError(self.lattice_fault)
-        found = ((key, item.rows(0, item.tensor.shape[0])) for key, item in lattices(self.model(DECODER)))
-        with self.reference.weights(found, lambda key: self.folder.values(f"{key}.weight")):
+        import torch
+
+        found = dict(lattices(self.model(DECODER)))
+        with self.reference.weights(
+            lambda key: torch.from_numpy(found[key].rows(0, found[key].tensor.shape[0])) if key in found else None
+        ):
             yield
 
     @cached_property
@@ -313,9 +350,23 @@ class Case:
             return capture(self.reference, self.ids)
 
     @cached_property
+    def lattice_logits(self) -> NDArray[np.float32]:
+        """The logits of the decode steps with a q4_0 checkpoint's weights before their rounding for storage."""
+        with self.on_lattice():
+            return self.reference.logits(self.ids, first=self.prompt)
+
+    @property
+    def stored_floor(self) -> Floor:
+        """The noise floor over the forced decode steps, with the weights as they are stored."""
+        return self._measured[1]
+
+    @cached_property
+    def _measured(self) -> tuple[NDArray[np.float32], Floor]:
+        return measure(self.reference, self.ids, self.prompt)
+
+    @cached_property
     def floor(self) -> Floor:
         """The noise floor over the forced decode steps; for q4_0 with the rounding of the stored weights."""
-        floor = measure(self.reference, self.ids, self.logits, self.prompt)
         if self.lattice_fault:
-            return floor
-        return widen(floor, self.logits, self.captured.logits, self.prompt)
+            return self.stored_floor
+        return widen(self.stored_floor, self.logits, self.lattice_logits)

@@ -11,13 +11,14 @@ in every layer; so each layer's input is disturbed as well. With 1e-6 there too,
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from runtime_tests import metrics
-from runtime_tests.reference import Ids, Reference
+from runtime_tests.reference import Floats, Ids, Reference
 
 RELATIVE = 1e-6
 DRAWS = 5
@@ -31,9 +32,9 @@ class Floor:
         snr_db: over all judged logits, the worst draw.
         mean_kl: nats, the worst draw.
         top1: fraction of positions with the same best token, the worst draw.
-        deviation: ``[T]`` largest absolute change of any logit at each position over the draws, and never below the
-            median position's: few draws may leave a single position undisturbed by luck.
-        typical: ``[T]`` the same, the mean of the draws instead of the worst.
+        deviation: ``[K]`` largest absolute change of any logit at each judged position over the draws, and never
+            below the median position's: few draws may leave a single position undisturbed by luck.
+        typical: ``[K]`` the same, the mean of the draws instead of the worst.
     """
 
     snr_db: float
@@ -43,40 +44,52 @@ class Floor:
     typical: NDArray[np.float64]
 
 
-def measure(reference: Reference, ids: Ids, logits: NDArray[np.float32], first: int, draws: int = DRAWS) -> Floor:
-    """Runs the disturbed reference.
+def measure(reference: Reference, ids: Ids, first: int, draws: int = DRAWS) -> tuple[Floats, Floor]:
+    """Runs the reference as it is and disturbed, in one pass.
 
     Args:
         ids: tokens ``[T]``.
-        logits: the undisturbed logits ``[T, V]``.
-        first: the figures are taken over positions from here on.
+        first: the first position that is judged.
         draws: number of seeded disturbances.
+
+    Returns:
+        the undisturbed logits of the judged positions ``[T - first, V]``, and the floor.
+    """
+    ((_, logits, moved),) = reference.many([ids], [first], draws, RELATIVE)
+    return logits, floor(logits, moved)
+
+
+def floor(logits: Floats, moved: Sequence[Floats]) -> Floor:
+    """The floor of judged positions.
+
+    Args:
+        logits: undisturbed, ``[K, V]``.
+        moved: the same of each draw.
     """
     snr, divergence, agreement = [], [], []
-    deviation, typical = np.zeros(len(ids)), np.zeros(len(ids))
-    for found in reference.disturbed(ids, draws, RELATIVE):
-        snr.append(metrics.snr_db(logits[first:], found[first:]))
-        divergence.append(metrics.mean_kl(logits[first:], found[first:]))
-        agreement.append(float(metrics.top1(logits[first:], found[first:]).mean()))
-        moved = np.abs(logits.astype(np.float64) - found).max(axis=-1)
-        deviation, typical = np.maximum(deviation, moved), typical + moved / draws
+    deviation, typical = np.zeros(len(logits)), np.zeros(len(logits))
+    for found in moved:
+        snr.append(metrics.snr_db(logits, found))
+        divergence.append(metrics.mean_kl(logits, found))
+        agreement.append(float(metrics.top1(logits, found).mean()))
+        far = np.abs(logits - found).max(axis=-1).astype(np.float64)
+        deviation, typical = np.maximum(deviation, far), typical + far / len(moved)
     deviation = np.maximum(deviation, np.median(deviation))
     return Floor(min(snr), max(divergence), min(agreement), deviation, typical)
 
 
-def widen(floor: Floor, stored: NDArray[np.float32], lattice: NDArray[np.float32], first: int) -> Floor:
+def widen(floor: Floor, stored: Floats, lattice: Floats) -> Floor:
     """The floor of a checkpoint whose weights were rounded for storage: what that rounding does counts like a draw.
 
     Args:
         floor: of the stored weights.
-        stored, lattice: logits ``[T, V]`` of the reference with the stored weights, and with those before rounding.
-        first: the figures are taken over positions from here on.
+        stored, lattice: logits ``[K, V]`` of the reference with the stored weights, and with those before rounding.
     """
     moved = np.abs(stored.astype(np.float64) - lattice).max(axis=-1)
     return Floor(
-        min(floor.snr_db, metrics.snr_db(stored[first:], lattice[first:])),
-        max(floor.mean_kl, metrics.mean_kl(stored[first:], lattice[first:])),
-        min(floor.top1, float(metrics.top1(stored[first:], lattice[first:]).mean())),
+        min(floor.snr_db, metrics.snr_db(stored, lattice)),
+        max(floor.mean_kl, metrics.mean_kl(stored, lattice)),
+        min(floor.top1, float(metrics.top1(stored, lattice).mean())),
         np.maximum(floor.deviation, np.maximum(moved, np.median(moved))),
         np.maximum(floor.typical, moved),
     )

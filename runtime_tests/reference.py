@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import contextlib
-import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime_tests.dimensions import read_config
-from runtime_tests.errors import InputError
+from runtime_tests.exact import exactly
+from runtime_tests.loading import load
+from runtime_tests.widening import Source, Weights
 
 Ids = NDArray[np.int32]
 Floats = NDArray[np.float32]
-LOGITS_AT_ONCE = 20_000_000
+LOGITS_AT_ONCE = 64_000_000
+TOKENS_AT_ONCE = 4096  # of one pass: its activations take some hundred MB, and unpacking the weights little time
 
 
 class Reference:
@@ -28,38 +29,22 @@ class Reference:
         decoder: its text decoder, which holds ``embed_tokens`` and ``layers``.
     """
 
-    def __init__(self, folder: Path, threads: int = 2) -> None:
+    def __init__(self, folder: Path, threads: int = 2, lean: bool | None = None) -> None:
         """Loads the folder.
+
+        Args:
+            lean: see ``loading.py``; by default large checkpoints are.
 
         Raises:
             InputError: transformers refuses it; its own message is passed on in one line.
         """
         import torch
-        import transformers
 
         self.cache_scales: dict[int, tuple[float, float]] = {}
         torch.set_num_threads(threads)
-        transformers.logging.set_verbosity_error()
-        transformers.logging.disable_progress_bar()
-        logging.getLogger("transformers").setLevel(logging.ERROR)
-        try:
-            config = read_config(folder)
-            # By the configuration, for architectures may be missing.
-            whole = isinstance(config, transformers.Gemma4Config)
-            bare = not whole or config.architectures == ["Gemma4ForCausalLM"]
-            kind = transformers.Gemma4ForCausalLM if bare else transformers.Gemma4ForConditionalGeneration
-            # A checkpoint file that lacks a tensor would be filled with random numbers, with a warning only.
-            self.model, told = kind.from_pretrained(
-                folder, dtype=torch.float32, attn_implementation="eager", output_loading_info=True
-            )
-        except (OSError, ValueError, RuntimeError, AttributeError, KeyError) as error:
-            line = " ".join(str(error).split())
-            raise InputError(f"{folder.name}: transformers cannot load it: {line[:300]}") from error
-        if told["missing_keys"] or told["mismatched_keys"]:
-            lacking = sorted(map(str, [*told["missing_keys"], *told["mismatched_keys"]]))
-            raise InputError(f"{folder.name}: transformers misses {len(lacking)} tensors, first {lacking[0]}")
-        self.model.eval().requires_grad_(False)
-        self.decoder = getattr(self.model.model, "language_model", self.model.model)
+        self.model, stored = load(folder, lean)
+        self._weights = Weights(self.model, stored)
+        self.decoder = self.model.model
         self.text = self.decoder.config
 
     def cache(self) -> Any:
@@ -68,8 +53,8 @@ class Reference:
 
         return new_cache(self.cache_scales)
 
-    def logits(self, ids: Ids, cache: Any = None) -> Floats:
-        """Logits of every position, softcap included: ``[T] -> float32 [T, V]``.
+    def logits(self, ids: Ids, cache: Any = None, first: int = 0) -> Floats:
+        """Logits of every position from ``first`` on, softcap included: ``[T] -> float32 [T - first, V]``.
 
         Args:
             ids: token ids, the start token included.
@@ -80,8 +65,104 @@ class Reference:
         tokens = torch.from_numpy(ids.astype(np.int64))[None]
         kept = self.cache() if cache is None else cache  # an empty cache is false
         with torch.no_grad():
-            out = self.model(input_ids=tokens, past_key_values=kept, use_cache=True)
+            out = self.model(input_ids=tokens, past_key_values=kept, use_cache=True, logits_to_keep=len(ids) - first)
         return np.asarray(out.logits[0].float().numpy())
+
+    def exact_logits(self, ids: Ids, first: int = 0) -> NDArray[np.float64]:
+        """As :meth:`logits`, computed in float64 (``exact.py``), with a float cache."""
+        import torch
+
+        tokens = torch.from_numpy(ids.astype(np.int64))[None]
+        with torch.no_grad(), exactly(self.decoder):
+            out = self.model(input_ids=tokens, use_cache=False, logits_to_keep=len(ids) - first)
+            return np.asarray(out.logits[0].numpy())
+
+    def follow(self, ids: Ids, first: int, folder: Path) -> Floats:
+        """As :meth:`logits`, and leaves what each layer was given, ``<layer>.npy``, float32 ``[T, H]``.
+
+        The file after the last layer's holds that layer's output.
+        """
+
+        def entering(index: int) -> Callable[[Any, Any], None]:
+            return lambda _module, args: np.save(folder / f"{index}.npy", args[0][0].float().numpy())
+
+        layers = self.decoder.layers
+        handles = [layer.register_forward_pre_hook(entering(i)) for i, layer in enumerate(layers)]
+        handles.append(self.decoder.norm.register_forward_pre_hook(entering(len(layers))))
+        try:
+            return self.logits(ids, first=first)
+        finally:
+            for handle in handles:
+                handle.remove()
+
+    def many(
+        self, sequences: Sequence[Ids], firsts: Sequence[int], draws: int = 0, relative: float = 0.0
+    ) -> Iterator[tuple[int, Floats, list[Floats]]]:
+        """Logits of many sequences in few batches, each as it is and disturbed by seeded draws (:meth:`disturbance`).
+
+        Sequences are padded on the right: attention is causal, so what stands behind a position does not touch it.
+
+        Args:
+            sequences: token ids, start tokens included.
+            firsts: of each, the position from which on logits are wanted.
+            draws: disturbed copies of each; a draw is the same whatever the batch.
+
+        Yields:
+            index, logits ``[T - first, V]``, and the draws' logits, ordered by length.
+        """
+        order = sorted(range(len(sequences)), key=lambda i: len(sequences[i]))
+        rows = [(i, draw) for i in order for draw in range(draws + 1)]
+        found: dict[int, list[Floats]] = {}
+        for batch in _batches(rows, sequences):
+            for (i, _), logits in zip(batch, self._batch(batch, sequences, firsts, relative), strict=True):
+                found.setdefault(i, []).append(logits)
+                if len(found[i]) == draws + 1:
+                    plain, *moved = found.pop(i)
+                    yield i, plain, moved
+
+    def _batch(
+        self, batch: list[tuple[int, int]], sequences: Sequence[Ids], firsts: Sequence[int], relative: float
+    ) -> Iterator[Floats]:
+        import torch
+
+        tokens = torch.zeros(len(batch), max(len(sequences[i]) for i, _ in batch), dtype=torch.int64)
+        for row, (i, _) in enumerate(batch):
+            tokens[row, : len(sequences[i])] = torch.from_numpy(sequences[i].astype(np.int64))
+        draws = [(draw, len(sequences[i])) for i, draw in batch]
+        cache = self.cache() if self.cache_scales else None
+        with torch.no_grad(), self._disturbing(relative, draws):
+            hidden = self.decoder(input_ids=tokens, past_key_values=cache, use_cache=cache is not None)
+            wanted = [hidden.last_hidden_state[row, firsts[i] : len(sequences[i])] for row, (i, _) in enumerate(batch)]
+        at_once = max(1, LOGITS_AT_ONCE // self.text.vocab_size)
+        group: list[Any] = []
+        for row, states in enumerate(wanted):
+            group.append(states)
+            if row + 1 == len(wanted) or sum(map(len, group)) + len(wanted[row + 1]) > at_once:
+                with torch.no_grad():
+                    logits = self.head(torch.cat(group))
+                yield from (part.numpy() for part in logits.split([len(item) for item in group]))
+                group = []
+
+    def head(self, hidden: Any) -> Any:
+        """transformers' own head and softcap over last hidden states ``[N, H] -> [N, V]``, torch tensors."""
+        import torch
+        from transformers.modeling_outputs import BaseModelOutputWithPast
+
+        class Given(torch.nn.Module):
+            """Stands in for the decoder, which has run already."""
+
+            def forward(self, **_: Any) -> Any:
+                return Given.Output(last_hidden_state=hidden[None])
+
+            class Output(BaseModelOutputWithPast):
+                shared_kv_states = router_logits = None
+
+        decoder = self.model.model
+        try:
+            self.model.model = Given()
+            return self.model(input_ids=None).logits[0].float()
+        finally:
+            self.model.model = decoder
 
     def choices(self, prompts: Ids) -> Ids:
         """The best next token of many prompts of one length, ``[N, T] -> [N]``."""
@@ -124,33 +205,45 @@ class Reference:
                 return first, None
             return first, self.decoder.get_per_layer_inputs(tokens)[0].float().numpy()
 
-    def disturbed(self, ids: Ids, draws: int, relative: float) -> Iterator[Floats]:
-        """Logits ``[T, V]`` of seeded draws; embeddings and layer inputs are multiplied by ``1 + relative * N``."""
-        import torch
-
-        together = int(max(1, min(draws, LOGITS_AT_ONCE // (len(ids) * self.text.vocab_size))))
-        tokens = torch.from_numpy(ids.astype(np.int64))[None]
-        with self.disturbance(relative):
-            for start in range(0, draws, together):
-                batch = tokens.expand(min(together, draws - start), -1)
-                with torch.no_grad():
-                    out = self.model(input_ids=batch, past_key_values=self.cache(), use_cache=True).logits
-                yield from out.float().numpy()
-
     @contextlib.contextmanager
     def disturbance(self, relative: float) -> Iterator[None]:
         """Within this, every pass is disturbed anew: a seeded sequence of draws that begins here."""
         import torch
 
+        generator = torch.Generator().manual_seed(1)
+
         def disturb(value: Any) -> Any:
             return value * (1.0 + relative * torch.randn(value.shape, generator=generator))
+
+        with self._entering(disturb):
+            yield
+
+    @contextlib.contextmanager
+    def _disturbing(self, relative: float, draws: list[tuple[int, int]]) -> Iterator[None]:
+        """Within this, each row of a pass has the disturbance of its draw over its length; draw 0 has none."""
+        import torch
+
+        generators = [torch.Generator().manual_seed(draw) for draw, _ in draws]
+
+        def disturb(value: Any) -> Any:
+            out = value.clone()
+            for row, ((draw, length), generator) in enumerate(zip(draws, generators, strict=True)):
+                if draw:
+                    out[row, :length] *= 1.0 + relative * torch.randn(length, value.shape[-1], generator=generator)
+            return out
+
+        with self._entering(disturb) if any(draw for draw, _ in draws) else contextlib.nullcontext():
+            yield
+
+    @contextlib.contextmanager
+    def _entering(self, disturb: Callable[[Any], Any]) -> Iterator[None]:
+        """Within this, embeddings and the inputs of all layers pass through ``disturb``."""
 
         def entering(_module: Any, args: Any) -> Any:
             return (disturb(args[0]), *args[1:])
 
         handles = [self.decoder.embed_tokens.register_forward_hook(lambda _m, _a, out: disturb(out))]
         handles += [module.register_forward_pre_hook(entering) for module in self.decoder.layers]
-        generator = torch.Generator().manual_seed(1)
         try:
             yield
         finally:
@@ -176,21 +269,27 @@ class Reference:
                     scale.copy_(value)
 
     @contextlib.contextmanager
-    def weights(self, given: Iterator[tuple[str, Floats]], restore: Callable[[str], Floats]) -> Iterator[None]:
-        """Within this, linears have other weights.
+    def weights(self, source: Source) -> Iterator[None]:
+        """Within this, linears that are not packed have other weights.
 
         Args:
-            given: module path below the decoder and its weight ``[out, in]``, one at a time.
-            restore: gives the weight of a module path back afterwards.
+            source: for a module path below the decoder its weight, a float32 tensor ``[out, in]``, or None for the
+                stored one; asked each time the linear runs.
         """
-        import torch
-
-        changed = []
+        kept, self._weights.source = self._weights.source, source
         try:
-            for key, weight in given:
-                self.decoder.get_submodule(key).weight.copy_(torch.from_numpy(weight))
-                changed.append(key)
             yield
         finally:
-            for key in changed:
-                self.decoder.get_submodule(key).weight.copy_(torch.from_numpy(restore(key)))
+            self._weights.source = kept
+
+
+def _batches(rows: list[tuple[int, int]], sequences: Sequence[Ids]) -> Iterator[list[tuple[int, int]]]:
+    """Rows together as long as their padded tokens are at most ``TOKENS_AT_ONCE``; ``rows`` are ordered by length."""
+    batch: list[tuple[int, int]] = []
+    for row in rows:
+        if batch and (len(batch) + 1) * len(sequences[row[0]]) > TOKENS_AT_ONCE:
+            yield batch
+            batch = []
+        batch.append(row)
+    if batch:
+        yield batch

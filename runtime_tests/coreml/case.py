@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
@@ -26,6 +26,7 @@ from runtime_tests.readers.checkpoint import Folder
 from runtime_tests.readers.mlpackage import MlPackage
 from runtime_tests.readers.program import Function
 from runtime_tests.readers.rows import Rows, open_rows
+from runtime_tests.reference import Ids
 
 FIRST, SECOND = "embed_tokens", "embed_tokens_per_layer"
 
@@ -53,11 +54,12 @@ class CoremlCase(Case):
         package: MlPackage,
         folder: Folder,
         threads: int | None = None,
-        questions: Path | None = None,
+        evaluation: Path | None = None,
         float_model: Path | None = None,
+        questions: int | None = None,
     ) -> None:
         threads = threads or (1 if package.size < SMALL else 2)
-        super().__init__(cast(Any, package), folder, threads, questions, float_model)
+        super().__init__(cast(Any, package), folder, threads, evaluation, float_model, questions)
         self.package = package
         if DECODE not in package.functions:
             raise InputError(f"{package.path.name}: no function {DECODE}; it has {', '.join(package.functions)}")
@@ -105,12 +107,12 @@ class CoremlCase(Case):
     @cached_property
     def declared(self) -> NDArray[np.float64]:
         """Logits of the forced decode steps, each operation rounded to its declared type, ``[steps, V]``."""
-        return forced_logits(self, self.evaluator(), self.ids, self.prompt)
+        return forced_logits(self, "declared", self.ids, self.prompt)
 
     @cached_property
     def exact(self) -> NDArray[np.float64]:
         """The same in float64: the program without what its own arithmetic costs."""
-        return forced_logits(self, self.evaluator("float64"), self.ids, self.prompt)
+        return forced_logits(self, "float64", self.ids, self.prompt)
 
     @cached_property
     def arithmetic(self) -> tuple[float, float]:
@@ -154,6 +156,18 @@ class CoremlCase(Case):
             cos, sin = self.reference.decoder.rotary_emb(torch.zeros(1), positions, kind)
             made[KINDS[kind]] = (cos[0].numpy(), sin[0].numpy())
         return Feed(self.dims.window, made)
+
+    def greedy(self, prompts: Sequence[Ids], steps: Sequence[int]) -> list[Ids]:
+        """As :meth:`Case.greedy`, in the evaluator."""
+        from runtime_tests.coreml.greedy import answers, reach
+
+        most = max(steps, default=0)
+        try:
+            evaluator = self.evaluator(positions=reach(self, prompts, most))
+        except CannotRunError:  # the cache cannot be cut
+            evaluator = self.evaluator()
+        found = answers(self, evaluator, prompts, most, frozenset(self.stops))
+        return [new[:own] for new, own in zip(found, steps, strict=True)]
 
     def session(self, evaluator: Evaluator) -> Session:
         """An empty conversation."""
@@ -207,7 +221,15 @@ class CoremlCase(Case):
         """See :meth:`Case.on_lattice`; the lattice is the package's."""
         if self.lattice_fault:
             raise CannotRunError(self.lattice_fault)
-        matrices = ((key, required(self.decode, key)) for key in self._lattice_keys)
-        found = ((key, item.rows(0, item.shape[0])) for key, item in matrices)
-        with self.reference.weights(found, lambda key: self.folder.values(f"{key}.weight")):
+        import torch
+
+        keys = set(self._lattice_keys)
+
+        def given(key: str) -> Any:
+            if key not in keys:
+                return None
+            found = required(self.decode, key)
+            return torch.from_numpy(found.rows(0, found.shape[0]))
+
+        with self.reference.weights(given):
             yield

@@ -19,8 +19,8 @@ from runtime_tests.case import Case
 from runtime_tests.coreml.budgets import ANE_FACTOR
 from runtime_tests.coreml.case import CoremlCase
 from runtime_tests.evidence import steps
-from runtime_tests.results import Check, at_least, none, stated
-from runtime_tests.rungs.lowering import judge, wrap
+from runtime_tests.results import Check, none, stated
+from runtime_tests.rungs.lowering import judge, lattice_check, wrap
 
 
 def climb(case: Case) -> list[Check]:
@@ -31,8 +31,8 @@ def climb(case: Case) -> list[Check]:
     checks = [wrap(own, note)]
     half = own.precision == "float16"
     found = own.exact if half else own.declared
-    reference, shown = own.logits[own.prompt :], found.astype(np.float32)
-    case.evidence.steps = steps(own.prompt, reference, shown, own.floor.deviation[own.prompt :])
+    reference, shown = own.logits, found.astype(np.float32)
+    case.evidence.steps = steps(own.prompt, reference, shown, own.floor.deviation)
     factor = ANE_FACTOR if own.profile == "ane" else None
     judged = judge(own, reference, shown, own.floor, factor)
     note = "float64 arithmetic: the program itself" if half else "float32 arithmetic"
@@ -41,20 +41,18 @@ def climb(case: Case) -> list[Check]:
         *judged,
     ]
     if own.folder.format != "mobile":
-        quality = metrics.snr_db(own.captured.logits[own.prompt :], found)
-        checks.append(
-            at_least("logits, weights before their rounding to bfloat16", quality, own.budget.lattice_db, "dB")
-        )
+        quality = metrics.snr_db(own.lattice_logits, found)
+        checks.append(lattice_check(own, "logits, weights before their rounding to bfloat16", quality))
     return checks + (_half(own, found) if half else [])
 
 
 def _half(case: CoremlCase, exact: NDArray[np.float64]) -> list[Check]:
     """What float16 costs, and whether it changes a token that the reference is sure of."""
     found = case.declared
-    reference = case.logits[case.prompt :]
+    reference = case.logits
     moved = np.abs(found - exact).max(axis=-1)
     moved = np.maximum(moved, np.median(moved))  # as in floor.py: no position is undisturbed but by luck
-    ties = metrics.near_ties(reference, np.maximum(moved, case.floor.deviation[case.prompt :]))
+    ties = metrics.near_ties(reference, np.maximum(moved, case.floor.deviation))
     slips = [f"step {i}" for i in np.flatnonzero(~metrics.top1(reference, found) & ~ties)]
     note = f"{int(ties.sum())} of {len(ties)} steps have a margin below the float16 noise floor"
     agree = float(metrics.top1(reference, found).mean())

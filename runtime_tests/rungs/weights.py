@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from runtime_tests.case import DECODER, EMBEDDER, PER_LAYER, Case
 from runtime_tests.lattice import open_lattice, rounded_difference
+from runtime_tests.progress import walk
 from runtime_tests.readers.checkpoint import Packed
 from runtime_tests.readers.tflite import BITS, Subgraph, Tensor, Tflite
 from runtime_tests.results import Check, none
@@ -71,7 +72,7 @@ def _mobile(case: Case, constants: dict[str, list[Found]], suspects: set[str]) -
     codes: list[str] = []
     scales: list[str] = []
     elements = 0
-    for packed in case.folder.packed.values():
+    for packed in walk("tensors", case.folder.packed.values()):
         found = _named(constants, f"{packed.key}.weight", case.home(packed.key))
         if not found and _unused(case, packed.key):
             continue
@@ -144,7 +145,7 @@ def _floats(case: Case, constants: dict[str, list[Found]], suspects: set[str]) -
     In a file with names of its own only matrices are recognized; of the vectors see ``compare_recognized``.
     """
     wrong = []
-    for key in case.folder.floats:
+    for key in walk("tensors", case.folder.floats):
         if case.foreign and len(case.folder.shape(key)) != 2:
             continue
         found = [item for items in constants.values() for item in items if item.tensor.name == key]
