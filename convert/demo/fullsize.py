@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convert.demo import bfloat16, published, safetensors, streamed, tokenizer, values
+from convert.demo.calibrate import SHARED_INPUT
 from convert.demo.layout import FORMATS, tensors
 from convert.demo.shapes import FULL_SIZE, Shape
 from convert.demo.stored import Matrix, Tensor
@@ -105,7 +106,7 @@ def _fill(tensor: Tensor, shape: Shape, seed: int, quiet: NDArray[np.bool_]) -> 
     elif tensor.part in ("norm", "scalar", "tower"):
         yield from _floats(tensor, seed)
     else:
-        yield np.float32(_activation_step(tensor)).tobytes()
+        yield np.float32(_activation_step(tensor, shape, seed)).tobytes()
 
 
 def _floats(tensor: Tensor, seed: int) -> Iterator[bytes]:
@@ -165,12 +166,19 @@ def _dense(tensor: Tensor, seed: int) -> Iterator[bytes]:
         yield bfloat16.to_bits(uniform * gain).tobytes()
 
 
-def _activation_step(tensor: Tensor) -> float:
-    leaf = tensor.key.rpartition(".")[2]
+def _activation_step(tensor: Tensor, shape: Shape, seed: int) -> float:
+    """A step of its own for each tensor of activations: linears that read the same one have the same."""
+    parent, _, leaf = tensor.key.rpartition(".")
     if leaf == "lm_head":
         return 0.0
     peaks = {"input": _INPUT_PEAK, "output": _OUTPUT_PEAK}.get(tensor.part, {})
-    return peaks.get(leaf, _PEAK) / 127
+    name = tensor.key
+    if tensor.part == "input":
+        name = f"{parent}.{SHARED_INPUT.get(leaf, leaf)}"
+    elif tensor.part in ("key_cache", "value_cache"):
+        name = f"layers.{shape.owner(int(name.split('.')[1]))}.self_attn"
+    drawn = values.stream(seed, f"{name}.{tensor.part}").random()
+    return peaks.get(leaf, _PEAK) / 127 * (1 + 0.1 * float(drawn))
 
 
 def main() -> None:
