@@ -99,7 +99,7 @@ class Case:
         """A case of another artifact of the same checkpoint, to judge many of them without running the reference anew.
 
         What the reference has done here is taken over if the other artifact asks the same of it: the same tokens, the
-        same precision of the cache. Not the insides of q4_0: where their lattice has a choice, they follow the artifact.
+        same precision of the cache. Not q4_0 insides: where the lattice leaves a choice, they follow the artifact.
         """
         other = Case(artifact, self.folder, self.threads)
         with contextlib.suppress(InputError):  # a damaged artifact shall be told of when it is judged
