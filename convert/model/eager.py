@@ -142,6 +142,7 @@ def run(
     singles: int | None = None,
     first: int = 0,
     each: Each | None = None,
+    told: Callable[[int], None] = lambda layer: None,
 ) -> np.ndarray:
     """Logits: the first ``prefill`` tokens run in one piece, those between in another, the last ones one at a time.
 
@@ -152,6 +153,7 @@ def run(
         each: called in every layer with its index and a function that runs that layer alone, over all tokens, on
             other inputs: float32 ``[T, hidden]`` to the same. Layers must be given in order, for later ones may read
             the keys and values of earlier ones.
+        told: called with the index of a layer that is done.
 
     Returns:
         float32 ``[T - first, vocab]``.
@@ -191,6 +193,7 @@ def run(
 
             each(layer.index, alone)
         ops.forget()
+        told(layer.index)
     x = torch.cat([piece.x for piece in pieces], dim=1)[:, first:]
     return np.asarray(decoder.logits(x)[0].numpy())
 
@@ -256,6 +259,7 @@ def main() -> None:
         singles=asked.singles,
         first=asked.first,
         each=None if asked.layers is None else in_files(asked.layers),
+        told=lambda layer: print(f"layer {layer}", flush=True),
     )
     with asked.logits.open("wb") as file:
         np.save(file, logits)
