@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import functools
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -230,6 +231,11 @@ def _piece(checkpoint: Checkpoint, decoder: Decoder, tokens: np.ndarray, part: t
     return _Piece(position, turns, masks, decoder.per_layer_inputs(x, table), x)
 
 
+def _tell(layer: int) -> None:
+    sys.stdout.write(f"layer {layer}\n")
+    sys.stdout.flush()
+
+
 def main() -> None:
     from convert.checkpoint import open_checkpoint
 
@@ -259,7 +265,7 @@ def main() -> None:
         singles=asked.singles,
         first=asked.first,
         each=None if asked.layers is None else in_files(asked.layers),
-        told=lambda layer: print(f"layer {layer}", flush=True),
+        told=_tell,
     )
     with asked.logits.open("wb") as file:
         np.save(file, logits)
