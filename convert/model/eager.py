@@ -23,6 +23,7 @@ from convert.model.decoder import Decoder
 from convert.model.ops import normalize
 
 _Caches = dict[int, tuple[torch.Tensor, torch.Tensor]]
+Each = Callable[[int, Callable[[np.ndarray], np.ndarray]], None]
 _WHOLE = 64 << 20  # elements: a larger matrix, which is a head's, is multiplied with in slices of its rows
 
 
@@ -140,7 +141,7 @@ def run(
     observe: Callable[[torch.Tensor, str], None] | None = None,
     singles: int | None = None,
     first: int = 0,
-    each: Callable[[int, Callable[[np.ndarray], np.ndarray]], None] | None = None,
+    each: Each | None = None,
 ) -> np.ndarray:
     """Logits: the first ``prefill`` tokens run in one piece, those between in another, the last ones one at a time.
 
@@ -194,6 +195,18 @@ def run(
     return np.asarray(decoder.logits(x)[0].numpy())
 
 
+def in_files(folder: Path) -> Each:
+    """For ``each``: a layer's inputs are ``<layer>.npy`` in a folder, and its outputs take their place."""
+
+    def each(layer: int, alone: Callable[[np.ndarray], np.ndarray]) -> None:
+        file = folder / f"{layer}.npy"
+        found = alone(np.load(file, allow_pickle=False))
+        file.unlink()  # it may be another name of a file that somebody still reads
+        np.save(file, found)
+
+    return each
+
+
 def _parts(total: int, prefill: int, singles: int | None) -> list[tuple[int, int]]:
     start = min(prefill, total)
     middle = start if singles is None else max(start, total - singles)
@@ -235,11 +248,6 @@ def main() -> None:
     if asked.unrounded:
         checkpoint = dataclasses.replace(checkpoint, activations={})
 
-    def each(layer: int, alone: Callable[[np.ndarray], np.ndarray]) -> None:
-        file = asked.layers / f"{layer}.npy"
-        found = alone(np.load(file, allow_pickle=False))
-        np.save(file, found)
-
     logits = run(
         checkpoint,
         tokens,
@@ -247,7 +255,7 @@ def main() -> None:
         asked.context,
         singles=asked.singles,
         first=asked.first,
-        each=None if asked.layers is None else each,
+        each=None if asked.layers is None else in_files(asked.layers),
     )
     with asked.logits.open("wb") as file:
         np.save(file, logits)

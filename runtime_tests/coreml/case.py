@@ -107,12 +107,12 @@ class CoremlCase(Case):
     @cached_property
     def declared(self) -> NDArray[np.float64]:
         """Logits of the forced decode steps, each operation rounded to its declared type, ``[steps, V]``."""
-        return forced_logits(self, self.evaluator(), self.ids, self.prompt)
+        return forced_logits(self, "declared", self.ids, self.prompt)
 
     @cached_property
     def exact(self) -> NDArray[np.float64]:
         """The same in float64: the program without what its own arithmetic costs."""
-        return forced_logits(self, self.evaluator("float64"), self.ids, self.prompt)
+        return forced_logits(self, "float64", self.ids, self.prompt)
 
     @cached_property
     def arithmetic(self) -> tuple[float, float]:

@@ -1,0 +1,117 @@
+"""Runs many calls of a package segment by segment (``segments.py``): one segment's weights are held at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from runtime_tests.coreml.evaluator import Arithmetic, Evaluator, State, Values
+from runtime_tests.coreml.segments import Segment, cut
+from runtime_tests.readers.mlpackage import MlPackage
+
+
+@dataclass
+class Call:
+    """One call of a function.
+
+    Attributes:
+        function: its name.
+        inputs: numpy arrays by name.
+        values: what segments have made and later ones need.
+        outputs: of the function, when the last segment has run.
+    """
+
+    function: str
+    inputs: Mapping[str, Any]
+    values: Values = field(default_factory=dict)
+    outputs: Values = field(default_factory=dict)
+
+
+class Layered:
+    """A package, ready to be run segment by segment.
+
+    Args:
+        package: the opened package.
+        arithmetic: ``declared`` or ``float64``.
+
+    Attributes:
+        segments: in order.
+    """
+
+    def __init__(self, package: MlPackage, arithmetic: Arithmetic = "declared") -> None:
+        self.package, self.arithmetic = package, arithmetic
+        self.segments = cut(package)
+        self.working = torch.float64 if arithmetic == "float64" else torch.float32
+
+    def run(self, calls: Sequence[Call], told: Callable[[Segment], None] = lambda _: None) -> None:
+        """Runs the calls in order, with states that are empty before the first; fills their outputs.
+
+        Raises:
+            CannotRunError: as :class:`Evaluator`.
+        """
+        for segment in self.segments:
+            told(segment)
+            part, states = self.part(segment), self.empty(segment)
+            for call in calls:
+                part.run(call, states)
+
+    def part(self, segment: Segment) -> Part:
+        """One segment with its weights, which live as long as this does."""
+        return Part(self.package, segment, self.arithmetic)
+
+    def empty(self, segment: Segment) -> State:
+        """Zeroed states of a segment. Their memory is taken where it is written to, and not before."""
+        shapes = {
+            name: type.shape
+            for function in segment.functions.values()
+            for name, type in function.inputs.items()
+            if type.state
+        }
+        kind = np.float64 if self.arithmetic == "float64" else np.float32
+        return {name: torch.from_numpy(np.zeros(shape, kind)) for name, shape in shapes.items()}
+
+
+class Part:
+    """One segment, ready to run."""
+
+    def __init__(self, package: MlPackage, segment: Segment, arithmetic: Arithmetic) -> None:
+        self.segment, self.whole = segment, package.functions
+        self._evaluator = Evaluator(replace(package, functions=segment.functions), arithmetic)
+
+    def run(
+        self, call: Call, states: State, given: Mapping[str, Any] | None = None, wanted: Sequence[str] = ()
+    ) -> Values:
+        """This segment of a call; what later segments need is kept in the call.
+
+        Args:
+            states: of this segment, written into.
+            given: values by name, whether this segment makes them or an earlier one, that are read instead.
+            wanted: names of values that are handed back as the program made them, here or in an earlier segment.
+        """
+        function = self.segment.functions.get(call.function)
+        made = {name: call.values[name] for name in wanted if name in call.values}
+        if function is None:
+            return made
+        given = given or {}
+        inputs = {
+            name: given.get(name, call.values[name] if name in call.values else call.inputs.get(name))
+            for name, type in function.inputs.items()
+            if not type.state
+        }
+        own = {name: value for name, value in given.items() if name in function.producer}
+        asked = tuple(name for name in wanted if name in function.producer)
+        found = self._evaluator.run(call.function, inputs, states, own, asked, owned=True)
+        held = {value.untyped_storage().data_ptr() for value in states.values()}
+        for name in function.outputs:
+            value = found[name]
+            value = value.clone() if value.untyped_storage().data_ptr() in held else value
+            call.values[name] = own.get(name, value)
+            if name in self.whole[call.function].outputs:
+                call.outputs[name] = value
+        for name in self.segment.last[call.function]:
+            call.values.pop(name, None)
+        return made | {name: found[name] for name in asked}
