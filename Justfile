@@ -128,6 +128,12 @@ look page=(dist / 'android/demo/parity.html'):
 @mutants *flags: setup
     OMP_NUM_THREADS=1 {{python}} -m tests.mutants "$@"
 
+# Random right models by seed, each bundled and then given one fault: just soak 40; just soak 1 --seed 12345 --platform ios
+[group('proof')]
+[no-exit-message]
+@soak count='4' *flags: setup
+    {{python}} -m tests.soak "$@"
+
 # Time and memory: stages of a bundle; coreml: a full-size package; tokenizer: its loading; start: verbs that look
 [group('figures')]
 [no-exit-message]

@@ -137,7 +137,7 @@ def _verify(
     if float_model is not None and not (float_model / "config.json").is_file():
         raise InputError(f"--float {float_model}: no folder of a Hugging Face model; config.json is not there")
 
-    from runtime_tests import departure, progress, report, table
+    from runtime_tests import departure, progress, report, table, temper
     from runtime_tests import golden as goldens
     from runtime_tests.html import page
     from runtime_tests.kinds import open_case
@@ -150,6 +150,8 @@ def _verify(
     wanted = (*(names or NAMES), *((ARM64.name,) if arm64 else ()))
     with progress.shown() as begins:
         case.tell = lambda line: begins("rung 4", line)
+        begins("noise floor", "noise floor: does the reference agree with itself?")
+        temper.check(case, names)
         climbed = climb(case, wanted, lambda step: begins(f"rung {step.name}", f"rung {step.name}: {step.question}"))
         found = None
         if locate or departure.wanted(climbed):

@@ -19,9 +19,9 @@ from runtime_tests.floor import Floor
 from runtime_tests.reference import Ids
 from runtime_tests.results import Check, at_least, at_most, none, stated
 from runtime_tests.runners.litert import Session, lookup, prefill_lengths
+from runtime_tests.temper import unjudgeable
 
 ODD = (13, 7, 25)
-LEAST_TOP1 = 0.4
 AGAIN = 8  # decode steps of the second conversation
 
 
@@ -83,11 +83,8 @@ def judge(
         factor: how many times the floor is still the floor; None for the budget's.
     """
     budget, factor = case.budget, factor or case.budget.floor_factor
-    if floor.top1 < LEAST_TOP1:
-        raise CannotRunError(
-            f"the reference agrees with itself on {floor.top1:.0%} of the tokens only; "
-            f"below {LEAST_TOP1:.0%} nothing can be judged by its floor"
-        )
+    if why := unjudgeable(floor.top1):
+        raise CannotRunError(why)
     snr, divergence = metrics.snr_db(reference, found), metrics.mean_kl(reference, found)
     agree = metrics.top1(reference, found)
     ties = metrics.near_ties(reference, floor.deviation)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -65,12 +66,22 @@ class Interpreter:
 
 
 def interpret(section: Section, kernels: str = "xnnpack", threads: int = 2) -> Interpreter:
-    """An interpreter over a section; a large section goes through a temporary file, so that it is mapped, not held."""
-    if section.end - section.begin <= _IN_MEMORY:
-        return Interpreter(bytes(section.data), kernels, threads)
+    """An interpreter over a section."""
+    return interpreter_of([section.data], kernels, threads)
+
+
+def interpreter_of(pieces: Sequence[Any], kernels: str = "xnnpack", threads: int = 2) -> Interpreter:
+    """An interpreter over bytes that lie in several places; many go through a file, to be mapped and not held.
+
+    Raises:
+        CannotRunError: the runtime refuses the model.
+    """
+    if sum(map(len, pieces)) <= _IN_MEMORY:
+        return Interpreter(b"".join(pieces), kernels, threads)
     with tempfile.NamedTemporaryFile(suffix=".tflite") as file:
-        for start in range(0, len(section.data), 64 << 20):
-            file.write(section.data[start : start + (64 << 20)])
+        for piece in pieces:
+            for start in range(0, len(piece), 64 << 20):
+                file.write(piece[start : start + (64 << 20)])
         file.flush()
         return Interpreter(Path(file.name), kernels, threads)  # the mapping outlives the name
 
