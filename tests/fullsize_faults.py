@@ -75,7 +75,7 @@ def _scale(patient: Patient, _layers: int) -> None:
 
 def _steps(patient: Patient, layers: int) -> None:
     """Of what goes into two layers' down_proj, in every signature."""
-    pair = [f"layers.{i}.mlp.down_proj.weight" for i in (layers // 3, layers // 2)]
+    pair = [f"layers.{i}.mlp.down_proj.weight" for i in (layers // 4, layers // 3)]
     for graph in patient.model().subgraphs:
         found = {}
         for op in graph.operators:
