@@ -19,7 +19,7 @@ from runtime_tests.dimensions import Dimensions
 from runtime_tests.errors import CannotRunError, InputError
 from runtime_tests.evaluation import read_evaluation
 from runtime_tests.evidence import Evidence
-from runtime_tests.floor import Floor, measure, widen
+from runtime_tests.floor import DRAWS, Floor, measure, widen
 from runtime_tests.kept import Kept
 from runtime_tests.lattice import Lattice, lattices
 from runtime_tests.match import is_foreign, recognize
@@ -99,7 +99,7 @@ class Case:
         """A case of another artifact of the same checkpoint, to judge many of them without running the reference anew.
 
         What the reference has done here is taken over if the other artifact asks the same of it: the same tokens, the
-        same precision of the cache. Not the insides of q4_0: where their lattice has a choice, they follow the artifact.
+        same precision of the cache. Not q4_0 insides: where the lattice leaves a choice, they follow the artifact.
         """
         other = Case(artifact, self.folder, self.threads)
         with contextlib.suppress(InputError):  # a damaged artifact shall be told of when it is judged
@@ -227,6 +227,19 @@ class Case:
             self._interpreters[name] = interpret(self.artifact.model(name), threads=self.threads)
         return self._interpreters[name]
 
+    def draws(self, usual: int) -> int:
+        """How many seeded disturbances make a noise floor.
+
+        Each costs a pass over all weights. Of a large model fewer will do: the largest change among its hundred
+        thousands of logits scatters little from draw to draw.
+        """
+        return usual if not self.large else (usual + 1) // 2
+
+    def release(self) -> None:
+        """Lets go of the interpreters of a large artifact, which hold its weights once more, packed."""
+        if self.large:
+            self._interpreters.clear()
+
     def greedy(self, prompts: Sequence[Ids], steps: Sequence[int]) -> list[Ids]:
         """The artifact's greedy tokens after each prompt, at most so many; a stop token ends them and is included."""
 
@@ -235,7 +248,9 @@ class Case:
 
         second = section(PER_LAYER) if self.dims.per_layer_width else None
         decoder, tables = section(DECODER), (section(EMBEDDER), second)
-        return [greedy(decoder, tables, ids, most, self.stops) for ids, most in zip(prompts, steps, strict=True)]
+        return [
+            greedy(decoder, tables, ids, most, self.stops, self.large) for ids, most in zip(prompts, steps, strict=True)
+        ]
 
     @cached_property
     def context(self) -> int:
@@ -366,7 +381,7 @@ class Case:
 
     @cached_property
     def _measured(self) -> tuple[NDArray[np.float32], Floor]:
-        return measure(self.reference, self.ids, self.prompt)
+        return measure(self.reference, self.ids, self.prompt, self.draws(DRAWS))
 
     @cached_property
     def floor(self) -> Floor:
