@@ -155,11 +155,12 @@ four *flags: setup
         {{python}} -m convert bundle "${PLATFORM:-android}" "$folder" "$@"
     done; done
 
-# Write a synthetic checkpoint of real size, convert it, decode with the stock engine; with time and memory
+# Write a synthetic checkpoint of real size, convert it, decode with the stock engine; with --judge run the whole bundle
 [group('figures')]
 [no-exit-message]
-@fullsize size='e2b' format='mobile': setup
-    {{python}} -m convert.bench --fullsize "$@"
+[no-cd]
+@fullsize size='e2b' format='mobile' *flags: setup
+    {{python}} -m convert.bench.fullsize "$@"
 
 # Train the demo from nothing and compare it with the embedded one; --install replaces that
 [group('house')]

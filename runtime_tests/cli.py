@@ -157,6 +157,7 @@ def _verify(
         if locate or departure.wanted(climbed):
             begins("localization", "localization: which block is wrong by itself?")
             found = departure.localization(case)
+        begins("report", "report: figures, page and goldens")
         parity = report.report(case, climbed, found, names)
         if outputs.json is not None:
             files.write(outputs.json, report.dump(parity))

@@ -18,7 +18,7 @@ from runtime_tests.evidence import steps
 from runtime_tests.floor import Floor
 from runtime_tests.reference import Ids
 from runtime_tests.results import Check, at_least, at_most, none, stated
-from runtime_tests.runners.litert import Session, lookup, prefill_lengths
+from runtime_tests.runners.litert import Session, lookup
 from runtime_tests.temper import unjudgeable
 
 ODD = (13, 7, 25)
@@ -27,7 +27,7 @@ AGAIN = 8  # decode steps of the second conversation
 
 def climb(case: Case) -> list[Check]:
     """Runs the artifact over the forced sequence and judges the decode steps."""
-    session = Session(case.interpreter(DECODER), case.model(DECODER))
+    session = Session(case.interpreter(DECODER), case.model(DECODER), case.large)
     found = forced_logits(case, case.ids, case.prompt, session)
     session.position = 0
     again = forced_logits(case, case.ids[: case.prompt + AGAIN], case.prompt, session)
@@ -109,7 +109,7 @@ def forced_logits(case: Case, ids: Ids, prompt: int, session: Session) -> NDArra
     first = lookup(case.interpreter(EMBEDDER), case.model(EMBEDDER), ids)
     wide = case.dims.per_layer_width
     second = lookup(case.interpreter(PER_LAYER), case.model(PER_LAYER), ids) if wide else None
-    for start, stop in chunks(prompt, max(prefill_lengths(case.model(DECODER)))):
+    for start, stop in chunks(prompt, session.longest):
         session.prefill(first[start:stop], None if second is None else second[start:stop])
     rows = []
     for i in range(prompt, len(ids)):
