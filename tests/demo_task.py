@@ -119,9 +119,7 @@ def answer(reference: Reference, asked: Sequence[tuple[NDArray[np.int32], int]])
     for i, logits, _ in reference.many([ids[:-1] for ids, _ in asked], [first - 1 for _, first in asked]):
         rows[i] = logits
     ordered = [rows[i] for i in range(len(asked))]
-    right = [
-        bool((found.argmax(-1) == ids[first:]).all()) for found, (ids, first) in zip(ordered, asked, strict=True)
-    ]
+    right = [bool((found.argmax(-1) == ids[first:]).all()) for found, (ids, first) in zip(ordered, asked, strict=True)]
     logits = np.concatenate(ordered)
     return Outcome(np.array(right), metrics.margins(logits), logits)
 

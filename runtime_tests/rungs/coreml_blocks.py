@@ -23,6 +23,7 @@ from runtime_tests.coreml.case import FIRST, SECOND, CoremlCase
 from runtime_tests.coreml.evaluator import Evaluator
 from runtime_tests.coreml.session import DECODE, prefill_lengths
 from runtime_tests.errors import CannotRunError
+from runtime_tests.flips import farthest
 from runtime_tests.readers.program import Function
 from runtime_tests.results import Check, at_least, at_most, none, stated
 
@@ -160,15 +161,15 @@ def _worst(floats: Pairs) -> dict[str, tuple[float, str, int]]:
 def _judge_codes(case: CoremlCase, name: str, codes: Pairs) -> list[Check]:
     budget = case.budget
     joined = {key: tuple(np.concatenate([pair[i] for pair in pairs]) for i in (0, 1)) for key, pairs in codes.items()}
-    equal, step = metrics.steps_off(*(np.concatenate([pair[i].ravel() for pair in joined.values()]) for i in (0, 1)))
-    far = {key: metrics.steps_off(*pair)[1] for key, pair in joined.items()}
+    equal, _ = metrics.steps_off(*(np.concatenate([pair[i].ravel() for pair in joined.values()]) for i in (0, 1)))
+    far = farthest({key: (a, b) for key, (a, b) in joined.items()})
     touched = {key: float(np.mean(np.any(pair[0] != pair[1], axis=1))) for key, pair in joined.items()}
-    worst, farthest = max(touched, key=lambda key: touched[key]), max(far, key=lambda key: far[key])
+    worst, most = max(touched, key=lambda key: touched[key]), max(far, key=lambda key: far[key])
     differ = sum(int((a != b).sum()) for a, b in joined.values())
     note = f"{differ} of {sum(pair[0].size for pair in joined.values())} in {len(joined)} linears differ"
     return [
         at_least(f"{name}: int8 outputs equal", equal, budget.equal_codes, "of 1", note),
-        at_most(f"{name}: largest difference", step, budget.step, "steps", farthest),
+        at_most(f"{name}: largest difference", far[most], budget.step, "steps", most),
         at_most(f"{name}: tokens touched, worst linear", touched[worst], budget.disturbed_rows, "of 1", worst),
     ]
 
