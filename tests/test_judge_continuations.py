@@ -43,7 +43,7 @@ class Scripted:
 
 
 def case(reference: Scripted) -> Case:
-    return cast(Case, SimpleNamespace(reference=reference, lattice_fault="none", stops=[STOP]))
+    return cast(Case, SimpleNamespace(reference=reference, lattice_fault="none", stops=[STOP], draws=int))
 
 
 def tokens(*values: int) -> Any:
@@ -119,11 +119,9 @@ def test_the_continuation_is_what_the_reference_generates_token_by_token(real: C
 def test_the_rounding_of_stored_weights_widens_the_floor_of_each_step(real: Case) -> None:
     prompts = [np.array([real.start, *real.tokenize("one two")], np.int32)]
     (wide,) = along(real, prompts, real.greedy(prompts, [6]))
-    real.__dict__["lattice_fault"] = "as if it were not known"
-    try:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Case, "lattice_fault", "as if it were not known")
         (narrow,) = along(real, prompts, real.greedy(prompts, [6]))
-    finally:
-        del real.__dict__["lattice_fault"]
     assert (wide.deviation > narrow.deviation).all()
     assert (wide.typical > narrow.typical).all()
 
@@ -137,3 +135,10 @@ def test_without_an_interpreter_the_reference_generates(real: Case, monkeypatch:
     expected = real.reference.greedy(prompts[0], 5, frozenset(real.stops))[0].tolist()
     monkeypatch.setattr(real, "greedy", refusing)
     assert [item.tolist() for item in continuations.drafts(real, prompts, [5])] == [expected]
+
+
+def test_what_an_earlier_rung_was_told_is_not_asked_again(real: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    ids = np.array([real.start, *real.tokenize("one two three")], np.int32)
+    monkeypatch.setattr(real, "heard", {ids.tobytes(): tokens(5, 6, 7, 8)})
+    monkeypatch.setattr(real, "greedy", lambda *_: pytest.fail("asked again"))
+    assert [item.tolist() for item in continuations.drafts(real, [ids], [3])] == [[5, 6, 7]]

@@ -46,6 +46,7 @@ def climb(case: Case) -> list[Check]:
     except RuntimeError as error:
         return [none("the engine runs", [str(error)], "failures", 1)]
     found = of_reference(case, asked, [np.array(case.tokenize(text), np.int32) for text in said.texts], kept)
+    case.heard.update((item.ids.tobytes(), item.new) for item in found)
     floor = _floor(case, found)
     systems = [_system(case, asked, table.REFERENCE, "the QAT checkpoint in transformers", found)]
     systems += [*_without_static(case, asked, found, kept), *others(case, asked, case.evaluation, found)]
