@@ -8,14 +8,16 @@ from typing import Any, cast
 
 import numpy as np
 import pytest
+from test_judge_mutations import Patient
 
 from convert.checkpoint import open_checkpoint as read
 from convert.progress import Silent
 from convert.targets.litert import LitertOptions, convert
 from runtime_tests import continuations
-from runtime_tests.case import Case
+from runtime_tests.case import DECODER, Case
 from runtime_tests.continuations import along
 from runtime_tests.errors import CannotRunError
+from runtime_tests.ladder import climb
 from runtime_tests.readers.checkpoint import open_checkpoint
 from runtime_tests.readers.litertlm import open_litertlm
 from runtime_tests.rungs.engine import _parted
@@ -142,3 +144,17 @@ def test_what_an_earlier_rung_was_told_is_not_asked_again(real: Case, monkeypatc
     monkeypatch.setattr(real, "heard", {ids.tobytes(): tokens(5, 6, 7, 8)})
     monkeypatch.setattr(real, "greedy", lambda *_: pytest.fail("asked again"))
     assert [item.tolist() for item in continuations.drafts(real, [ids], [3])] == [[5, 6, 7]]
+
+
+def test_a_damaged_artifact_chooses_other_tokens_where_the_reference_is_certain(real: Case, tmp_path: Path) -> None:
+    patient = Patient(real.artifact.path)
+    graph = patient.model(DECODER).subgraph("decode")
+    rows = [patient.model(DECODER).buffer(graph.by_name[f"layers.{i}.mlp.down_proj.weight"].buffer) for i in (0, 1)]
+    rows[0][:], rows[1][:] = rows[1].copy(), rows[0].copy()
+    (tmp_path / "model.litertlm").write_bytes(patient.bytes)
+    damaged = Case(open_litertlm(tmp_path / "model.litertlm"), real.folder)
+    damaged.__dict__["reference"] = real.reference
+    (rung,) = climb(damaged, ("3",))
+    failed = {check.name for check in rung.checks if not check.passed}
+    assert "not the reference's first choice before a near-tie" in failed
+    assert "text differs from the reference's before a near-tie" in failed
