@@ -84,18 +84,20 @@ def climb(case: Case) -> list[Check]:
     boundaries, half = Boundaries(own), own.precision == "float16"
     names = [*prefill_lengths(own.package.functions).values(), DECODE]
     for name in names:
-        if not boundaries.of(own.package.functions[name]):
+        if not (found := boundaries.of(own.package.functions[name])):
             raise CannotRunError(f"{name} names no boundaries such as layers_0_attention")
+        if odd := [item for item in found if not boundaries.known(item)]:
+            raise CannotRunError(f"{name} names a boundary {odd[0]}, which the model does not have")
     checks, exact = _tables(own), Layered(own.package, "float64" if half else "declared")
     runs = [_prepare(own, own.package.functions[name]) for name in names]
     rounded = [_prepare(own, own.package.functions[name]) for name in names] if half else []
     declared, wanted = Layered(own.package) if half else exact, set[str]()
-    for number, segment in enumerate(exact.segments):
+    for number, segment in enumerate(exact.walk()):
         after = exact.segments[number + 1].layer if number + 1 < len(exact.segments) else own.dims.layers + 1
         layers = [layer for layer in range(segment.layer, after) if layer < own.dims.layers]
         for layer in layers:
             wanted |= set(boundaries.codes(layer))
-        for layered, some in ((exact, runs), (declared, rounded)):
+        for layered, some in ((exact, runs), (declared, rounded))[: 2 if half else 1]:
             with layered.part(segment) as part:
                 for run in some:
                     _compare(boundaries, layered, part, run, layers)
