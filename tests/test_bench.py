@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from convert.bench import judged
+from convert.bench.fullsize import _command
 from convert.bench.judged import Ended, fullsize, marked
 from convert.bench.watch import Sample, Watch
 
@@ -93,6 +94,23 @@ def test_without_a_report_the_verdicts_are_those_of_the_printed_table(tmp_path: 
     shown = "│ 0    │ are the integers?   │      │   │ pass    │  │\n│      │ codes   │ 0 │ = 0 │ pass │ │\n"
     shown += "│ 2a   │ does each block?    │      │   │ fail    │  │\n│ 4    │ task?   │   │     │ not run │ none │\n"
     assert judged._verdicts(shown, tmp_path / "none") == {"0": "pass", "2a": "fail", "4": "not run"}
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("e2b", "gguf"), "'gguf'"),
+        (("31b", "q4_0"), "'31b'"),
+        (("e2b", "q4_0", "--context", "64"), "--context 64: only with --judge"),
+    ],
+)
+def test_what_is_not_there_is_refused_in_one_line(
+    words: tuple[str, ...], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        _command(list(words))
+    told = capsys.readouterr().err
+    assert (ended.value.code, told.count("\n"), said in told) == (2, 1, True)
 
 
 @linux
