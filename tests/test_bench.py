@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -129,7 +130,10 @@ def test_a_refused_bundle_is_told_with_its_exit_code_and_leaves_nothing(
 
 
 @linux
-def test_an_interrupt_ends_the_bundle_and_removes_the_files(tmp_path: Path, mobile_e2b: Path) -> None:
+@pytest.mark.parametrize("politely", [True, False], ids=["terminated", "killed"])
+def test_an_end_from_outside_ends_the_bundle_and_what_is_told_of_it_removes_the_files(
+    politely: bool, tmp_path: Path, mobile_e2b: Path
+) -> None:
     command = [sys.executable, "-m", "convert.bench.fullsize", "e2b", "mobile", "--judge", "--out", str(tmp_path)]
     process = subprocess.Popen([*command, "--checkpoint", str(mobile_e2b)], stderr=subprocess.PIPE)
     assert process.stderr is not None
@@ -137,20 +141,22 @@ def test_an_interrupt_ends_the_bundle_and_removes_the_files(tmp_path: Path, mobi
         if line.startswith(b"digest"):
             break
     assert list(tmp_path.iterdir())
-    process.terminate()
-    process.stderr.read()
-    assert process.wait() == 143
+    (process.terminate if politely else process.kill)()
+    assert b"rung 1" not in process.stderr.read()
+    assert process.wait() == (143 if politely else -9)
     process.stderr.close()
-    deadline = time.monotonic() + 20
-    while list(tmp_path.iterdir()) and time.monotonic() < deadline:
+    deadline = time.monotonic() + 5
+    while (left := _naming(str(tmp_path))) and time.monotonic() < deadline:
         time.sleep(0.1)
-    assert list(tmp_path.iterdir()) == []
-    left = [entry.name for entry in Path("/proc").iterdir() if _names(entry / "cmdline", str(tmp_path))]
     assert left == []
+    assert bool(list(tmp_path.iterdir())) is not politely
 
 
-def _names(command_line: Path, path: str) -> bool:
-    try:
-        return command_line.parent.name.isdecimal() and path in command_line.read_text()
-    except OSError:
-        return False
+def _naming(path: str) -> list[str]:
+    """Processes whose command line has a path."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        with suppress(OSError):
+            if entry.name.isdecimal() and path in (entry / "cmdline").read_text():
+                found.append(entry.name)
+    return found
