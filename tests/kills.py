@@ -166,7 +166,7 @@ def climb(bench: Bench, count: int, planned: int | None, told: Callable[[str], N
     whole = bench.bundles()
     if planned is not None and calm.disk > planned:
         wrong.append(f"undisturbed: {size(calm.disk)} of disk, {size(planned)} were planned")
-    told(_timeline(calm))
+    told(timeline(calm))
     ends = [line.seconds for line in calm.lines]
     rows = []
     _remove(bench.out)
@@ -195,12 +195,14 @@ def climb(bench: Bench, count: int, planned: int | None, told: Callable[[str], N
     return wrong
 
 
-def _timeline(run: Run) -> str:
-    rows, before = [], 0.0
+def timeline(run: Run) -> str:
+    """What came before each line of a run: time, processor time, the most memory and the most disk."""
+    rows, seconds, spent = [], 0.0, 0.0
     for line in run.lines:
-        rows.append((f"{line.seconds:.1f} s", f"{line.seconds - before:.1f} s", line.text[:90]))
-        before = line.seconds
-    return table("undisturbed", ("at ", "after ", "line"), rows)
+        times = (f"{line.seconds - seconds:.1f} s", f"{line.processor - spent:.1f} s")
+        rows.append((line.text[:60], *times, size(line.memory), size(line.disk)))
+        seconds, spent = line.seconds, line.processor
+    return table("undisturbed", ("before this line", "time ", "processor ", "memory ", "disk "), rows)
 
 
 def _remove(folder: Path) -> None:
