@@ -7,18 +7,18 @@ which.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from runtime_tests import metrics
-from runtime_tests.capture import Capture
 from runtime_tests.case import DECODER, Case
 from runtime_tests.errors import CannotRunError
 from runtime_tests.forced import GIVEN, Forced
-from runtime_tests.results import Check, none
 from runtime_tests.runners.litert import Interpreter, feed, prefill_lengths
+from runtime_tests.trace import Trace
 
 Floats = NDArray[np.float32]
 ORDERS = {"rows first": (1, 0, 2), "heads first": (0, 1, 2), "transposed": (0, 2, 1)}
@@ -27,12 +27,12 @@ ORDERS = {"rows first": (1, 0, 2), "heads first": (0, 1, 2), "transposed": (0, 2
 class Cache:
     """The reference's keys, values and boundaries in the artifact's layouts."""
 
-    def __init__(self, case: Case, captured: Capture | None = None) -> None:
-        """``captured``: the reference's insides; by default those that the rungs share."""
+    def __init__(self, case: Case, trace: Trace | None = None) -> None:
+        """``trace``: the reference's insides; by default those that the rungs share."""
         self.case, self.model = case, case.model(DECODER)
-        self.captured = case.captured if captured is None else captured
+        self.trace = case.trace if trace is None else trace
         self.lengths = {**{name: n for n, name in prefill_lengths(self.model).items()}, "decode": 1}
-        self.owners = sorted(self.captured.keys)
+        self.owners = [owner.layer for owner in case.dims.owners]
         self._orders: dict[str, tuple[int, ...]] = {}
 
     def rows(self, boundary: str, rows: slice) -> Floats:
@@ -41,7 +41,32 @@ class Cache:
         if kind in ("key", "value"):
             heads = self._heads(int(layer), kind)[:, rows]
             return np.ascontiguousarray(heads.transpose(1, 0, 2)).reshape(heads.shape[1], -1)
-        return self.captured.boundary[boundary][rows]
+        return self._boundary(int(layer), kind)[rows]
+
+    def _boundary(self, layer: int, kind: str) -> Floats:
+        """What stands between two layers is known without running either again."""
+        if kind == "per_layer_input":
+            return self.trace.per_layer_input(layer)
+        if kind in ("input", "output"):
+            return self.trace.entering(layer + (kind == "output"))
+        return self.trace.layer(layer).boundary[f"layers.{layer}/{kind}"]
+
+    def codes(self, key: str, rows: slice) -> NDArray[np.int32] | None:
+        """The reference's int8 outputs of a linear, ``[m, out]``; None where it has no output scale."""
+        layer = key.removeprefix("layers.").split(".")[0]
+        captured = self.trace.layer(int(layer)) if layer.isdecimal() else self.trace.front
+        if key not in captured.scales:
+            return None
+        scaled = captured.linears[key][rows] / np.float32(captured.scales[key])
+        return np.asarray(np.rint(scaled), np.float32).astype(np.int32)
+
+    def inside(self, path: str) -> Floats | None:
+        """The reference's output of a linear or norm by its module path, ``[T, width]``; None for another module."""
+        layer = path.removeprefix("layers.").split(".")[0]
+        if path == "norm":
+            return self.trace.norm()
+        captured = self.trace.layer(int(layer)) if layer.isdecimal() else self.trace.front
+        return captured.linears.get(path, captured.norms.get(path))
 
     def place(self, signature: str, boundary: str, rows: slice) -> Floats:
         """Those rows in the shape that the signature's tensor has, padded with zeros."""
@@ -53,9 +78,13 @@ class Cache:
             padded = np.zeros((heads.shape[0], length, heads.shape[2]), np.float32)
             padded[:, :count] = heads[:, rows]
             return np.ascontiguousarray(padded.transpose(self._order(boundary))).reshape(shape)
-        found = self.captured.boundary[boundary][rows]
+        return self.laid(signature, boundary, self._boundary(int(layer), kind)[rows])
+
+    def laid(self, signature: str, boundary: str, found: Floats) -> Floats:
+        """Rows ``[m, width]`` of a boundary that is no key or value, in its tensor's shape, padded with zeros."""
+        length, shape = self.lengths[signature], self._shape(signature, boundary)
         out = np.zeros((length, found.shape[1]), np.float32)
-        out[:count] = found
+        out[: len(found)] = found
         return out.reshape(shape)
 
     def pick(self, signature: str, boundary: str, value: NDArray[Any], count: int) -> Floats:
@@ -70,8 +99,9 @@ class Cache:
         back = np.asarray(value, np.float32).reshape(shape).transpose(np.argsort(order))
         return np.ascontiguousarray(back[:, :count].transpose(1, 0, 2)).reshape(count, -1)
 
-    def filled(self, count: int) -> dict[str, NDArray[Any]]:
-        """Caches that hold the reference's first ``count`` rows; what an earlier conversation left after them.
+    def filled(self, count: int, names: Collection[str]) -> dict[str, NDArray[Any]]:
+        """Those of the named inputs that are caches, with the reference's first ``count`` rows; behind these what an
+        earlier conversation left.
 
         The engine does not clear its caches, the mask alone hides old rows. They are the reference's rows here, the
         last one first: as large as true ones.
@@ -79,7 +109,10 @@ class Cache:
         context, out = self.case.context, {}
         for number, layer in enumerate(self.owners):
             for kind, letter in (("key", "k"), ("value", "v")):
-                name, heads = f"kv_cache_{letter}_{number}", self._heads(layer, kind)
+                name = f"kv_cache_{letter}_{number}"
+                if name not in names:
+                    continue
+                heads = self._heads(layer, kind)
                 rows = np.zeros((heads.shape[0], context, heads.shape[2]), np.float32)
                 total = heads.shape[1]
                 rows[:, count:] = heads[:, total - 1 - np.arange(context - count) % total]
@@ -119,7 +152,7 @@ class Cache:
         return f"{name}: {quality:.0f} dB" if quality < self.case.budget.cache_db else ""
 
     def _heads(self, layer: int, kind: str) -> Floats:
-        return (self.captured.keys if kind == "key" else self.captured.values)[layer]
+        return self.trace.rows(layer)[kind == "value"]
 
     def _shape(self, signature: str, boundary: str) -> tuple[int, ...]:
         return self.model.subgraph(signature).by_name[boundary].shape
@@ -144,25 +177,24 @@ class Cache:
         return self._orders[boundary]
 
 
-def check_end_of_context(
+def end_of_context(
     case: Case, name: str, length: int, forced: Forced, interpreter: Interpreter, layout: Cache
-) -> list[Check]:
-    """The last rows of the context: a call whose padding would reach past the end must still write where it should.
+) -> list[str]:
+    """Caches whose last rows are wrong after a call whose padding would reach past the end of the context.
 
     The engine makes such calls in long conversations. Positions mean nothing here: the new rows are given, and only
     where they land is compared.
     """
-    count = min(3, length, len(case.ids))
+    count = last_rows(case, length)
     start = case.context - count
-    captured, model = layout.captured, case.model(DECODER)
+    trace, model = layout.trace, case.model(DECODER)
     rows = slice(0, count)
-    per_layer = None if captured.per_layer is None else captured.per_layer[rows]
-    inputs = feed(model, name, start, captured.embeddings[rows], per_layer)
+    per_layer = None if trace.per_layer is None else trace.per_layer[rows]
+    inputs = feed(model, name, start, trace.embeddings[rows], per_layer)
     generator = np.random.default_rng(1)
     before = {}
-    for key, cache in layout.filled(0).items():
-        noise = generator.integers(-100, 100, cache.shape).astype(cache.dtype)
-        before[key] = noise
+    for key, cache in layout.filled(0, {*forced.inputs, *forced.outputs}).items():
+        before[key] = generator.integers(-100, 100, cache.shape).astype(cache.dtype)
     inputs.update(before)
     inputs = {key: value for key, value in inputs.items() if key in forced.inputs}
     inputs.update({boundary + GIVEN: layout.place(name, boundary, rows) for boundary in forced.given})
@@ -179,4 +211,9 @@ def check_end_of_context(
         slack = 1.0 if found.dtype == np.int8 else 1e-4  # one step of rounding, or the last bits
         if not np.allclose(expected.astype(np.float32), found.astype(np.float32), rtol=0, atol=slack):
             wrong.append(key)
-    return [none(f"{name}: last {count} rows of the context written in place", wrong, "caches", len(before))]
+    return wrong
+
+
+def last_rows(case: Case, length: int) -> int:
+    """How many rows of the end of the context are written."""
+    return min(3, length, len(case.ids))

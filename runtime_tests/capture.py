@@ -45,59 +45,10 @@ def capture(reference: Reference, ids: Ids, norms: bool = False) -> Capture:
         ids: tokens ``[T]``.
         norms: also keep the outputs of norms and of the projection in front of all layers.
     """
-    out, handles = Capture(), []
-
-    def keep(name: str, tensor: Any) -> None:
-        # A copy: the layer multiplies its residual in place afterwards.
-        out.boundary[name] = tensor[0].float().clone().numpy()
-
-    def watch_layer(index: int, layer: Any) -> None:
-        def entering(_module: Any, args: Any, kwargs: Any) -> None:
-            keep(f"layers.{index}/input", args[0] if args else kwargs["hidden_states"])
-            given = args[1] if len(args) > 1 else kwargs.get("per_layer_input")
-            if given is not None:
-                keep(f"layers.{index}/per_layer_input", given)
-
-        handles.append(layer.register_forward_pre_hook(entering, with_kwargs=True))
-        handles.append(layer.register_forward_hook(lambda _m, _a, result: keep(f"layers.{index}/output", result)))
-        handles.append(
-            layer.pre_feedforward_layernorm.register_forward_pre_hook(
-                lambda _m, args: keep(f"layers.{index}/attention", args[0])
-            )
-        )
-        if hasattr(layer, "per_layer_input_gate"):
-            handles.append(
-                layer.per_layer_input_gate.register_forward_pre_hook(
-                    lambda _m, args: keep(f"layers.{index}/mlp", args[0])
-                )
-            )
-
-    def watch_linear(key: str, module: Any) -> None:
-        def leaving(_module: Any, _args: Any, result: Any) -> None:
-            out.linears[key] = result[0].float().numpy()
-
-        scale = getattr(module, "output_activation_scale", None)
-        if scale is not None and float(scale) != 0.0:
-            out.scales[key] = float(scale)
-        handles.append(module.register_forward_hook(leaving))
-
-    def watch_norm(key: str, module: Any) -> None:
-        def leaving(_module: Any, _args: Any, result: Any) -> None:
-            out.norms[key] = result[0].float().flatten(1).numpy()
-
-        handles.append(module.register_forward_hook(leaving))
-
-    if norms:
-        for key, module in reference.decoder.named_modules():
-            if key.endswith("norm") and getattr(module, "weight", None) is not None:
-                watch_norm(key, module)
-        if hasattr(reference.decoder, "per_layer_model_projection"):
-            watch_linear("per_layer_model_projection", reference.decoder.per_layer_model_projection)
+    out = Capture()
+    handles = watch_outside(out, reference.decoder) if norms else []
     for index, layer in enumerate(reference.decoder.layers):
-        watch_layer(index, layer)
-        for name, module in layer.named_modules():
-            if re.search(r"_proj$|per_layer_input_gate$|per_layer_projection$", name):
-                watch_linear(f"layers.{index}.{name}", module)
+        handles += watch_layer(out, index, layer, norms)
     cache = reference.cache()
     try:
         out.logits = reference.logits(ids, cache)
@@ -108,3 +59,65 @@ def capture(reference: Reference, ids: Ids, norms: bool = False) -> Capture:
         out.keys[index], out.values[index] = keys[0].float().numpy(), values[0].float().numpy()
     out.embeddings, out.per_layer = reference.embeddings(ids)
     return out
+
+
+def watch_layer(out: Capture, index: int, layer: Any, norms: bool) -> list[Any]:
+    """Hooks that keep what a layer is given and makes; the caller removes them."""
+
+    def keep(name: str, tensor: Any) -> None:
+        # A copy: the layer multiplies its residual in place afterwards.
+        out.boundary[name] = tensor[0].float().clone().numpy()
+
+    def entering(_module: Any, args: Any, kwargs: Any) -> None:
+        keep(f"layers.{index}/input", args[0] if args else kwargs["hidden_states"])
+        given = args[1] if len(args) > 1 else kwargs.get("per_layer_input")
+        if given is not None:
+            keep(f"layers.{index}/per_layer_input", given)
+
+    handles = [
+        layer.register_forward_pre_hook(entering, with_kwargs=True),
+        layer.register_forward_hook(lambda _m, _a, result: keep(f"layers.{index}/output", result)),
+        layer.pre_feedforward_layernorm.register_forward_pre_hook(
+            lambda _m, args: keep(f"layers.{index}/attention", args[0])
+        ),
+    ]
+    if hasattr(layer, "per_layer_input_gate"):
+        handles.append(
+            layer.per_layer_input_gate.register_forward_pre_hook(lambda _m, args: keep(f"layers.{index}/mlp", args[0]))
+        )
+    for name, module in layer.named_modules():
+        key = f"layers.{index}.{name}"
+        if re.search(r"_proj$|per_layer_input_gate$|per_layer_projection$", name):
+            handles.append(_watch_linear(out, key, module))
+        elif norms and key.endswith("norm") and getattr(module, "weight", None) is not None:
+            handles.append(_watch_norm(out, key, module))
+    return handles
+
+
+def watch_outside(out: Capture, decoder: Any) -> list[Any]:
+    """Hooks that keep the norms and the projection in front of and behind all layers; the caller removes them."""
+    handles = [
+        _watch_norm(out, key, module)
+        for key, module in decoder.named_children()
+        if key.endswith("norm") and getattr(module, "weight", None) is not None
+    ]
+    if hasattr(decoder, "per_layer_model_projection"):
+        handles.append(_watch_linear(out, "per_layer_model_projection", decoder.per_layer_model_projection))
+    return handles
+
+
+def _watch_linear(out: Capture, key: str, module: Any) -> Any:
+    def leaving(_module: Any, _args: Any, result: Any) -> None:
+        out.linears[key] = result[0].float().numpy()
+
+    scale = getattr(module, "output_activation_scale", None)
+    if scale is not None and float(scale) != 0.0:
+        out.scales[key] = float(scale)
+    return module.register_forward_hook(leaving)
+
+
+def _watch_norm(out: Capture, key: str, module: Any) -> Any:
+    def leaving(_module: Any, _args: Any, result: Any) -> None:
+        out.norms[key] = result[0].float().flatten(1).numpy()
+
+    return module.register_forward_hook(leaving)

@@ -19,18 +19,20 @@ from runtime_tests.dimensions import Dimensions
 from runtime_tests.errors import CannotRunError, InputError
 from runtime_tests.evaluation import read_evaluation
 from runtime_tests.evidence import Evidence
-from runtime_tests.floor import Floor, measure, widen
+from runtime_tests.floor import DRAWS, Floor, measure, widen
 from runtime_tests.kept import Kept
-from runtime_tests.lattice import fault, lattices
+from runtime_tests.lattice import Lattice, lattices
 from runtime_tests.match import is_foreign, recognize
 from runtime_tests.matrices import matrices
 from runtime_tests.readers.checkpoint import Folder
 from runtime_tests.readers.litertlm import LiteRtLm
 from runtime_tests.readers.tflite import Tflite, open_tflite
+from runtime_tests.recovered import Recovered, chosen_by
 from runtime_tests.reference import Ids, Reference
 from runtime_tests.runners.greedy import greedy
 from runtime_tests.runners.litert import Interpreter, interpret
 from runtime_tests.stops import Stops, read_stops
+from runtime_tests.trace import Trace
 
 DECODER, EMBEDDER, PER_LAYER = "tf_lite_prefill_decode", "tf_lite_embedder", "tf_lite_per_layer_embedder"
 DECODE_STEPS = 64
@@ -97,14 +99,14 @@ class Case:
         """A case of another artifact of the same checkpoint, to judge many of them without running the reference anew.
 
         What the reference has done here is taken over if the other artifact asks the same of it: the same tokens, the
-        same precision of the cache. For q4_0 only what the stored weights gave: their lattice is the artifact's own.
+        same precision of the cache. Not q4_0 insides: where the lattice leaves a choice, they follow the artifact.
         """
         other = Case(artifact, self.folder, self.threads)
         with contextlib.suppress(InputError):  # a damaged artifact shall be told of when it is judged
             if np.array_equal(self.ids, other.ids) and self.cache_scales == other.cache_scales:
                 mobile = self.folder.format == "mobile"
-                shared = ("reference", "_measured", "plain_logits")
-                for name in (*shared, *(("captured", "floor") if mobile else ())):
+                shared = ("reference", "_measured", "logits", "plain_logits", "lattice_logits", "floor")
+                for name in (*shared, *(("captured", "trace") if mobile else ())):
                     if name in self.__dict__:
                         setattr(other, name, getattr(self, name))
                 other.continuations = self.continuations if mobile else []
@@ -225,6 +227,19 @@ class Case:
             self._interpreters[name] = interpret(self.artifact.model(name), threads=self.threads)
         return self._interpreters[name]
 
+    def draws(self, usual: int) -> int:
+        """How many seeded disturbances make a noise floor.
+
+        Each costs a pass over all weights. Of a large model fewer will do: the largest change among its hundred
+        thousands of logits scatters little from draw to draw.
+        """
+        return usual if not self.large else (usual + 1) // 2
+
+    def release(self) -> None:
+        """Lets go of the interpreters of a large artifact, which hold its weights once more, packed."""
+        if self.large:
+            self._interpreters.clear()
+
     def greedy(self, prompts: Sequence[Ids], steps: Sequence[int]) -> list[Ids]:
         """The artifact's greedy tokens after each prompt, at most so many; a stop token ends them and is included."""
 
@@ -233,7 +248,9 @@ class Case:
 
         second = section(PER_LAYER) if self.dims.per_layer_width else None
         decoder, tables = section(DECODER), (section(EMBEDDER), second)
-        return [greedy(decoder, tables, ids, most, self.stops) for ids, most in zip(prompts, steps, strict=True)]
+        return [
+            greedy(decoder, tables, ids, most, self.stops, self.large) for ids, most in zip(prompts, steps, strict=True)
+        ]
 
     @cached_property
     def context(self) -> int:
@@ -319,28 +336,17 @@ class Case:
         finally:
             self.reference.cache_scales = self.cache_scales
 
-    @cached_property
+    @property
     def lattice_fault(self) -> str:
-        """Why there is no lattice to compare with (lattice.py); empty when there is."""
-        return (
-            "the checkpoint is not q4_0" if self.folder.format == "mobile" else fault(self.model(DECODER), self.folder)
-        )
+        """Why there is no lattice to compare with (recovered.py); empty when there is."""
+        return "the checkpoint is not q4_0" if self.folder.format == "mobile" else ""
 
     @contextlib.contextmanager
     def on_lattice(self) -> Iterator[None]:
-        """Within this, the reference has the weights that a q4_0 checkpoint's are the rounding of (lattice.py).
-
-        Raises:
-            CannotRunError: the artifact's weights are not those.
-        """
+        """Within this, the reference has the weights that a q4_0 checkpoint's are the rounding of (recovered.py)."""
         if self.lattice_fault:
             raise CannotRunError(self.lattice_fault)
-        import torch
-
-        found = dict(lattices(self.model(DECODER)))
-        with self.reference.weights(
-            lambda key: torch.from_numpy(found[key].rows(0, found[key].tensor.shape[0])) if key in found else None
-        ):
+        with self.reference.weights(Recovered(self.folder)):
             yield
 
     @cached_property
@@ -348,6 +354,19 @@ class Case:
         """The reference's insides over the forced sequence; for q4_0 with its weights on the lattice."""
         with contextlib.nullcontext() if self.folder.format == "mobile" else self.on_lattice():
             return capture(self.reference, self.ids)
+
+    @cached_property
+    def trace(self) -> Trace:
+        """The reference's insides over the forced sequence, layer by layer; for q4_0 with its weights on the lattice.
+
+        In blocks where the checkpoint leaves a choice, that lattice is the artifact's.
+        """
+        mobile = self.folder.format == "mobile"
+        return Trace(self.reference, self.ids, None if mobile else chosen_by(self.folder, self._lattices()))
+
+    def _lattices(self) -> dict[str, Lattice]:
+        """The artifact's own lattices, by module path."""
+        return dict(lattices(self.model(DECODER)))
 
     @cached_property
     def lattice_logits(self) -> NDArray[np.float32]:
@@ -362,7 +381,7 @@ class Case:
 
     @cached_property
     def _measured(self) -> tuple[NDArray[np.float32], Floor]:
-        return measure(self.reference, self.ids, self.prompt)
+        return measure(self.reference, self.ids, self.prompt, self.draws(DRAWS))
 
     @cached_property
     def floor(self) -> Floor:

@@ -137,12 +137,15 @@ def _verify(
     if float_model is not None and not (float_model / "config.json").is_file():
         raise InputError(f"--float {float_model}: no folder of a Hugging Face model; config.json is not there")
 
-    from runtime_tests import departure, progress, report, table
+    from runtime_tests import departure, progress, report, table, temper
     from runtime_tests import golden as goldens
+    from runtime_tests.heap import keep_large_blocks
     from runtime_tests.html import page
     from runtime_tests.kinds import open_case
 
     case = open_case(bundle, checkpoint, threads, asked.evaluation, float_model, asked.questions)
+    if case.large:
+        keep_large_blocks()
     if asked.evaluation is not None:
         case.kept_at = asked.answers or _beside(bundle, outputs)
     if asked.questions is not None and case.evaluation is None:
@@ -150,11 +153,14 @@ def _verify(
     wanted = (*(names or NAMES), *((ARM64.name,) if arm64 else ()))
     with progress.shown() as begins:
         case.tell = lambda line: begins("rung 4", line)
+        begins("noise floor", "noise floor: does the reference agree with itself?")
+        temper.check(case, names)
         climbed = climb(case, wanted, lambda step: begins(f"rung {step.name}", f"rung {step.name}: {step.question}"))
         found = None
         if locate or departure.wanted(climbed):
             begins("localization", "localization: which block is wrong by itself?")
             found = departure.localization(case)
+        begins("report", "report: figures, page and goldens")
         parity = report.report(case, climbed, found, names)
         if outputs.json is not None:
             files.write(outputs.json, report.dump(parity))

@@ -92,7 +92,7 @@ def along(case: Case, prompts: Sequence[Ids], given: Sequence[Ids]) -> list[Cont
     lattice = not case.lattice_fault
     out: dict[int, Continuation] = {}
     rows: dict[int, Floats] = {}
-    for i, plain, moved in case.reference.many(sequences, firsts, DRAWS, RELATIVE):
+    for i, plain, moved in case.reference.many(sequences, firsts, case.draws(DRAWS), RELATIVE):
         before = len(prompts[i]) - 1 - firsts[i]
         end = before + _agreeing(plain[before:], given[i])
         worst, mean = np.zeros(end), np.zeros(end)

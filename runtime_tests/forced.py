@@ -1,28 +1,38 @@
 """Cuts a shipped subgraph at its named boundaries, so that every block can be fed the reference's own inputs.
 
 The operators, weights and quantization stay the shipped ones. Each boundary tensor is doubled: its producer still
-writes it, and it becomes an output; its consumers read a new input ``<name> (given)``. One invocation then runs every
-block of every layer on inputs of the judge's choosing, and no error of one block reaches the next.
+writes it, and it becomes an output; its consumers read a new input ``<name> (given)``. So every block runs on inputs of
+the judge's choosing, and no error of one block reaches the next.
+
+Between given values the graph falls into parts: what lies in front of all layers, each layer, and the head. A part is a
+model of its own, with the operators that its outputs depend on and the weights that these use, so that a decoder of any
+size is run part by part in the memory of one layer.
 """
 
 from __future__ import annotations
 
 import copy
 import re
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from runtime_tests.errors import CannotRunError
 from runtime_tests.readers.tflite import Subgraph, Tflite
+from runtime_tests.runners.litert import Interpreter, interpreter_of
 from runtime_tests.stages import probes
 
 BOUNDARY = re.compile(r"layers\.(\d+)/(input|attention|mlp|output|per_layer_input|key|value)")
 GIVEN = " (given)"
 INSIDE = "inside "
+ALL = ("input", "attention", "mlp", "output", "per_layer_input", "key", "value")
+BETWEEN = ("input", "output", "per_layer_input")  # where nothing but the hidden state passes
+Part = int | Literal["front", "head"]
 _NESTED = ("STABLEHLO_COMPOSITE", "WHILE", "IF", "CALL", "CALL_ONCE")
+_ALIGNED = 64
+_OUTSIDE = 1 << 12  # bytes of a buffer from which it lies behind the flatbuffer, as it is in the file
 
 
 @dataclass(frozen=True)
@@ -30,20 +40,39 @@ class Forced:
     """A cut model.
 
     Attributes:
-        model: a complete flatbuffer with one signature, ``forced``.
+        pieces: a complete flatbuffer with one signature, ``forced``, and the bytes that follow it.
         given: boundary names that must be fed, under ``<name> (given)``.
         boundaries: boundary names among the outputs.
         codes: int8 outputs of quantized linears by module path, under the same name among the outputs.
         inside: module paths of linears and norms, under ``inside <path>`` among the outputs.
         inputs: all inputs by name, with their shapes.
+        outputs: all outputs by name.
     """
 
-    model: bytes
+    pieces: tuple[Any, ...]
     given: frozenset[str]
     boundaries: frozenset[str]
     codes: frozenset[str]
     inside: frozenset[str]
     inputs: dict[str, tuple[int, ...]]
+    outputs: frozenset[str]
+
+    @property
+    def size(self) -> int:
+        """Bytes of the model."""
+        return sum(map(len, self.pieces))
+
+    def model(self) -> bytes:
+        """The model in one piece."""
+        return b"".join(self.pieces)
+
+    def interpreter(self, kernels: str = "xnnpack", threads: int = 2) -> Interpreter:
+        """An interpreter over it.
+
+        Raises:
+            CannotRunError: the runtime refuses the model.
+        """
+        return interpreter_of(self.pieces, kernels, threads)
 
 
 def linears(graph: Subgraph) -> dict[str, list[tuple[int, int]]]:
@@ -58,54 +87,146 @@ def linears(graph: Subgraph) -> dict[str, list[tuple[int, int]]]:
     return found
 
 
-def force(model: Tflite, signature: str, cut_open: bool = True, inside: bool = False) -> Forced:
-    """Cuts the subgraph of a signature.
+class Cut:
+    """The subgraph of a signature, to be had in parts.
 
-    Args:
-        cut_open: False leaves the graph whole: the boundaries are outputs, and nothing is given.
-        inside: also gives the outputs of linears and norms between the boundaries.
-
-    Raises:
-        CannotRunError: the graph holds operators with subgraphs of their own, or has no named boundaries.
+    Attributes:
+        parts: those that have outputs, in order of execution.
     """
-    from ai_edge_litert import schema_py_generated as schema
 
-    graph, entry = model.subgraph(signature), model.signatures[signature]
-    nested = sorted({op.code for op in graph.operators if op.code in _NESTED})
-    if nested:
-        raise CannotRunError(f"{signature} holds {', '.join(nested)}, which cannot be cut")
-    cut = {t.name: t.index for t in graph.tensors if BOUNDARY.fullmatch(t.name) and t.index in graph.producer}
-    if not cut:
-        raise CannotRunError(f"{signature} names no boundaries such as layers.0/attention")
-    raw = model.raw.subgraphs[graph.index]
-    tensors = [copy.copy(tensor) for tensor in raw.tensors]
-    doubled: dict[int, int] = {}
-    for name, index in cut.items():
-        if cut_open and index in graph.consumers:
-            twin = copy.copy(raw.tensors[index])
-            twin.name, twin.buffer = (name + GIVEN).encode(), 0
-            doubled[index] = len(tensors)
+    def __init__(self, model: Tflite, signature: str, kinds: Collection[str] = ALL, inside: bool = False) -> None:
+        """Args:
+            kinds: the boundaries to cut at; the others are outputs alone.
+            inside: also gives the outputs of linears and norms between the boundaries.
+
+        Raises:
+            CannotRunError: the graph holds operators with subgraphs of their own, or has no named boundaries.
+        """
+        self._model, self._graph, self._entry = model, model.subgraph(signature), model.signatures[signature]
+        graph = self._graph
+        nested = sorted({op.code for op in graph.operators if op.code in _NESTED})
+        if nested:
+            raise CannotRunError(f"{signature} holds {', '.join(nested)}, which cannot be cut")
+        cut = {t.name: t.index for t in graph.tensors if BOUNDARY.fullmatch(t.name) and t.index in graph.producer}
+        if not cut:
+            raise CannotRunError(f"{signature} names no boundaries such as layers.0/attention")
+        self._given = {i for name, i in cut.items() if name.split("/")[1] in kinds and i in graph.consumers}
+        codes = {
+            key: pairs[0][1]
+            for key, pairs in linears(graph).items()
+            if len(pairs) == 1 and graph.tensors[pairs[0][1]].type == "INT8"
+        }
+        # A name may stand for one tensor only; a linear whose output is a boundary is told apart by its key.
+        within = {INSIDE + key: index for key, index in probes(graph).items()} if inside else {}
+        self._cut, self._codes, self._within = frozenset(cut), frozenset(codes), frozenset(within)
+        self._outputs = {**self._entry.outputs, **cut, **codes, **within}
+        self._last = max(int(match[1]) for name in cut if (match := BOUNDARY.fullmatch(name)))
+        self._home = {name: self._part(name, index) for name, index in self._outputs.items()}
+        last = len(graph.tensors)
+        self.parts: tuple[Part, ...] = tuple(
+            sorted(set(self._home.values()), key=lambda part: {"front": -1, "head": last}.get(str(part), part))
+        )
+
+    def part(self, part: Part) -> Forced | None:
+        """One part; None where this signature has nothing of it."""
+        return self.join([part]) if part in self.parts else None
+
+    def join(self, parts: Iterable[Part]) -> Forced:
+        """Some parts in one model."""
+        from ai_edge_litert import schema_py_generated as schema
+
+        wanted = set(parts)
+        outputs = {name: index for name, index in self._outputs.items() if self._home[name] in wanted}
+        operators, given = self._needed(outputs.values())
+        graph, raw = self._graph, self._model.raw.subgraphs[self._graph.index]
+        chosen = [graph.operators[index] for index in sorted(operators)]
+        read = {index for op in chosen for index in op.inputs if index >= 0}
+        inputs = {
+            name: index for name, index in self._entry.inputs.items() if index in read or index in outputs.values()
+        }
+        used = read | {i for op in chosen for i in op.outputs if i >= 0} | {*inputs.values(), *outputs.values()}
+        for index in sorted(used):  # block scales are tensors that no operator reads
+            quantization = graph.tensors[index].quantization
+            used |= {quantization.scale_tensor} if quantization and quantization.scale_tensor >= 0 else set()
+        place = {index: number for number, index in enumerate(sorted(used))}
+        tensors = [copy.copy(raw.tensors[index]) for index in sorted(used)]
+        for tensor in tensors:
+            tensor.quantization = _moved(tensor.quantization, place)
+        twins: dict[int, int] = {}
+        for index in sorted(given):
+            twin = copy.copy(tensors[place[index]])
+            twin.name, twin.buffer = (graph.tensors[index].name + GIVEN).encode(), 0
+            twins[index] = len(tensors)
             tensors.append(twin)
-    operators = [copy.copy(op) for op in raw.operators]
-    for op in operators:
-        op.inputs = np.array([doubled.get(int(i), int(i)) for i in op.inputs], np.int32)
-    codes = {
-        key: pairs[0][1]
-        for key, pairs in linears(graph).items()
-        if len(pairs) == 1 and graph.tensors[pairs[0][1]].type == "INT8"
-    }
-    # A name may stand for one tensor only; a linear whose output is a boundary is told apart by its key.
-    within = probes(graph) if inside else {}
-    outputs = {**entry.outputs, **cut, **codes, **{INSIDE + key: index for key, index in within.items()}}
-    inputs = {**entry.inputs, **{tensors[i].name.decode(): i for i in doubled.values()}}
-    piece = schema.SubGraphT()
-    piece.name, piece.tensors, piece.operators = b"forced", tensors, operators
-    piece.inputs = np.array(list(inputs.values()), np.int32)
-    piece.outputs = np.array(list(dict.fromkeys(outputs.values())), np.int32)
-    shapes = {name: tuple(int(d) for d in tensors[index].shape) for name, index in inputs.items()}
-    packed = _pack(model, piece, _signature(schema, inputs, outputs))
-    given = frozenset(graph.tensors[index].name for index in doubled)
-    return Forced(packed, given, frozenset(cut), frozenset(codes), frozenset(within), shapes)
+        copied = []
+        for op in chosen:
+            new = copy.copy(raw.operators[op.index])
+            new.inputs = np.array([twins.get(i, place.get(i, -1)) for i in op.inputs], np.int32)
+            new.outputs = np.array([place.get(i, -1) for i in op.outputs], np.int32)
+            if new.intermediates is not None and len(new.intermediates):
+                raise CannotRunError(f"{op.code} keeps intermediate tensors, which cannot be cut")
+            copied.append(new)
+        entries = {name: place[index] for name, index in inputs.items()}
+        entries |= {graph.tensors[index].name + GIVEN: twin for index, twin in twins.items()}
+        made = {name: place[index] for name, index in outputs.items()}
+        piece = schema.SubGraphT()
+        piece.name, piece.tensors, piece.operators = b"forced", tensors, copied
+        piece.inputs = np.array(list(entries.values()), np.int32)
+        piece.outputs = np.array(list(dict.fromkeys(made.values())), np.int32)
+        shapes = {name: tuple(int(d) for d in tensors[index].shape) for name, index in entries.items()}
+        names = frozenset(made)
+        return Forced(
+            tuple(_pack(self._model, piece, _signature(schema, entries, made))),
+            frozenset(graph.tensors[index].name for index in given),
+            self._cut & names,
+            self._codes & names,
+            frozenset(name.removeprefix(INSIDE) for name in self._within & names),
+            shapes,
+            names,
+        )
+
+    def _needed(self, targets: Iterable[int]) -> tuple[set[int], set[int]]:
+        """Operators that some tensors depend on, and the given tensors that these read."""
+        graph = self._graph
+        operators: set[int] = set()
+        given: set[int] = set()
+        left = [index for index in targets if index in graph.producer]
+        while left:
+            op = graph.producer[left.pop()]
+            if op.index in operators:
+                continue
+            operators.add(op.index)
+            for index in op.inputs:
+                if index in self._given:
+                    given.add(index)
+                elif index in graph.producer:
+                    left.append(index)
+        return operators, given
+
+    def _part(self, name: str, index: int) -> Part:
+        """Where an output belongs: by its name, or by the given values that it is made of."""
+        key = name.removeprefix(INSIDE)
+        named = re.match(r"layers\.(\d+)[./]", key)
+        if named:
+            return "front" if key.endswith("/per_layer_input") else int(named[1])
+        found = [BOUNDARY.fullmatch(self._graph.tensors[i].name) for i in self._needed([index])[1]]
+        layers = [(int(match[1]), match[2]) for match in found if match]
+        if not layers:
+            return "front"
+        layer, kind = max(layers)
+        if kind != "output":
+            return layer
+        return layer + 1 if layer < self._last else "head"
+
+
+def _moved(found: Any, place: dict[int, int]) -> Any:
+    """A tensor's quantization with the tensor of its block scales under its new number."""
+    if found is None or not hasattr(found.details, "blockSize"):
+        return found
+    out = copy.copy(found)
+    out.details = copy.copy(found.details)
+    out.details.scales = place.get(found.details.scales, found.details.scales)
+    return out
 
 
 def _signature(schema: Any, inputs: dict[str, int], outputs: dict[str, int]) -> Any:
@@ -123,8 +244,12 @@ def _signature(schema: Any, inputs: dict[str, int], outputs: dict[str, int]) -> 
     return signature
 
 
-def _pack(model: Tflite, graph: Any, signature: Any) -> bytes:
-    """A flatbuffer with the one subgraph and the buffers that it uses; bytes from after the old one move inside."""
+def _pack(model: Tflite, graph: Any, signature: Any) -> list[Any]:
+    """A flatbuffer with the one subgraph, and the larger buffers that it uses, which follow it as views of the file.
+
+    A flatbuffer holds 2 GB at most and is written from its end. What follows it is named by its offset from the first
+    byte, so room is left for the flatbuffer, and more when it turns out too little.
+    """
     import flatbuffers
     from ai_edge_litert import schema_py_generated as schema
 
@@ -132,20 +257,37 @@ def _pack(model: Tflite, graph: Any, signature: Any) -> bytes:
     out.version, out.description = 3, b"forced"
     out.operatorCodes = model.raw.operatorCodes
     kept: dict[int, int] = {0: 0}
-    buffers = [schema.BufferT()]
-    total = 0
+    buffers, behind = [schema.BufferT()], []
     for tensor in graph.tensors:
         if tensor.buffer not in kept:
-            data: NDArray[np.uint8] = model.buffer(tensor.buffer)
-            total += len(data)
+            data = model.buffer(tensor.buffer)
             buffer = schema.BufferT()
-            buffer.data = data if len(data) else None
+            if len(data) >= _OUTSIDE:
+                buffer.offset, buffer.size = _ALIGNED, len(data)
+                behind.append((buffer, data))
+            else:
+                buffer.data = data if len(data) else None
             kept[tensor.buffer] = len(buffers)
             buffers.append(buffer)
         tensor.buffer = kept[tensor.buffer]
-    if total > 2_000_000_000:
-        raise CannotRunError(f"{total / 1e9:.1f} GB of weights do not fit a cut model, which holds at most 2 GB")
     out.buffers, out.subgraphs, out.signatureDefs = buffers, [graph], [signature]
-    builder = flatbuffers.Builder(total + (1 << 20))
-    builder.Finish(out.Pack(builder), b"TFL3")
-    return bytes(builder.Output())
+    room = 1 << 16
+    while True:
+        end = room
+        for buffer, data in behind:
+            buffer.offset = end
+            end = _aligned(end + len(data))
+        builder = flatbuffers.Builder(room)
+        builder.Finish(out.Pack(builder), b"TFL3")
+        packed = builder.Output()
+        if len(packed) <= room:
+            break
+        room = _aligned(2 * len(packed))
+    pieces: list[Any] = [bytes(packed), bytes(room - len(packed) if behind else 0)]
+    for _, data in behind:
+        pieces += [data.data, bytes(_aligned(len(data)) - len(data))]
+    return pieces
+
+
+def _aligned(size: int) -> int:
+    return -(-size // _ALIGNED) * _ALIGNED

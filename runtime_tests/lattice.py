@@ -84,7 +84,7 @@ def same_rounding(lattice: NDArray[np.float32], stored: NDArray[np.float32]) -> 
 
 
 def lattices(model: Tflite) -> Iterator[tuple[str, Lattice]]:
-    """Module path and weight of every block-quantized linear of decode; see :func:`fault` before trusting them."""
+    """Module path and weight of every block-quantized linear of decode, whatever its values are."""
     graph, seen = model.subgraph("decode"), set()
     for tensor in graph.tensors:
         if tensor.type == "INT4" and tensor.index not in graph.producer and tensor.name not in seen:
@@ -92,20 +92,3 @@ def lattices(model: Tflite) -> Iterator[tuple[str, Lattice]]:
             lattice = open_lattice(model, graph, tensor)
             if not isinstance(lattice, str):
                 yield tensor.name.removesuffix(".weight"), lattice
-
-
-def fault(model: Tflite, folder: Folder) -> str:
-    """Why the artifact's weights cannot take the place of the stored ones; empty when they can.
-
-    A reference with half of its weights exchanged would make a floor that forgives everything.
-    """
-    graph, found = model.subgraph("decode"), dict(lattices(model))
-    for tensor in graph.tensors:
-        if tensor.type == "INT4" and tensor.index not in graph.producer:
-            lattice = found.get(tensor.name.removesuffix(".weight"))
-            if lattice is None or tensor.name not in folder.names:
-                return f"{tensor.name} is not the checkpoint's; see rung 0"
-    for key, lattice in found.items():
-        if rounded_difference(folder, lattice):
-            return f"{key}.weight is not the checkpoint's; see rung 0"
-    return "" if found else "the artifact has no weights in blocks of 4 bits; see rung 0"

@@ -3,12 +3,11 @@
 Two runs of the shipped bytes are compared with the reference's hidden states. Forced: every block gets the reference's
 own inputs (``forced.py``), and inside a block every linear and norm is looked at, in order; the first that departs is
 the culprit, and what follows it in the same block its victims. Free: the artifact runs by itself, prefill and forced
-tokens, and the hidden states show how far the fault is carried.
+tokens, and the hidden states show how far the fault is carried. Both take one layer at a time through all tokens.
 """
 
 from __future__ import annotations
 
-import contextlib
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -19,14 +18,14 @@ from numpy.typing import NDArray
 
 from runtime_tests import metrics
 from runtime_tests.cache import Cache
-from runtime_tests.capture import Capture, capture
 from runtime_tests.case import DECODER, EMBEDDER, PER_LAYER, Case
 from runtime_tests.errors import CannotRunError
-from runtime_tests.forced import INSIDE, Forced, force
-from runtime_tests.rungs.blocks import calls, invoke
+from runtime_tests.forced import BETWEEN, GIVEN, INSIDE, Cut, Forced
+from runtime_tests.rungs.blocks import calls, expected_logits, invoke, sequence
 from runtime_tests.rungs.lowering import chunks
-from runtime_tests.runners.litert import Interpreter, Session, feed, lookup, prefill_lengths
+from runtime_tests.runners.litert import empty_cache, feed, lookup, prefill_lengths, shortest
 from runtime_tests.stages import FRONT, HEAD, Block, Stage, chains
+from runtime_tests.trace import Trace
 
 STORED_DB = 45.0  # the rounding of q4_0 weights for storage moves a block by less
 MOST_OF_A_CHANNEL = 0.1  # float noise flips codes of single tokens here and there, a fault those of one channel
@@ -96,30 +95,30 @@ def locate(case: Case) -> Located:
     Raises:
         CannotRunError: the graph names no boundaries, or cannot be cut.
     """
-    inner, exact = _insides(case)
-    model, layout, seen = case.model(DECODER), Cache(case, inner), defaultdict[str, Seen](Seen)
+    trace, exact = _insides(case)
+    model, layout, seen = case.model(DECODER), Cache(case, trace), defaultdict[str, Seen](Seen)
     _look_up(case, seen)
-    for length, name in [*prefill_lengths(model).items(), (1, "decode")]:
-        forced = force(model, name, inside=True)
-        interpreter, pairs = Interpreter(forced.model, threads=case.threads), _Pairs()
-        for call in calls(case, name, length):
-            _collect(case, name, call, (forced, interpreter, layout), pairs)
-        _measure(case, name, exact, pairs, seen)
-        del interpreter
+    names = {**{name: length for length, name in prefill_lengths(model).items()}, "decode": 1}
+    cuts = {name: Cut(model, name, inside=True) for name in names}
+    for part in sequence(cuts.values()):
+        for name, length in names.items():
+            forced = cuts[name].part(part)
+            if forced is not None:
+                pairs = _collect(case, name, calls(case, name, length), forced, layout)
+                _measure(case, name, exact, pairs, seen)
     return Located(tuple(_places(case, seen)), frozenset(seen), _table(seen), _free(case, layout))
 
 
-def _insides(case: Case) -> tuple[Capture, bool]:
+def _insides(case: Case) -> tuple[Trace, bool]:
     """The reference's insides, and whether its weights are those that the artifact is to have.
 
-    Where the artifact's weights are not the lattice of a q4_0 checkpoint, there is no such reference; its stored
-    weights then serve, with a lower bar.
+    Where the weights of a q4_0 checkpoint lie on no lattice, its stored weights serve, with a lower bar.
     """
     try:
-        with contextlib.nullcontext() if case.folder.format == "mobile" else case.on_lattice():
-            return capture(case.reference, case.ids, norms=True), True
+        case.trace.entering(case.dims.layers)
+        return case.trace, True
     except CannotRunError:
-        return capture(case.reference, case.ids, norms=True), False
+        return Trace(case.reference, case.ids), False
 
 
 def _look_up(case: Case, seen: dict[str, Seen]) -> None:
@@ -131,31 +130,27 @@ def _look_up(case: Case, seen: dict[str, Seen]) -> None:
             seen[name].add(name, quality, quality < case.budget.embedding_db)
 
 
-def _collect(
-    case: Case, name: str, call: tuple[int, int], cut: tuple[Forced, Interpreter, Cache], pairs: _Pairs
-) -> None:
-    forced, interpreter, layout = cut
-    inner = layout.captured
-    start, count = call
-    rows = slice(start, start + count)
-    out, before = invoke(case, name, call, interpreter, forced.given, layout)
-    for key, value in out.items():
-        path = key.removeprefix(INSIDE)
-        if key in forced.boundaries:
-            pairs.rows[key].append((layout.rows(key, rows), layout.pick(name, key, value, count)))
-        elif key == "logits":
-            pairs.rows[key].append((inner.logits[rows], np.asarray(value).reshape(1, -1)))
-        elif key.startswith("kv_cache_"):
-            layer = layout.owners[int(key.rsplit("_", 1)[1])]
-            pairs.cache[layer] += [wrong] if (wrong := layout.written(key, before[key], value, rows)) else []
-        elif key in forced.codes and key in inner.scales:
-            expected = np.rint(inner.linears[key][rows] / np.float32(inner.scales[key])).astype(np.int32)
-            pairs.rows[key].append((expected, value.reshape(-1, value.shape[-1])[:count].astype(np.int32)))
-        elif key != path and path not in forced.codes:
-            known = inner.linears.get(path, inner.norms.get(path))
-            if known is not None:
+def _collect(case: Case, name: str, made: list[tuple[int, int]], forced: Forced, layout: Cache) -> _Pairs:
+    interpreter, pairs = forced.interpreter(threads=case.threads), _Pairs()
+    logits = expected_logits(layout, [start for start, _ in made]) if "logits" in forced.outputs else {}
+    for start, count in made:
+        rows = slice(start, start + count)
+        out, before = invoke(case, name, (start, count), interpreter, forced, layout)
+        for key, value in out.items():
+            path = key.removeprefix(INSIDE)
+            if key in forced.boundaries:
+                pairs.rows[key].append((layout.rows(key, rows), layout.pick(name, key, value, count)))
+            elif key == "logits":
+                pairs.rows[key].append((logits[start], np.asarray(value).reshape(1, -1)))
+            elif key.startswith("kv_cache_"):
+                layer = layout.owners[int(key.rsplit("_", 1)[1])]
+                pairs.cache[layer] += [wrong] if (wrong := layout.written(key, before[key], value, rows)) else []
+            elif key in forced.codes and (expected := layout.codes(key, rows)) is not None:
+                pairs.rows[key].append((expected, value.reshape(-1, value.shape[-1])[:count].astype(np.int32)))
+            elif key != path and path not in forced.codes and (known := layout.inside(path)) is not None:
                 found = np.asarray(value, np.float32).reshape(layout.lengths[name], -1)[:count]
                 pairs.rows[path].append((known[rows], found))
+    return pairs
 
 
 def _measure(case: Case, name: str, exact: bool, pairs: _Pairs, seen: dict[str, Seen]) -> None:
@@ -227,25 +222,37 @@ def _table(seen: dict[str, Seen]) -> dict[str, dict[int, float]]:
 
 def _free(case: Case, layout: Cache) -> dict[str, dict[int, float]]:
     """Hidden states of the decode steps, after a prefill, with nothing given but the tokens."""
-    model, whole = case.model(DECODER), force(case.model(DECODER), "decode", cut_open=False)
+    model, table = case.model(DECODER), dict[str, dict[int, float]]()
+    pieces = chunks(case.prompt, max(prefill_lengths(model)))
+    calls = [(shortest(model, stop - start), start, stop) for start, stop in pieces]
+    calls += [("decode", i, i + 1) for i in range(case.prompt, len(case.ids))]
+    cuts = {name: Cut(model, name, BETWEEN) for name, _, _ in calls}
+    made: dict[str, NDArray[np.float32]] = {}  # the artifact's own hidden states between the layers, ``[T, width]``
     first = lookup(case.interpreter(EMBEDDER), case.model(EMBEDDER), case.ids)
     wide = case.dims.per_layer_width
     second = lookup(case.interpreter(PER_LAYER), case.model(PER_LAYER), case.ids) if wide else None
-    session = Session(case.interpreter(DECODER), model)
-    for start, stop in chunks(case.prompt, max(prefill_lengths(model))):
-        session.prefill(first[start:stop], None if second is None else second[start:stop])
-    interpreter, cache = Interpreter(whole.model, threads=case.threads), session.cache
-    rows: dict[str, list[NDArray[np.float32]]] = defaultdict(list)
-    for i in range(case.prompt, len(case.ids)):
-        inputs = feed(model, "decode", i, first[i : i + 1], None if second is None else second[i : i + 1])
-        out = interpreter.run("forced", {**inputs, **cache})
-        cache = {key: value for key, value in out.items() if key in cache}
-        for boundary in sorted(whole.boundaries):
-            rows[boundary].append(layout.pick("decode", boundary, out[boundary], 1))
-    steps = slice(case.prompt, len(case.ids))
-    table: dict[str, dict[int, float]] = {}
-    for boundary, found in rows.items():
-        layer, kind = boundary.removeprefix("layers.").split("/")
-        quality = metrics.snr_db(layout.rows(boundary, steps), np.concatenate(found))
-        table.setdefault(kind, {})[int(layer)] = quality
+    cache, steps = empty_cache(model), slice(case.prompt, len(case.ids))
+    for part in sequence(cuts.values()):
+        forced = {name: piece for name, cut in cuts.items() if (piece := cut.part(part)) is not None}
+        run = {name: piece.interpreter(threads=case.threads).run for name, piece in forced.items()}
+        rows: dict[str, list[NDArray[np.float32]]] = defaultdict(list)
+        for name, start, stop in calls:
+            if name not in forced:
+                continue
+            inputs = feed(model, name, start, first[start:stop], None if second is None else second[start:stop])
+            inputs = {key: value for key, value in {**inputs, **cache}.items() if key in forced[name].inputs}
+            for boundary in forced[name].given:
+                inputs[boundary + GIVEN] = layout.laid(name, boundary, made[boundary][start:stop])
+            out = run[name]("forced", inputs)
+            cache.update({key: value for key, value in out.items() if key in cache})
+            for boundary in forced[name].boundaries:
+                rows[boundary].append(layout.pick(name, boundary, out[boundary], stop - start))
+        for boundary, parts in rows.items():
+            layer, kind = boundary.removeprefix("layers.").split("/")
+            found = np.concatenate(parts)[-(steps.stop - steps.start) :]
+            table.setdefault(kind, {})[int(layer)] = metrics.snr_db(layout.rows(boundary, steps), found)
+            if kind in BETWEEN:
+                made[boundary] = np.zeros((len(case.ids), found.shape[1]), np.float32)
+                whole = np.concatenate(parts)
+                made[boundary][len(case.ids) - len(whole) :] = whole
     return table

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
+from collections import defaultdict
 from collections.abc import Callable
 
 import numpy as np
 
 from runtime_tests.cache import Cache
 from runtime_tests.case import DECODER, EMBEDDER, PER_LAYER, SMALL, Case
-from runtime_tests.forced import force
+from runtime_tests.errors import CannotRunError
+from runtime_tests.forced import Cut, Forced
 from runtime_tests.rungs.blocks import fed
 from runtime_tests.runners.litert import empty_cache, feed, lookup, prefill_lengths, shortest
 from runtime_tests.runners.protocol import Arrays, Call, Tape
@@ -23,31 +26,66 @@ def here(run: Callable[[str, Arrays], Arrays], tape: Tape) -> list[Arrays]:
     return play(run, calls, {name: np.zeros(shape, dtype) for name, (shape, dtype) in tape.state.items()})
 
 
-def blocks(case: Case, positions: int = 4) -> Tape:
+def blocks(case: Case, positions: int = 4) -> tuple[list[Tape], str]:
     """Decode, cut at its named boundaries, at some positions beyond the sliding window.
+
+    A small decoder is one tape. Of a large one, plain kernels and copies on disk forbid to play all layers: there is a
+    tape for the first layer, the last, and one of each kind.
+
+    Returns:
+        the tapes, and which layers they are; empty for all.
 
     Raises:
         CannotRunError: the file has no boundaries to be cut at.
     """
-    forced, layout = force(case.model(DECODER), "decode"), Cache(case)
-    keep = tuple(sorted({*forced.boundaries, *forced.codes, "logits"}))
+    cut, layout = Cut(case.model(DECODER), "decode"), Cache(case)
     last = len(case.ids) - 1
     first = min(case.dims.window + 1, last)
     where = sorted({int(p) for p in np.linspace(first, last, positions)})
-    calls = [Call("forced", fed(case, "decode", (p, 1), forced.given, layout), (), keep) for p in where]
-    return Tape(forced.model, tuple(calls))
+    if small(case):
+        return [_tape(case, cut.join(cut.parts), where, layout)], ""
+    sample = _sample(case, cut)
+    return [_tape(case, cut.join([part]), where, layout) for part in sample], (
+        f"of {case.dims.layers} layers {', '.join(map(str, sample))}: the first, the last, one of each kind and bits"
+    )
+
+
+def small(case: Case) -> bool:
+    """Whether a decoder is so small that other runtimes play all of it."""
+    return case.artifact.path.stat().st_size < SMALL
+
+
+def _tape(case: Case, forced: Forced, where: list[int], layout: Cache) -> Tape:
+    keep = tuple(sorted({*forced.boundaries, *forced.codes, *({"logits"} & forced.outputs)}))
+    calls = [Call("forced", fed(case, "decode", (p, 1), forced, layout), (), keep) for p in where]
+    return Tape(forced.model(), tuple(calls))
+
+
+def _sample(case: Case, cut: Cut) -> list[int]:
+    """The first layer, the last, and the first of each kind: attention, keys of its own or another's, bits."""
+    graph, dims = case.model(DECODER).subgraph("decode"), case.dims
+    types: dict[int, list[tuple[str, str]]] = defaultdict(list)
+    for tensor in graph.tensors:
+        if (match := re.fullmatch(r"layers\.(\d+)\.(.*)\.weight", tensor.name)) and tensor.index not in graph.producer:
+            types[int(match[1])].append((match[2], tensor.type))
+    layers = [part for part in cut.parts if isinstance(part, int)]
+    kinds: dict[object, int] = {}
+    for layer in layers:
+        kinds.setdefault((dims.kinds[layer], layer < dims.first_shared, tuple(sorted(types[layer]))), layer)
+    return sorted({layers[0], layers[-1], *kinds.values()})
 
 
 def steps(case: Case, count: int) -> Tape:
     """A short prompt in one padded chunk, then given tokens one by one; logits of each.
 
-    A large model decodes its tokens alone: a padded chunk on one thread of plain kernels would take minutes.
-
     Raises:
-        CannotRunError: the signatures are not those that the engine calls.
+        CannotRunError: the signatures are not those that the engine calls, or the decoder is too large.
     """
-    model, small = case.model(DECODER), case.artifact.path.stat().st_size < SMALL
-    prompt = min(CHUNK, max(prefill_lengths(model), default=0)) if small else 0
+    model = case.model(DECODER)
+    if not small(case):
+        size = len(model.data)
+        raise CannotRunError(f"each runtime would load {size / 1e9:.1f} GB for it; single layers are compared instead")
+    prompt = min(CHUNK, max(prefill_lengths(model), default=0))
     ids = case.ids[: prompt + count]
     first = lookup(case.interpreter(EMBEDDER), case.model(EMBEDDER), ids)
     wide = case.dims.per_layer_width

@@ -27,13 +27,13 @@ Mutation = Callable[[Patient], None]
 def known(demo_file: Path) -> Case:
     """A case of the intact file; what it holds of the reference serves the mutated ones."""
     case = Case(open_litertlm(demo_file), open_checkpoint(demo.folder()))
-    assert len(case.captured.logits)
+    assert len(case.trace.norm())
     return case
 
 
 def located(path: Path, known: Case) -> Located:
     case = Case(open_litertlm(path), known.folder)
-    case.__dict__.update(reference=known.reference, captured=known.captured)
+    case.__dict__.update(reference=known.reference, trace=known.trace)
     return locate(case)
 
 
@@ -224,7 +224,7 @@ def test_faults_of_a_block_quantized_artifact_are_placed_too(q4_0_e2b: Path, tmp
 def test_an_intact_file_departs_nowhere_and_every_stage_was_looked_at(demo_file: Path, known: Case) -> None:
     found = located(demo_file, known)
     assert found.places == ()
-    layers, owners = known.dims.layers, set(known.captured.keys)
+    layers, owners = known.dims.layers, {owner.layer for owner in known.dims.owners}
     stages = {stage.name for layer in range(layers) for chain in chains(layer, True) for stage in chain}
     own = (".self_attn.k_proj", ".self_attn.k_norm", ".self_attn.v_proj", "/key", "/value", "/cache")
     unowned = {f"layers.{layer}{name}" for layer in set(range(layers)) - owners for name in own}

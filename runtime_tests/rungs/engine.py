@@ -46,6 +46,7 @@ def climb(case: Case) -> list[Check]:
     request = Request(
         str(case.artifact.path), asks, GREEDY_STEPS, tuple(texts), chats, CHAT_STEPS, case.threads, asked(), said
     )
+    case.release()  # the engine packs them as well, in a process of its own
     try:
         answer = ask(request)
     except RuntimeError as error:

@@ -26,11 +26,20 @@ STEPS = 16
 
 @dataclass(frozen=True)
 class Mine:
-    """What this machine's XNNPACK gave, and the tapes that it played."""
+    """What this machine's XNNPACK gave, and the tapes that it played.
+
+    Attributes:
+        tapes: some of blocks, then one of forced steps.
+        kept: what each gave.
+        sampled: which blocks these are; empty for all.
+        without_blocks, without_steps: why one of the two is missing; empty when it is there.
+    """
 
     tapes: tuple[Tape, ...]
     kept: tuple[list[Arrays], ...]
+    sampled: str
     without_blocks: str
+    without_steps: str
 
 
 def opinions(case: Case, players: Sequence[Player] = SECOND) -> list[Check]:
@@ -45,18 +54,28 @@ def opinions(case: Case, players: Sequence[Player] = SECOND) -> list[Check]:
 
 
 def record(case: Case, count: int = STEPS) -> Mine:
-    """Plays the tapes here."""
-    why, made = "", []
+    """Plays the tapes here.
+
+    Raises:
+        CannotRunError: there is nothing to play.
+    """
+    made: list[Tape] = []
+    sampled = no_blocks = no_steps = ""
     try:
-        made.append(tapes.blocks(case))
+        made, sampled = tapes.blocks(case)
     except CannotRunError as error:
-        why = str(error)
-    made.append(tapes.steps(case, count))
+        no_blocks = str(error)
+    try:
+        made.append(tapes.steps(case, count))
+    except CannotRunError as error:
+        if no_blocks:
+            raise
+        no_steps = str(error)
     kept = []
     for tape in made:
         interpreter = Interpreter(tape.model, threads=case.threads)
         kept.append(tapes.here(interpreter.run, tape))
-    return Mine(tuple(made), tuple(kept), why)
+    return Mine(tuple(made), tuple(kept), sampled, no_blocks, no_steps)
 
 
 def agreement(case: Case, mine: Mine, player: Player) -> list[Check]:
@@ -67,9 +86,13 @@ def agreement(case: Case, mine: Mine, player: Player) -> list[Check]:
     """
     label, bars = player.name, agreement_for(player.runtime, case.folder.format)
     theirs = player.play(mine.tapes, case.threads)
-    checks = [stated(f"{label}: calls compared", sum(map(len, theirs)), "calls", mine.without_blocks)]
+    note = mine.without_blocks or mine.sampled
+    checks = [stated(f"{label}: calls compared", sum(map(len, theirs)), "calls", note)]
     if not mine.without_blocks:
-        checks += _blocks(bars, label, mine.kept[0], theirs[0])
+        blocks = slice(0, len(mine.tapes) - (not mine.without_steps))
+        checks += _blocks(bars, label, mine.kept[blocks], theirs[blocks])
+    if mine.without_steps:
+        return [*checks, stated(f"{label}: forced steps", 0, "steps", f"not run: {mine.without_steps}")]
     a, b = (np.stack([out["logits"].reshape(-1) for out in kept if out]) for kept in (mine.kept[-1], theirs[-1]))
     name, quality = f"{label}: logits of {len(a)} forced steps", metrics.snr_db(a, b)
     if bars.logits_db is None:
@@ -81,15 +104,16 @@ def agreement(case: Case, mine: Mine, player: Player) -> list[Check]:
     return checks
 
 
-def _blocks(bars: Agreement, label: str, mine: list[Arrays], theirs: list[Arrays]) -> list[Check]:
+def _blocks(bars: Agreement, label: str, mine: Sequence[list[Arrays]], theirs: Sequence[list[Arrays]]) -> list[Check]:
     codes: list[tuple[Arrays, str]] = []
     floats: list[tuple[float, str]] = []
-    for name in mine[0]:
-        a, b = (np.concatenate([np.ravel(out[name]) for out in kept]) for kept in (mine, theirs))
-        if a.dtype == np.int8:
-            codes.append(({"a": a, "b": b}, name))
-        else:
-            floats.append((metrics.snr_db(a, b), name))
+    for ours, others in zip(mine, theirs, strict=True):
+        for name in ours[0]:
+            a, b = (np.concatenate([np.ravel(out[name]) for out in kept]) for kept in (ours, others))
+            if a.dtype == np.int8:
+                codes.append(({"a": a, "b": b}, name))
+            else:
+                floats.append((metrics.snr_db(a, b), name))
     checks = []
     if codes:
         a, b = (np.concatenate([pair[key] for pair, _ in codes]) for key in "ab")

@@ -8,30 +8,35 @@ import numpy as np
 
 from runtime_tests.readers.tflite import Tflite
 from runtime_tests.reference import Floats, Ids
-from runtime_tests.runners.litert import Session, lookup, prefill_lengths
+from runtime_tests.runners.litert import Session, lookup
 from runtime_tests.runners.protocol import Runner
 
 Section = tuple[Runner, Tflite]
 
 
 def greedy(
-    decoder: Section, tables: tuple[Section, Section | None], ids: Ids, steps: int, stops: Collection[int]
+    decoder: Section,
+    tables: tuple[Section, Section | None],
+    ids: Ids,
+    steps: int,
+    stops: Collection[int],
+    sparing: bool = False,
 ) -> Ids:
     """Continues a prompt by at most ``steps`` tokens; a stop token ends it and is included.
 
     Args:
         tables: of the token embeddings, and of the per-layer ones where the model has them.
         ids: the prompt, start token included; where it ends in a stop token nothing follows.
+        sparing: see :class:`Session`.
     """
     first, second = tables
-    session = Session(*decoder)
+    session = Session(*decoder, sparing)
 
     def rows(tokens: Ids) -> tuple[Floats, Floats | None]:
         return lookup(*first, tokens), None if second is None else lookup(*second, tokens)
 
-    longest = max(prefill_lengths(decoder[1]))
-    for start in range(0, len(ids) - 1, longest):
-        session.prefill(*rows(ids[start : min(start + longest, len(ids) - 1)]))
+    for start in range(0, len(ids) - 1, session.longest):
+        session.prefill(*rows(ids[start : min(start + session.longest, len(ids) - 1)]))
     chosen: list[int] = []
     last = int(ids[-1])
     while len(chosen) < steps and last not in stops:

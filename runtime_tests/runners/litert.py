@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ Floats = NDArray[np.float32]
 MASKED = np.float32(-0.7 * np.finfo(np.float32).max)  # litert_compiled_model_executor_utils.cc, InitializeAttentionMask
 KERNELS = {"xnnpack": "BUILTIN", "builtin": "BUILTIN_WITHOUT_DEFAULT_DELEGATES", "reference": "BUILTIN_REF"}
 _IN_MEMORY = 256 << 20
+SPARING = 128  # tokens a call: where one prefill signature serves all prompts
 
 
 class Interpreter:
@@ -65,12 +67,22 @@ class Interpreter:
 
 
 def interpret(section: Section, kernels: str = "xnnpack", threads: int = 2) -> Interpreter:
-    """An interpreter over a section; a large section goes through a temporary file, so that it is mapped, not held."""
-    if section.end - section.begin <= _IN_MEMORY:
-        return Interpreter(bytes(section.data), kernels, threads)
+    """An interpreter over a section."""
+    return interpreter_of([section.data], kernels, threads)
+
+
+def interpreter_of(pieces: Sequence[Any], kernels: str = "xnnpack", threads: int = 2) -> Interpreter:
+    """An interpreter over bytes that lie in several places; many go through a file, to be mapped and not held.
+
+    Raises:
+        CannotRunError: the runtime refuses the model.
+    """
+    if sum(map(len, pieces)) <= _IN_MEMORY:
+        return Interpreter(b"".join(pieces), kernels, threads)
     with tempfile.NamedTemporaryFile(suffix=".tflite") as file:
-        for start in range(0, len(section.data), 64 << 20):
-            file.write(section.data[start : start + (64 << 20)])
+        for piece in pieces:
+            for start in range(0, len(piece), 64 << 20):
+                file.write(piece[start : start + (64 << 20)])
         file.flush()
         return Interpreter(Path(file.name), kernels, threads)  # the mapping outlives the name
 
@@ -138,16 +150,28 @@ def feed(
 
 
 class Session:
-    """A conversation with the decoder section: caches, a position, prefill in chunks, decode token by token."""
+    """A conversation with the decoder section: caches, a position, prefill in chunks, decode token by token.
 
-    def __init__(self, interpreter: Runner, model: Tflite) -> None:
+    Attributes:
+        longest: tokens of a chunk, at most.
+    """
+
+    def __init__(self, interpreter: Runner, model: Tflite, sparing: bool = False) -> None:
+        """Args:
+        sparing: prefill with one signature alone, for a runtime packs all weights anew for each that is used.
+        """
         self.interpreter, self.model = interpreter, model
         self.cache, self.position = empty_cache(model), 0
+        lengths = prefill_lengths(model)
+        self.longest = max(lengths)
+        self._only = None
+        if sparing:
+            self.longest = next((length for length in lengths if length >= SPARING), self.longest)
+            self._only = lengths[self.longest]
 
     def prefill(self, embeddings: Floats, per_layer: Floats | None) -> None:
-        """One chunk of at most the longest prefill length, ``[m, H]`` and ``[m, L, P]``."""
-        name = shortest(self.model, len(embeddings))
-        self._step(name, embeddings, per_layer)
+        """One chunk, ``[m, H]`` and ``[m, L, P]``."""
+        self._step(self._only or shortest(self.model, len(embeddings)), embeddings, per_layer)
 
     def decode(self, embeddings: Floats, per_layer: Floats | None) -> Floats:
         """One token, ``[1, H]`` and ``[1, L, P]``; returns its logits ``[V]``."""

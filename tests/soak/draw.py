@@ -133,6 +133,6 @@ def _temper(dice: random.Random) -> Temper:
         return Temper()
     return Temper(
         scalars=(0.6, dice.choice((1.0, 1.1))),
-        attention_spread=round(dice.uniform(0.7, 1.5), 2),
+        attention_spread=round(dice.uniform(0.7, 2.0), 2),
         logit_gain=round(dice.uniform(3.0, 7.0), 2),
     )
