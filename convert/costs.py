@@ -28,8 +28,10 @@ from convert.lattice import packed_width
 MB = 1 << 20
 TABLES = ("embed_tokens", "embed_tokens_per_layer")
 
-# -- Memory of processes before they have read anything: Python with its packages. Bytes, measured.
-BUILDER, CONVERTER, JUDGE, ENGINE = 95 * MB, 280 * MB, 700 * MB, 200 * MB
+# -- Memory of processes before they have read anything: Python with its packages. Bytes, measured. Of the judge, the
+# builder and a child of the judge together some are pages of libraries. The demo's judge passes where 0.6 GB are free.
+BUILDER, CONVERTER, JUDGE, CHILD = 95 * MB, 280 * MB, 480 * MB, 250 * MB
+LIBRARIES = 250 * MB
 
 # -- Converting. Processor time over the bytes of the model, in bytes that go once through numpy: reading, proving the
 # lattice of q4_0, turning codes over, writing. E2B mobile: 13.7 s for 2.24 GB; q4_0: 84 s for 8.34 GB.
@@ -251,86 +253,92 @@ def _rows(s: Sizes) -> int:
 def _questions(s: Sizes, rate: Rates, step: float) -> float:
     """Rung 4: the artifact answers, token by token; then the reference reads all of it, in batches."""
     read = s.questions * (QUESTION + ANSWER)
-    return STARTING["4"] + s.questions * ANSWER * step + _pass(s, rate, read, s.questions * ANSWER, read / 4096)
+    return s.questions * ANSWER * step + _pass(s, rate, read, s.questions * ANSWER, read / 4096)
+
+
+def _rung(name: str, seconds: float, held: int, mapped: int, disk: int) -> Stage:
+    """A rung by what the judge holds beyond its packages; ``mapped`` are file pages beside that."""
+    begun = STARTING[name]
+    memory = BUILDER + JUDGE + CHILD + held + mapped
+    return Stage(f"rung {name}", begun + seconds, memory, LIBRARIES + mapped, disk + REPORTS)
+
+
+def _first(s: Sizes, rate: Rates, draws: int) -> Stage:
+    """Rung 1: the reference and our decoder over the sequence, each with and without rounded activations, and draws."""
+    length, rows = tokens(s), _rows(s)
+    seconds = (3 if s.format == "mobile" else 2) * _pass(s, rate, length, rows)
+    if s.format == "mobile":
+        seconds += _pass(s, rate, (1 + draws) * length, (1 + draws) * rows)
+    files = 2 * (s.layers + 1) * length * s.hidden * 4 + rows * s.vocab * 4  # what each layer was given and gave
+    return _rung("1", seconds, _read_once(s, draws), int(TOUCHED * s.stored), s.model + files)
+
+
+def _zeroth(s: Sizes, rate: Rates, mapped: int) -> Stage:
+    """Rung 0 reads everything, once."""
+    return _rung("0", COMPARE_PASSES[s.format] * s.model / rate.bytes, min(512 * MB, 2 * s.model), mapped, s.model)
 
 
 def _litert(s: Sizes, rate: Rates) -> list[Stage]:
     large, length, rows, decoder = s.model >= LARGE, tokens(s), _rows(s), s.model - s.tables
     draws, short = (LARGE_DRAWS, LARGE_PROMPT_DRAWS) if large else (DRAWS, PROMPT_DRAWS)
-    mobile, base, disk = s.format == "mobile", BUILDER + JUDGE, s.model + REPORTS
+    numbers, mapped = _read_once(s, draws), int(TOUCHED * (s.stored + s.model))
     step = decoder / (BANDWIDTH * rate.bytes)
     integers = 2.0 * s.linears * length / (INTEGER * rate.flops)
-    floor, runs = _pass(s, rate, (1 + draws) * length, (1 + draws) * rows), _pass(s, rate, length, rows)
-    # The runtime's own order of the weights, and the sections that it was made from, mapped from a copy.
+    runs = _pass(s, rate, length, rows)
+    # The runtime's own order of the weights, and the sections that it was made from, mapped from copies.
     running, copied = decoder + 2 * s.cache, s.model if s.model > MAPPED_FROM else 0
-    numbers, files = _read_once(s, draws), int(TOUCHED * (s.stored + s.model))
     played = 2 * decoder + PLAYED_CACHES * s.cache
     if large:
         played = SAMPLED * (decoder // s.layers + PLAYED_CACHES * s.cache // s.owners)
     heard = PLAIN * 2.0 * s.linears * (4 * SAMPLED / s.layers if large else 24) / rate.flops
-    asked = PROMPTS * PROMPT_TOKENS
-    told = _pass(s, rate, (1 + short) * asked, (1 + short) * asked / 2, 2) + 2 * (PROMPTS + REPLIES) * ANSWER * step
+    if s.format != "mobile":  # whose first rung needs no floor
+        heard += runs + _pass(s, rate, (1 + draws) * length, (1 + draws) * rows)
+    asked = (1 + short) * PROMPTS * PROMPT_TOKENS
+    told = _pass(s, rate, asked, asked / 2, 2) + 2 * (PROMPTS + REPLIES) * ANSWER * step
+    tables = s.tables if s.tables > MAPPED_FROM else 0
+    layer = 2 * decoder // s.layers
     made = [
-        Stage(
-            "rung 0",
-            STARTING["0"] + COMPARE_PASSES[s.format] * s.model / rate.bytes,
-            base + min(512 * MB, 4 * s.model) + files,
-            files,
-            disk,
+        _zeroth(s, rate, mapped),
+        _first(s, rate, draws),
+        _rung(
+            "2a",
+            TRACED * runs + s.prefills * integers + step,
+            _read_once(s, 0) + layer + 3 * s.cache,
+            mapped,
+            s.model + tables + layer,
         ),
-        Stage(
-            "rung 1",
-            STARTING["1"] + (3 if mobile else 2) * runs + (floor if mobile else 0.0),
-            base + CONVERTER + numbers + s.stored,
-            s.stored,
-            disk + 2 * (s.layers + 1) * length * s.hidden * 4 + rows * s.vocab * 4,
-        ),
-        Stage(
-            "rung 2a",
-            STARTING["2a"] + TRACED * runs + s.prefills * integers + step,
-            base + _read_once(s, 2) + 3 * s.cache + files,
-            files,
-            disk + (s.tables if s.tables > MAPPED_FROM else 0) + decoder // s.layers,
-        ),
-        Stage(
-            "rung 2b",
-            STARTING["2b"] + integers + (2 * rows) * step + heard + (0.0 if mobile else floor + runs),
-            base + numbers + running + files,
-            files,
-            disk + copied + played + LAYER_FILES * s.layers,
+        _rung(
+            "2b",
+            integers + 2 * rows * step + heard,
+            numbers + running,
+            mapped,
+            s.model + copied + played + LAYER_FILES * s.layers,
         ),
         # The engine keeps the weights in its own order in a file.
-        Stage(
-            "rung 3", STARTING["3"] + told, base + ENGINE + numbers + running + files, files, disk + copied + decoder
-        ),
+        _rung("3", told, numbers + running, mapped, s.model + copied + decoder),
     ]
     if s.questions:
-        seconds = _questions(s, rate, step)
-        held = base + ENGINE + numbers + running + files
-        made.append(Stage("rung 4", seconds, held, files, disk + copied + decoder))
+        made.append(_rung("4", _questions(s, rate, step), numbers + running, mapped, s.model + copied + decoder))
     return made
 
 
 def _coreml(s: Sizes, rate: Rates) -> list[Stage]:
-    large, length, rows = s.model >= LARGE, tokens(s), _rows(s)
-    draws, short = (LARGE_DRAWS, LARGE_PROMPT_DRAWS) if large else (DRAWS, PROMPT_DRAWS)
-    mobile, base, disk = s.format == "mobile", BUILDER + JUDGE, s.model + REPORTS
-    floor, runs = _pass(s, rate, (1 + draws) * length, (1 + draws) * rows), _pass(s, rate, length, rows)
-    numbers, files, asked = _read_once(s, draws), int(TOUCHED * (s.stored + s.model)), PROMPTS * PROMPT_TOKENS
-    told = _pass(s, rate, (1 + short) * asked, (1 + short) * asked / 2, 2) + EVALUATOR * _pass(s, rate, asked, asked)
-    layers = 2 * (s.layers + 1) * length * s.hidden * 4 + rows * s.vocab * 4
-    compared = STARTING["0"] + COMPARE_PASSES[s.format] * s.model / rate.bytes
-    first = STARTING["1"] + (3 if mobile else 2) * runs + (floor if mobile else 0.0)
+    length, rows = tokens(s), _rows(s)
+    draws, short = (LARGE_DRAWS, LARGE_PROMPT_DRAWS) if s.model >= LARGE else (DRAWS, PROMPT_DRAWS)
+    held, mapped = 2 * _read_once(s, draws), int(TOUCHED * (s.stored + s.model))
+    runs, asked = _pass(s, rate, length, rows), PROMPTS * PROMPT_TOKENS
+    read = (1 + short) * asked
+    told = _pass(s, rate, read, read / 2, 2) + EVALUATOR * _pass(s, rate, asked, asked)
     made = [
-        Stage("rung 0", compared, base + min(512 * MB, 4 * s.model) + files, files, disk),
-        Stage("rung 1", first, base + CONVERTER + numbers + s.stored, s.stored, disk + layers),
-        Stage("rung 2a", STARTING["2a"] + EVALUATOR * runs, base + 2 * numbers + files, files, disk),
-        Stage("rung 2b", STARTING["2b"] + 3 * EVALUATOR * runs, base + 2 * numbers + files, files, disk),
-        Stage("rung 3", STARTING["3"] + told, base + 2 * numbers + files, files, disk),
+        _zeroth(s, rate, mapped),
+        _first(s, rate, draws),
+        _rung("2a", EVALUATOR * runs, held, mapped, s.model),
+        _rung("2b", 3 * EVALUATOR * runs, held, mapped, s.model),
+        _rung("3", told, held, mapped, s.model),
     ]
     if s.questions:
         step = EVALUATOR * _pass(s, rate, 1, 1) / 8  # many questions at once
-        made.append(Stage("rung 4", _questions(s, rate, step), base + 2 * numbers + files, files, disk))
+        made.append(_rung("4", _questions(s, rate, step), held, mapped, s.model))
     return made
 
 
