@@ -5,6 +5,8 @@ one thread takes through numpy, bytes that are hashed. ``rates`` asks, in a thir
 any machine, and a busy one says so. The counts of the judge are those of its passes: how many tokens go how often
 through all weights, in transformers or in the artifact's runtime. Figures without a formula were measured, see each.
 
+``just fullsize e2b mobile --judge`` prints beside each estimate what it was.
+
 An estimate errs upwards. Memory is the sum over all processes at the worst moment, as ``ps`` shows it. Part of it is
 pages of files that are mapped: these the system takes back when it must, so they are no reason to refuse.
 
@@ -34,10 +36,10 @@ BUILDER, CONVERTER, JUDGE, CHILD = 95 * MB, 280 * MB, 480 * MB, 250 * MB
 LIBRARIES = 250 * MB
 
 # -- Converting. Processor time over the bytes of the model, in bytes that go once through numpy: reading, proving the
-# lattice of q4_0, turning codes over, writing. E2B mobile: 13.7 s for 2.24 GB; q4_0: 84 s for 8.34 GB.
+# lattice of q4_0, turning codes over, writing. E2B mobile: 9 to 14 s for 2.24 GB; q4_0: 84 s for 8.34 GB.
 CONVERT_PASSES = {
-    ("mobile", "android"): 18.0,
-    ("mobile", "ios"): 15.0,
+    ("mobile", "android"): 14.0,
+    ("mobile", "ios"): 20.0,
     ("q4_0", "android"): 40.0,
     ("q4_0", "ios"): 26.0,
 }
@@ -54,7 +56,7 @@ ANSWER, QUESTION = 32, 64  # rung 4: tokens of an answer and of a question, abou
 UNPACK = {"mobile": 12.0, "q4_0": 8.0}  # a pass: bytes through numpy for each weight, from codes to float32
 ATTENTION = 1.15  # a pass, in that of its linears alone
 INTEGER = 2.0  # products of XNNPACK in the time of a float32 one (0.5 to 1.7 TOPS of two threads here)
-BANDWIDTH = 2.0  # weights that a decode step of XNNPACK reads, in the time of a byte through numpy
+BANDWIDTH = 4.5  # weights that a decode step of XNNPACK reads, in the time of a byte through numpy
 TRACED = 6.0  # rung 2a: how often a layer of the reference runs
 PLAIN = 60.0  # a product of kernels without XNNPACK, in float32 products
 COMPARE_PASSES = {"mobile": 10.0, "q4_0": 40.0}  # rung 0: bytes through numpy for each byte of the model

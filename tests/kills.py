@@ -13,11 +13,9 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import json
 import os
 import shutil
 import signal
-import subprocess
 import sys
 import tempfile
 import time
@@ -25,6 +23,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from convert.bench.against_plan import ask
 from convert.tables import size, table
 
 if __package__:
@@ -225,7 +224,10 @@ def main(arguments: list[str]) -> int:
         out.mkdir()
         scratch.mkdir()
         words = [options.platform, options.checkpoint, *options.flags, "--out", str(out)]
-        planned = plan(words)
+        planned = ask(words)
+        if planned is None:
+            told("plan refuses this\n")
+            return 2
         told(f"planned: {size(planned['disk_needed'])} of disk, {size(planned['memory_needed'])} of memory\n")
         command = [sys.executable, "-m", "convert", "bundle", *words]
         if options.quick:
@@ -235,14 +237,6 @@ def main(arguments: list[str]) -> int:
         wrong = climb(bench, options.points, planned["disk_needed"], told, options.each)
     told("\n".join(wrong or ["all as it should be"]) + "\n")
     return 1 if wrong else 0
-
-
-def plan(words: list[str]) -> dict[str, int]:
-    """What ``plan`` says of a bundle, asked for with the same words."""
-    kept = [word for i, word in enumerate(words) if "--apk" not in (word, words[i - 1])]
-    command = [sys.executable, "-m", "convert", "plan", *kept, "--json"]
-    told: dict[str, int] = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
-    return told
 
 
 def told(text: str) -> None:
