@@ -20,7 +20,7 @@ from convert.targets.litert import LitertOptions, convert
 from runtime_tests import accuracy as table
 from runtime_tests import answers as answers_of
 from runtime_tests import report
-from runtime_tests.answers import Greedy, answers, certain, disturbance
+from runtime_tests.answers import Greedy, answers, certain, disturbance, kept_weights
 from runtime_tests.case import DECODER, Case
 from runtime_tests.ladder import asked, climb, passed
 from runtime_tests.readers.checkpoint import open_checkpoint
@@ -270,6 +270,19 @@ def test_a_batch_gives_what_one_prompt_alone_gives(q4_0: Made) -> None:
         assert found.new.tolist() == alone.tolist()
         best = np.sort(logits.astype(np.float64), axis=-1)
         assert found.margins == pytest.approx(best[:, -1] - best[:, -2], abs=1e-3)
+
+
+def test_weights_that_are_kept_as_integers_give_the_same_answers(mobile: Made, monkeypatch: pytest.MonkeyPatch) -> None:
+    reference = mobile.case.reference
+    prompts, linear = [np.array([2, *range(300, 330)], np.int32)], reference.decoder.layers[0].mlp.up_proj
+    before, floats = linear.weight, answers(reference, prompts, [8], frozenset())
+    monkeypatch.setattr("runtime_tests.answers.KEPT_BYTES", 0)
+    with kept_weights(reference):
+        assert (linear.num_bits, linear.weight.shape) == (8, (linear.out_features, linear.in_features))
+    codes = answers(reference, prompts, [8], frozenset())
+    assert linear.weight is before
+    assert codes[0].new.tolist() == floats[0].new.tolist()
+    np.testing.assert_array_equal(codes[0].margins, floats[0].margins)
 
 
 def test_the_floor_is_far_higher_where_activations_are_static(q4_0: Made, mobile: Made) -> None:
