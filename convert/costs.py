@@ -54,10 +54,12 @@ PROMPTS, PROMPT_TOKENS, PROMPT_DRAWS, LARGE_PROMPT_DRAWS = 17, 64, 8, 4  # rung 
 REPLIES = 6  # rung 3: chats and what stops, which the artifact answers and no reference reads
 ANSWER, QUESTION = 32, 64  # rung 4: tokens of an answer and of a question, about
 UNPACK = {"mobile": 12.0, "q4_0": 8.0}  # a pass: bytes through numpy for each weight, from codes to float32
-ATTENTION = 1.15  # a pass, in that of its linears alone
+# A pass in the time of its linears' products alone: attention, norms, roundings, and matrices that no cache holds.
+# E2B mobile, rung 1, on a busy machine: 320 s of processor time for 17 TFLOP.
+BEYOND_PRODUCTS = 2.0
 INTEGER = 2.0  # products of XNNPACK in the time of a float32 one (0.5 to 1.7 TOPS of two threads here)
 BANDWIDTH = 4.5  # weights that a decode step of XNNPACK reads, in the time of a byte through numpy
-TRACED = 6.0  # rung 2a: how often a layer of the reference runs
+TRACED = 3.5  # rung 2a: how often a layer of the reference runs, about
 PLAIN = 60.0  # a product of kernels without XNNPACK, in float32 products
 COMPARE_PASSES = {"mobile": 10.0, "q4_0": 40.0}  # rung 0: bytes through numpy for each byte of the model
 EVALUATOR = 4.0  # a pass of the Core ML evaluator in float64, in float32 passes
@@ -235,7 +237,7 @@ def _pass(s: Sizes, rate: Rates, length: float, rows: float, passes: float = 1.0
 
     The weights are made float32 anew for each batch.
     """
-    products = 2.0 * length * s.linears * ATTENTION + 2.0 * rows * s.head
+    products = 2.0 * length * s.linears * BEYOND_PRODUCTS + 2.0 * rows * s.head
     return products / rate.flops + passes * UNPACK[s.format] * (s.linears + s.head) / rate.bytes
 
 
