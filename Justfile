@@ -162,6 +162,13 @@ four *flags: setup
 @fullsize size='e2b' format='mobile' *flags: setup
     {{python}} -m convert.bench.fullsize "$@"
 
+# Put small faults into a model of real size, each to be caught by its rung; an hour of two cores
+[group('proof')]
+[no-exit-message]
+[no-cd]
+@fullsize-faults *flags: setup
+    {{python}} -m tests.fullsize_faults "$@"
+
 # Train the demo from nothing and compare it with the embedded one; --install replaces that
 [group('house')]
 [no-exit-message]

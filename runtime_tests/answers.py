@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 
 from runtime_tests import metrics
 from runtime_tests.floor import RELATIVE
-from runtime_tests.reference import Ids, Reference
+from runtime_tests.progress import steps
+from runtime_tests.reference import TOKENS_AT_ONCE, Floats, Ids, Reference
 
 ROWS, TOKENS = 128, 2048  # of one batch: beyond, activations leave the processor's caches and time doubles
 KEPT_BYTES = 1 << 30  # larger models unpack their weights on every call, as transformers does
@@ -53,7 +54,15 @@ def answers(reference: Reference, prompts: Sequence[Ids], limits: Sequence[int],
     return [out[i] for i in range(len(prompts))]
 
 
-Heard = Callable[[int, Greedy], None]
+class Memory:
+    """What is known already of answers that are being read or generated; this one forgets everything."""
+
+    def get(self, stage: str, i: int) -> Greedy | None:
+        """What a stage, ``read`` or ``written``, made of an answer."""
+        return None
+
+    def put(self, stage: str, i: int, answer: Greedy) -> None:
+        """Keeps it."""
 
 
 def follow(
@@ -62,39 +71,68 @@ def follow(
     drafts: Sequence[Ids],
     limits: Sequence[int],
     stops: frozenset[int],
-    heard: Heard = lambda *_: None,
+    memory: Memory | None = None,
 ) -> list[Greedy]:
     """As :func:`answers`, and all of it the reference's; but what it would say as well is read and not generated.
 
     Args:
         drafts: of each prompt tokens that the reference may say. Good ones save time, and no draft changes an answer.
-        heard: hears of each answer as soon as it is known.
+        memory: of a run that was killed. Whole batches of it are taken over or none of a batch, for another batch
+            would change the last bits of a logit.
     """
+    memory = memory or Memory()
+    out = _read(reference, prompts, drafts, limits, stops, memory)
+    parted = [i for i, item in enumerate(out) if len(item.new) < limits[i] and int(item.new[-1]) not in stops]
+    known = [memory.get("written", i) for i in parted]
+    if all(known):
+        rest = [item for item in known if item is not None]
+    else:
+        begun = [np.concatenate([prompts[i], out[i].new]).astype(np.int32) for i in parted]
+        rest = answers(reference, begun, [limits[i] - len(out[i].new) for i in parted], stops)
+        for i, item in zip(parted, rest, strict=True):
+            memory.put("written", i, item)
+    for i, more in zip(parted, rest, strict=True):
+        margins = np.concatenate([out[i].margins, more.margins])
+        out[i] = Greedy(prompts[i], np.concatenate([out[i].new, more.new]).astype(np.int32), margins)
+    return out
+
+
+def _read(
+    reference: Reference,
+    prompts: Sequence[Ids],
+    drafts: Sequence[Ids],
+    limits: Sequence[int],
+    stops: frozenset[int],
+    memory: Memory,
+) -> list[Greedy]:
+    """The reference's answers as far as the drafts are its own, each ended by its own choice where they part."""
     given = [_ended(draft[:limit], stops) for draft, limit in zip(drafts, limits, strict=True)]
     # The logits that chose a draft's last token stand before it; those behind it are wanted where it may go on.
     over = [bool(len(d)) and (len(d) == limit or int(d[-1]) in stops) for d, limit in zip(given, limits, strict=True)]
     fed = [draft[:-1] if end else draft for draft, end in zip(given, over, strict=True)]
     sequences = [np.concatenate([ids, new]).astype(np.int32) for ids, new in zip(prompts, fed, strict=True)]
     out: dict[int, Greedy] = {}
-    parted: list[int] = []
-    for i, rows, _ in reference.many(sequences, [len(ids) - 1 for ids in prompts]):
-        new = rows.argmax(axis=-1).astype(np.int32)
-        gaps = np.concatenate([metrics.margins(rows[k : k + 16]) for k in range(0, len(rows), 16)])  # in float64
-        differs = new[: len(given[i])] != given[i][: len(new)]
-        end = int(np.argmax(differs)) + 1 if differs.any() else len(new)
-        out[i] = Greedy(prompts[i], new[:end], gaps[:end])
-        if end == limits[i] or int(new[end - 1]) in stops:
-            heard(i, out[i])
-        else:
-            parted.append(i)
-    begun = [np.concatenate([prompts[i], out[i].new]).astype(np.int32) for i in parted]
-    rest = answers(reference, begun, [limits[i] - len(out[i].new) for i in parted], stops)
-    for i, more in zip(parted, rest, strict=True):
-        begin = out[i]
-        margins = np.concatenate([begin.margins, more.margins])
-        out[i] = Greedy(begin.ids, np.concatenate([begin.new, more.new]).astype(np.int32), margins)
-        heard(i, out[i])
+    with steps("answers read by the reference", len(prompts)) as advance:
+        for group in batches([len(ids) for ids in sequences], len(sequences), TOKENS_AT_ONCE):
+            known = [memory.get("read", i) for i in group]
+            if all(known):
+                out.update((i, item) for i, item in zip(group, known, strict=True) if item is not None)
+            else:
+                firsts = [len(prompts[i]) - 1 for i in group]
+                for place, rows, _ in reference.many([sequences[i] for i in group], firsts):
+                    i = group[place]
+                    out[i] = _agreeing(prompts[i], rows, given[i])
+                    memory.put("read", i, out[i])
+            advance(len(group))
     return [out[i] for i in range(len(prompts))]
+
+
+def _agreeing(ids: Ids, rows: Floats, given: Ids) -> Greedy:
+    new = rows.argmax(axis=-1).astype(np.int32)
+    gaps = np.concatenate([metrics.margins(rows[k : k + 16]) for k in range(0, len(rows), 16)])  # in float64
+    differs = new[: len(given)] != given[: len(new)]
+    end = int(np.argmax(differs)) + 1 if differs.any() else len(new)
+    return Greedy(ids, new[:end], gaps[:end])
 
 
 def _ended(draft: Ids, stops: frozenset[int]) -> Ids:

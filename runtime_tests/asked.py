@@ -47,7 +47,8 @@ class Asked:
 
     def keys(self) -> list[str]:
         """A name for each question under which its answers are kept."""
-        return [key(text, limit) for text, limit in zip(self.texts, self.limits, strict=True)]
+        asked = zip(self.kept, self.texts, self.limits, strict=True)
+        return [key(place, text, limit) for place, text, limit in asked]
 
     def right(self, texts: Sequence[str]) -> Outcomes:
         """Which answers are right."""

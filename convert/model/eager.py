@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import functools
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -142,6 +143,7 @@ def run(
     singles: int | None = None,
     first: int = 0,
     each: Each | None = None,
+    told: Callable[[int], None] = lambda layer: None,
 ) -> np.ndarray:
     """Logits: the first ``prefill`` tokens run in one piece, those between in another, the last ones one at a time.
 
@@ -152,6 +154,7 @@ def run(
         each: called in every layer with its index and a function that runs that layer alone, over all tokens, on
             other inputs: float32 ``[T, hidden]`` to the same. Layers must be given in order, for later ones may read
             the keys and values of earlier ones.
+        told: called with the index of a layer that is done.
 
     Returns:
         float32 ``[T - first, vocab]``.
@@ -191,6 +194,7 @@ def run(
 
             each(layer.index, alone)
         ops.forget()
+        told(layer.index)
     x = torch.cat([piece.x for piece in pieces], dim=1)[:, first:]
     return np.asarray(decoder.logits(x)[0].numpy())
 
@@ -227,6 +231,11 @@ def _piece(checkpoint: Checkpoint, decoder: Decoder, tokens: np.ndarray, part: t
     return _Piece(position, turns, masks, decoder.per_layer_inputs(x, table), x)
 
 
+def _tell(layer: int) -> None:
+    sys.stdout.write(f"layer {layer}\n")
+    sys.stdout.flush()
+
+
 def main() -> None:
     from convert.checkpoint import open_checkpoint
 
@@ -256,6 +265,7 @@ def main() -> None:
         singles=asked.singles,
         first=asked.first,
         each=None if asked.layers is None else in_files(asked.layers),
+        told=_tell,
     )
     with asked.logits.open("wb") as file:
         np.save(file, logits)

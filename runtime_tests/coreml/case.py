@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
@@ -17,16 +16,17 @@ from runtime_tests.case import DECODE_STEPS, SMALL, Case
 from runtime_tests.coreml.budgets import coreml_budget
 from runtime_tests.coreml.evaluator import Arithmetic, Evaluator
 from runtime_tests.coreml.forced import forced_logits
-from runtime_tests.coreml.matrices import matrix, required
+from runtime_tests.coreml.matrices import matrix
 from runtime_tests.coreml.session import DECODE, KINDS, Feed, Floats, Session
 from runtime_tests.coreml.shorter import shorten
 from runtime_tests.errors import CannotRunError, InputError
-from runtime_tests.lattice import same_rounding
 from runtime_tests.readers.checkpoint import Folder
 from runtime_tests.readers.mlpackage import MlPackage
 from runtime_tests.readers.program import Function
 from runtime_tests.readers.rows import Rows, open_rows
+from runtime_tests.recovered import Recovered
 from runtime_tests.reference import Ids
+from runtime_tests.trace import Trace
 
 FIRST, SECOND = "embed_tokens", "embed_tokens_per_layer"
 
@@ -199,37 +199,16 @@ class CoremlCase(Case):
         return first, found.reshape(shape)
 
     @cached_property
-    def lattice_fault(self) -> str:
-        """Why there is no lattice to compare with; empty when there is."""
+    def trace(self) -> Trace:
+        """See :attr:`Case.trace`; the lattice is the package's where the checkpoint leaves a choice."""
         if self.folder.format == "mobile":
-            return "the checkpoint is not q4_0"
-        for key in self._lattice_keys:
-            found = required(self.decode, key)
-            for start, stop in self.folder.blocks(*found.shape):
-                stored = self.folder.values(f"{key}.weight", start, stop)
-                if not same_rounding(found.rows(start, stop), stored).all():
-                    return f"{key} is not the checkpoint's; see rung 0"
-        return ""
+            return Trace(self.reference, self.ids)
+        recovered = Recovered(self.folder)
 
-    @cached_property
-    def _lattice_keys(self) -> list[str]:
-        keys = [name.removesuffix(".weight") for name in self.folder.floats if name.endswith(".weight")]
-        return [key for key in keys if not isinstance(matrix(self.decode, key), str)]
+        def source(key: str) -> Any:
+            found = matrix(self.decode, key)
+            if isinstance(found, str) or found.shape != self.folder.shape(f"{key}.weight"):
+                return recovered(key)
+            return recovered.nearest_to(key, found.rows)
 
-    @contextlib.contextmanager
-    def on_lattice(self) -> Iterator[None]:
-        """See :meth:`Case.on_lattice`; the lattice is the package's."""
-        if self.lattice_fault:
-            raise CannotRunError(self.lattice_fault)
-        import torch
-
-        keys = set(self._lattice_keys)
-
-        def given(key: str) -> Any:
-            if key not in keys:
-                return None
-            found = required(self.decode, key)
-            return torch.from_numpy(found.rows(0, found.shape[0]))
-
-        with self.reference.weights(given):
-            yield
+        return Trace(self.reference, self.ids, source)

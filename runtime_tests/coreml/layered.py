@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -11,6 +12,7 @@ import torch
 
 from runtime_tests.coreml.evaluator import Arithmetic, Evaluator, State, Values
 from runtime_tests.coreml.segments import Segment, cut
+from runtime_tests.coreml.values import Weights
 from runtime_tests.readers.mlpackage import MlPackage
 
 
@@ -55,13 +57,19 @@ class Layered:
         """
         for segment in self.segments:
             told(segment)
-            part, states = self.part(segment), self.empty(segment)
-            for call in calls:
-                part.run(call, states)
+            states = self.empty(segment)
+            with self.part(segment) as part:
+                for call in calls:
+                    part.run(call, states)
 
-    def part(self, segment: Segment) -> Part:
-        """One segment with its weights, which live as long as this does."""
-        return Part(self.package, segment, self.arithmetic)
+    @contextmanager
+    def part(self, segment: Segment) -> Iterator[Part]:
+        """One segment, ready to run; its weights live no longer than this."""
+        weights = Weights(self.working)
+        try:
+            yield Part(self.package, segment, self.arithmetic, weights)
+        finally:
+            weights.drop()  # not by reference counting: the evaluator's steps and what they unpack are a cycle
 
     def empty(self, segment: Segment) -> State:
         """Zeroed states of a segment. Their memory is taken where it is written to, and not before."""
@@ -78,9 +86,9 @@ class Layered:
 class Part:
     """One segment, ready to run."""
 
-    def __init__(self, package: MlPackage, segment: Segment, arithmetic: Arithmetic) -> None:
+    def __init__(self, package: MlPackage, segment: Segment, arithmetic: Arithmetic, weights: Weights) -> None:
         self.segment, self.whole = segment, package.functions
-        self._evaluator = Evaluator(replace(package, functions=segment.functions), arithmetic)
+        self._evaluator = Evaluator(replace(package, functions=segment.functions), arithmetic, weights=weights)
 
     def run(
         self, call: Call, states: State, given: Mapping[str, Any] | None = None, wanted: Sequence[str] = ()
@@ -89,29 +97,26 @@ class Part:
 
         Args:
             states: of this segment, written into.
-            given: values by name, whether this segment makes them or an earlier one, that are read instead.
-            wanted: names of values that are handed back as the program made them, here or in an earlier segment.
+            given: values by name that whatever reads them, here or in a later segment, gets in place of those made
+                here.
+            wanted: names of values made here that are handed back, as the program made them.
         """
-        function = self.segment.functions.get(call.function)
-        made = {name: call.values[name] for name in wanted if name in call.values}
+        function, given = self.segment.functions.get(call.function), given or {}
         if function is None:
-            return made
-        given = given or {}
+            return {}
         inputs = {
-            name: given.get(name, call.values[name] if name in call.values else call.inputs.get(name))
+            name: call.values[name] if name in call.values else call.inputs[name]
             for name, type in function.inputs.items()
             if not type.state
         }
-        own = {name: value for name, value in given.items() if name in function.producer}
-        asked = tuple(name for name in wanted if name in function.producer)
-        found = self._evaluator.run(call.function, inputs, states, own, asked, owned=True)
+        found = self._evaluator.run(call.function, inputs, states, given, tuple(wanted), owned=True)
         held = {value.untyped_storage().data_ptr() for value in states.values()}
         for name in function.outputs:
             value = found[name]
             value = value.clone() if value.untyped_storage().data_ptr() in held else value
-            call.values[name] = own.get(name, value)
+            call.values[name] = given.get(name, value)
             if name in self.whole[call.function].outputs:
                 call.outputs[name] = value
         for name in self.segment.last[call.function]:
             call.values.pop(name, None)
-        return made | {name: found[name] for name in asked}
+        return {name: found[name] for name in wanted}

@@ -46,12 +46,14 @@ class Segment:
         layer: index of its first layer; the number of layers for what lies behind them.
         functions: by the name of the whole one; those that have nothing to do here are left out.
         reads: what it reads of each state, by index of the first axis.
+        writes: by function, what it writes to each state, not counting what it repeats.
         last: by function, the values that no later segment reads.
     """
 
     layer: int
     functions: dict[str, Function]
     reads: dict[str, list[Extent]]
+    writes: dict[str, dict[str, list[Extent]]]
     last: dict[str, frozenset[str]]
 
 
@@ -75,7 +77,8 @@ def cut(package: MlPackage, wide: int = WIDE) -> list[Segment]:
             functions[name] = replace(function, outputs=outputs)
             last[name] = frozenset(function.inputs) - needed[name]
             needed[name] |= set(function.inputs)
-        made.append(Segment(starts[number][0], functions, reads, last))
+        writes = {name: _writes(function, starts, number) for name, function in traced.items()}
+        made.append(Segment(starts[number][0], functions, reads, writes, last))
     return made[::-1]
 
 
@@ -250,6 +253,14 @@ def _parts(
     return reads, {name: function for name, function in made.items() if function.operations}
 
 
+def _writes(function: _Traced, starts: list[Label], number: int) -> dict[str, list[Extent]]:
+    out: dict[str, list[Extent]] = {}
+    for write in function.writes:
+        if _group(starts, function.labels[write.index]) == number:
+            out.setdefault(write.state, []).append(write.extent)
+    return out
+
+
 class _Part:
     """One function's part in a segment, under way."""
 
@@ -354,7 +365,9 @@ def _pieces(function: Function, op: Operation, wide: int) -> Iterator[tuple[Oper
         stop = min(start + step, type.shape[0])
         cut, name = partial(_rows, rows=type.shape[0], start=start, stop=stop), f"{made.name}@{start}"
         constants = {key: tuple(function.constant(a) for a in items) for key, items in made.inputs.items()}
-        inputs = {key: tuple(cut(c) for c in items if c is not None) for key, items in constants.items()}
+        inputs: dict[str, tuple[Argument, ...]] = {
+            key: tuple(cut(c) for c in items if c is not None) for key, items in constants.items()
+        }
         held = None if made.constant is None else cut(made.constant)
         rows = replace(type, shape=(stop - start, type.shape[1]))
         part = Operation(-1, made.kind, inputs, ((name, rows),), held)

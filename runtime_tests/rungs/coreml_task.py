@@ -59,18 +59,19 @@ def climb(case: Case) -> list[Check]:
 
 
 def _answers(case: CoremlCase, asked: Asked, kept: Kept, who: str, evaluator: Evaluator) -> list[Ids]:
-    """The package's answers, some at a time; those that are known from a run that was killed are not asked for."""
+    """The package's answers, a stack at a time; a stack that is known from a run that was killed is not asked for."""
     keys, stops = asked.keys(), frozenset(case.stops)
-    out = {i: np.array(item, np.int32) for i, name in enumerate(keys) if (item := kept.get(who, name)) is not None}
-    left = sorted((i for i in range(len(keys)) if i not in out), key=lambda i: (asked.limits[i], len(asked.ids[i])))
-    with steps("questions", len(left)) as advance:
-        for start in range(0, len(left), greedy.TOGETHER):
-            group = left[start : start + greedy.TOGETHER]
-            most = max(asked.limits[i] for i in group)
-            for i, new in zip(
-                group, greedy.answers(case, evaluator, [asked.ids[i] for i in group], most, stops), strict=True
-            ):
-                out[i] = new[: asked.limits[i]]
+    order = sorted(range(len(keys)), key=lambda i: (asked.limits[i], len(asked.ids[i])))
+    out: dict[int, Ids] = {}
+    with steps("questions", len(order)) as advance:
+        for start in range(0, len(order), greedy.TOGETHER):
+            group = order[start : start + greedy.TOGETHER]
+            known = [kept.get(who, keys[i]) for i in group]
+            if any(item is None for item in known):
+                most = max(asked.limits[i] for i in group)
+                known = [*greedy.answers(case, evaluator, [asked.ids[i] for i in group], most, stops)]
+            for i, new in zip(group, known, strict=True):
+                out[i] = np.array(new, np.int32)[: asked.limits[i]]
                 kept.put(who, keys[i], out[i].tolist())
             advance(len(group))
     return [out[i] for i in range(len(keys))]

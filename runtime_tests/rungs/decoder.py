@@ -19,6 +19,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,7 @@ from numpy.typing import NDArray
 from runtime_tests import metrics
 from runtime_tests.case import Case
 from runtime_tests.errors import CannotRunError, check_disk
+from runtime_tests.progress import Advance, steps
 from runtime_tests.results import Check, at_least, none
 from runtime_tests.rungs.lowering import judge
 
@@ -46,24 +48,29 @@ def climb(case: Case) -> list[Check]:
     if case.foreign:
         raise CannotRunError("it judges this project's own decoder, and the file was not made by it")
     if case.folder.format != "mobile":
-        checks, reference, found = _smooth(case, "logits of the eager decoder")
+        with steps("runs", 2) as advance:
+            checks, reference, found = _smooth(case, "logits of the eager decoder", advance)
         slips = [f"step {i}" for i in np.flatnonzero(~metrics.top1(reference, found))]
         return [*checks, none("best token differs", slips, "steps", len(found))]
-    rounded = _shaped(case, eager_logits(case))
-    quality = metrics.snr_db(case.plain_logits, rounded)
-    if quality >= case.budget.decoder_db:
-        whole = [at_least("logits of the eager decoder", quality, case.budget.decoder_db, "dB")]
-    else:
-        whole = judge(case, case.plain_logits, rounded, case.floor)
-    with case.smooth():
-        return [*_smooth(case, "logits without rounded activations")[0], *whole]
+    with steps("runs", 4) as advance:
+        rounded = _shaped(case, eager_logits(case))
+        advance(1)
+        quality = metrics.snr_db(case.plain_logits, rounded)
+        if quality >= case.budget.decoder_db:
+            whole = [at_least("logits of the eager decoder", quality, case.budget.decoder_db, "dB")]
+        else:
+            whole = judge(case, case.plain_logits, rounded, case.floor)
+        advance(1)
+        with case.smooth():
+            return [*_smooth(case, "logits without rounded activations", advance)[0], *whole]
 
 
-def _smooth(case: Case, name: str) -> tuple[list[Check], NDArray[np.float32], NDArray[np.float32]]:
+def _smooth(case: Case, name: str, advance: Advance) -> tuple[list[Check], NDArray[np.float32], NDArray[np.float32]]:
     """Both questions, as the reference is now; and its logits and the decoder's."""
     with tempfile.TemporaryDirectory() as work:
         folder = Path(work)
         reference = case.reference.follow(case.ids, case.prompt, folder)
+        advance(1)
         last = folder / f"{case.dims.layers}.npy"
         wanted = [np.load(folder / f"{i + 1}.npy", mmap_mode="r") for i in range(case.dims.layers - 1)]
         expected = [*wanted, np.load(last)]
@@ -72,6 +79,7 @@ def _smooth(case: Case, name: str) -> tuple[list[Check], NDArray[np.float32], ND
         for i in range(case.dims.layers):
             (given / f"{i}.npy").hardlink_to(folder / f"{i}.npy")
         found = _shaped(case, eager_logits(case, case.folder.format != "mobile", given))
+        advance(1)
         layers = [metrics.snr_db(expected[i], np.load(given / f"{i}.npy")) for i in range(case.dims.layers)]
     worst = int(np.argmin(layers))
     quality, bar = metrics.snr_db(reference, found), case.budget.decoder_db
@@ -124,12 +132,33 @@ def eager_logits(case: Case, rounded: bool = True, layers: Path | None = None) -
         command += [] if rounded else ["--unrounded"]
         command += ["--singles", str(SINGLES)] if case.large else []
         command += [] if layers is None else ["--layers", str(layers)]
-        try:
-            done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=LIMIT_SECONDS, check=False)
-        except subprocess.TimeoutExpired as error:
-            raise CannotRunError(f"{MODULE} did not finish in {LIMIT_SECONDS} s") from error
-        if done.returncode or not logits.exists():
-            check_disk(done.stderr)
-            said = (done.stderr.strip().splitlines() or ["nothing"])[-1]
-            raise CannotRunError(f"{MODULE} ended with code {done.returncode} and said: {said[:200]}")
+        said = _watched(command, env, case.dims.layers)
+        if said is not None or not logits.exists():
+            raise CannotRunError(f"{MODULE} {said or 'wrote no logits'}")
         return np.asarray(np.load(logits), np.float32)
+
+
+def _watched(command: list[str], env: dict[str, str], layers: int) -> str | None:
+    """Runs the process, which tells on stdout of each layer that is done; how it failed, or None."""
+    with tempfile.TemporaryFile("w+") as errors:
+        process = subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=errors, text=True)
+        assert process.stdout is not None
+        limit = threading.Timer(LIMIT_SECONDS, process.kill)
+        limit.start()
+        try:
+            with steps("layers of the eager decoder", layers) as advance:
+                for _ in process.stdout:
+                    advance(1)
+            code = process.wait()
+        finally:
+            limit.cancel()
+            process.kill()
+            process.wait()
+            process.stdout.close()
+        if not code:
+            return None
+        errors.seek(0)
+        words = errors.read()
+        check_disk(words)
+        last = (words.strip().splitlines() or ["nothing"])[-1]
+        return f"ended with code {code} and said: {last[:200]}"

@@ -16,6 +16,7 @@ from runtime_tests.case import DECODER, EMBEDDER, PER_LAYER, Case
 from runtime_tests.errors import CannotRunError
 from runtime_tests.evidence import steps
 from runtime_tests.floor import Floor
+from runtime_tests.progress import walk
 from runtime_tests.reference import Ids
 from runtime_tests.results import Check, at_least, at_most, none, stated
 from runtime_tests.runners.litert import Session, lookup
@@ -109,10 +110,10 @@ def forced_logits(case: Case, ids: Ids, prompt: int, session: Session) -> NDArra
     first = lookup(case.interpreter(EMBEDDER), case.model(EMBEDDER), ids)
     wide = case.dims.per_layer_width
     second = lookup(case.interpreter(PER_LAYER), case.model(PER_LAYER), ids) if wide else None
-    for start, stop in chunks(prompt, session.longest):
+    for start, stop in walk("chunks of the prompt", chunks(prompt, session.longest)):
         session.prefill(first[start:stop], None if second is None else second[start:stop])
     rows = []
-    for i in range(prompt, len(ids)):
+    for i in walk("decode steps", range(prompt, len(ids))):
         rows.append(session.decode(first[i : i + 1], None if second is None else second[i : i + 1]))
     return np.stack(rows)
 

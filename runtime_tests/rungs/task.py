@@ -11,14 +11,14 @@ reference's, token by token up to the first near-tie; the near-ties come from th
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from runtime_tests import accuracy as table
 from runtime_tests import expected
 from runtime_tests.accuracy import Accuracy, System
-from runtime_tests.answers import Greedy, certain, disturbance, follow, sampled
+from runtime_tests.answers import Greedy, Memory, certain, disturbance, follow, sampled
 from runtime_tests.asked import Asked
 from runtime_tests.case import DECODER, Case
 from runtime_tests.errors import CannotRunError, InputError
@@ -99,24 +99,29 @@ def _answers(case: Case, asked: Asked, kept: Kept) -> Answer:
     return replace(answer, texts=texts, tokens=tokens)
 
 
+@dataclass(frozen=True)
+class _Memory(Memory):
+    """The reference's answers, among those that are kept."""
+
+    kept: Kept
+    who: str
+    keys: Sequence[str]
+    ids: Sequence[Ids]
+
+    def get(self, stage: str, i: int) -> Greedy | None:
+        found = self.kept.get(f"{self.who}, {stage}", self.keys[i])
+        return None if found is None else Greedy(self.ids[i], np.array(found[0], np.int32), np.array(found[1]))
+
+    def put(self, stage: str, i: int, answer: Greedy) -> None:
+        self.kept.put(f"{self.who}, {stage}", self.keys[i], [answer.new.tolist(), answer.margins.tolist()])
+
+
 def of_reference(
     case: Case, asked: Asked, drafts: Sequence[Ids], kept: Kept, who: str = table.REFERENCE
 ) -> list[Greedy]:
-    """The reference's answers, read along drafts; those that are known from a run that was killed are taken over."""
-    keys = asked.keys()
-    known = {i: item for i, name in enumerate(keys) if (item := kept.get(who, name)) is not None}
-    out = {i: Greedy(asked.ids[i], np.array(new, np.int32), np.array(gaps)) for i, (new, gaps) in known.items()}
-    open_ = [i for i in range(len(keys)) if i not in known]
-    with steps("answers read by the reference", len(open_)) as advance:
-
-        def heard(place: int, item: Greedy) -> None:
-            kept.put(who, keys[open_[place]], [item.new.tolist(), item.margins.tolist()])
-            advance(1)
-
-        given = [asked.ids[i] for i in open_], [drafts[i] for i in open_], [asked.limits[i] for i in open_]
-        found = follow(case.reference, *given, frozenset(case.stops), heard)
-    out.update(zip(open_, found, strict=True))
-    return [out[i] for i in range(len(keys))]
+    """The reference's answers, read along drafts; what is known of a run that was killed is taken over."""
+    memory = _Memory(kept, who, asked.keys(), asked.ids)
+    return follow(case.reference, asked.ids, drafts, asked.limits, frozenset(case.stops), memory)
 
 
 def _floor(case: Case, found: list[Greedy]) -> float:
