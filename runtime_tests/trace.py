@@ -59,9 +59,11 @@ class Trace:
             self._run(len(self._given) - 1, None)
         out = Capture()
         self._run(index, out)
-        size = sum(item.nbytes for group in (out.boundary, out.linears, out.norms) for item in group.values())
-        if self._bytes + size <= KEPT_BYTES:
-            self._kept[index], self._bytes = out, self._bytes + size
+        size = _size(out)
+        while self._kept and self._bytes + size > KEPT_BYTES:
+            oldest = next(iter(self._kept))
+            self._bytes -= _size(self._kept.pop(oldest))
+        self._kept[index], self._bytes = out, self._bytes + size  # the latest in any case: it is looked at many times
         return out
 
     def rows(self, owner: int) -> tuple[Floats, Floats]:
@@ -153,3 +155,7 @@ class Trace:
                 handle.remove()
         self.front.norms.pop("norm", None)  # of the embeddings, as no layer ran
         return calls
+
+
+def _size(found: Capture) -> int:
+    return sum(item.nbytes for group in (found.boundary, found.linears, found.norms) for item in group.values())
