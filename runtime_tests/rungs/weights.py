@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime_tests.case import DECODER, EMBEDDER, PER_LAYER, Case
-from runtime_tests.lattice import open_lattice, rounded_difference
+from runtime_tests.lattice import odd_scales, open_lattice, rounded_difference
 from runtime_tests.progress import walk
 from runtime_tests.readers.checkpoint import Packed
 from runtime_tests.readers.tflite import BITS, Subgraph, Tensor, Tflite
@@ -193,8 +193,10 @@ def _blockwise(case: Case, key: str, found: Found) -> str:
         return f"{key}: {lattice}"
     if found.tensor.shape != case.folder.shape(key):
         return f"{key}: shape {list(found.tensor.shape)}, the checkpoint has {list(case.folder.shape(key))}"
-    different = rounded_difference(case.folder, lattice)
-    return f"{key}: {different} weights differ" if different else ""
+    if different := rounded_difference(case.folder, lattice):
+        return f"{key}: {different} weights differ"
+    odd = odd_scales(lattice)
+    return f"{key}: {odd} block scales are not on the lattice of bfloat16 numbers" if odd else ""
 
 
 def _lattice(case: Case, constants: dict[str, list[Found]], suspects: set[str]) -> list[Check]:
