@@ -74,6 +74,13 @@ setup:
 @verify bundle=(dist / 'android/demo') *flags: setup
     {{python}} -m convert verify "$@"
 
+# A public question set, from a file, as questions for --evaluation: just questions gsm8k test.jsonl gsm8k.jsonl
+[group('proof')]
+[no-exit-message]
+[no-cd]
+@questions kind source output *flags: setup
+    {{python}} -m convert questions "$@"
+
 # The ladder as tests, one for each rung of each bundle: just runtime-test dist/android/demo --checkpoint=FOLDER
 [group('proof')]
 [no-exit-message]
@@ -128,6 +135,12 @@ look page=(dist / 'android/demo/parity.html'):
 @mutants *flags: setup
     OMP_NUM_THREADS=1 {{python}} -m tests.mutants "$@"
 
+# Random right models by seed, each bundled and then given one fault: just soak 40; just soak 1 --seed 12345 --platform ios
+[group('proof')]
+[no-exit-message]
+@soak count='4' *flags: setup
+    {{python}} -m tests.soak "$@"
+
 # Time and memory: stages of a bundle; coreml: a full-size package; tokenizer: its loading; start: verbs that look
 [group('figures')]
 [no-exit-message]
@@ -149,11 +162,19 @@ four *flags: setup
         {{python}} -m convert bundle "${PLATFORM:-android}" "$folder" "$@"
     done; done
 
-# Write a synthetic checkpoint of real size, convert it, decode with the stock engine; with time and memory
+# Write a synthetic checkpoint of real size, convert it, decode with the stock engine; with --judge run the whole bundle
 [group('figures')]
 [no-exit-message]
-@fullsize size='e2b' format='mobile': setup
-    {{python}} -m convert.bench --fullsize "$@"
+[no-cd]
+@fullsize size='e2b' format='mobile' *flags: setup
+    {{python}} -m convert.bench.fullsize "$@"
+
+# Put small faults into a model of real size, each to be caught by its rung; an hour of two cores
+[group('proof')]
+[no-exit-message]
+[no-cd]
+@fullsize-faults *flags: setup
+    {{python}} -m tests.fullsize_faults "$@"
 
 # Train the demo from nothing and compare it with the embedded one; --install replaces that
 [group('house')]

@@ -71,7 +71,7 @@ def run(command: list[str], env: dict[str, str], lock: int | None = None) -> Ran
         stdout=subprocess.PIPE,
         process_group=0,  # so that its own children can be ended with it
         pass_fds=() if lock is None else (lock,),
-        preexec_fn=_die_with_parent if sys.platform == "linux" else None,
+        preexec_fn=die_with_parent if sys.platform == "linux" else None,
     )
     assert process.stdout is not None
     try:
@@ -89,6 +89,6 @@ def run(command: list[str], env: dict[str, str], lock: int | None = None) -> Ran
     return Ran(process.returncode, output, time.perf_counter() - start, usage.ru_maxrss * RSS_UNIT)
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
     """A SIGKILLed builder cannot tell its child; the kernel does (prctl(2)). Elsewhere the lock keeps order."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -35,6 +36,10 @@ Precision = Annotated[str | None, typer.Option(help="ios: float16, or float32 to
 Profile = Annotated[str | None, typer.Option(help="ios: gpu, or ane: for the Neural Engine, in parts [default: gpu]")]
 Out = Annotated[Path, typer.Option(envvar="GEMMA_BRIDGE_OUT", help="folder that takes <platform>/<name>/")]
 Name = Annotated[str | None, typer.Option(help="folder name of the bundle [default: the model's]")]
+Evaluation = Annotated[
+    Path | None, typer.Option(help="rung 4: a file of questions, JSONL (README), instead of the checkpoint's own")
+]
+Questions = Annotated[int | None, typer.Option(min=1, help="rung 4: ask so many of them, drawn by their SHA-256")]
 Json = Annotated[bool, typer.Option("--json", help="JSON instead of a table")]
 
 
@@ -112,14 +117,16 @@ def verify(
     rungs: Annotated[str | None, typer.Option(help="rungs of the ladder [default: all]")] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="write the report there")] = None,
     html_file: Annotated[Path | None, typer.Option("--html", help="write the report there as a page")] = None,
-    questions: Annotated[Path | None, typer.Option(help="rung 4: other questions than the checkpoint's")] = None,
+    evaluation: Evaluation = None,
+    questions: Questions = None,
     float_model: Annotated[Path | None, typer.Option("--float", help="rung 4: folder of the float model")] = None,
     arm64: Annotated[bool, typer.Option("--arm64", help="run it on an emulated arm64 processor as well")] = False,
 ) -> None:
     """Judges a bundle against its checkpoint; exit code 1 when it is over budget."""
     from convert import verify as judge
 
-    sys.exit(judge.verify(bundle, checkpoint, rungs, json_file, html_file, questions, float_model, arm64))
+    asked = judge.Asked(evaluation, questions, float_model, arm64)
+    sys.exit(judge.verify(bundle, checkpoint, rungs, json_file, html_file, asked))
 
 
 @app.command(epilog="Example: gemma-bridge bundle android demo --context 1024 --prefill 128")
@@ -136,6 +143,8 @@ def bundle(
     apk: Annotated[
         str, typer.Option(envvar="GEMMA_BRIDGE_APK", help="android: app.apk; auto where possible, require or skip")
     ] = "auto",
+    evaluation: Evaluation = None,
+    questions: Questions = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="print the plan and stop")] = False,
 ) -> None:
     """Converts, judges and packs; what does not pass is not published."""
@@ -144,12 +153,27 @@ def bundle(
     from convert.progress import for_terminal
 
     request = _request("bundle", platform, model, context, prefill, cache, out, precision, profile, apk, name)
+    request = replace(request, evaluation=evaluation, questions=questions)
     if dry_run:
         _say(tables.plan(prepare(request, for_terminal())[0]))
         return
     built = pipeline.build(request, for_terminal())
     apk = "" if built.apk is None else f"apk: {built.apk}\n"
     _say(f"{built.table.rstrip()}\n\n{apk}{out / platform / built.bundle.name}  {built.bytes / 1e6:.1f} MB")
+
+
+@app.command(epilog="Example: gemma-bridge questions gsm8k test.jsonl gsm8k.jsonl")
+def questions(
+    kind: Annotated[str, typer.Argument(help="gsm8k, or choice: MMLU, TinyMMLU, ARC and the like")],
+    source: Annotated[Path, typer.Argument(help="the set as JSON lines, JSON or CSV")],
+    output: Annotated[Path, typer.Argument(help="the JSONL to write, for --evaluation")],
+    max_tokens: Annotated[int | None, typer.Option(min=1, max=4096, help="tokens of an answer, at most")] = None,
+) -> None:
+    """A public question set, from a file, as questions for rung 4."""
+    from convert.questions import convert as convert_questions
+
+    count = convert_questions(kind, source, output, max_tokens)
+    _say(f"{output}  {count} questions")
 
 
 @app.command(epilog='Example: gemma-bridge chat dist/android/demo --ask "What is 2 + 2?"')

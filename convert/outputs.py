@@ -14,6 +14,7 @@ from pathlib import Path
 from convert.errors import PlanError
 
 MODEL_MAGIC, ROWS_MAGIC = b"LITERTLM", b"GBROWS1\0"
+QUESTIONS_MAGIC = b'{"defaults": '
 # The file that makes a folder what it is, and a key that this file holds.
 BUNDLE, PACKAGE = ("manifest.json", b'"self_sha256"'), ("Manifest.json", b'"rootModelIdentifier"')
 _MANIFEST_LIMIT = 64 << 20
@@ -95,6 +96,16 @@ def check_report(path: Path, asked: str) -> None:
         raise PlanError(asked, f"{path} lies in no folder", "Make the folder first, or give another path")
     check_folder(path.parent, asked)
     _check_file(path, asked, None, "a report")
+
+
+def check_questions_file(path: Path, asked: str) -> None:
+    """Refuses a place for a file of questions that holds anything else than one that was converted before.
+
+    Raises:
+        PlanError: says what is there.
+    """
+    check_folder(path.parent, asked)
+    _check_file(path, asked, QUESTIONS_MAGIC, "a converted file of questions")
 
 
 def _check_file(path: Path, asked: str, magic: bytes | None, what: str) -> None:

@@ -19,10 +19,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from convert import child, outputs
+from convert import child, outputs, streams
 from convert.bundle import android, atomic, ios, sample
-from convert.bundle.manifest import Parity, Rung
-from convert.checkpoint import with_digests
+from convert.bundle.manifest import Evaluation, Parity, Rung
+from convert.checkpoint import used_files, with_digests
+from convert.checkpoint.unchanged import check_unchanged, looks
 from convert.errors import ArtifactError
 from convert.plan import Plan, Request, prepare
 from convert.progress import Progress
@@ -59,6 +60,7 @@ class ParityError(Exception):
 BUNDLES: dict[str, Any] = {"android": android, "ios": ios}
 # Without these a report proves too little; the others may be "not run" with a reason that the manifest repeats.
 REQUIRED = frozenset({"0", "2a", "2b"})
+ANSWERS = b'{"kind": "gemma-bridge answers'  # how a file of answers begins
 
 Meter = Callable[[Measure], None]
 
@@ -73,24 +75,35 @@ def build(request: Request, progress: Progress, meter: Meter = lambda measure: N
     """
     with _measured("open and plan", meter):
         plan, checkpoint = prepare(request, progress)
+    for line in plan.room.tight:
+        streams.note(f"warning: {line}")
     # Before the long work, so that what has to fail fails at once.
     tools = sample.tools(request.apk, progress) if plan.platform == "android" else None
+    before = looks(used_files(checkpoint))
     with _measured("digest", meter):
         checkpoint = with_digests(checkpoint, progress)
+    check_unchanged(before, request.asked)
     with atomic.site(plan.bundle) as site:
         # Scratch files of the stages lie on the site too, so that a SIGKILL cannot strand them elsewhere.
         (site.work / "tmp").mkdir()
         env = os.environ | {"TMPDIR": str(site.work / "tmp"), "COLUMNS": str(terminal_width())}
+        if request.evaluation is None:
+            forget(answers_of(plan))  # of a build that was killed
         papers = BUNDLES[plan.platform]
         papers.collect(checkpoint, site.new)
         model = site.new / papers.MODEL
         command = [sys.executable, "-m", "convert", "convert", reference(plan, request), str(model), *flags(plan)]
         ran = child.run(command, env, site.lock)
         ran.check("convert")
+        check_unchanged(before, request.asked)
         meter(Measure("convert", ran.seconds, ran.peak_bytes))
-        with progress.stage("judge"):
-            ran = child.run(judge(model, plan.folder, site.new), env, site.lock)
+        with progress.elsewhere("judge"):
+            command = [*judge(model, plan.folder, site.new), *evaluation(plan, request)]
+            ran = child.run(command, env, site.lock)
+        if ran.code != 2:  # it has not refused by itself; a verdict on files that were changed meanwhile is none
+            check_unchanged(before, request.asked)
         if ran.code == 1 and (site.new / android.PARITY).is_file():  # without a report the judge itself has failed
+            forget(answers_of(plan))
             raise ParityError(ran.output)
         ran.check("judge")
         meter(Measure("judge", ran.seconds, ran.peak_bytes))
@@ -103,6 +116,7 @@ def build(request: Request, progress: Progress, meter: Meter = lambda measure: N
         with progress.stage("publish"), _measured("publish", meter):
             size = sum(path.stat().st_size for path in site.new.rglob("*") if path.is_file())
             site.publish()
+        forget(answers_of(plan))
     return Built(plan.bundle, size, ran.output, apk)
 
 
@@ -118,6 +132,29 @@ def flags(plan: Plan) -> list[str]:
     if plan.precision is None or plan.profile is None:
         return [*made, "--cache", plan.cache]
     return [*made, "--precision", plan.precision, "--profile", plan.profile]
+
+
+def evaluation(plan: Plan, request: Request) -> list[str]:
+    """Flags of the judge about the questions of rung 4."""
+    made = [] if request.questions is None else ["--questions", str(request.questions)]
+    if request.evaluation is None:
+        return made
+    return [*made, "--evaluation", str(request.evaluation), "--answers", str(answers_of(plan))]
+
+
+def answers_of(plan: Plan) -> Path:
+    """Where rung 4 keeps answers until the bundle is there: beside it, for the building site goes with a build."""
+    return plan.bundle.with_name(f".{plan.bundle.name}.answers")
+
+
+def forget(answers: Path) -> None:
+    """Removes answers that the judge kept, and nothing else of that name."""
+    with suppress(OSError):
+        if answers.is_file() and not answers.is_symlink():
+            with answers.open("rb") as file:
+                ours = file.read(len(ANSWERS)) == ANSWERS
+            if ours:
+                answers.unlink()
 
 
 def judge(model: Path, checkpoint: Path, reports: Path) -> list[str]:
@@ -140,6 +177,7 @@ def read_parity(report: Path, model: Path) -> Parity:
         parity = Parity(
             artifact_sha256=found["artifact"]["sha256"],
             rungs=[_rung(rung) for rung in found["rungs"]],
+            evaluation=_evaluation(found.get("accuracy")),
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ArtifactError(asked, f"it is no passing report ({error!r})", "Report this as a defect") from error
@@ -150,6 +188,13 @@ def read_parity(report: Path, model: Path) -> Parity:
         found_text = f"rung {', '.join(missing)} did not run"
         raise ArtifactError(asked, found_text, "Make it run: what is not proven is not published")
     return parity
+
+
+def _evaluation(accuracy: dict[str, Any] | None) -> Evaluation | None:
+    if accuracy is None:
+        return None
+    total = accuracy["systems"][0]["total"]
+    return Evaluation(name=accuracy["questions"], sha256=accuracy["questions_sha256"], questions=total)
 
 
 def _rung(rung: dict[str, str]) -> Rung:
@@ -174,7 +219,9 @@ def convert_file(request: Request, out: Path, progress: Progress) -> int:
     missing = [folder for folder in out.parents if not folder.exists()]
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
+        before = looks(used_files(checkpoint))
         convert(checkpoint, LitertOptions(plan.context, plan.prefill, plan.cache), part, progress)
+        check_unchanged(before, request.asked)
         atomic.sync(part)
         part.replace(out)
     except BaseException:
@@ -192,6 +239,7 @@ def _convert_package(request: Request, out: Path, progress: Progress) -> int:
     from convert.targets import coreml
 
     plan, checkpoint = prepare(request, progress)
+    before = looks(used_files(checkpoint))
     # Digests of the input say in the package what it was made of.
     checkpoint = with_digests(checkpoint, progress)
     options = coreml.CoremlOptions(plan.context, plan.prefill, plan.precision, plan.profile)  # type: ignore[arg-type]
@@ -200,6 +248,7 @@ def _convert_package(request: Request, out: Path, progress: Progress) -> int:
         beside.mkdir()
         coreml.convert(checkpoint, options, site.new, progress, lambda k: beside / coreml.part_path(out, k).name)
         coreml.write_tables(checkpoint, beside, progress)
+        check_unchanged(before, request.asked)
         atomic.sync_tree(beside)
         site.publish()
         for made in sorted(beside.iterdir()):

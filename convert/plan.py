@@ -8,17 +8,19 @@ from math import prod
 from pathlib import Path
 from typing import Literal
 
-from convert import disk, outputs
+from convert import costs, outputs
 from convert.chat_template.prepare import prepare as template
 from convert.checkpoint import check_small_files, name_of, open_folder, resolve
 from convert.checkpoint.config import TextConfig
 from convert.checkpoint.settings import Stop, read_settings
 from convert.checkpoint.types import Checkpoint
 from convert.errors import PlanError
-from convert.inspection.questions import check_questions
+from convert.inspection.questions import check_questions, count_questions
 from convert.lattice import QuantTensor, packed_width
 from convert.lengths import context_length, prefill_lengths
+from convert.memory import available
 from convert.progress import Progress
+from convert.room import Room, free_disk, room
 
 PLATFORMS = {"android": "litert", "ios": "coreml"}
 Cache = Literal["float32", "float16", "int8"]
@@ -64,6 +66,8 @@ class Request:
     profile: str | None = None
     apk: Literal["auto", "require", "skip"] = "skip"
     name: str | None = None
+    evaluation: Path | None = None
+    questions: int | None = None
 
     @property
     def asked(self) -> str:
@@ -83,8 +87,11 @@ class Plan:
         weight_bytes: estimate of the model file.
         cache_bytes: KV cache of one conversation at full context.
         template: what becomes of the chat template, in words.
+        stages: what each stage is expected to cost (costs.py); empty for a bare conversion.
         disk_needed: estimate of the most that lies on the disk at once, beyond what is there now.
-        disk_free: found on the output's file system.
+        memory_needed: of the most that all processes hold at once.
+        seconds: of the whole.
+        room: what of that there is here.
         stops: tokens that end an answer, and who names each.
         not_carried: settings of generation_config.json that no engine follows.
     """
@@ -102,8 +109,11 @@ class Plan:
     cache: Cache
     weight_bytes: int
     cache_bytes: int
+    stages: tuple[costs.Stage, ...]
     disk_needed: int
-    disk_free: int
+    memory_needed: int
+    seconds: float
+    room: Room
     stops: tuple[Stop, ...] = ()
     not_carried: tuple[str, ...] = ()
     precision: str | None = None
@@ -263,13 +273,24 @@ def make(request: Request, checkpoint: Checkpoint, name: str) -> Plan:
     check_profile(checkpoint, profile, asked)
     cache: Cache = request.cache if precision is None else "float16" if precision == "float16" else "float32"
     size, state = weight_bytes(checkpoint), (cache_bytes if precision is None else state_bytes)
-    cached, needed = state(checkpoint.config, context, cache), size
-    if request.verb != "convert":  # which neither judges nor packs
-        apk = request.platform == "android" and (request.apk != "skip" or request.verb == "plan")
-        decoder = size - table_bytes(checkpoint)
-        needed = disk.needed(size, decoder, cached, checkpoint.config, request.platform, apk)
-    # The old bundle of that name stays until the new one is whole, so nothing is subtracted for it.
+    cached = state(checkpoint.config, context, cache)
+    found = costs.sizes(
+        checkpoint,
+        request.platform,
+        model=size,
+        tables=table_bytes(checkpoint),
+        cache=cached,
+        context=context,
+        prefills=len(prefill),
+        questions=count_questions(checkpoint.folder, request.evaluation, request.questions),
+        apk=request.platform == "android" and (request.apk != "skip" or request.verb == "plan"),
+    )
+    # A bare conversion neither judges nor packs.
+    stages = costs.converting(found) if request.verb == "convert" else costs.stages(found, costs.rates())
     out = request.out.absolute()
+    there = room(stages, free_disk(out), available())
+    if there.lacking and request.verb != "plan":  # which shows what is lacking
+        raise PlanError(asked, *there.lacking[0])
     return Plan(
         platform=request.platform,
         target=target,
@@ -285,8 +306,11 @@ def make(request: Request, checkpoint: Checkpoint, name: str) -> Plan:
         cache=cache,
         weight_bytes=size,
         cache_bytes=cached,
-        disk_needed=needed,
-        disk_free=disk.check(out, needed, asked),
+        stages=stages,
+        disk_needed=max(stage.disk for stage in stages),
+        memory_needed=max(stage.memory for stage in stages),
+        seconds=sum(stage.seconds for stage in stages),
+        room=there,
         stops=checkpoint.settings.stops,
         not_carried=checkpoint.settings.not_carried,
         precision=precision,
@@ -329,7 +353,7 @@ def prepare(request: Request, progress: Progress) -> tuple[Plan, Checkpoint]:
     checkpoint = open_folder(located)
     made = make(request, checkpoint, located.name)
     if request.verb != "convert":
-        check_questions(checkpoint.folder, request.asked)
+        check_questions(checkpoint.folder, request.asked, request.evaluation, request.questions)
         if request.platform == "ios":
             from convert.bundle import ios
 

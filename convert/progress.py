@@ -24,6 +24,10 @@ class Progress(Protocol):
         """A stage of ``total`` bytes or other units (None when nobody knows) that ends with the context."""
         ...
 
+    def elsewhere(self, name: str) -> AbstractContextManager[None]:
+        """A stage in another process, which shows on the same stderr how far it is: nothing is drawn meanwhile."""
+        ...
+
 
 class _NoStage:
     def advance(self, n: int) -> None:
@@ -37,16 +41,21 @@ class Silent:
     def stage(self, name: str, total: int | None = None, unit: str = "bytes") -> Iterator[Stage]:
         yield _NoStage()
 
+    @contextmanager
+    def elsewhere(self, name: str) -> Iterator[None]:
+        yield
+
 
 class Lines:
     """One line a stage when it is done; for logs."""
 
     @contextmanager
     def stage(self, name: str, total: int | None = None, unit: str = "bytes") -> Iterator[Stage]:
-        start = time.perf_counter()
-        yield _NoStage()
-        with suppress(OSError):  # a log that takes no more lines is no reason to end the work
-            sys.stderr.write(f"{name:<28} {time.perf_counter() - start:6.1f} s\n")
+        with _timed(name):
+            yield _NoStage()
+
+    def elsewhere(self, name: str) -> AbstractContextManager[None]:
+        return _timed(name)
 
 
 class Bars:
@@ -78,6 +87,24 @@ class Bars:
 
             yield _Bar()
             bars.update(task, total=total or 1, completed=total or 1)
+
+    @contextmanager
+    def elsewhere(self, name: str) -> Iterator[None]:
+        try:
+            with _timed(name):
+                yield
+        finally:
+            with suppress(OSError):  # a process that was killed while it drew has left the cursor hidden
+                sys.stderr.write("\x1b[?25h")
+
+
+@contextmanager
+def _timed(name: str) -> Iterator[None]:
+    """Says when it is done how long it took."""
+    start = time.perf_counter()
+    yield
+    with suppress(OSError):  # a log that takes no more lines is no reason to end the work
+        sys.stderr.write(f"{name:<28} {time.perf_counter() - start:6.1f} s\n")
 
 
 def for_terminal() -> Progress:

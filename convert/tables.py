@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from convert.inspection.graph import Signature
     from convert.inspection.look import CheckpointReport
     from convert.inspection.weights import Share
+    from convert.memory import Memory
     from convert.plan import Plan
 
 
@@ -55,9 +56,9 @@ def table(title: str, heads: Sequence[str], rows: Iterable[Sequence[object]]) ->
 
 
 def plan(made: Plan) -> str:
-    """A plan, one line a choice."""
+    """A plan, one line a choice; then what each stage is expected to cost, and what is lacking here."""
     source = made.source if made.revision is None else f"{made.source}@{made.revision}"
-    return table(
+    choices = table(
         f"bundle {made.platform}",
         ("", ""),
         (
@@ -70,11 +71,30 @@ def plan(made: Plan) -> str:
             *((("precision", made.precision), ("profile", made.profile)) if made.precision else ()),
             ("template", made.template),
             ("model file", f"about {size(made.weight_bytes)}"),
-            ("disk", f"{size(made.disk_needed)} needed, {size(made.disk_free)} free"),
+            ("disk", f"{size(made.disk_needed)} needed, {size(made.room.disk)} free"),
+            ("memory", f"about {size(made.memory_needed)} needed, {_free(made.room.memory)}"),
+            ("time", f"about {_minutes(made.seconds)} here"),
             ("stops", _stops(made)),
             *((("not carried over", ", ".join(made.not_carried)),) if made.not_carried else ()),
         ),
     )
+    rows = [(stage.name, _minutes(stage.seconds), size(stage.memory), size(stage.disk)) for stage in made.stages]
+    stages = table("expected here", ("stage", "time ", "peak memory ", "disk "), rows)
+    lines = [f"not possible here: {found}. {action}" for found, action in made.room.lacking] + [*made.room.tight]
+    return "\n".join([choices, stages, *lines]).rstrip() + "\n"
+
+
+def _free(found: Memory) -> str:
+    return f"{size(found.free)} free" + (f" of this container's {size(found.limit)}" if found.limit else "")
+
+
+def _minutes(seconds: float) -> str:
+    """A time in minutes, rounded as an estimate deserves.
+
+    >>> _minutes(20), _minutes(95), _minutes(1500)
+    ('0.3 min', '1.6 min', '25 min')
+    """
+    return f"{seconds / 60:.1f} min" if seconds < 600 else f"{seconds / 60:.0f} min"
 
 
 def _stops(made: Plan) -> str:

@@ -5,13 +5,31 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 from convert import outputs
 from convert.bundle import manifest as m
 from convert.checkpoint import resolve
+from convert.checkpoint.unchanged import check_unchanged, looks
 from convert.errors import ArtifactError
 from convert.inspection.intact import intact
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a rung asks beyond what the bundle brings.
+
+    Attributes:
+        evaluation: rung 4: a file of questions instead of the checkpoint's; so many ``questions`` of them, or all.
+        float_model: rung 4: folder of the float model.
+        arm64: whether the file runs on an emulated arm64 processor as well.
+    """
+
+    evaluation: Path | None = None
+    questions: int | None = None
+    float_model: Path | None = None
+    arm64: bool = False
 
 
 def verify(
@@ -20,31 +38,40 @@ def verify(
     rungs: str | None,
     report: Path | None,
     page: Path | None = None,
-    questions: Path | None = None,
-    float_model: Path | None = None,
-    arm64: bool = False,
+    asked: Asked = Asked(),
 ) -> int:
     """Runs the judge in place of this process's own output; gives its exit code: 0, 1 over budget, 2 bad input.
 
     Raises:
         PlanError: a report would take the place of something that is no file.
+        CheckpointError: the checkpoint was changed while it was read.
         ArtifactError: a file of the bundle was changed, no checkpoint is known, or the one given is not the one that
             the bundle was made from.
     """
     import subprocess
 
-    for given in (report, page):
-        if given is not None:
-            outputs.check_report(given, f"verify {bundle}")
+    for target in (report, page):
+        if target is not None:
+            outputs.check_report(target, f"verify {bundle}")
     folder = _checkpoint(bundle, checkpoint)
+    before = looks(path for path in folder.iterdir() if path.is_file() and path not in (report, page))
     command = judge(bundle, folder)
     command += ["--rungs", rungs] if rungs else []
-    paths = {"--json": report, "--html": page, "--questions": questions, "--float": float_model}
-    for flag, path in paths.items():
-        command += [flag, str(path)] if path else []
-    command += ["--arm64"] if arm64 else []
+    given = {
+        "--json": report,
+        "--html": page,
+        "--evaluation": asked.evaluation,
+        "--questions": asked.questions,
+        "--float": asked.float_model,
+    }
+    for flag, value in given.items():
+        command += [flag, str(value)] if value is not None else []
+    command += ["--arm64"] if asked.arm64 else []
     sys.stdout.flush()
-    return subprocess.run(command, env=os.environ, check=False).returncode
+    code = subprocess.run(command, env=os.environ, check=False).returncode
+    if code != 2:  # else the judge has refused by itself
+        check_unchanged(before, f"verify {bundle}")
+    return code
 
 
 def judge(bundle: Path, checkpoint: Path) -> list[str]:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from runtime_tests.statistics import Outcomes, Paired, paired, wilson
+
+if TYPE_CHECKING:
+    from runtime_tests.asked import Asked
+    from runtime_tests.evaluation import Evaluation
 
 REFERENCE, ARTIFACT, FLOAT, PTQ = "reference", "artifact", "float", "ptq"
 NO_STATIC = "reference, activations in float"
@@ -30,7 +35,7 @@ class System:
 
     @property
     def accuracy(self) -> float:
-        """Fraction answered exactly."""
+        """Fraction answered right."""
         return float(self.correct.mean())
 
     @property
@@ -48,6 +53,9 @@ class Accuracy:
         left_out: questions that do not fit the artifact's context, and that no system is counted on.
         families: of each question, in order.
         systems: the reference among them, in the order of the table.
+        total: questions in the file.
+        own: whether they are the checkpoint's, and all of them.
+        matches: the kinds of match, the most frequent first.
     """
 
     questions: str
@@ -55,6 +63,9 @@ class Accuracy:
     left_out: int
     families: tuple[str, ...]
     systems: tuple[System, ...]
+    total: int
+    own: bool
+    matches: tuple[str, ...]
 
     def system(self, name: str) -> System | None:
         """A system by its name."""
@@ -75,6 +86,31 @@ class Accuracy:
         where = np.array(self.families)
         names = sorted(set(self.families))
         return {name: (int(item.correct[where == name].sum()), int((where == name).sum())) for name in names}
+
+
+def measured(evaluation: Evaluation, asked: Asked, systems: list[System]) -> Accuracy:
+    """The table of an evaluation."""
+    families = tuple(item.family for item in asked.questions)
+    kinds = Counter(item.match for item in asked.questions)
+    return Accuracy(
+        evaluation.name,
+        evaluation.sha256,
+        asked.left_out,
+        families,
+        ordered(systems),
+        evaluation.total,
+        evaluation.own,
+        tuple(kind for kind, _ in kinds.most_common()),
+    )
+
+
+def least_loss(p: float) -> int:
+    """How many questions have to be lost, and none gained, so that McNemar's test says it with less than ``p``.
+
+    >>> least_loss(0.05)
+    6
+    """
+    return next(k for k in range(1, 1000) if 2 * 0.5**k < p)
 
 
 def ordered(systems: list[System]) -> tuple[System, ...]:

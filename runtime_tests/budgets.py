@@ -10,7 +10,8 @@ class Budget:
     """Limits of one format.
 
     Attributes:
-        decoder_db: rung 1, SNR of the eager decoder against the reference.
+        decoder_db: rung 1, SNR of the eager decoder's logits that is good enough whatever float32 itself can do.
+        layer_db: rung 1, SNR of one layer's output on the reference's inputs.
         equal_codes: rung 2a, fraction of int8 outputs equal to the reference's.
         step: rung 2a, largest difference of an int8 output, in quantization steps.
         disturbed_rows: rung 2a, fraction of the tokens of one linear with any differing code.
@@ -30,6 +31,7 @@ class Budget:
     """
 
     decoder_db: float
+    layer_db: float
     equal_codes: float
     step: int
     disturbed_rows: float
@@ -58,8 +60,10 @@ class Budget:
 
 _BUDGETS = {
     "mobile": Budget(
-        # The bar of the design where the floor allows it; a random model's floor is far above and decides instead.
+        # The bar of the design; a float64 run decides where a model's temper makes more of the last bits.
         decoder_db=100.0,
+        # One layer's sums in another order are some 130 dB, and of a layer with peaked scores 115 dB.
+        layer_db=100.0,
         # A float difference in the last bit flips one rounding in some 100,000, and a flipped input moves a few per
         # cent of that token's outputs by one step.
         equal_codes=0.999,
@@ -84,6 +88,7 @@ _BUDGETS = {
     ),
     "q4_0": Budget(
         decoder_db=100.0,
+        layer_db=100.0,
         # No static activation scales, so no int8 outputs to compare.
         equal_codes=1.0,
         step=0,

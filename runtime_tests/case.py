@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
@@ -19,7 +19,8 @@ from runtime_tests.dimensions import Dimensions
 from runtime_tests.errors import CannotRunError, InputError
 from runtime_tests.evaluation import read_evaluation
 from runtime_tests.evidence import Evidence
-from runtime_tests.floor import Floor, measure, widen
+from runtime_tests.floor import DRAWS, Floor, measure, widen
+from runtime_tests.kept import Kept
 from runtime_tests.lattice import Lattice, lattices
 from runtime_tests.match import is_foreign, recognize
 from runtime_tests.matrices import matrices
@@ -28,6 +29,7 @@ from runtime_tests.readers.litertlm import LiteRtLm
 from runtime_tests.readers.tflite import Tflite, open_tflite
 from runtime_tests.recovered import Recovered, chosen_by
 from runtime_tests.reference import Ids, Reference
+from runtime_tests.runners.greedy import greedy
 from runtime_tests.runners.litert import Interpreter, interpret
 from runtime_tests.stops import Stops, read_stops
 from runtime_tests.trace import Trace
@@ -35,6 +37,7 @@ from runtime_tests.trace import Trace
 DECODER, EMBEDDER, PER_LAYER = "tf_lite_prefill_decode", "tf_lite_embedder", "tf_lite_per_layer_embedder"
 DECODE_STEPS = 64
 SMALL = 64 << 20  # bytes; below it a second thread waits more than it works
+LARGE = 512 << 20  # bytes; from here on what reads all weights for every token is bounded
 
 
 class Case:
@@ -44,11 +47,16 @@ class Case:
         artifact: the opened ``.litertlm``.
         folder: the opened checkpoint.
         continuations: what rung 3 and golden.json share, in the prompts' order.
+        heard: tokens that follow a prompt, by its bytes: what rungs 3 and 4 were told and golden.json asks again.
         evidence: what the rungs saw beyond their figures.
         evaluation: the checkpoint's questions, or those given instead; None when there are none.
+        own: the checkpoint's questions, all of them, whatever is asked; None when it brings none.
         float_model: folder of the float model before QAT, when there is one to compare with.
         accuracy: what rung 4 has measured, for the report.
         recognized: matrices of a file with names of its own, by section: see match.py.
+        kept_at: where rung 4 keeps the answers so far, so that a run that was killed goes on; None for nowhere.
+        kept: those answers, once the rung has begun.
+        tell: says a line to whoever watches.
         threads: CPU threads for both sides; by default 1 for a small artifact, else 2.
         modules: files in ``rungs/`` that climb a rung in place of the usual one, by the rung's name.
         elsewhere: rungs that need another operating system than this one.
@@ -64,15 +72,27 @@ class Case:
         artifact: LiteRtLm,
         folder: Folder,
         threads: int | None = None,
-        questions: Path | None = None,
+        evaluation: Path | None = None,
         float_model: Path | None = None,
+        questions: int | None = None,
     ) -> None:
+        """Args:
+        evaluation: a file of questions to ask instead of the checkpoint's.
+        questions: how many of the questions to ask; None for all.
+        """
         small = artifact.path.stat().st_size < SMALL
         self.artifact, self.folder, self.threads = artifact, folder, threads or (1 if small else 2)
         self.continuations: list[Any] = []
+        self.heard: dict[bytes, Ids] = {}
         self.evidence = Evidence()
-        self.evaluation, self.float_model = read_evaluation(folder.path, questions), float_model
+        self.own, self.float_model = read_evaluation(folder.path), float_model
+        self.evaluation = self.own if evaluation is None else read_evaluation(folder.path, evaluation)
+        if questions is not None and self.evaluation is not None:
+            self.evaluation = self.evaluation.drawn(questions)
         self.accuracy: Accuracy | None = None
+        self.kept_at: Path | None = None
+        self.kept: Kept | None = None
+        self.tell: Callable[[str], None] = lambda _: None
         self.recognized: dict[str, dict[str, float]] = {}
         self._models: dict[str, Tflite] = {}
         self._interpreters: dict[str, Interpreter] = {}
@@ -81,18 +101,23 @@ class Case:
         """A case of another artifact of the same checkpoint, to judge many of them without running the reference anew.
 
         What the reference has done here is taken over if the other artifact asks the same of it: the same tokens, the
-        same precision of the cache. For q4_0 only what the stored weights gave: their lattice is the artifact's own.
+        same precision of the cache. Not q4_0 insides: where the lattice leaves a choice, they follow the artifact.
         """
         other = Case(artifact, self.folder, self.threads)
         with contextlib.suppress(InputError):  # a damaged artifact shall be told of when it is judged
             if np.array_equal(self.ids, other.ids) and self.cache_scales == other.cache_scales:
                 mobile = self.folder.format == "mobile"
-                shared = ("reference", "_measured", "plain_logits", "unrounded_logits")
-                for name in (*shared, *(("captured", "trace", "floor") if mobile else ())):
+                shared = ("reference", "_measured", "logits", "plain_logits", "lattice_logits", "floor")
+                for name in (*shared, *(("captured", "trace") if mobile else ())):
                     if name in self.__dict__:
                         setattr(other, name, getattr(self, name))
                 other.continuations = self.continuations if mobile else []
         return other
+
+    @property
+    def large(self) -> bool:
+        """Whether the artifact is so large that weights are not to be read anew for every token."""
+        return self.artifact.size >= LARGE
 
     @property
     def budget(self) -> Budget:
@@ -204,6 +229,31 @@ class Case:
             self._interpreters[name] = interpret(self.artifact.model(name), threads=self.threads)
         return self._interpreters[name]
 
+    def draws(self, usual: int) -> int:
+        """How many seeded disturbances make a noise floor.
+
+        Each costs a pass over all weights. Of a large model fewer will do: the largest change among its hundred
+        thousands of logits scatters little from draw to draw.
+        """
+        return usual if not self.large else (usual + 1) // 2
+
+    def release(self) -> None:
+        """Lets go of the interpreters of a large artifact, which hold its weights once more, packed."""
+        if self.large:
+            self._interpreters.clear()
+
+    def greedy(self, prompts: Sequence[Ids], steps: Sequence[int]) -> list[Ids]:
+        """The artifact's greedy tokens after each prompt, at most so many; a stop token ends them and is included."""
+
+        def section(name: str) -> tuple[Interpreter, Tflite]:
+            return self.interpreter(name), self.model(name)
+
+        second = section(PER_LAYER) if self.dims.per_layer_width else None
+        decoder, tables = section(DECODER), (section(EMBEDDER), second)
+        return [
+            greedy(decoder, tables, ids, most, self.stops, self.large) for ids, most in zip(prompts, steps, strict=True)
+        ]
+
     @cached_property
     def context(self) -> int:
         """Positions of the KV cache."""
@@ -262,7 +312,7 @@ class Case:
         made.cache_scales = self.cache_scales
         return made
 
-    @property
+    @cached_property
     def logits(self) -> NDArray[np.float32]:
         """The reference's logits of the forced decode steps, ``[T - prompt, V]``."""
         return self._measured[0]
@@ -278,13 +328,13 @@ class Case:
         finally:
             self.reference.cache_scales = self.cache_scales
 
-    @cached_property
-    def unrounded_logits(self) -> NDArray[np.float32]:
-        """The logits with a float32 cache and no static activation scale, ``[T - prompt, V]``."""
+    @contextlib.contextmanager
+    def smooth(self) -> Iterator[None]:
+        """Within this, the reference rounds nothing: a float32 cache, and no static activation scale."""
         self.reference.cache_scales = {}
         try:
             with self.reference.float_activations():
-                return self.reference.logits(self.ids, first=self.prompt)
+                yield
         finally:
             self.reference.cache_scales = self.cache_scales
 
@@ -333,7 +383,7 @@ class Case:
 
     @cached_property
     def _measured(self) -> tuple[NDArray[np.float32], Floor]:
-        return measure(self.reference, self.ids, self.prompt)
+        return measure(self.reference, self.ids, self.prompt, self.draws(DRAWS))
 
     @cached_property
     def floor(self) -> Floor:

@@ -6,15 +6,13 @@ import contextlib
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NamedTuple, NoReturn
+from typing import Annotated, NamedTuple, NoReturn
 
 import typer
 
 from runtime_tests import outputs as files
+from runtime_tests import torch_cache
 from runtime_tests.errors import InputError
-
-if TYPE_CHECKING:
-    from rich.console import Console
 
 app = typer.Typer(
     add_completion=False,
@@ -33,9 +31,18 @@ class Outputs(NamedTuple):
     golden: Path | None
 
 
+class Questions(NamedTuple):
+    """What rung 4 asks: a file or the checkpoint's own, how many of them, and where answers are kept meanwhile."""
+
+    evaluation: Path | None
+    questions: int | None
+    answers: Path | None
+
+
 def main_program() -> NoReturn:
     """Runs the command line; what the system refuses, a full disk for one, is a line and exit code 2 as well."""
     code: object = 0
+    torch_cache.make_none()
     try:
         app(prog_name="python -m runtime_tests")
     except SystemExit as ended:
@@ -78,7 +85,16 @@ def verify(
     golden: Annotated[Path | None, typer.Option(help="Write the reference's continuations here.")] = None,
     locate: Annotated[bool, typer.Option("--locate", help="Look for the first wrong block in any case.")] = False,
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; by default 1 or 2 by size.")] = None,
-    questions: Annotated[Path | None, typer.Option(help="Rung 4: other questions than evaluation.jsonl.")] = None,
+    evaluation: Annotated[
+        Path | None, typer.Option(help="Rung 4: a file of questions, JSONL, instead of the checkpoint's.")
+    ] = None,
+    questions: Annotated[
+        int | None, typer.Option(min=1, help="Rung 4: ask so many of the questions, drawn by their SHA-256.")
+    ] = None,
+    answers: Annotated[
+        Path | None,
+        typer.Option(help="Rung 4: keep answers here, so that a killed run goes on. [default: beside the report]"),
+    ] = None,
     float_: Annotated[Path | None, typer.Option("--float", help="Rung 4: folder of the float model.")] = None,
     arm64: Annotated[bool, typer.Option("--arm64", help="Run it on an emulated arm64 processor as well.")] = False,
 ) -> None:
@@ -86,7 +102,8 @@ def verify(
     outputs = Outputs(json, html, golden)
     try:
         names = None if rungs is None else tuple(part.strip() for part in rungs.split(","))
-        ok = _verify(bundle, checkpoint, names, outputs, locate, threads, questions, float_, arm64)
+        asked = Questions(evaluation, questions, answers)
+        ok = _verify(bundle, checkpoint, names, outputs, locate, threads, asked, float_, arm64)
     except InputError as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(2) from error
@@ -100,7 +117,7 @@ def _verify(
     outputs: Outputs,
     locate: bool,
     threads: int | None,
-    questions: Path | None,
+    asked: Questions,
     float_model: Path | None,
     arm64: bool,
 ) -> bool:
@@ -120,33 +137,50 @@ def _verify(
     if float_model is not None and not (float_model / "config.json").is_file():
         raise InputError(f"--float {float_model}: no folder of a Hugging Face model; config.json is not there")
 
-    from runtime_tests import departure, report, table
+    from runtime_tests import departure, progress, report, table, temper
     from runtime_tests import golden as goldens
+    from runtime_tests.heap import keep_large_blocks
     from runtime_tests.html import page
     from runtime_tests.kinds import open_case
 
-    case, said = open_case(bundle, checkpoint, threads, questions, float_model), Console(stderr=True)
-    beside = (ARM64.name,) if arm64 else ()
-    climbed = climb(case, (*(names or NAMES), *beside), lambda step: _tell(said, f"rung {step.name}: {step.question}"))
-    found = None
-    if locate or departure.wanted(climbed):
-        _tell(said, "localization: which block is wrong by itself?")
-        found = departure.localization(case)
-    parity = report.report(case, climbed, found, names)
-    if outputs.json is not None:
-        files.write(outputs.json, report.dump(parity))
-    if outputs.html is not None:
-        files.write(outputs.html, page.render(parity.model_dump(mode="json")))
-    if outputs.golden is not None:
-        files.write(outputs.golden, goldens.dump(goldens.golden(case)))
+    case = open_case(bundle, checkpoint, threads, asked.evaluation, float_model, asked.questions)
+    if case.large:
+        keep_large_blocks()
+    if asked.evaluation is not None:
+        case.kept_at = asked.answers or _beside(bundle, outputs)
+    if asked.questions is not None and case.evaluation is None:
+        raise InputError(f"--questions {asked.questions}: the checkpoint brings none; give a file with --evaluation")
+    wanted = (*(names or NAMES), *((ARM64.name,) if arm64 else ()))
+    with progress.shown() as begins:
+        case.tell = lambda line: begins("rung 4", line)
+        begins("noise floor", "noise floor: does the reference agree with itself?")
+        temper.check(case, names)
+        climbed = climb(case, wanted, lambda step: begins(f"rung {step.name}", f"rung {step.name}: {step.question}"))
+        found = None
+        if locate or departure.wanted(climbed):
+            begins("localization", "localization: which block is wrong by itself?")
+            found = departure.localization(case)
+        begins("report", "report: figures, page and goldens")
+        parity = report.report(case, climbed, found, names)
+        if outputs.json is not None:
+            files.write(outputs.json, report.dump(parity))
+        if outputs.html is not None:
+            files.write(outputs.html, page.render(parity.model_dump(mode="json")))
+        if outputs.golden is not None:
+            files.write(outputs.golden, goldens.dump(goldens.golden(case)))
+    if case.kept is not None:
+        case.kept.close(remove=asked.answers is None)  # who named a place for them removes them as well
     table.show(parity, Console())
     return parity.verdict == "pass"
 
 
-def _tell(said: Console, text: str) -> None:
-    """Progress; a log that takes no more lines is no reason to end the work."""
-    with contextlib.suppress(OSError):
-        said.print(text, style="dim")
+def _beside(bundle: Path, outputs: Outputs) -> Path:
+    """Where answers are kept: beside the report, or else beside the bundle, in which nothing may be added."""
+    if outputs.json is not None:
+        return outputs.json.with_name(f".{outputs.json.name}.answers")
+    whole = bundle.resolve()
+    whole = whole.parent if not whole.is_dir() and (whole.parent / "manifest.json").is_file() else whole
+    return whole.with_name(f".{whole.name}.answers")
 
 
 @app.command()
@@ -183,10 +217,14 @@ def device(
 
 @app.command()
 def schema(check: Annotated[bool, typer.Option("--check", help="Only compare; exit 1 when stale.")] = False) -> None:
-    """Writes the JSON Schemas of parity.json and golden.json."""
-    from runtime_tests import golden, report
+    """Writes the JSON Schemas of parity.json, golden.json and a line of an evaluation file."""
+    from runtime_tests import evaluation, golden, report
 
-    made = {"parity.schema.json": report.schema(), "golden.schema.json": golden.schema()}
+    made = {
+        "parity.schema.json": report.schema(),
+        "golden.schema.json": golden.schema(),
+        "evaluation.schema.json": evaluation.schema(),
+    }
     if check:
         raise typer.Exit(0 if all((SCHEMAS / n).read_text("utf-8") == text for n, text in made.items()) else 1)
     for name, text in made.items():

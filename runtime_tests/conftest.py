@@ -6,7 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from runtime_tests import torch_cache
+
 DEMO = Path(__file__).parent.parent / "dist" / "android" / "demo"
+
+
+torch_cache.make_none()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -44,7 +44,7 @@ class Floor:
     typical: NDArray[np.float64]
 
 
-def measure(reference: Reference, ids: Ids, first: int, draws: int = DRAWS) -> tuple[Floats, Floor]:
+def measure(reference: Reference, ids: Ids, first: int, draws: int) -> tuple[Floats, Floor]:
     """Runs the reference as it is and disturbed, in one pass.
 
     Args:

@@ -10,17 +10,16 @@ import json
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 
 from runtime_tests import fitting
 from runtime_tests.case import Case
+from runtime_tests.continuations import TOP, Continuation, continue_greedily
 from runtime_tests.evaluation import Message
 from runtime_tests.golden_prompts import Asked, asked
-from runtime_tests.rungs.engine import Continuation, continuations, continue_greedily
+from runtime_tests.reference import Floats, Ids
 from runtime_tests.strict import Strict, compact, short
 
-TOP = 5
 DIGEST = 16  # hexadecimal digits of a step's digest
 SIGMAS = 4.0
 
@@ -44,7 +43,10 @@ class Golden(Strict):
     messages: list[Message] = Field(description="the conversation; empty for a bare prompt")
     answer: str | None = Field(description="the right answer to the question; null when there is none")
     ids: list[int] = Field(description="token ids of the prompt, start token first")
-    continuation: list[int] = Field(description="the reference's greedy tokens; a stop token ends them")
+    continuation: list[int] = Field(
+        description="the reference's greedy tokens; a stop token ends them, or a token at or after a near-tie where the"
+        " artifact chose another"
+    )
     text: str = Field(description="the continuation without its stop token, as text")
     certain: int = Field(description="how many tokens of the continuation come before the reference's first near-tie")
     tokens_sha256: str = Field(
@@ -81,9 +83,8 @@ def golden(case: Case) -> GoldenFile:
 
 
 def _continued(case: Case, prompts: list[Asked]) -> list[Continuation]:
-    """The general prompts are those of rung 3, which has continued them already."""
-    bare = any(not item.messages for item in prompts)
-    known = dict(zip(fitting.prompts(case), continuations(case), strict=True)) if bare else {}
+    """Rung 3 may have continued the general prompts already; what it has not is continued all at once."""
+    known = dict(zip(fitting.prompts(case), case.continuations, strict=True)) if case.continuations else {}
     new = [item for item in prompts if item.prompt not in known]
     fresh = iter(continue_greedily(case, [(item.prompt, item.steps) for item in new]))
     return [known[item.prompt] if item.prompt in known else next(fresh) for item in prompts]
@@ -98,7 +99,7 @@ def tolerances(case: Case, found: list[Continuation]) -> tuple[float, float]:
     that orders its sums otherwise may be as far off on the other side: it counts twice.
     """
     floor = max(float(item.deviation.max()) for item in found)
-    size = max(float(np.sqrt(np.mean(row.astype(np.float64) ** 2))) for item in found for row in item.logits)
+    size = max(float(item.sizes.max()) for item in found)
     head = SIGMAS * size * 10.0 ** (-case.budget.logits_db / 20.0)
     typical = float(np.concatenate([item.typical for item in found]).mean())
     most, usual = case.arithmetic
@@ -116,13 +117,12 @@ def _golden(case: Case, item: Asked, found: Continuation) -> Golden:
         text=case.detokenize(spoken),
         certain=found.sure,
         tokens_sha256=tokens_digest([*found.ids.tolist(), *found.new[: found.sure].tolist()]),
-        steps=[_step(row) for row in found.logits],
+        steps=[_step(*pair) for pair in zip(found.best, found.logits, strict=True)],
     )
 
 
-def _step(row: NDArray[np.float32]) -> Step:
-    best = np.argsort(-row, kind="stable")[:TOP]
-    logits = [float(f"{float(row[i]):.6g}") for i in best]
+def _step(best: Ids, found: Floats) -> Step:
+    logits = [float(f"{float(value):.6g}") for value in found]
     return Step(tokens=best.tolist(), logits=logits, digest=step_digest(best.tolist(), logits))
 
 

@@ -1,4 +1,7 @@
-"""What golden.json asks: questions of the checkpoint's own evaluation, or eight prompts that any model continues."""
+"""What golden.json asks: questions of the checkpoint's own evaluation, or eight prompts that any model continues.
+
+Questions from elsewhere are not asked: a bundle does not carry the text of a set that somebody judged it with.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from dataclasses import dataclass
 
 from runtime_tests import fitting
 from runtime_tests.case import Case
-from runtime_tests.evaluation import Message, Question
+from runtime_tests.evaluation import Message, Question, Turn
 from runtime_tests.prompts import CHAT_STEPS, GREEDY_STEPS
 
 MOST = 8
@@ -32,24 +35,26 @@ class Asked:
 
 def asked(case: Case) -> list[Asked]:
     """At most eight questions that fit the context, one of each family in turn; without any, the general prompts."""
-    chats = [_chat(case, question.messages, question.answer) for question in _questions(case)]
+    chats = [_chat(case, question.turns, question.accepted[0]) for question in _questions(case)]
     room = case.context - CHAT_STEPS - 1
     fits = [item for item in chats if len(case.tokenize(item.prompt)) <= room][:MOST]
     if fits:
         return fits
     general = [Asked(prompt, (), None, GREEDY_STEPS) for prompt in fitting.prompts(case)]
-    return [*general, _chat(case, [Message.model_validate(message) for message in fitting.chats(case)[0]], None)]
+    return [*general, _chat(case, [Turn.model_validate(message) for message in fitting.chats(case)[0]], None)]
 
 
-def _chat(case: Case, messages: Sequence[Message], answer: str | None) -> Asked:
-    text = case.render([message.model_dump() for message in messages])
-    return Asked(text, tuple(messages), answer, CHAT_STEPS)
+def _chat(case: Case, turns: Sequence[Turn], answer: str | None) -> Asked:
+    messages = [turn.model_dump() for turn in turns]
+    return Asked(case.render(messages), tuple(map(Message.model_validate, messages)), answer, CHAT_STEPS)
 
 
 def _questions(case: Case) -> list[Question]:
     """All questions: the first of every family, then the second of every family, and so on."""
     found: dict[str, list[Question]] = {}
-    for question in case.evaluation.questions if case.evaluation else ():
+    for question in case.own.questions if case.own else ():
+        if question.turns[0].role == "system":  # apps replay turns of the user and the model
+            continue
         found.setdefault(question.family, []).append(question)
     deepest = max((len(family) for family in found.values()), default=0)
     return [family[i] for i in range(deepest) for family in found.values() if i < len(family)]

@@ -16,8 +16,9 @@ def open_case(
     path: Path,
     checkpoint: Path,
     threads: int | None = None,
-    questions: Path | None = None,
+    evaluation: Path | None = None,
     float_model: Path | None = None,
+    questions: int | None = None,
 ) -> Case:
     """A bundle folder, an ``.mlpackage`` with its row tables beside it, or a ``.litertlm``; the rest as for a case.
 
@@ -26,11 +27,12 @@ def open_case(
     """
     package = find_package(path)
     if package is None:
-        return Case(open_litertlm(find_model(path)), open_checkpoint(checkpoint), threads, questions, float_model)
+        artifact = open_litertlm(find_model(path))
+        return Case(artifact, open_checkpoint(checkpoint), threads, evaluation, float_model, questions)
     from runtime_tests.coreml.case import CoremlCase
     from runtime_tests.readers.parts import open_parts
 
-    return CoremlCase(open_parts(package), open_checkpoint(checkpoint), threads, questions, float_model)
+    return CoremlCase(open_parts(package), open_checkpoint(checkpoint), threads, evaluation, float_model, questions)
 
 
 def find_package(path: Path) -> Path | None:

@@ -89,6 +89,29 @@ def rounded_difference(folder: Folder, lattice: Lattice) -> int:
     return different
 
 
+def odd_scales(lattice: Lattice) -> int:
+    """Blocks whose scale is no bfloat16 number, or whose offset is neither zero nor that scale.
+
+    The rounding of a block's weights for storage can hide a scale that is off by less than itself.
+    """
+    scales = lattice.model.rows(lattice.scales).astype(np.float32) * lattice.factor
+    wrong = no_bfloat16(scales)
+    if lattice.offsets is not None:
+        offsets = lattice.model.rows(lattice.offsets).astype(np.float32) * lattice.factor
+        wrong |= (offsets != 0) & (offsets != scales)
+    return int(np.count_nonzero(wrong))
+
+
+def no_bfloat16(values: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Which numbers would change if they were stored as bfloat16.
+
+    >>> no_bfloat16(np.array([1.0, 1.0078125, 1.0009765625], np.float32)).tolist()
+    [False, False, True]
+    """
+    out: NDArray[np.bool_] = (np.ascontiguousarray(values, np.float32).view(np.uint32) & 0xFFFF) != 0
+    return out
+
+
 def same_rounding(lattice: NDArray[np.float32], stored: NDArray[np.float32]) -> NDArray[np.bool_]:
     """Whether each lattice value rounds to the stored bfloat16, bit for bit; zeros by value."""
     bits = (np.ascontiguousarray(stored).view(np.uint32) >> 16).astype(np.uint16)

@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from runtime_tests.exact import exactly
 from runtime_tests.loading import load
+from runtime_tests.progress import steps
 from runtime_tests.widening import Source, Weights
 
 Ids = NDArray[np.int32]
@@ -63,9 +65,36 @@ class Reference:
 
         tokens = torch.from_numpy(ids.astype(np.int64))[None]
         kept = self.cache() if cache is None else cache  # an empty cache is false
-        with torch.no_grad():
+        with torch.no_grad(), self._told():
             out = self.model(input_ids=tokens, past_key_values=kept, use_cache=True, logits_to_keep=len(ids) - first)
         return np.asarray(out.logits[0].float().numpy())
+
+    def exact_logits(self, ids: Ids, first: int = 0) -> NDArray[np.float64]:
+        """As :meth:`logits`, computed in float64 (``exact.py``), with a float cache."""
+        import torch
+
+        tokens = torch.from_numpy(ids.astype(np.int64))[None]
+        with torch.no_grad(), self._told(), exactly(self.decoder):
+            out = self.model(input_ids=tokens, use_cache=False, logits_to_keep=len(ids) - first)
+            return np.asarray(out.logits[0].numpy())
+
+    def follow(self, ids: Ids, first: int, folder: Path) -> Floats:
+        """As :meth:`logits`, and leaves what each layer was given, ``<layer>.npy``, float32 ``[T, H]``.
+
+        The file after the last layer's holds that layer's output.
+        """
+
+        def entering(index: int) -> Callable[[Any, Any], None]:
+            return lambda _module, args: np.save(folder / f"{index}.npy", args[0][0].float().numpy())
+
+        layers = self.decoder.layers
+        handles = [layer.register_forward_pre_hook(entering(i)) for i, layer in enumerate(layers)]
+        handles.append(self.decoder.norm.register_forward_pre_hook(entering(len(layers))))
+        try:
+            return self.logits(ids, first=first)
+        finally:
+            for handle in handles:
+                handle.remove()
 
     def many(
         self, sequences: Sequence[Ids], firsts: Sequence[int], draws: int = 0, relative: float = 0.0
@@ -85,12 +114,26 @@ class Reference:
         order = sorted(range(len(sequences)), key=lambda i: len(sequences[i]))
         rows = [(i, draw) for i in order for draw in range(draws + 1)]
         found: dict[int, list[Floats]] = {}
-        for batch in _batches(rows, sequences):
-            for (i, _), logits in zip(batch, self._batch(batch, sequences, firsts, relative), strict=True):
-                found.setdefault(i, []).append(logits)
-                if len(found[i]) == draws + 1:
-                    plain, *moved = found.pop(i)
-                    yield i, plain, moved
+        batches = list(_batches(rows, sequences))
+        with self._told(len(batches)):
+            for batch in batches:
+                for (i, _), logits in zip(batch, self._batch(batch, sequences, firsts, relative), strict=True):
+                    found.setdefault(i, []).append(logits)
+                    if len(found[i]) == draws + 1:
+                        plain, *moved = found.pop(i)
+                        yield i, plain, moved
+
+    @contextlib.contextmanager
+    def _told(self, passes: int = 1) -> Iterator[None]:
+        """Within this, each layer that has run is a step of progress."""
+        layers = self.decoder.layers
+        with steps("layers of the reference", passes * len(layers)) as advance:
+            handles = [layer.register_forward_hook(lambda *_: advance(1)) for layer in layers]
+            try:
+                yield
+            finally:
+                for handle in handles:
+                    handle.remove()
 
     def _batch(
         self, batch: list[tuple[int, int]], sequences: Sequence[Ids], firsts: Sequence[int], relative: float

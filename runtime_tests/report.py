@@ -75,7 +75,7 @@ class Family(Strict):
 
 
 class SystemReport(Strict):
-    """Exact-match accuracy of one system, and its distance from the reference on the same questions."""
+    """Right answers of one system, and its distance from the reference on the same questions."""
 
     name: str = Field(description="float, ptq, reference, artifact and so on")
     description: str
@@ -96,6 +96,8 @@ class AccuracyReport(Strict):
 
     questions: str = Field(description="name of the questions' file")
     questions_sha256: str = Field(pattern="^[0-9a-f]{64}$")
+    in_file: int | None = Field(default=None, description="questions in the file, of which these were drawn")
+    matches: list[str] = Field(default=["exact"], description="kinds of match, the most frequent first")
     left_out: int = Field(description="questions that do not fit the artifact's context")
     systems: list[SystemReport]
 
@@ -172,6 +174,8 @@ def _accuracy(found: Accuracy) -> AccuracyReport:
     return AccuracyReport(
         questions=found.questions,
         questions_sha256=found.sha256,
+        in_file=found.total,
+        matches=list(found.matches),
         left_out=found.left_out,
         systems=[_system(found, item) for item in found.systems],
     )

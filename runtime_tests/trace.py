@@ -49,24 +49,21 @@ class Trace:
         self._rows: dict[int, tuple[Floats, Floats]] = {}
         self._kept: dict[int, Capture] = {}
         self._bytes = 0
-        self._current: tuple[int, Capture] | None = None  # the one that is worked on
         self._norm: Any = None
 
     def layer(self, index: int) -> Capture:
         """The insides of one layer, norms included; runs the layers up to it, or this one again."""
         if index in self._kept:
             return self._kept[index]
-        if self._current is not None and self._current[0] == index:
-            return self._current[1]
         while len(self._given) <= index:
             self._run(len(self._given) - 1, None)
-        self._current, out = None, Capture()
+        out = Capture()
         self._run(index, out)
-        size = sum(item.nbytes for group in (out.boundary, out.linears, out.norms) for item in group.values())
-        if self._bytes + size <= KEPT_BYTES:
-            self._kept[index], self._bytes = out, self._bytes + size
-        else:
-            self._current = (index, out)
+        size = _size(out)
+        while self._kept and self._bytes + size > KEPT_BYTES:
+            oldest = next(iter(self._kept))
+            self._bytes -= _size(self._kept.pop(oldest))
+        self._kept[index], self._bytes = out, self._bytes + size  # the latest in any case: it is looked at many times
         return out
 
     def rows(self, owner: int) -> tuple[Floats, Floats]:
@@ -158,3 +155,7 @@ class Trace:
                 handle.remove()
         self.front.norms.pop("norm", None)  # of the embeddings, as no layer ran
         return calls
+
+
+def _size(found: Capture) -> int:
+    return sum(item.nbytes for group in (found.boundary, found.linears, found.norms) for item in group.values())

@@ -56,21 +56,22 @@ class Weights:
                 return plain(x)
             if step == rows and packed:
                 return plain(x)
-            kept = module.weight, module.weight_scale if packed else None
+            kept: Any = module.weight
+            scale: Any = module.weight_scale if packed else None
             parts = []
             try:
                 for start in range(0, rows, step):
                     piece = weight.data[start : start + step]
                     if packed:
                         module.weight = _like(weight, piece)
-                        module.weight_scale = _like(kept[1], kept[1].data[start : start + step])
+                        module.weight_scale = _like(kept, scale.data[start : start + step])
                     else:
                         module.weight = _like(weight, piece.to(x.dtype))
                     parts.append(plain(x))
             finally:
-                module.weight = kept[0]
+                module.weight = kept
                 if packed:
-                    module.weight_scale = kept[1]
+                    module.weight_scale = scale
             return parts[0] if len(parts) == 1 else torch.cat(parts, dim=-1)
 
         return forward
@@ -87,7 +88,7 @@ def _rows(module: Any) -> Callable[[Any], Any]:
         kept, padding = module.weight, module.padding_idx
         try:
             module.padding_idx = None  # which of the rows is padding matters to training alone
-            module.weight = _like(kept, kept.data[wanted].float())
+            module.weight = _like(kept, kept.data[wanted].type(torch.float32))
             return plain(places)
         finally:
             module.weight, module.padding_idx = kept, padding

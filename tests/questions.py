@@ -37,7 +37,7 @@ def messages(index: int) -> list[dict[str, str]]:
 def write(folder: Path, case: Case, count: int, wrong: Sequence[int] = ()) -> Path:
     """Writes ``evaluation.jsonl`` into a folder; the questions listed as wrong get an answer that nobody gives."""
     ids = [np.array([case.start, *case.tokenize(case.render(messages(i)))], np.int32) for i in range(count)]
-    found = answers(case.reference, ids, STEPS, frozenset(case.stops))
+    found = answers(case.reference, ids, [STEPS] * count, frozenset(case.stops))
     lines = []
     for i, item in enumerate(found):
         said = case.detokenize([int(t) for t in item.new if int(t) not in case.stops]).strip()

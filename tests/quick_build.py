@@ -1,7 +1,8 @@
 """A bundle with a judge that takes any file: for tests of the pipeline itself, which need builds by the dozen.
 
-``python tests/quick_build.py OUT [VERDICT]``; VERDICT is ``pass``, ``over`` (budget), ``stranger`` (a report of another
-file), ``litter`` (an unannounced file) or ``broken`` (the judge fails). The real judge has tests of its own.
+``python tests/quick_build.py OUT [VERDICT [MODEL [APK [-v]]]]``; with -v the stages are told. VERDICT is ``pass``,
+``over`` (budget), ``stranger`` (a report of another file), ``litter`` (an unannounced file) or ``broken`` (the judge
+fails). The real judge has tests of its own.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from pathlib import Path
 from convert import cli, pipeline
 from convert.bundle.sample import Choice
 from convert.plan import Request
-from convert.progress import Silent
+from convert.progress import Lines, Silent
 
 JUDGE = """
 import hashlib, json, sys, time
@@ -43,9 +44,12 @@ def judge(verdict: str) -> object:
     return command
 
 
-def build(out: Path, verdict: str = "pass", model: str = "demo", apk: Choice = "skip") -> pipeline.Built:
+def build(
+    out: Path, verdict: str = "pass", model: str = "demo", apk: Choice = "skip", told: str = ""
+) -> pipeline.Built:
     pipeline.judge = judge(verdict)  # type: ignore[assignment]
-    return pipeline.build(Request("android", model, out, context=96, prefill=(16,), apk=apk), Silent())
+    progress = Lines() if told else Silent()
+    return pipeline.build(Request("android", model, out, context=96, prefill=(16,), apk=apk), progress)
 
 
 if __name__ == "__main__":

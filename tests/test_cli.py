@@ -14,7 +14,7 @@ from commands import QUICK, REPOSITORY, convert, start, stop, wait_for
 
 from convert import demo
 
-VERBS = ("list", "plan", "inspect", "convert", "verify", "bundle", "chat")
+VERBS = ("list", "plan", "inspect", "convert", "verify", "bundle", "questions", "chat")
 # Frameworks, runtimes, and what talks to the network: a second or more each.
 HEAVY = ("torch", "transformers", "tensorflow", "jax", "litert_torch", "ai_edge_litert", "litert_lm", "coremltools")
 HEAVY += ("onnx", "onnxruntime", "scipy", "pandas", "sklearn", "safetensors", "huggingface_hub", "httpx2")

@@ -10,14 +10,14 @@ from types import ModuleType
 import pytest
 from typer.testing import CliRunner
 
-from runtime_tests import golden, report
+from runtime_tests import evaluation, golden, report
 from runtime_tests.cli import SCHEMAS, app
 from runtime_tests.readers.litertlm import BLOCK
 
 RUNNER = CliRunner()
 
 
-@pytest.mark.parametrize(("name", "module"), [("parity", report), ("golden", golden)])
+@pytest.mark.parametrize(("name", "module"), [("parity", report), ("golden", golden), ("evaluation", evaluation)])
 def test_the_committed_schemas_are_current(name: str, module: ModuleType) -> None:
     found = (SCHEMAS / f"{name}.schema.json").read_text("utf-8")
     assert found == module.schema(), "run: python -m runtime_tests schema"

@@ -12,7 +12,8 @@ import questions
 
 from convert.checkpoint import open_checkpoint, with_digests
 from runtime_tests.errors import InputError
-from runtime_tests.evaluation import read_evaluation
+from runtime_tests.evaluation import Evaluation, read_evaluation, schema
+from runtime_tests.matching import KINDS
 
 
 def entry(**changes: Any) -> dict[str, Any]:
@@ -91,7 +92,8 @@ def test_the_same_questions_from_elsewhere_keep_them(folder: Path, tmp_path: Pat
         ({"answer": ""}, "answer: String should have at least 1 character"),
         ({"messages": []}, "messages: List should have at least 1 item"),
         ({"messages": [{"role": "assistant", "content": "8"}]}, "the last message must be the user's"),
-        ({"messages": [{"role": "system", "content": "8"}]}, "messages.0.role: Input should be 'user' or 'assistant'"),
+        ({"messages": [{"role": "system", "content": "8"}]}, "the last message must be the user's"),
+        ({"messages": [{"role": "tool", "content": "8"}]}, "messages.0.role: Input should be 'system', 'user' or"),
         ({"id": "a b"}, "id: String should match pattern"),
         ({"id": 7}, "id: Input should be a valid string"),
         ({"family": "a\x1b[2J"}, "family: String should match pattern"),
@@ -105,6 +107,117 @@ def test_what_is_no_question_is_refused_with_its_line(folder: Path, changes: dic
     assert said in line
     assert "\n" not in line
     assert "\x1b" not in line
+
+
+def lines(folder: Path, *found: Any) -> Path:
+    path = folder / "given.jsonl"
+    path.write_text("".join((item if isinstance(item, str) else json.dumps(item)) + "\n" for item in found), "utf-8")
+    return path
+
+
+def given(folder: Path, *found: Any) -> Evaluation:
+    read = read_evaluation(folder, lines(folder, *found))
+    assert read is not None
+    return read
+
+
+SUM = {"prompt": "2 + 2?", "answer": "4"}
+
+
+def test_a_short_line_is_enough_and_a_prompt_is_one_message_of_the_user(tmp_path: Path) -> None:
+    found = given(tmp_path, SUM, "", SUM | {"answers": ["four", "4"], "answer": None})
+    first, second = found.questions
+    assert [(turn.role, turn.content) for turn in first.turns] == [("user", "2 + 2?")]
+    assert (first.id, first.match, second.id) == ("line-1", "exact", "line-3")
+    assert second.accepted == ["four", "4"]
+    assert (found.own, found.total) == (False, 2)
+
+
+def test_several_answers_mean_one_of_them(tmp_path: Path) -> None:
+    (question,) = given(tmp_path, {"prompt": "2 + 2?", "answers": ["four", "4"]}).questions
+    assert question.match == "one_of"
+    assert question.right("four")
+    assert not question.right("five")
+
+
+def test_the_first_line_may_say_what_all_questions_have_in_common(tmp_path: Path) -> None:
+    common = {"match": "number", "max_tokens": 99, "family": "sums", "system": "Think."}
+    own = {"messages": [{"role": "system", "content": "Do not."}, {"role": "user", "content": "2?"}], "answer": "2"}
+    first, second = given(tmp_path, {"defaults": common}, SUM, own | {"match": "exact", "max_tokens": 3}).questions
+    assert (first.match, first.max_tokens, first.family) == ("number", 99, "sums")
+    assert [turn.role for turn in first.turns] == ["system", "user"]
+    assert first.right("so it is $4.00")
+    assert (second.match, second.max_tokens, second.turns[0].content) == ("exact", 3, "Do not.")
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        (
+            {"prompt": "a", "messages": [{"role": "user", "content": "a"}], "answer": "4"},
+            "give either messages or prompt",
+        ),
+        ({"answer": "4"}, "give either messages or prompt"),
+        ({"prompt": "a"}, "give either answer or answers"),
+        (SUM | {"answers": ["4"]}, "give either answer or answers"),
+        (SUM | {"match": "regex"}, "match: Input should be 'exact', 'one_of', 'contains', 'number' or 'choice'"),
+        (SUM | {"match": "number", "answer": "four"}, "the answer is no number"),
+        (SUM | {"match": "choice"}, "the answer is none of the letters ABCD"),
+        (SUM | {"match": "choice", "answer": "E"}, "the answer is none of the letters ABCD"),
+        (SUM | {"match": "contains", "answer": "\u00a0"}, "the answer is nothing but white space"),
+        ({"prompt": "a", "answers": ["4", "5"], "match": "exact"}, "exact takes one answer"),
+        (SUM | {"choices": "abc"}, "choices: String should match pattern"),
+        (SUM | {"max_tokens": 0}, "max_tokens: Input should be greater than or equal to 1"),
+        (SUM | {"max_tokens": 10**9}, "max_tokens: Input should be less than or equal to 4096"),
+        (SUM | {"prompt": "a" * 20_001}, "prompt: String should have at most 20000 characters"),
+        ({"defaults": {"match": "exact"}}, "defaults: Extra inputs are not permitted"),  # not in the first line
+        ('{"prompt": "\\ud800", "answer": "4"}', "line 2: "),
+        ("[" * 100_000, "line 2: "),
+        ("[1]", "line 2: "),
+        ("nonsense", "Invalid JSON"),
+    ],
+)
+def test_a_line_that_cannot_be_asked_is_refused_with_its_number(tmp_path: Path, line: Any, said: str) -> None:
+    path = lines(tmp_path, SUM, line)
+    found = refused(tmp_path, path)
+    assert found.startswith("given.jsonl, line 2: ")
+    assert said in found
+    assert len(found.splitlines()) == 1
+
+
+def test_a_first_line_of_unknown_defaults_is_refused(tmp_path: Path) -> None:
+    path = lines(tmp_path, {"defaults": {"temperature": 1}}, SUM)
+    assert refused(tmp_path, path).startswith("given.jsonl, line 1: defaults.temperature: Extra inputs")
+    assert refused(tmp_path, lines(tmp_path, {"defaults": {}})) == "given.jsonl: 0 questions; expected 1 to 20000"
+
+
+def test_what_unicode_calls_the_end_of_a_line_does_not_end_one(tmp_path: Path) -> None:
+    text = "\ufeff" + json.dumps({"prompt": "a\u2028b\x85c", "answer": "4"}, ensure_ascii=False)
+    (question,) = given(tmp_path, text).questions
+    assert question.prompt == "a\u2028b\x85c"
+
+
+def test_a_draw_is_the_same_every_time_and_keeps_order_and_recorded_outcomes(folder: Path) -> None:
+    write(folder, *(entry(id=f"q{i}") for i in range(40)))
+    questions.record(folder, float="10" * 20)
+    found = read_evaluation(folder)
+    assert found is not None
+    drawn = found.drawn(7)
+    assert [item.id for item in drawn.questions] == [item.id for item in found.drawn(7).questions]
+    places = [int(item.id[1:]) for item in drawn.questions]
+    assert places == sorted(set(places))
+    assert places != list(range(7)), "not the first ones"
+    assert drawn.recorded["float"].correct.tolist() == [place % 2 == 0 for place in places]
+    assert (drawn.total, drawn.own) == (40, False), "so few need not show what the whole set shows"
+    assert found.drawn(400) is found
+    assert {item.id for item in drawn.questions} < {item.id for item in found.drawn(20).questions}, "more add to it"
+
+
+def test_the_schema_names_every_field_and_kind_of_match(tmp_path: Path) -> None:
+    found = json.loads(schema())
+    line, common = found["$defs"]["Question"], found["$defs"]["Common"]
+    assert {*line["properties"]} - {"system"} >= {*common["properties"]} - {"system"}
+    assert {*line["properties"]["match"]["enum"]} == {*KINDS}
 
 
 def test_an_id_that_comes_twice_is_refused(folder: Path) -> None:

@@ -8,14 +8,16 @@ import math
 import numpy as np
 import pytest
 
-from runtime_tests import golden, inventory, metrics, strict
+from runtime_tests import accuracy, answers, expected, golden, inventory, matching, metrics, strict
 from runtime_tests.html import page, plots
 from runtime_tests.readers import bits
 from runtime_tests.results import Check, at_least, at_most, none, rung, stated
 from runtime_tests.rungs import lowering
 
+EXAMPLES = (accuracy, answers, bits, expected, golden, inventory, lowering, matching, metrics, page, plots, strict)
 
-@pytest.mark.parametrize("module", [metrics, bits, strict, lowering, inventory, golden, page, plots])
+
+@pytest.mark.parametrize("module", EXAMPLES)
 def test_the_examples_in_the_docstrings_hold(module: object) -> None:
     outcome = doctest.testmod(module)  # type: ignore[arg-type]
     assert outcome.attempted > 0

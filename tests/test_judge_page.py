@@ -67,6 +67,8 @@ def report() -> Data:
         "localization": {"why": "", "first": place, "others": [], "forced_db": table, "free_db": table, "compared": 9},
         "accuracy": {
             "questions": "evaluation.jsonl",
+            "in_file": 9000,
+            "matches": ["number", "one_of"],
             "left_out": 0,
             "systems": [system("float", 9, "recorded"), system("reference", 8), system("artifact", 8)],
         },

@@ -253,8 +253,8 @@ class Told:
         self.start, self.stops, self.asked = 2, stops, 0
         self.dims = SimpleNamespace(vocab=vocab)
         self.artifact = SimpleNamespace(path=Path(__file__))
-        self.reference = SimpleNamespace(choices=lambda p: np.array([next_token([int(t) for t in row]) for row in p]))
-        self._next = next_token
+        self._next, self._own = next_token, next_token
+        self.reference = self
 
     def render(self, chat: object) -> str:
         return "3 "
@@ -265,15 +265,23 @@ class Told:
     def detokenize(self, ids: list[int]) -> str:
         return " ".join(map(str, ids))
 
-    def interpreted(self, case: object, ids: Any) -> Any:
-        """As the rung's own: a prompt that ends in a stop token has no continuation."""
+    def many(self, sequences: Any, firsts: Any) -> Any:
+        """Of each sequence the last row, whose best token is the next one."""
+        assert list(firsts) == [len(ids) - 1 for ids in sequences]
+        for i, ids in enumerate(sequences):
+            yield i, np.eye(1, self.dims.vocab, self._next([int(t) for t in ids]), np.float32), []
+
+    def greedy(self, prompts: Any, steps: Any) -> Any:
+        """As the artifact's own: a prompt that ends in a stop token has no continuation."""
         self.asked += 1
-        last = int(ids[-1])
-        return np.array([] if last in self.stops else [self._next([int(t) for t in ids])], np.int32)
+        return [
+            np.array([] if int(p[-1]) in self.stops else [self._own([int(t) for t in p])], np.int32) for p in prompts
+        ]
 
 
 def prompt(case: Told) -> str | None:
-    return stopping.stopping_prompt(case, case.interpreted)  # type: ignore[arg-type]
+    found = stopping.stopping_prompt(case)  # type: ignore[arg-type]
+    return None if found is None else found.text
 
 
 def test_a_token_that_is_itself_a_stop_token_is_no_prompt() -> None:
@@ -295,7 +303,7 @@ def test_a_finished_turn_is_tried_before_single_tokens() -> None:
 
 def test_an_artifact_that_disagrees_is_asked_a_few_times_only() -> None:
     case = Told([106], lambda ids: 106)
-    case._next = lambda ids: 9
+    case._own = lambda ids: 9
     assert prompt(case) is None
     assert case.asked == stopping.TRIED
 
@@ -307,17 +315,20 @@ def test_a_large_vocabulary_is_searched_all_over_and_not_from_its_beginning() ->
     assert max(asked) == 262_143
 
 
+THREE = stopping.Stopping("300", 106)
+
+
 def _answer(texts: list[str], expected: list[str], stopping: list[int] | None) -> Answer:
     count = len(PROMPTS)
     tokens = [[0]] * count + ([stopping] if stopping else [])
     return Answer(texts[:count] + ([""] if stopping else []), tokens, expected, texts[count:], [], [], [], 2, [])
 
 
-def _judged(own: list[list[int]], texts: list[str], stopped: str | None = None) -> list[Any]:
+def _judged(own: list[list[int]], texts: list[str]) -> list[Any]:
     case = Told([106], lambda ids: 106)
     ids = [np.array(tokens, np.int32) for tokens in own]
-    answer = _answer(texts, ["a"] * len(own), [300] if stopped else None)
-    return stopping.judge_stops(case, ids, answer, stopped)  # type: ignore[arg-type]
+    answer = _answer(texts, ["a"] * len(own), None)
+    return stopping.judge_stops(case, ids, answer, None)  # type: ignore[arg-type]
 
 
 def test_an_answer_that_goes_on_behind_a_stop_token_fails() -> None:
@@ -337,11 +348,11 @@ def test_text_behind_the_stopping_prompt_fails() -> None:
     own = [[7] * 16] * len(PROMPTS)
     case, answer = Told([106], lambda ids: 106), _answer(["a"] * len(own), ["a"] * len(own), [300])
     ids = [np.array(tokens, np.int32) for tokens in own]
-    assert all(c.passed for c in stopping.judge_stops(case, ids, answer, "300"))  # type: ignore[arg-type]
+    assert all(c.passed for c in stopping.judge_stops(case, ids, answer, THREE))  # type: ignore[arg-type]
     spoken = replace(answer, texts=[*answer.texts[:-1], "b"])
-    assert not all(c.passed for c in stopping.judge_stops(case, ids, spoken, "300"))  # type: ignore[arg-type]
+    assert not all(c.passed for c in stopping.judge_stops(case, ids, spoken, THREE))  # type: ignore[arg-type]
     otherwise = replace(answer, tokens=[*answer.tokens[:-1], [3, 0, 0]])
-    assert not all(c.passed for c in stopping.judge_stops(case, ids, otherwise, "300"))  # type: ignore[arg-type]
+    assert not all(c.passed for c in stopping.judge_stops(case, ids, otherwise, THREE))  # type: ignore[arg-type]
 
 
 def test_a_model_that_stops_nowhere_is_said_to_show_nothing() -> None:

@@ -18,8 +18,9 @@ from convert.checkpoint import open_checkpoint as read
 from convert.progress import Silent
 from convert.targets.litert import LitertOptions, convert
 from runtime_tests import accuracy as table
+from runtime_tests import answers as answers_of
 from runtime_tests import report
-from runtime_tests.answers import Greedy, answers, certain, disturbance
+from runtime_tests.answers import Greedy, answers, certain, disturbance, kept_weights
 from runtime_tests.case import DECODER, Case
 from runtime_tests.ladder import asked, climb, passed
 from runtime_tests.readers.checkpoint import open_checkpoint
@@ -103,8 +104,8 @@ def test_an_untouched_artifact_answers_as_the_reference_does(q4_0: Made) -> None
 
 
 def test_a_question_on_which_the_engine_gives_up_is_named(q4_0: Made, monkeypatch: pytest.MonkeyPatch) -> None:
-    def giving_up(request: Request) -> Answer:
-        return replace(ask(request), failed=["prompt 3: gave up"])
+    def giving_up(request: Request, **options: Any) -> Answer:
+        return replace(ask(request, **options), failed=["prompt 3: gave up"])
 
     monkeypatch.setattr(task, "ask", giving_up)
     _, rung = q4_0.again()
@@ -149,18 +150,45 @@ def test_wrong_answers_count_as_wrong_for_everybody(q4_0: Made, tmp_path: Path) 
     spoiled = [json.dumps(json.loads(line) | {"answer": "nobody says so"}) for line in lines[:4]]
     path = tmp_path / "other.jsonl"
     path.write_text("\n".join([*spoiled, *lines[4:]]) + "\n", "utf-8")
-    case, rung = q4_0.again(questions=path)
+    case, rung = q4_0.again(evaluation=path)
     assert rung.status == "pass"
     assert case.accuracy is not None
     assert case.accuracy.reference.correct.tolist() == [False] * 4 + [True] * (len(lines) - 4)
 
 
 def test_questions_that_nobody_answers_prove_nothing(q4_0: Made, tmp_path: Path) -> None:
-    line = (q4_0.folder / "evaluation.jsonl").read_text("utf-8").splitlines()[0]
+    """The checkpoint's own are a fault then; a set from elsewhere may be beyond the model, and the report says so."""
+    folder = tmp_path / "checkpoint"
+    shutil.copytree(q4_0.folder, folder)
+    line = (folder / "evaluation.jsonl").read_text("utf-8").splitlines()[0]
     path = tmp_path / "other.jsonl"
-    path.write_text(json.dumps(json.loads(line) | {"answer": "nobody says so"}) + "\n", "utf-8")
-    _, rung = q4_0.again(questions=path)
+    for target, answer in ((path, "nobody says that"), (folder / "evaluation.jsonl", "nobody says so")):
+        target.write_text(json.dumps(json.loads(line) | {"answer": answer}) + "\n", "utf-8")
+    own = Made(folder, q4_0.artifact, q4_0.case, q4_0.rung)
+    _, rung = own.again()
     assert "answered by the reference" in failing(rung)
+    case, rung = own.again(evaluation=path)
+    assert rung.status == "pass"
+    said = own.check(rung, "answered by the reference")
+    assert (said.sense, said.found) == ("stated", 0)
+    assert said.note == "it takes a loss of 6 to be more than chance: these questions prove nothing about right answers"
+    assert case.own is not None
+    assert case.own.questions[0].answer == "nobody says so", "the goldens stay the checkpoint's own"
+
+
+def test_a_few_of_the_questions_are_no_fault_though_they_show_less(q4_0: Made, tmp_path: Path) -> None:
+    folder = tmp_path / "checkpoint"
+    shutil.copytree(q4_0.folder, folder)
+    count = len((folder / "evaluation.jsonl").read_text("utf-8").splitlines())
+    questions.record(folder, float="1" * count, ptq="1" * count)
+    own = Made(folder, q4_0.artifact, q4_0.case, q4_0.rung)
+    case, rung = own.again(questions=5)
+    assert rung.status == "pass"
+    assert any(check.name == "questions" and check.note == f"drawn from {count}" for check in rung.checks)
+    assert own.check(rung, "answered by the reference").note.endswith("prove nothing about right answers")
+    assert own.check(rung, "chance that PTQ").sense == "stated"
+    assert case.accuracy is not None
+    assert len(case.accuracy.families) == 5
 
 
 def test_recorded_systems_stand_in_the_table_and_are_judged(mobile: Made, tmp_path: Path) -> None:
@@ -240,11 +268,11 @@ def test_questions_beyond_the_context_are_left_out_and_counted(q4_0: Made, tmp_p
     long["messages"][-1]["content"] = "What is one and one? " * 60
     path = tmp_path / "other.jsonl"
     path.write_text("\n".join([json.dumps(long | {"id": "long"}), *lines[1:]]) + "\n", "utf-8")
-    case, rung = q4_0.again(questions=path)
+    case, rung = q4_0.again(evaluation=path)
     assert case.accuracy is not None
     assert (case.accuracy.left_out, len(case.accuracy.families)) == (1, len(lines) - 1)
     path.write_text(json.dumps(long) + "\n", "utf-8")
-    _, rung = q4_0.again(questions=path)
+    _, rung = q4_0.again(evaluation=path)
     assert (rung.status, rung.why) == ("not run", "none of the 1 questions fits a context of 160 tokens")
 
 
@@ -252,11 +280,24 @@ def test_a_batch_gives_what_one_prompt_alone_gives(q4_0: Made) -> None:
     case = q4_0.case
     prompts = [np.array([case.start, *case.tokenize("one two three " * n)], np.int32) for n in (1, 4, 2)]
     stops = frozenset(case.stops)
-    for prompt, found in zip(prompts, answers(case.reference, prompts, 8, stops), strict=True):
+    for prompt, found in zip(prompts, answers(case.reference, prompts, [8] * 3, stops), strict=True):
         alone, logits = case.reference.greedy(prompt, 8, stops)
         assert found.new.tolist() == alone.tolist()
         best = np.sort(logits.astype(np.float64), axis=-1)
         assert found.margins == pytest.approx(best[:, -1] - best[:, -2], abs=1e-3)
+
+
+def test_weights_that_are_kept_as_integers_give_the_same_answers(mobile: Made, monkeypatch: pytest.MonkeyPatch) -> None:
+    reference = mobile.case.reference
+    prompts, linear = [np.array([2, *range(300, 330)], np.int32)], reference.decoder.layers[0].mlp.up_proj
+    before, floats = linear.weight, answers(reference, prompts, [8], frozenset())
+    monkeypatch.setattr("runtime_tests.answers.KEPT_BYTES", 0)
+    with kept_weights(reference):
+        assert (linear.num_bits, linear.weight.shape) == (8, (linear.out_features, linear.in_features))
+    codes = answers(reference, prompts, [8], frozenset())
+    assert linear.weight is before
+    assert codes[0].new.tolist() == floats[0].new.tolist()
+    np.testing.assert_array_equal(codes[0].margins, floats[0].margins)
 
 
 def test_the_floor_is_far_higher_where_activations_are_static(q4_0: Made, mobile: Made) -> None:
@@ -264,13 +305,13 @@ def test_the_floor_is_far_higher_where_activations_are_static(q4_0: Made, mobile
     floors = []
     for found in (q4_0, mobile):
         reference = found.case.reference
-        floors.append(disturbance(reference, answers(reference, [prompt], 8, frozenset())))
+        floors.append(disturbance(reference, answers(reference, [prompt], [8], frozenset())))
     assert 0 < floors[0] < 1e-2 < floors[1]
 
 
 def test_the_rounding_of_stored_weights_is_part_of_the_floor_of_q4_0(q4_0: Made) -> None:
     reference = q4_0.case.reference
-    found = answers(reference, [np.array([2, *range(300, 330)], np.int32)], 8, frozenset())
+    found = answers(reference, [np.array([2, *range(300, 330)], np.int32)], [8], frozenset())
     assert disturbance(reference, found, q4_0.case.on_lattice) > 5 * disturbance(reference, found)
 
 
@@ -296,3 +337,88 @@ def test_least_squares_is_never_further_off_than_absmax() -> None:
     for bits in (2, 4, 8):
         errors = [np.square(rounded(weight, bits, 2, recipe) - weight).sum() for recipe in ("least squares", "absmax")]
         assert errors[0] <= errors[1]
+
+
+class KilledError(Exception):
+    """What a kill is to the judge in these tests."""
+
+
+def test_a_run_that_was_killed_goes_on_where_it_was(
+    q4_0: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The engine is asked only what is not known, and the figures are those of a run at one go."""
+    asked_for: list[int] = []
+
+    def counted(request: Request, **options: Any) -> Answer:
+        asked_for.append(len(request.prompts))
+        heard = options["heard"]
+
+        def killed(place: int, *answer: Any) -> None:
+            heard(place, *answer)
+            if place == 4 and len(asked_for) == 1:
+                raise KilledError
+
+        return ask(request, heard=killed)
+
+    def many(sequences: Any, *rest: Any) -> Any:
+        read.append(len(sequences))
+        if len(read) == 1:
+            yield next(whole(sequences, *rest))
+            raise KilledError
+        yield from whole(sequences, *rest)
+
+    read: list[int] = []
+    whole = q4_0.case.reference.many
+    monkeypatch.setattr(task, "ask", counted)
+    monkeypatch.setattr(q4_0.case.reference, "many", many)
+    path, count = tmp_path / ".answers", len(q4_0.case.accuracy.families)  # type: ignore[union-attr]
+    for _ in range(4):
+        case = Case(open_litertlm(q4_0.artifact), open_checkpoint(q4_0.folder))
+        case.__dict__["reference"] = q4_0.case.reference
+        case.kept_at = path
+        try:
+            (rung,) = climb(case, ("4",))
+        except KilledError:
+            assert path.is_file()
+            continue
+        assert rung.checks == q4_0.rung.checks
+    assert asked_for == [count, count - 5], "from the third time on everything is known"
+    # A batch that was killed is read again; then the answers once, and each time what the floor is made of.
+    assert len(read) == 1 + (1 + 2) + 2
+
+
+def test_every_answer_is_the_references_own_whatever_is_drafted(q4_0: Made) -> None:
+    """The reference generates only where it parts from a draft, and then from there on."""
+    case, stops = q4_0.case, frozenset(q4_0.case.stops)
+    prompts = [np.array([case.start, *case.tokenize("one two three " * n)], np.int32) for n in (1, 4, 2, 3, 5)]
+    limits = [8, 3, 8, 5, 1]
+    own = answers(case.reference, prompts, limits, stops)
+    right = [item.new for item in own]
+    other = np.array([7], np.int32)
+    drafts = {
+        "all right": right,
+        "nothing": [other[:0]] * 5,
+        "wrong at once": [other] * 5,
+        "wrong at the end": [np.concatenate([new[:-1], other]) for new in right],
+        "cut short": [new[: len(new) // 2] for new in right],
+        "gone on": [np.concatenate([new, other, other]) for new in right],
+        "stopped early": [np.array([*new[:1], case.stops[0]], np.int32) for new in right],
+    }
+    generated = []
+    for name, given in drafts.items():
+        calls: list[int] = []
+
+        def counting(reference: Any, begun: Any, *rest: Any, calls: list[int] = calls) -> Any:
+            calls.append(len(begun))
+            return answers(reference, begun, *rest)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(answers_of, "answers", counting)
+            found = answers_of.follow(case.reference, prompts, given, limits, stops)
+        for item, expected in zip(found, own, strict=True):
+            assert item.new.tolist() == expected.new.tolist(), name
+            assert item.margins == pytest.approx(expected.margins, abs=1e-3), name
+        generated.append((name, sum(calls)))
+    assert generated[0] == ("all right", 0)
+    assert generated[5] == ("gone on", 0)
+    assert all(count for _, count in generated[1:3])

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from chat_templates import ADDING
 from litert_lm_builder.runtime.proto import llm_metadata_pb2
 
 from convert import demo
@@ -284,6 +285,23 @@ def test_a_checkpoint_that_refuses_system_texts_is_compared_without_them(judged:
     checks = judged(refusing, refusing)
     assert not failing(checks)
     assert "refuses in transformers: System role not supported (TemplateError)" in checks["conversations left out"].note
+
+
+@pytest.mark.parametrize(
+    ("given", "fails"),
+    [
+        ("(message['content'] | map(attribute='text') | join('') | trim)", []),
+        ("message['content'][0]['text']", ["template renders otherwise"]),
+    ],
+)
+def test_a_checkpoint_that_takes_text_alone_is_compared_with_texts_alone(
+    judged: Judged, given: str, fails: list[str]
+) -> None:
+    """The engine makes a part of every text, so only what such a template prints of texts can be asked."""
+    checks = judged(ADDING.replace("message['content'].strip()", given), ADDING)
+    assert failing(checks) == fails, [check.note for check in checks.values()]
+    assert "takes text alone in transformers, no parts" in checks["conversations left out"].note
+    assert checks["conversations compared"].found >= 30
 
 
 def test_a_checkpoint_that_prints_answers_as_messages_is_compared_where_answers_are_texts(judged: Judged) -> None:

@@ -111,11 +111,20 @@ class Rung(_Strict):
     verdict: Annotated[str, Field(pattern="^(pass|not run: .+)$")]
 
 
+class Evaluation(_Strict):
+    """The questions that rung 4 asked: name and SHA-256 of their file, and how many of them."""
+
+    name: str
+    sha256: Sha256
+    questions: Count
+
+
 class Parity(_Strict):
     """What ``parity.json`` says, bound to the model file by its SHA-256."""
 
     artifact_sha256: Sha256
     rungs: list[Rung]
+    evaluation: Annotated[Evaluation | None, Field(description="null when rung 4 did not run")] = None
 
 
 class Runtime(_Strict):

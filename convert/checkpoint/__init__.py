@@ -39,6 +39,7 @@ __all__ = [
     "open_folder",
     "read_config",
     "resolve",
+    "used_files",
     "with_digests",
 ]
 

@@ -8,8 +8,13 @@ from numpy.typing import NDArray
 
 def to_bits(values: NDArray[np.float32]) -> NDArray[np.uint16]:
     """Rounds finite float32 numbers to the nearest bfloat16, ties to even, and returns the bit patterns."""
-    bits = np.ascontiguousarray(values, np.float32).view(np.uint32)
-    return ((bits + np.uint32(0x7FFF) + ((bits >> np.uint32(16)) & np.uint32(1))) >> np.uint32(16)).astype(np.uint16)
+    bits = np.ascontiguousarray(values, "<f4").view("<u4")
+    rounded = bits >> np.uint32(16)
+    rounded &= np.uint32(1)
+    rounded += np.uint32(0x7FFF)
+    rounded += bits
+    # The upper halves; many times faster than to shift and to narrow.
+    return np.ascontiguousarray(rounded.view("<u2").reshape(*bits.shape, 2)[..., 1])
 
 
 def to_float(bits: NDArray[np.uint16]) -> NDArray[np.float32]:

@@ -14,7 +14,7 @@ from convert.demo import corpus, values
 from convert.demo.shapes import Shape
 
 # Linears that are fed by one quantized tensor have one input scale.
-_SHARED_INPUT = {"k_proj": "q_proj", "v_proj": "q_proj", "up_proj": "gate_proj"}
+SHARED_INPUT = {"k_proj": "q_proj", "v_proj": "q_proj", "up_proj": "gate_proj"}
 _BATCH, _LENGTH = 6, 96
 _MANTISSA_STEPS = 16
 
@@ -98,7 +98,7 @@ def measure(folder: Path, shape: Shape, seed: int) -> Scales:
 
 def _input_of(key: str) -> str:
     parent, _, leaf = key.rpartition(".")
-    return f"{parent}.{_SHARED_INPUT.get(leaf, leaf)}"
+    return f"{parent}.{SHARED_INPUT.get(leaf, leaf)}"
 
 
 def _batches(folder: Path, shape: Shape, seed: int) -> list[np.ndarray[Any, np.dtype[np.int64]]]:

@@ -36,7 +36,7 @@ def _text(shape: Shape, tied: bool) -> dict[str, Any]:
         "dtype": "bfloat16",
         "enable_moe_block": False,
         "eos_token_id": 1,
-        "final_logit_softcapping": 30.0,
+        "final_logit_softcapping": shape.softcap,
         "global_head_dim": shape.global_head_dim,
         "head_dim": shape.head_dim,
         "hidden_activation": "gelu_pytorch_tanh",
@@ -57,8 +57,12 @@ def _text(shape: Shape, tied: bool) -> dict[str, Any]:
         "pad_token_id": 0,
         "rms_norm_eps": 1e-06,
         "rope_parameters": {
-            FULL: {"partial_rotary_factor": 0.25, "rope_theta": 1000000.0, "rope_type": "proportional"},
-            SLIDING: {"rope_theta": 10000.0, "rope_type": "default"},
+            FULL: {
+                "partial_rotary_factor": shape.partial_rotary,
+                "rope_theta": shape.full_theta,
+                "rope_type": "proportional",
+            },
+            SLIDING: {"rope_theta": shape.sliding_theta, "rope_type": "default"},
         },
         "sliding_window": shape.window,
         "tie_word_embeddings": tied,

@@ -6,6 +6,7 @@ What is known of Google's files: names and values of the keys, and the SHA-256 o
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -36,14 +37,14 @@ _ROLES = {
 }
 
 
-def vocabulary(size: int) -> tokenizer.Pieces:
+def vocabulary(size: int, corpus: Sequence[str] | None = None) -> tokenizer.Pieces:
     """A vocabulary with media tokens at its end: of real size and kind for 262,144, else learned.
 
     As in a tokenizer that was made from a SentencePiece model, every way to split a piece into two is a merge.
     """
     if size == full_tokenizer.SIZE:
         return full_tokenizer.pieces()
-    small = tokenizer.learn(size - len(tokenizer.MEDIA))
+    small = tokenizer.learn(size - len(tokenizer.MEDIA), corpus)
     text = [small.pieces[i] for i in sorted(small.spoken - tokenizer.STOPS)]
     merges = tokenizer.splits([left + right for left, right in small.merges], set(text))
     return replace(small, pieces=(*small.pieces, *tokenizer.MEDIA), merges=tuple(merges))

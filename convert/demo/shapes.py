@@ -10,6 +10,23 @@ SLIDING, FULL = "sliding_attention", "full_attention"
 
 
 @dataclass(frozen=True)
+class Temper:
+    """How calm random weights make a network: one that keeps its residual or sharpens it multiplies rounding errors.
+
+    Attributes:
+        scalars: least and largest ``layer_scalar``.
+        attention_spread: spread of the attention scores. Queries and keys are normalized and their product is not
+            scaled, so norms set it. At 2 a random mobile network multiplies rounding errors to three tenths of its
+            logits; at 1, to a tenth.
+        logit_gain: size of the last norm, and so of the logits.
+    """
+
+    scalars: tuple[float, float] = (0.35, 0.95)
+    attention_spread: float = 1.0
+    logit_gain: float = 4.5
+
+
+@dataclass(frozen=True)
 class Shape:
     """Everything that config.json says about a Gemma 4 text decoder, and the bits of a mobile checkpoint.
 
@@ -25,6 +42,10 @@ class Shape:
         towers: the vision and audio towers of a checkpoint that is stored as Google publishes it, see
             ``convert/demo/published.py``; None for the text decoder alone, in a plain file.
         embed_bits: bits of embed_tokens and lm_head; likewise for the others. ``shared_mlp_bits`` is the shared tail's.
+        softcap: ``final_logit_softcapping``; None for logits without a cap.
+        sliding_theta, full_theta: bases of the rotary embeddings.
+        partial_rotary: part of a full-attention head that turns.
+        temper: of the random weights.
     """
 
     vocab: int
@@ -49,10 +70,15 @@ class Shape:
     mlp_bits: int = 4
     shared_mlp_bits: int = 4
     gate_bits: int = 8
+    softcap: float | None = 30.0
+    sliding_theta: float = 10_000.0
+    full_theta: float = 1_000_000.0
+    partial_rotary: float = 0.25
+    temper: Temper = Temper()
 
     def kind(self, layer: int) -> str:
-        """``sliding_attention`` or ``full_attention``."""
-        return SLIDING if (layer + 1) % (self.sliding_run + 1) else FULL
+        """``sliding_attention`` or ``full_attention``, which the last layer always is."""
+        return SLIDING if (layer + 1) % (self.sliding_run + 1) and layer + 1 < self.layers else FULL
 
     def owns_kv(self, layer: int) -> bool:
         return layer < self.layers - self.kv_shared

@@ -14,16 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convert.demo import bfloat16
-from convert.demo.shapes import Shape
+from convert.demo.shapes import Shape, Temper
 from convert.demo.stored import Matrix
 from convert.lattice import code_range
 
 BLOCK = 32
-LOGIT_GAIN = 4.5
-# Spread of the attention scores: queries and keys are normalized and their product is not scaled, so norms set it.
-# At 2 a random mobile network multiplies rounding errors to three tenths of its logits; at 1, to a tenth.
-ATTENTION_SPREAD = 1.0
 ZERO_BLOCKS, SPARSE_BLOCKS = 0.01, 0.02
+CALM = Temper()
 
 
 def stream(seed: int, key: str) -> np.random.Generator:
@@ -97,7 +94,7 @@ def dense(
     return bfloat16.to_bits(values.reshape(dims))
 
 
-def norm(name: str, dims: tuple[int, ...], seed: int) -> NDArray[np.uint16]:
+def norm(name: str, dims: tuple[int, ...], seed: int, temper: Temper = CALM) -> NDArray[np.uint16]:
     """bfloat16 bits of a norm's weight, near one, save three that set the scale of something.
 
     The last norm sets the size of the logits. Its signs are random: the head shares the embedding's rows, and without
@@ -106,15 +103,16 @@ def norm(name: str, dims: tuple[int, ...], seed: int) -> NDArray[np.uint16]:
     generator = stream(seed, name)
     values = np.float32(0.85) + np.float32(0.3) * generator.random(dims, np.float32)
     if name == "norm.weight":
-        values *= np.float32(LOGIT_GAIN) * np.where(generator.random(dims) < 0.5, np.float32(-1), np.float32(1))
+        values *= np.float32(temper.logit_gain) * np.where(generator.random(dims) < 0.5, np.float32(-1), np.float32(1))
     elif name.endswith("k_norm.weight"):
-        values *= np.float32(ATTENTION_SPREAD) / np.sqrt(np.float32(dims[0]))
+        values *= np.float32(temper.attention_spread) / np.sqrt(np.float32(dims[0]))
     return bfloat16.to_bits(values.astype(np.float32))
 
 
-def layer_scalar(name: str, seed: int) -> NDArray[np.uint16]:
-    """bfloat16 bits ``[1]`` of a layer_scalar, 0.35 to 0.95."""
-    return bfloat16.to_bits(np.float32(0.35) + np.float32(0.6) * stream(seed, name).random(1, np.float32))
+def layer_scalar(name: str, seed: int, temper: Temper = CALM) -> NDArray[np.uint16]:
+    """bfloat16 bits ``[1]`` of a layer_scalar."""
+    low, high = temper.scalars
+    return bfloat16.to_bits(np.float32(low) + np.float32(high - low) * stream(seed, name).random(1, np.float32))
 
 
 def tower(name: str, dims: tuple[int, ...], dtype: str, seed: int) -> bytes:

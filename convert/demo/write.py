@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,14 @@ from convert.lattice import flip_offset, pack
 
 
 def write_checkpoint(
-    folder: Path, shape: Shape, format: str, seed: int, *, shards: int = 1, min_margin: float = 0.0
+    folder: Path,
+    shape: Shape,
+    format: str,
+    seed: int,
+    *,
+    shards: int = 1,
+    min_margin: float = 0.0,
+    corpus: Sequence[str] | None = None,
 ) -> None:
     """Writes a Hugging Face folder that transformers 5.22.2 loads as it is. Same arguments, same bytes.
 
@@ -29,12 +36,13 @@ def write_checkpoint(
         folder: made if it is missing; files of the same names are replaced.
         format: ``mobile`` or ``q4_0``.
         shards: number of safetensors files; more than one come with an index.
+        corpus: words that the tokenizer is learned from, see ``tokenizer.learn``.
         min_margin: smallest acceptable ``Scales.margin`` of the calibration, for files that are committed.
 
     Raises:
         ValueError: unknown format, dimensions the format cannot hold, or a calibration that sits on an edge.
     """
-    vocabulary = published.vocabulary(shape.vocab) if shape.towers else tokenizer.learn(shape.vocab)
+    vocabulary = published.vocabulary(shape.vocab, corpus) if shape.towers else tokenizer.learn(shape.vocab, corpus)
     if format == "q4_0":
         _require_blocks(shape)
     folder.mkdir(parents=True, exist_ok=True)
@@ -105,9 +113,9 @@ def _write_tensors(
             rows = quiet if key == "embed_tokens.weight" else None
             yield values.dense(key, tensor.shape, seed, groups, rows).tobytes()
         elif tensor.part == "norm":
-            yield values.norm(key, tensor.shape, seed).tobytes()
+            yield values.norm(key, tensor.shape, seed, shape.temper).tobytes()
         elif tensor.part == "scalar":
-            yield values.layer_scalar(key, seed).tobytes()
+            yield values.layer_scalar(key, seed, shape.temper).tobytes()
         elif tensor.part == "tower":
             yield values.tower(key, tensor.shape, tensor.dtype, seed)
         elif tensor.part == "bound":

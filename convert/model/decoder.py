@@ -57,9 +57,15 @@ class Decoder:
         Returns:
             Logits ``[1, n, vocab]`` or None, and the caches after the write.
         """
-        turns = {kind: angles(input_pos, frequencies) for kind, frequencies in self.frequencies.items()}
-        masks = self._masks(mask, input_pos)
+        turns, masks = self.around(embeddings, input_pos, mask)
         return self.run(embeddings, per_layer_embeddings, turns, masks, input_pos, caches, logits)
+
+    def around(
+        self, embeddings: torch.Tensor, input_pos: torch.Tensor, mask: torch.Tensor
+    ) -> tuple[dict[str, tuple[torch.Tensor, torch.Tensor]], dict[str, torch.Tensor]]:
+        """Rotary rows and masks of n tokens, by kind of layer; arguments as of a call."""
+        turns = {kind: angles(input_pos, frequencies) for kind, frequencies in self.frequencies.items()}
+        return turns, self._masks(mask, input_pos)
 
     def run(
         self,
@@ -77,26 +83,48 @@ class Decoder:
             turns: by kind of layer: cosines and sines ``[1, n, 1, head_dim / 2]``.
             masks: by kind of layer: as ``mask``, for sliding layers narrowed to the window.
         """
-        config = self.config
-        per_layer = self._per_layer_inputs(embeddings, per_layer_embeddings)
-        last_owner = config.owners[-1].index
+        per_layer = self.per_layer_inputs(embeddings, per_layer_embeddings)
         written: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
         x = embeddings
-        for layer in config.layers:
-            normed = self._norm(x, f"layers.{layer.index}.input_layernorm")
-            if layer.owns_kv:
-                written[layer.index] = self._write_kv(normed, layer, turns[layer.kind], input_pos, caches[layer.index])
-                if not logits and layer.index == last_owner:
-                    return None, written
-            x = x + self._attention(normed, layer, turns[layer.kind], masks[layer.kind], written[layer.owner])
-            x = self.ops.mark(x, f"layers.{layer.index}/attention")
-            x = x + self._mlp(x, layer)
-            x = self.ops.mark(x, f"layers.{layer.index}/mlp")
-            if per_layer is not None:
-                x = x + self._per_layer_input(x, layer, per_layer[layer.index])
-            x = self.ops.scale(x, f"layers.{layer.index}.layer_scalar")
-            x = self.ops.mark(x, f"layers.{layer.index}/output")
-        return self._logits(x), written
+        for layer in self.config.layers:
+            found = self.layer(x, layer, per_layer, turns, masks, input_pos, caches, written, logits)
+            if found is None:
+                return None, written
+            x = found
+        return self.logits(x), written
+
+    def layer(
+        self,
+        x: torch.Tensor,
+        layer: Layer,
+        per_layer: list[torch.Tensor] | None,
+        turns: Mapping[str, tuple[torch.Tensor, torch.Tensor]],
+        masks: Mapping[str, torch.Tensor],
+        input_pos: torch.Tensor,
+        caches: Caches,
+        written: dict[int, tuple[torch.Tensor, torch.Tensor]],
+        logits: bool,
+    ) -> torch.Tensor | None:
+        """One layer: ``[1, n, hidden]`` to the same.
+
+        Args:
+            per_layer: what :meth:`per_layer_inputs` gave.
+            written: the caches so far; those of this layer are added.
+            logits: False ends the work, with None, where the last cache is written.
+        """
+        normed = self._norm(x, f"layers.{layer.index}.input_layernorm")
+        if layer.owns_kv:
+            written[layer.index] = self._write_kv(normed, layer, turns[layer.kind], input_pos, caches[layer.index])
+            if not logits and layer.index == self.config.owners[-1].index:
+                return None
+        x = x + self._attention(normed, layer, turns[layer.kind], masks[layer.kind], written[layer.owner])
+        x = self.ops.mark(x, f"layers.{layer.index}/attention")
+        x = x + self._mlp(x, layer)
+        x = self.ops.mark(x, f"layers.{layer.index}/mlp")
+        if per_layer is not None:
+            x = x + self._per_layer_input(x, layer, per_layer[layer.index])
+        x = self.ops.scale(x, f"layers.{layer.index}.layer_scalar")
+        return self.ops.mark(x, f"layers.{layer.index}/output")
 
     def _norm(self, x: torch.Tensor, key: str) -> torch.Tensor:
         return self.ops.scale(self.ops.normalize(x, self.config.norm_eps), f"{key}.weight")
@@ -112,7 +140,7 @@ class Decoder:
             masks[SLIDING] = mask + outside
         return masks
 
-    def _per_layer_inputs(self, embeddings: torch.Tensor, table: torch.Tensor | None) -> list[torch.Tensor] | None:
+    def per_layer_inputs(self, embeddings: torch.Tensor, table: torch.Tensor | None) -> list[torch.Tensor] | None:
         """What each layer gets of the token: its row of the table and a projection of its embedding, averaged."""
         if table is None:
             return None
@@ -180,7 +208,8 @@ class Decoder:
         projected = self.ops.linear(gate * given, f"{prefix}.per_layer_projection")
         return self._norm(projected, f"{prefix}.post_per_layer_input_norm")
 
-    def _logits(self, x: torch.Tensor) -> torch.Tensor:
+    def logits(self, x: torch.Tensor) -> torch.Tensor:
+        """Last hidden states ``[1, n, hidden]`` to logits ``[1, n, vocab]``."""
         logits = self.ops.linear(self._norm(x, "norm"), "lm_head")
         if self.config.softcap is not None:
             logits = torch.tanh(logits / self.config.softcap) * self.config.softcap

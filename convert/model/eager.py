@@ -1,7 +1,8 @@
-"""Runs the decoder in torch, weights read from the checkpoint: for proving the mathematics, not for speed.
+"""Runs the decoder in torch, weights read from the checkpoint: for proving the mathematics.
 
 ``python -m convert.model.eager CHECKPOINT --tokens tokens.npy --logits logits.npy`` lets a judge that imports
-nothing of this package compare the decoder with another implementation.
+nothing of this package compare the decoder with another implementation. A layer runs over all tokens before the next
+one's weights are read, so that a model of any depth fits.
 """
 
 from __future__ import annotations
@@ -9,23 +10,29 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import functools
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from convert.checkpoint.config import Layer
 from convert.checkpoint.types import Checkpoint
 from convert.lattice import dequantize
 from convert.model.decoder import Decoder
 from convert.model.ops import normalize
+
+_Caches = dict[int, tuple[torch.Tensor, torch.Tensor]]
+Each = Callable[[int, Callable[[np.ndarray], np.ndarray]], None]
+_WHOLE = 64 << 20  # elements: a larger matrix, which is a head's, is multiplied with in slices of its rows
 
 
 def round_to_grid(x: torch.Tensor, scale: float) -> torch.Tensor:
     """Static int8 quantization: ``clamp(round(x / scale), -128, 127) * scale``, half to even; scale 0: x itself."""
     if scale == 0:
         return x
-    return torch.clamp(torch.round(x / scale), -128, 127) * scale
+    return (x / scale).round_().clamp_(-128, 127).mul_(scale)
 
 
 class EagerOps:
@@ -39,12 +46,22 @@ class EagerOps:
         self._checkpoint, self._observe = checkpoint, observe
         self._weight = functools.cache(self._read)
 
+    def forget(self) -> None:
+        """Lets go of the weights that were read so far."""
+        self._weight.cache_clear()
+
     def linear(self, x: torch.Tensor, key: str) -> torch.Tensor:
         scales = self._checkpoint.activations.get(key)
         if scales is None:
-            return x @ self._weight(key).T
-        out = round_to_grid(x, float(scales.input)) @ self._weight(key).T
-        return round_to_grid(out, float(scales.output))
+            return self._product(x, key)
+        return round_to_grid(self._product(round_to_grid(x, float(scales.input)), key), float(scales.output))
+
+    def _product(self, x: torch.Tensor, key: str) -> torch.Tensor:
+        rows, columns = self._shape(key)
+        if rows * columns < _WHOLE:
+            return x @ self._weight(key, 0, rows).T
+        step = _WHOLE // columns
+        return torch.cat([x @ self._read(key, a, min(rows, a + step)).T for a in range(0, rows, step)], dim=-1)
 
     def scale(self, x: torch.Tensor, key: str) -> torch.Tensor:
         return x * torch.from_numpy(self._checkpoint.floats[key].float32())
@@ -75,14 +92,22 @@ class EagerOps:
     def attention_mix(self, weights: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
         return weights @ values.transpose(2, 3)
 
-    def _read(self, key: str) -> torch.Tensor:
+    def _shape(self, key: str) -> tuple[int, int]:
+        if key in self._checkpoint.quants:
+            return self._checkpoint.quants[key].rows, self._checkpoint.quants[key].columns
+        rows, columns = self._checkpoint.floats[self._stored(key)].shape
+        return rows, columns
+
+    def _stored(self, key: str) -> str:
+        return f"{'embed_tokens' if key == 'lm_head' and self._checkpoint.config.tied else key}.weight"
+
+    def _read(self, key: str, start: int, stop: int) -> torch.Tensor:
         if key in self._checkpoint.quants:
             tensor = self._checkpoint.quants[key]
-            values = torch.from_numpy(dequantize(tensor.codes(0, tensor.rows), tensor.scales(0, tensor.rows)))
+            values = torch.from_numpy(dequantize(tensor.codes(start, stop), tensor.scales(start, stop)))
             # q4_0 checkpoints store the grid's points rounded to bfloat16: that is what a reference computes with.
             return values.bfloat16().float() if self._checkpoint.format == "q4_0" else values
-        stored = "embed_tokens" if key == "lm_head" and self._checkpoint.config.tied else key
-        return torch.from_numpy(self._checkpoint.floats[f"{stored}.weight"].float32())
+        return torch.from_numpy(self._checkpoint.floats[self._stored(key)].float32(start, stop))
 
 
 def look_up(checkpoint: Checkpoint, key: str, ids: np.ndarray, factor: float) -> torch.Tensor:
@@ -97,6 +122,17 @@ def look_up(checkpoint: Checkpoint, key: str, ids: np.ndarray, factor: float) ->
     return torch.from_numpy(np.concatenate(rows))[None] * factor
 
 
+@dataclasses.dataclass
+class _Piece:
+    """Tokens that run together: what of each layer is the same, and how far they have come."""
+
+    position: torch.Tensor
+    turns: dict[str, tuple[torch.Tensor, torch.Tensor]]
+    masks: dict[str, torch.Tensor]
+    per_layer: list[torch.Tensor] | None
+    x: torch.Tensor
+
+
 @torch.no_grad()
 def run(
     checkpoint: Checkpoint,
@@ -104,42 +140,100 @@ def run(
     prefill: int,
     context: int,
     observe: Callable[[torch.Tensor, str], None] | None = None,
+    singles: int | None = None,
+    first: int = 0,
+    each: Each | None = None,
+    told: Callable[[int], None] = lambda layer: None,
 ) -> np.ndarray:
-    """Logits of every position: the first ``prefill`` tokens in one piece, the others one at a time.
+    """Logits: the first ``prefill`` tokens run in one piece, those between in another, the last ones one at a time.
 
     Args:
         tokens: int32 ``[T]``.
+        singles: how many run one at a time; None for all behind the first piece.
+        first: the first position whose logits are wanted.
+        each: called in every layer with its index and a function that runs that layer alone, over all tokens, on
+            other inputs: float32 ``[T, hidden]`` to the same. Layers must be given in order, for later ones may read
+            the keys and values of earlier ones.
+        told: called with the index of a layer that is done.
 
     Returns:
-        float32 ``[T, vocab]``.
+        float32 ``[T - first, vocab]``.
     """
     config = checkpoint.config
-    decoder = Decoder(config, EagerOps(checkpoint, observe))
-    embeddings = look_up(checkpoint, "embed_tokens", tokens, float(config.hidden) ** 0.5)
-    table = None
-    if config.per_layer_width:
-        table = look_up(checkpoint, "embed_tokens_per_layer", tokens, float(config.per_layer_width) ** 0.5)
-        table = table.reshape(1, len(tokens), len(config.layers), config.per_layer_width)
-    caches = {
+    ops = EagerOps(checkpoint, observe)
+    decoder = Decoder(config, ops)
+    pieces = [_piece(checkpoint, decoder, tokens, part, context) for part in _parts(len(tokens), prefill, singles)]
+    empty = {
         layer.index: (
             torch.zeros(1, layer.kv_heads, context, layer.head_dim),
             torch.zeros(1, layer.kv_heads, layer.head_dim, context),
         )
         for layer in config.owners
     }
-    out, start = [], 0
-    while start < len(tokens):
-        stop = min(start + (prefill if start == 0 else 1), len(tokens))
-        position = torch.arange(start, stop, dtype=torch.int32)
-        allowed = torch.arange(context).reshape(1, 1, 1, -1) <= position.reshape(1, 1, -1, 1)
-        mask = torch.where(allowed, 0.0, -2.0e38)
-        rows = slice(start, stop)
-        given = None if table is None else table[:, rows]
-        logits, caches = decoder(embeddings[:, rows], given, position, mask, caches, logits=True)
-        assert logits is not None
-        out.append(logits[0].numpy())
-        start = stop
-    return np.concatenate(out)
+    free, given = dict(empty), dict(empty)
+
+    def step(
+        layer: Layer, piece: _Piece, x: torch.Tensor, caches: dict[int, tuple[torch.Tensor, torch.Tensor]]
+    ) -> torch.Tensor:
+        out = decoder.layer(
+            x, layer, piece.per_layer, piece.turns, piece.masks, piece.position, caches, caches, logits=True
+        )
+        assert out is not None
+        return out
+
+    for layer in config.layers:
+        for piece in pieces:
+            piece.x = step(layer, piece, piece.x, free)
+        if each is not None:
+
+            def alone(rows: np.ndarray, layer: Layer = layer) -> np.ndarray:
+                found = [
+                    step(layer, piece, torch.from_numpy(rows[piece.position.numpy()])[None], given) for piece in pieces
+                ]
+                return np.concatenate([part[0].numpy() for part in found])
+
+            each(layer.index, alone)
+        ops.forget()
+        told(layer.index)
+    x = torch.cat([piece.x for piece in pieces], dim=1)[:, first:]
+    return np.asarray(decoder.logits(x)[0].numpy())
+
+
+def in_files(folder: Path) -> Each:
+    """For ``each``: a layer's inputs are ``<layer>.npy`` in a folder, and its outputs take their place."""
+
+    def each(layer: int, alone: Callable[[np.ndarray], np.ndarray]) -> None:
+        file = folder / f"{layer}.npy"
+        found = alone(np.load(file, allow_pickle=False))
+        file.unlink()  # it may be another name of a file that somebody still reads
+        np.save(file, found)
+
+    return each
+
+
+def _parts(total: int, prefill: int, singles: int | None) -> list[tuple[int, int]]:
+    start = min(prefill, total)
+    middle = start if singles is None else max(start, total - singles)
+    found = [(0, start), (start, middle), *((i, i + 1) for i in range(middle, total))]
+    return [(a, b) for a, b in found if b > a]
+
+
+def _piece(checkpoint: Checkpoint, decoder: Decoder, tokens: np.ndarray, part: tuple[int, int], context: int) -> _Piece:
+    config, ids = checkpoint.config, tokens[part[0] : part[1]]
+    x = look_up(checkpoint, "embed_tokens", ids, float(config.hidden) ** 0.5)
+    table = None
+    if config.per_layer_width:
+        table = look_up(checkpoint, "embed_tokens_per_layer", ids, float(config.per_layer_width) ** 0.5)
+        table = table.reshape(1, len(ids), len(config.layers), config.per_layer_width)
+    position = torch.arange(*part, dtype=torch.int32)
+    allowed = torch.arange(context).reshape(1, 1, 1, -1) <= position.reshape(1, 1, -1, 1)
+    turns, masks = decoder.around(x, position, torch.where(allowed, 0.0, -2.0e38))
+    return _Piece(position, turns, masks, decoder.per_layer_inputs(x, table), x)
+
+
+def _tell(layer: int) -> None:
+    sys.stdout.write(f"layer {layer}\n")
+    sys.stdout.flush()
 
 
 def main() -> None:
@@ -148,16 +242,31 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m convert.model.eager", description="Logits of the eager decoder.")
     parser.add_argument("checkpoint")
     parser.add_argument("--tokens", type=Path, required=True, help="int32 [T], .npy")
-    parser.add_argument("--logits", type=Path, required=True, help="float32 [T, vocab], .npy, written")
+    parser.add_argument("--logits", type=Path, required=True, help="float32 [T - first, vocab], .npy, written")
     parser.add_argument("--prefill", type=int, default=16)
     parser.add_argument("--context", type=int, default=512)
+    parser.add_argument("--singles", type=int, help="how many of the last tokens run one at a time; all by default")
+    parser.add_argument("--first", type=int, default=0, help="the first position whose logits are written")
     parser.add_argument("--unrounded", action="store_true", help="leave static activation scales out")
+    parser.add_argument(
+        "--layers", type=Path, help="folder with inputs of each layer, <layer>.npy; outputs replace them there"
+    )
     asked = parser.parse_args()
     tokens = np.load(asked.tokens, allow_pickle=False).astype(np.int32)
     checkpoint = open_checkpoint(asked.checkpoint)
     if asked.unrounded:
         checkpoint = dataclasses.replace(checkpoint, activations={})
-    logits = run(checkpoint, tokens, asked.prefill, asked.context)
+
+    logits = run(
+        checkpoint,
+        tokens,
+        asked.prefill,
+        asked.context,
+        singles=asked.singles,
+        first=asked.first,
+        each=None if asked.layers is None else in_files(asked.layers),
+        told=_tell,
+    )
     with asked.logits.open("wb") as file:
         np.save(file, logits)
 

@@ -6,11 +6,13 @@ States are ``keys`` and ``values [owners, kv heads, C, head_dim]``; a layer with
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from runtime_tests import metrics
+from runtime_tests.capture import Capture
 from runtime_tests.coreml.case import CoremlCase
 from runtime_tests.coreml.evaluator import State
 from runtime_tests.coreml.matrices import named
@@ -18,19 +20,30 @@ from runtime_tests.coreml.session import DECODE, Floats
 from runtime_tests.readers.program import Function
 
 _NAME = re.compile(r"layers_(\d+)_(attention|mlp|output|per_layer_input|key|value)")
+Owned = tuple[str, int]  # a state, and an index of its first axis
 
 
 class Boundaries:
     """The reference's rows by the program's names."""
 
     def __init__(self, case: CoremlCase) -> None:
-        self.case, self.captured = case, case.captured
-        self.owners = sorted(self.captured.keys)
-        self.codes = {named(f"{key}/codes"): key for key in self.captured.scales}
+        self.case, self.trace = case, case.trace
+        self.owners = [owner.layer for owner in case.dims.owners]
+        self._layer: tuple[int, Capture] = (-1, Capture())
 
     def of(self, function: Function) -> list[str]:
         """Boundary names that a function computes, in order."""
         return [name for name in function.producer if _NAME.fullmatch(name)]
+
+    def known(self, name: str) -> bool:
+        """Whether the model has a layer of that number, and one that owns keys and values where these are named."""
+        match = _NAME.fullmatch(name)
+        owned = match is not None and match[2] in ("key", "value")
+        return match is not None and int(match[1]) in (self.owners if owned else range(self.case.dims.layers))
+
+    def codes(self, layer: int) -> dict[str, str]:
+        """Names of the int8 outputs of a layer's linears, and the linears' module paths."""
+        return {named(f"{key}/codes"): key for key in self._captured(layer).scales}
 
     def rows(self, name: str, rows: slice) -> Floats:
         """The reference's rows at a boundary: ``[m, width]``, keys and values head by head."""
@@ -40,7 +53,11 @@ class Boundaries:
         if kind in ("key", "value"):
             heads = self._heads(layer, kind)[:, rows]
             return np.ascontiguousarray(heads.transpose(1, 0, 2)).reshape(heads.shape[1], -1)
-        return self.captured.boundary[f"layers.{layer}/{kind}"][rows]
+        if kind == "per_layer_input":
+            return self.trace.per_layer_input(layer)[rows]
+        if kind == "output":
+            return self.trace.entering(layer + 1)[rows]
+        return self._captured(layer).boundary[f"layers.{layer}/{kind}"][rows]
 
     def place(self, function: Function, name: str, rows: slice) -> Floats:
         """Those rows in the shape of the function's value ``[1, n, ...]``, padded with zeros."""
@@ -50,46 +67,61 @@ class Boundaries:
         out[: len(found)] = found
         return out.reshape(shape)
 
-    def expected_codes(self, name: str, rows: slice) -> NDArray[np.int32]:
-        """The reference's int8 output of a linear, by the name of its codes."""
-        key = self.codes[name]
-        return np.rint(self.captured.linears[key][rows] / np.float32(self.captured.scales[key])).astype(np.int32)
+    def expected_codes(self, key: str, rows: slice) -> NDArray[np.int32]:
+        """The reference's int8 output of a linear, by its module path."""
+        captured = self._captured(int(key.split(".")[1]))
+        return np.rint(captured.linears[key][rows] / np.float32(captured.scales[key])).astype(np.int32)
 
-    def states(self, count: int) -> dict[str, Floats]:
-        """States that hold the reference's first ``count`` rows, zeros elsewhere."""
-        out = {}
-        for state, (kind, layers) in self.case.held.items():
-            made = np.zeros(self.case.decode.inputs[state].shape, np.float32)
-            for number, layer in enumerate(layers):
-                heads = self._heads(layer, kind)
-                made[number, : heads.shape[0], :count, : heads.shape[2]] = heads[:, :count]
-            out[state] = made
-        return out
+    def owned(self, layers: Iterable[int]) -> list[Owned]:
+        """Where the keys and values of some layers lie in the states."""
+        wanted = {*layers}
+        return [
+            (state, number)
+            for state, (_, held) in self.case.held.items()
+            for number, layer in enumerate(held)
+            if layer in wanted
+        ]
 
-    def written(self, before: dict[str, Floats], after: State, rows: slice, length: int, last: int) -> list[str]:
-        """What is wrong with the states after a call.
+    def fill(self, states: State, places: Iterable[Owned], count: int) -> None:
+        """Writes the reference's first ``count`` rows to places of empty states."""
+        import torch
+
+        for state, number in places:
+            if state in states and state in self.case.held:
+                kind, layers = self.case.held[state]
+                heads = torch.from_numpy(self._heads(layers[number], kind)[:, :count].copy())
+                states[state][number, : heads.shape[0], :count, : heads.shape[2]] = heads
+
+    def written(
+        self, before: State, after: State, places: Iterable[Owned], rows: slice, length: int, last: int
+    ) -> list[str]:
+        """What is wrong with some places of the states after a call.
 
         The reference's rows must lie at the call's positions, of every owner up to layer ``last``, and nothing but the
         call's ``length`` rows may have changed.
         """
         wrong = []
-        for state, (kind, layers) in self.case.held.items():
-            found = after[state].numpy().astype(np.float64)
-            old = before[state].astype(found.dtype)
+        for state, number in places:
+            kind, layers = self.case.held[state]
+            layer, found, old = layers[number], after[state][number].numpy(), before[state][number].numpy()
+            heads = self._heads(layer, kind)
+            quality = metrics.snr_db(heads[:, rows], found[: heads.shape[0], rows, : heads.shape[2]])
+            if layer <= last and quality < self.case.budget.cache_db:
+                wrong.append(f"{kind} of layer {layer} at {rows.start}: {quality:.0f} dB")
             free = np.ones(found.shape, bool)
-            for number, layer in enumerate(layers):
-                heads = self._heads(layer, kind)
-                part = (number, slice(heads.shape[0]), rows, slice(heads.shape[2]))
-                quality = metrics.snr_db(heads[:, rows], found[part])
-                if layer <= last and quality < self.case.budget.cache_db:
-                    wrong.append(f"{kind} of layer {layer} at {rows.start}: {quality:.0f} dB")
-                free[number, : heads.shape[0], rows.start : rows.start + length, : heads.shape[2]] = False
+            free[: heads.shape[0], rows.start : rows.start + length, : heads.shape[2]] = False
             if not np.array_equal(found[free], old[free]):
                 wrong.append(f"{state} at {rows.start}: more than the new rows changed")
         return wrong
 
     def _heads(self, layer: int, kind: str) -> Floats:
-        return (self.captured.keys if kind == "key" else self.captured.values)[layer]
+        return self.trace.rows(layer)[0 if kind == "key" else 1]
+
+    def _captured(self, layer: int) -> Capture:
+        """A layer's insides; those of one layer are kept."""
+        if self._layer[0] != layer:
+            self._layer = layer, self.trace.layer(layer)
+        return self._layer[1]
 
 
 def length_of(function: Function) -> int:

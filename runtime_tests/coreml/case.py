@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
@@ -17,17 +16,21 @@ from runtime_tests.case import DECODE_STEPS, SMALL, Case
 from runtime_tests.coreml.budgets import coreml_budget
 from runtime_tests.coreml.evaluator import Arithmetic, Evaluator
 from runtime_tests.coreml.forced import forced_logits
-from runtime_tests.coreml.matrices import matrix, required
+from runtime_tests.coreml.matrices import matrix
 from runtime_tests.coreml.session import DECODE, KINDS, Feed, Floats, Session
 from runtime_tests.coreml.shorter import shorten
+from runtime_tests.coreml.values import ROOM
 from runtime_tests.errors import CannotRunError, InputError
-from runtime_tests.lattice import same_rounding
 from runtime_tests.readers.checkpoint import Folder
 from runtime_tests.readers.mlpackage import MlPackage
 from runtime_tests.readers.program import Function
 from runtime_tests.readers.rows import Rows, open_rows
+from runtime_tests.recovered import Recovered
+from runtime_tests.reference import Ids
+from runtime_tests.trace import Trace
 
 FIRST, SECOND = "embed_tokens", "embed_tokens_per_layer"
+LARGE_ROOM = 1 << 28  # bytes: of weights that are read in turn, fewer than all are never found again
 
 
 class CoremlCase(Case):
@@ -53,11 +56,12 @@ class CoremlCase(Case):
         package: MlPackage,
         folder: Folder,
         threads: int | None = None,
-        questions: Path | None = None,
+        evaluation: Path | None = None,
         float_model: Path | None = None,
+        questions: int | None = None,
     ) -> None:
         threads = threads or (1 if package.size < SMALL else 2)
-        super().__init__(cast(Any, package), folder, threads, questions, float_model)
+        super().__init__(cast(Any, package), folder, threads, evaluation, float_model, questions)
         self.package = package
         if DECODE not in package.functions:
             raise InputError(f"{package.path.name}: no function {DECODE}; it has {', '.join(package.functions)}")
@@ -105,12 +109,12 @@ class CoremlCase(Case):
     @cached_property
     def declared(self) -> NDArray[np.float64]:
         """Logits of the forced decode steps, each operation rounded to its declared type, ``[steps, V]``."""
-        return forced_logits(self, self.evaluator(), self.ids, self.prompt)
+        return forced_logits(self, "declared", self.ids, self.prompt)
 
     @cached_property
     def exact(self) -> NDArray[np.float64]:
         """The same in float64: the program without what its own arithmetic costs."""
-        return forced_logits(self, self.evaluator("float64"), self.ids, self.prompt)
+        return forced_logits(self, "float64", self.ids, self.prompt)
 
     @cached_property
     def arithmetic(self) -> tuple[float, float]:
@@ -140,7 +144,9 @@ class CoremlCase(Case):
         if key not in self._evaluators:
             package = self.package if positions in (None, self.context) else shorten(self.package, positions)
             known = next((made for (other, *_), made in self._evaluators.items() if other == arithmetic), None)
-            self._evaluators[key] = Evaluator(package, arithmetic, activations, known.weights if known else None)
+            room = LARGE_ROOM if self.large else ROOM
+            shared = known.weights if known else None
+            self._evaluators[key] = Evaluator(package, arithmetic, activations, shared, room)
         return self._evaluators[key]
 
     @cached_property
@@ -154,6 +160,25 @@ class CoremlCase(Case):
             cos, sin = self.reference.decoder.rotary_emb(torch.zeros(1), positions, kind)
             made[KINDS[kind]] = (cos[0].numpy(), sin[0].numpy())
         return Feed(self.dims.window, made)
+
+    def greedy(self, prompts: Sequence[Ids], steps: Sequence[int]) -> list[Ids]:
+        """As :meth:`Case.greedy`, in the evaluator.
+
+        Raises:
+            CannotRunError: a large package, which unpacks its weights at every step; the reference is sooner done.
+        """
+        from runtime_tests.coreml.greedy import answers, reach
+
+        if self.large:
+            raise CannotRunError("a large package does not generate")
+
+        most = max(steps, default=0)
+        try:
+            evaluator = self.evaluator(positions=reach(self, prompts, most))
+        except CannotRunError:  # the cache cannot be cut
+            evaluator = self.evaluator()
+        found = answers(self, evaluator, prompts, most, frozenset(self.stops))
+        return [new[:own] for new, own in zip(found, steps, strict=True)]
 
     def session(self, evaluator: Evaluator) -> Session:
         """An empty conversation."""
@@ -185,37 +210,16 @@ class CoremlCase(Case):
         return first, found.reshape(shape)
 
     @cached_property
-    def lattice_fault(self) -> str:
-        """Why there is no lattice to compare with; empty when there is."""
+    def trace(self) -> Trace:
+        """See :attr:`Case.trace`; the lattice is the package's where the checkpoint leaves a choice."""
         if self.folder.format == "mobile":
-            return "the checkpoint is not q4_0"
-        for key in self._lattice_keys:
-            found = required(self.decode, key)
-            for start, stop in self.folder.blocks(*found.shape):
-                stored = self.folder.values(f"{key}.weight", start, stop)
-                if not same_rounding(found.rows(start, stop), stored).all():
-                    return f"{key} is not the checkpoint's; see rung 0"
-        return ""
+            return Trace(self.reference, self.ids)
+        recovered = Recovered(self.folder)
 
-    @cached_property
-    def _lattice_keys(self) -> list[str]:
-        keys = [name.removesuffix(".weight") for name in self.folder.floats if name.endswith(".weight")]
-        return [key for key in keys if not isinstance(matrix(self.decode, key), str)]
+        def source(key: str) -> Any:
+            found = matrix(self.decode, key)
+            if isinstance(found, str) or found.shape != self.folder.shape(f"{key}.weight"):
+                return recovered(key)
+            return recovered.nearest_to(key, found.rows)
 
-    @contextlib.contextmanager
-    def on_lattice(self) -> Iterator[None]:
-        """See :meth:`Case.on_lattice`; the lattice is the package's."""
-        if self.lattice_fault:
-            raise CannotRunError(self.lattice_fault)
-        import torch
-
-        keys = set(self._lattice_keys)
-
-        def given(key: str) -> Any:
-            if key not in keys:
-                return None
-            found = required(self.decode, key)
-            return torch.from_numpy(found.rows(0, found.shape[0]))
-
-        with self.reference.weights(given):
-            yield
+        return Trace(self.reference, self.ids, source)

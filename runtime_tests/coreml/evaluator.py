@@ -18,7 +18,7 @@ import torch
 
 from runtime_tests.coreml.kernel import CONVERT, Kernel
 from runtime_tests.coreml.ops import KERNELS
-from runtime_tests.coreml.values import Weights, rounded, small, to_torch, where
+from runtime_tests.coreml.values import ROOM, Weights, rounded, small, to_torch, where
 from runtime_tests.errors import CannotRunError
 from runtime_tests.readers.mlpackage import MlPackage
 from runtime_tests.readers.program import Argument, Constant, Function, Operation, Type
@@ -50,6 +50,7 @@ class Evaluator:
         activations: False leaves the static quantization of activations out: ``quantize`` and the ``dequantize`` of
             the same scale behind it hand their input on.
         weights: decompressed weights to share with another evaluator of the same arithmetic and file.
+        room: bytes of decompressed weights to keep, where they are not shared.
 
     Raises:
         CannotRunError: a function holds an operation or a parameter that is not known; the message names it.
@@ -61,10 +62,11 @@ class Evaluator:
         arithmetic: Arithmetic = "declared",
         activations: bool = True,
         weights: Weights | None = None,
+        room: int = ROOM,
     ) -> None:
         self.package, self.activations = package, activations
         self.working = torch.float64 if arithmetic == "float64" else torch.float32
-        self.weights = Weights(self.working) if weights is None else weights
+        self.weights = Weights(self.working, room) if weights is None else weights
         self._compressed: dict[str, dict[str, Any]] = {name: {} for name in package.functions}
         self._steps = {name: self._compile(function) for name, function in package.functions.items()}
 
@@ -93,6 +95,7 @@ class Evaluator:
         state: State | None = None,
         given: Mapping[str, Any] | None = None,
         wanted: tuple[str, ...] = (),
+        owned: bool = False,
     ) -> Values:
         """One call.
 
@@ -102,6 +105,7 @@ class Evaluator:
             state: from :meth:`new_state`; entries are replaced as the program writes them.
             given: values by name that the operations behind read instead of what the program made there.
             wanted: names of inner values to hand back as well, as the program made them.
+            owned: the states' tensors may be written into, and their content is not kept.
 
         Returns:
             outputs and wanted values by name, floats in the working type.
@@ -113,7 +117,7 @@ class Evaluator:
         values, state = self._inputs(program, inputs), {} if state is None else state
         replaced = {name: self._value(array, program.types[name]) for name, array in (given or {}).items()}
         keep, made = {*program.outputs, *wanted}, Values()
-        copied: set[str] = set()  # states that are this call's own tensors, and not the caller's
+        copied = set(state) if owned else set[str]()  # states that are this call's own tensors, not the caller's
         with torch.no_grad():
             for step in steps:
                 for (name, _), result in zip(step.op.outputs, self._run(step, values, state, copied), strict=True):
@@ -312,12 +316,24 @@ def _mark_reuse(program: Function, steps: list[Step], last: dict[str, int]) -> N
             shares[step.op.name] = step.fixed["input"]
         elif step.op.kind == "slice_update" and isinstance(x := program.one(step.op, "x"), str) and x in shares:
             live = [name for name, state in shares.items() if state == shares[x] and last.get(name, -1) > i]
-            if not live and x not in program.outputs:
+            if not live and x not in program.outputs and _stored_next(program, step.op, shares[x]):
                 step.reuse = shares[x]
             shares[step.op.name] = shares[x]
         elif step.kernel.moves:
             found = {shares[name] for name in names if name in shares}
             shares.update((name, state) for state in found for name, _ in step.op.outputs)
+
+
+def _stored_next(program: Function, update: Operation, state: str) -> bool:
+    """Whether an updated state is written back before anything else looks at the state, and read by nothing else.
+
+    Where the write is missing, the update must not be seen.
+    """
+    readers = program.consumers.get(update.name, [])
+    if len(readers) != 1 or readers[0].kind != "write_state" or program.one(readers[0], "input") != state:
+        return False
+    between = program.operations[update.index + 1 : readers[0].index]
+    return not any(op.kind.endswith("_state") and program.one(op, "input") == state for op in between)
 
 
 def _fits(found: tuple[int, ...], declared: tuple[int, ...]) -> bool:

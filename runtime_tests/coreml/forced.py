@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime_tests.coreml.evaluator import Evaluator
-from runtime_tests.coreml.session import prefill_lengths
+from runtime_tests.coreml.evaluator import Arithmetic
+from runtime_tests.coreml.layered import Call, Layered
+from runtime_tests.coreml.session import DECODE, prefill_lengths
 from runtime_tests.reference import Ids
 from runtime_tests.rungs.lowering import chunks
 
@@ -16,28 +17,37 @@ if TYPE_CHECKING:
     from runtime_tests.coreml.case import CoremlCase
 
 
-def forced_logits(case: CoremlCase, evaluator: Evaluator, ids: Ids, prompt: int) -> NDArray[np.float64]:
+def forced_logits(case: CoremlCase, arithmetic: Arithmetic, ids: Ids, prompt: int) -> NDArray[np.float64]:
     """Logits of the tokens from ``prompt`` on, each decoded after its given predecessors, ``[T - prompt, V]``.
 
     States are carried from call to call, from the prefill functions into decode and from token to token.
     """
+    calls = forced_calls(case, ids, prompt)
+    Layered(case.package, arithmetic).run(calls)
+    rows = [call.outputs["logits"].numpy().reshape(-1) for call in calls if call.function == DECODE]
+    return np.stack(rows).astype(np.float64)
+
+
+def forced_calls(case: CoremlCase, ids: Ids, prompt: int) -> list[Call]:
+    """The calls of the forced sequence, in order."""
+    lengths = prefill_lengths(case.package.functions)
+    spans = [(start, stop, lengths[_size(lengths, stop - start)]) for start, stop in _fitting(case, prompt)]
+    spans += [(i, i + 1, DECODE) for i in range(prompt, len(ids))]
     first, second = case.lookup(ids)
-    session = case.session(evaluator)
-    for start, stop in _fitting(case, prompt):
-        session.position = start
-        session.prefill(first[start:stop], None if second is None else second[start:stop])
-    session.position = prompt
-    rows = [
-        session.decode(first[i : i + 1], None if second is None else second[i : i + 1]) for i in range(prompt, len(ids))
-    ]
-    return np.stack(rows)
+    out = []
+    for start, stop, name in spans:
+        per_layer = None if second is None else second[start:stop]
+        out.append(Call(name, case.feed.inputs(case.package.functions[name], start, first[start:stop], per_layer)))
+    return out
+
+
+def _size(lengths: dict[int, str], tokens: int) -> int:
+    return next(n for n in lengths if n >= tokens)
 
 
 def _fitting(case: CoremlCase, prompt: int) -> list[tuple[int, int]]:
     """Chunks of odd lengths; one whose padding would reach past the end begins earlier and computes some rows again."""
     lengths = prefill_lengths(case.package.functions)
-    out = []
-    for start, stop in chunks(prompt, max(lengths)):
-        size = next(n for n in lengths if n >= stop - start)
-        out.append((min(start, case.context - size), stop))
-    return out
+    return [
+        (min(start, case.context - _size(lengths, stop - start)), stop) for start, stop in chunks(prompt, max(lengths))
+    ]

@@ -29,6 +29,8 @@ def to_torch(array: Any, type: Type, working: torch.dtype, codes: bool = False) 
     if type.dtype == "bool":
         return torch.from_numpy(np.array(array, np.bool_))
     if type.dtype.startswith(("int", "uint")) and type.dtype not in ("int64", "uint64", "uint32"):
+        if codes and array.itemsize == 1 and array.flags.writeable:  # unpacked just now, and nobody else's
+            return torch.from_numpy(np.ascontiguousarray(array))
         return torch.from_numpy(np.array(array, array.dtype if codes and array.itemsize == 1 else np.int32))
     raise CannotRunError(f"values of type {type.dtype} are not known to the evaluator")
 
@@ -66,6 +68,11 @@ class Weights:
         while self.held > self.room and len(self._kept) > 1:
             self.held -= self._kept.popitem(last=False)[1].nbytes
         return made
+
+    def drop(self) -> None:
+        """Forgets all of them."""
+        self._kept.clear()
+        self.held = 0
 
 
 def where(constant: Constant) -> Key:

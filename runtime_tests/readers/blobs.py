@@ -11,7 +11,7 @@ from __future__ import annotations
 import mmap
 import struct
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -85,14 +85,25 @@ def unpack(packed: NDArray[np.uint8], bits: int, skip: int, count: int, signed: 
     [1, 2, 3]
     """
     if bits in (1, 2, 4) and skip % bits == 0:
-        shifts = np.arange(0, 8, bits, dtype=np.uint8)
-        spread = ((packed[:, None] >> shifts) & np.uint8((1 << bits) - 1)).reshape(-1)
-        found = spread[skip // bits : skip // bits + count]
-    else:  # 3 and 6 bits cross bytes
-        single = np.unpackbits(packed, bitorder="little")[skip : skip + count * bits].reshape(count, bits)
-        found = np.packbits(single, axis=1, bitorder="little").reshape(-1)
-    if not signed:
-        return found
+        kind = np.int8 if signed else np.uint8
+        return _spread(bits, signed).take(packed).view(kind)[skip // bits : skip // bits + count]
+    # 3 and 6 bits cross bytes
+    single = np.unpackbits(packed, bitorder="little")[skip : skip + count * bits].reshape(count, bits)
+    found = np.packbits(single, axis=1, bitorder="little").reshape(-1)
+    return _signed(found, bits) if signed else found
+
+
+@lru_cache
+def _spread(bits: int, signed: bool) -> NDArray[np.unsignedinteger]:
+    """What each byte holds, one integer a byte, as one number to be looked up: ``[256]``."""
+    shifts = np.arange(0, 8, bits, dtype=np.uint8)
+    found = (np.arange(256, dtype=np.uint8)[:, None] >> shifts) & np.uint8((1 << bits) - 1)
+    if signed:
+        found = _signed(found, bits).view(np.uint8)
+    return np.ascontiguousarray(found).view(f"uint{64 // bits}").reshape(-1)
+
+
+def _signed(found: NDArray[np.uint8], bits: int) -> NDArray[np.int8]:
     sign = np.int8(1 << (bits - 1))
     return (found.view(np.int8) ^ sign) - sign
 

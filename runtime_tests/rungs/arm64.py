@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from runtime_tests import fitting
 from runtime_tests.case import Case
+from runtime_tests.continuations import continuations
 from runtime_tests.prompts import GREEDY_STEPS
 from runtime_tests.results import Check, none, stated
-from runtime_tests.rungs.engine import continuations
 from runtime_tests.rungs.second import agreement, record
 from runtime_tests.runners.arm64 import arm64
 from runtime_tests.runners.engine import Answer, Request, ask

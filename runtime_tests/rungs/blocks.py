@@ -19,7 +19,9 @@ from numpy.typing import NDArray
 from runtime_tests import metrics
 from runtime_tests.cache import Cache, end_of_context, last_rows
 from runtime_tests.case import DECODER, EMBEDDER, PER_LAYER, Case
+from runtime_tests.flips import farthest
 from runtime_tests.forced import GIVEN, Cut, Forced, Part
+from runtime_tests.progress import walk
 from runtime_tests.results import Check, at_least, at_most, none, stated
 from runtime_tests.runners.litert import Interpreter, feed, lookup, prefill_lengths
 
@@ -34,7 +36,7 @@ class Linear:
     Attributes:
         key: its module path.
         count, different: elements, and those that are not the reference's.
-        far: the largest difference, in steps.
+        far: the largest difference, in steps, less what flips before it excuse (flips.py).
         disturbed: fraction of the tokens with any difference.
     """
 
@@ -76,7 +78,7 @@ def climb(case: Case) -> list[Check]:
     names = {**{name: length for length, name in prefill_lengths(model).items()}, "decode": 1}
     cuts = {name: Cut(model, name) for name in names}
     tallies = {name: Tally() for name in names}
-    for part in sequence(cuts.values()):
+    for part in walk("layers", sequence(cuts.values())):
         for name, length in names.items():
             forced = cuts[name].part(part)
             if forced is not None:
@@ -108,11 +110,12 @@ def _climb_part(case: Case, name: str, length: int, forced: Forced, layout: Cach
     for key, found in pairs.floats.items():
         expected, got = (np.concatenate([pair[i].reshape(len(pair[i]), -1) for pair in found]) for i in (0, 1))
         tally.qualities.append((key, metrics.snr_db(expected, got)))
-    for key, both in pairs.codes.items():
-        a, b = (np.concatenate([pair[i] for pair in both]) for i in (0, 1))
+    joined = {k: tuple(np.concatenate([pair[i] for pair in both]) for i in (0, 1)) for k, both in pairs.codes.items()}
+    far = farthest({key: (a, b) for key, (a, b) in joined.items()})
+    for key, (a, b) in joined.items():
         differs = a != b
-        disturbed, far = float(np.mean(np.any(differs, axis=1))), int(np.abs(a - b).max(initial=0))
-        tally.linears.append(Linear(key, a.size, int(np.count_nonzero(differs)), far, disturbed))
+        disturbed = float(np.mean(np.any(differs, axis=1)))
+        tally.linears.append(Linear(key, a.size, int(np.count_nonzero(differs)), far[key], disturbed))
     if any(key.startswith("kv_cache_") for key in forced.outputs):
         tally.ends += end_of_context(case, name, length, forced, interpreter, layout)
     forced.release()

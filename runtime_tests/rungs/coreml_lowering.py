@@ -19,8 +19,8 @@ from runtime_tests.case import Case
 from runtime_tests.coreml.budgets import ANE_FACTOR
 from runtime_tests.coreml.case import CoremlCase
 from runtime_tests.evidence import steps
-from runtime_tests.results import Check, at_least, none, stated
-from runtime_tests.rungs.lowering import judge, wrap
+from runtime_tests.results import Check, none, stated
+from runtime_tests.rungs.lowering import judge, lattice_check, wrap
 
 
 def climb(case: Case) -> list[Check]:
@@ -31,8 +31,8 @@ def climb(case: Case) -> list[Check]:
     checks = [wrap(own, note)]
     half = own.precision == "float16"
     found = own.exact if half else own.declared
-    reference, shown = own.logits[own.prompt :], found.astype(np.float32)
-    case.evidence.steps = steps(own.prompt, reference, shown, own.floor.deviation[own.prompt :])
+    reference, shown = own.logits, found.astype(np.float32)
+    case.evidence.steps = steps(own.prompt, reference, shown, own.floor.deviation)
     factor = ANE_FACTOR if own.profile == "ane" else None
     judged = judge(own, reference, shown, own.floor, factor)
     note = "float64 arithmetic: the program itself" if half else "float32 arithmetic"
@@ -42,9 +42,7 @@ def climb(case: Case) -> list[Check]:
     ]
     if own.folder.format != "mobile":
         quality = metrics.snr_db(own.lattice_logits, found)
-        checks.append(
-            at_least("logits, weights before their rounding to bfloat16", quality, own.budget.lattice_db, "dB")
-        )
+        checks.append(lattice_check(own, "logits, weights before their rounding to bfloat16", quality))
     return checks + (_half(own, found) if half else [])
 
 

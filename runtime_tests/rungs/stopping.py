@@ -7,7 +7,8 @@ chooses none anywhere proves nothing, and the report says so.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import islice
 
 import numpy as np
@@ -19,27 +20,28 @@ from runtime_tests.results import Check, none, stated
 from runtime_tests.runners.engine import Answer
 
 SEARCHED, SEARCHED_LARGE = 1500, 256  # one-token prompts that the reference continues
-BLOCK = 256
 TRIED = 8  # prompts that the artifact continues, which costs a prefill and a decode each
 _ANSWERS = ("Red.", "Blue", "")
 
-Continue = Callable[[Case, Ids], Ids]
+
+@dataclass(frozen=True)
+class Stopping:
+    """A prompt, and the stop token that the reference chooses after it."""
+
+    text: str
+    token: int
 
 
-def stopping_prompt(case: Case, interpreted: Continue) -> str | None:
-    """A prompt after which the reference's and the artifact's first choice is a stop token; None when none is found.
-
-    Args:
-        interpreted: the artifact's greedy tokens after some ids, in the bare interpreter.
-    """
-    for text in islice(_candidates(case), TRIED):
-        chosen = interpreted(case, _ids(case, text))
+def stopping_prompt(case: Case) -> Stopping | None:
+    """A prompt after which the reference's and the artifact's first choice is a stop token; None when none is found."""
+    for found in islice(_candidates(case), TRIED):
+        (chosen,) = case.greedy([_ids(case, found.text)], [1])
         if len(chosen) and int(chosen[0]) in case.stops:
-            return text
+            return found
     return None
 
 
-def judge_stops(case: Case, own: Sequence[Ids], answer: Answer, stopping: str | None) -> list[Check]:
+def judge_stops(case: Case, own: Sequence[Ids], answer: Answer, stopping: Stopping | None) -> list[Check]:
     """Whether the engine ends its answers where the file's own tokens end.
 
     Args:
@@ -56,11 +58,11 @@ def judge_stops(case: Case, own: Sequence[Ids], answer: Answer, stopping: str | 
             if text != expected and text.startswith(expected):
                 past.append(f"{text[:24]!r}, expected {expected[:24]!r}")
     if stopping is not None:
-        shown.append(int(case.reference.choices(_ids(case, stopping)[None])[0]))
+        shown.append(stopping.token)
         if answer.texts[count]:
-            past.append(f"{answer.texts[count][:24]!r} after {stopping[-24:]!r}")
-        if answer.tokens[count] != case.tokenize(stopping):
-            past.append(f"{stopping[-24:]!r} is tokenized otherwise")
+            past.append(f"{answer.texts[count][:24]!r} after {stopping.text[-24:]!r}")
+        if answer.tokens[count] != case.tokenize(stopping.text):
+            past.append(f"{stopping.text[-24:]!r} is tokenized otherwise")
     if not shown:
         return [stated("answers that end by themselves", 0, "answers", "not shown: the reference stops nowhere")]
     kinds = ", ".join(f"{token} {case.detokenize([token])}" for token in sorted(set(shown)))
@@ -74,19 +76,17 @@ def _ids(case: Case, text: str) -> Ids:
     return np.array([case.start, *case.tokenize(text)], np.int32)
 
 
-def _candidates(case: Case) -> Iterator[str]:
+def _candidates(case: Case) -> Iterator[Stopping]:
     """Prompts after which the reference's choice is a stop token, those of a finished turn first."""
-    for words in _ANSWERS:
-        text = case.render(CHAT) + words
-        if int(case.reference.choices(_ids(case, text)[None])[0]) in case.stops:
-            yield text
+    turns = [case.render(CHAT) + words for words in _ANSWERS]
     limit = SEARCHED if case.artifact.path.stat().st_size < SMALL else SEARCHED_LARGE
     tokens = np.unique(np.linspace(0, case.dims.vocab - 1, min(limit, case.dims.vocab)).astype(np.int32))
     # After a stop token there is no next choice: the artifact's continuation ends before it begins.
     tokens = tokens[~np.isin(tokens, case.stops)]
-    for block in np.array_split(tokens, -(-len(tokens) // BLOCK)):
-        prompts = np.stack([np.full_like(block, case.start), block], axis=1)
-        for token in block[np.isin(case.reference.choices(prompts), case.stops)]:
-            text = case.detokenize([int(token)])
-            if text and case.tokenize(text) == [token]:
-                yield text
+    prompts = [*(_ids(case, text) for text in turns), *(np.array([case.start, token], np.int32) for token in tokens)]
+    choices = {i: int(rows[0].argmax()) for i, rows, _ in case.reference.many(prompts, [len(p) - 1 for p in prompts])}
+    for i, ids in enumerate(prompts):
+        if choices[i] in case.stops:
+            text = turns[i] if i < len(turns) else case.detokenize([int(ids[1])])
+            if i < len(turns) or (text and case.tokenize(text) == [ids[1]]):
+                yield Stopping(text, choices[i])

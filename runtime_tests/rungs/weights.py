@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime_tests.case import DECODER, EMBEDDER, PER_LAYER, Case
-from runtime_tests.lattice import open_lattice, rounded_difference
+from runtime_tests.lattice import odd_scales, open_lattice, rounded_difference
+from runtime_tests.progress import walk
 from runtime_tests.readers.bits import same_codes
 from runtime_tests.readers.checkpoint import Packed, pieces
 from runtime_tests.readers.pages import release
@@ -75,7 +76,7 @@ def _mobile(case: Case, constants: dict[str, list[Found]], suspects: set[str]) -
     codes: list[str] = []
     scales: list[str] = []
     elements = 0
-    for packed in case.folder.packed.values():
+    for packed in walk("tensors", case.folder.packed.values()):
         found = _named(constants, f"{packed.key}.weight", case.home(packed.key))
         if not found and _unused(case, packed.key):
             continue
@@ -157,7 +158,7 @@ def _floats(case: Case, constants: dict[str, list[Found]], suspects: set[str]) -
     In a file with names of its own only matrices are recognized; of the vectors see ``compare_recognized``.
     """
     wrong = []
-    for key in case.folder.floats:
+    for key in walk("tensors", case.folder.floats):
         if case.foreign and len(case.folder.shape(key)) != 2:
             continue
         found = [item for items in constants.values() for item in items if item.tensor.name == key]
@@ -209,8 +210,10 @@ def _blockwise(case: Case, key: str, found: Found) -> str:
         return f"{key}: {lattice}"
     if found.tensor.shape != case.folder.shape(key):
         return f"{key}: shape {list(found.tensor.shape)}, the checkpoint has {list(case.folder.shape(key))}"
-    different = rounded_difference(case.folder, lattice)
-    return f"{key}: {different} weights differ" if different else ""
+    if different := rounded_difference(case.folder, lattice):
+        return f"{key}: {different} weights differ"
+    odd = odd_scales(lattice)
+    return f"{key}: {odd} block scales are not on the lattice of bfloat16 numbers" if odd else ""
 
 
 def _lattice(case: Case, constants: dict[str, list[Found]], suspects: set[str]) -> list[Check]:

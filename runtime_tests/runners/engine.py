@@ -7,13 +7,16 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from runtime_tests.errors import CannotRunError, check_disk
 
-LIMIT_SECONDS = 1800
+LIMIT_SECONDS = 1800  # of silence
+WAIT_SECONDS = 0.2
 
 
 @dataclass(frozen=True)
@@ -23,7 +26,7 @@ class Request:
     Attributes:
         model: the ``.litertlm``.
         prompts: texts that are decoded greedily, without a template; the engine puts the start token before them.
-        steps: tokens to decode for each, at most.
+        steps: tokens to decode for each, at most; one figure, or one for each prompt.
         detokenize: token ids that the engine shall turn into text, for comparison.
         chats: conversations, one after another, through the model's template: messages with role and content, of which
             the last is sent and the others are history.
@@ -36,7 +39,7 @@ class Request:
 
     model: str
     prompts: tuple[str, ...]
-    steps: int
+    steps: int | tuple[int, ...]
     detokenize: tuple[tuple[int, ...], ...]
     chats: tuple[tuple[dict[str, str], ...], ...]
     chat_steps: int
@@ -76,12 +79,18 @@ class Answer:
     again: list[str] = field(default_factory=list)
 
 
-def ask(request: Request, python: tuple[str, ...] = (), env: dict[str, str] | None = None) -> Answer:
+Heard = Callable[[int, str, list[int]], None]
+
+
+def ask(
+    request: Request, python: tuple[str, ...] = (), env: dict[str, str] | None = None, heard: Heard | None = None
+) -> Answer:
     """Runs the request.
 
     Args:
         python: another Python's command line, which needs nothing of this project's; by default this one.
         env: additional environment variables for it.
+        heard: hears of each answered prompt while the others are still asked: its index, text, and the prompt's tokens.
 
     Raises:
         CannotRunError: the package is not there.
@@ -94,26 +103,57 @@ def ask(request: Request, python: tuple[str, ...] = (), env: dict[str, str] | No
     with tempfile.TemporaryDirectory() as folder:
         given, target, cache = Path(folder, "request.json"), Path(folder, "answer.json"), Path(folder, "cache")
         log = Path(folder, "log")  # a file, for the child reads there what the engine says of a failure
+        said = Path(folder, "said")
         cache.mkdir()
-        given.write_text(json.dumps({**asdict(request), "cache": str(cache), "log": str(log)}), "utf-8")
+        places = {"cache": str(cache), "log": str(log), "said": str(said)}
+        given.write_text(json.dumps({**asdict(request), **places}), "utf-8")
         script = Path(__file__).with_name("engine_child.py")
         command = [*(python or (sys.executable, "-P")), str(script), str(given), str(target)]
-        merged = os.environ | (env or {})
-        try:
-            with log.open("wb") as words:
-                done = subprocess.run(
-                    command, env=merged, stdout=subprocess.DEVNULL, stderr=words, timeout=LIMIT_SECONDS, check=False
-                )
-        except subprocess.TimeoutExpired as error:
-            raise RuntimeError(f"no answer within {LIMIT_SECONDS} s") from error
-        if done.returncode or not target.exists():
+        with log.open("wb") as words:
+            code = _run(command, os.environ | (env or {}), words, said, heard)
+        if code or not target.exists():
             text = log.read_text("utf-8", errors="replace")
             check_disk(text)
-            raise RuntimeError(f"ended with code {done.returncode}: {_last(text.splitlines()) or 'no message'}")
+            raise RuntimeError(f"ended with code {code}: {_last(text.splitlines()) or 'no message'}")
         found = json.loads(target.read_text("utf-8"))
         if "error" in found:
             raise RuntimeError(found["error"])
         return Answer(**found)
+
+
+def _run(command: list[str], env: Mapping[str, str], words: BinaryIO, said: Path, heard: Heard | None) -> int:
+    """Runs the process to its end, which may be hours away as long as it goes on answering; gives its exit code."""
+    read, deadline = 0, time.monotonic() + LIMIT_SECONDS
+    with subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL, stderr=words) as process:
+        try:
+            while True:
+                try:
+                    code = process.wait(WAIT_SECONDS)
+                except subprocess.TimeoutExpired:
+                    code = None
+                new = _lines(said, read)
+                read += sum(map(len, new))
+                for item in map(json.loads, new):
+                    if heard is not None:
+                        heard(item["prompt"], item["text"], item["tokens"])
+                if code is not None:
+                    return code
+                if new:
+                    deadline = time.monotonic() + LIMIT_SECONDS
+                if time.monotonic() > deadline:
+                    raise RuntimeError(f"no answer within {LIMIT_SECONDS} s")
+        except BaseException:
+            process.kill()
+            raise
+
+
+def _lines(path: Path, start: int) -> list[bytes]:
+    """Whole lines of a file that another process writes."""
+    if not path.exists():
+        return []
+    with path.open("rb") as file:
+        file.seek(start)
+        return [line for line in file.read().splitlines(keepends=True) if line.endswith(b"\n")]
 
 
 def _last(lines: list[str]) -> str:

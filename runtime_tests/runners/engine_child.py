@@ -6,6 +6,7 @@ It is a process of its own because native code may crash; then the judge reports
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
 from collections.abc import Callable
@@ -53,14 +54,19 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
         return {"error": log.cause(error)}
     with opened as engine:
         out["start"], out["stops"] = engine.bos_token_id, engine.eos_token_ids
-        for i, prompt in enumerate(request["prompts"]):
+        steps, judge = request["steps"], os.getppid()
+        limits = steps if isinstance(steps, list) else [steps] * len(request["prompts"])
+        for i, (prompt, limit) in enumerate(zip(request["prompts"], limits, strict=True)):
+            if os.getppid() != judge:  # nobody waits for the answer
+                raise SystemExit(1)
             out["tokens"].append(list(engine.tokenize(prompt)))
             with engine.create_session(
-                apply_prompt_template=False, sampler_config=greedy, max_output_tokens=request["steps"]
+                apply_prompt_template=False, sampler_config=greedy, max_output_tokens=limit
             ) as session:
                 try:
                     session.run_prefill([prompt])
                     out["texts"].append(session.run_decode().texts[0])
+                    _say(request["said"], {"prompt": i, "text": out["texts"][-1], "tokens": out["tokens"][-1]})
                 except RuntimeError as error:
                     out["texts"].append("")
                     out["failed"].append(f"prompt {i}: {log.cause(error)}")
@@ -85,6 +91,11 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
             out["rendered"].append(text)
             out["refused"].append(refused)
     return out
+
+
+def _say(path: str, answer: dict[str, Any]) -> None:
+    with Path(path).open("a", encoding="utf-8") as file:
+        file.write(json.dumps(answer) + "\n")
 
 
 def _render(engine: Any, item: dict[str, Any], declared: Callable[[Any], Any], log: Log) -> tuple[str | None, str]:

@@ -24,6 +24,7 @@ Floats = NDArray[np.float32]
 MASKED = np.float32(-0.7 * np.finfo(np.float32).max)  # litert_compiled_model_executor_utils.cc, InitializeAttentionMask
 KERNELS = {"xnnpack": "BUILTIN", "builtin": "BUILTIN_WITHOUT_DEFAULT_DELEGATES", "reference": "BUILTIN_REF"}
 _IN_MEMORY = 256 << 20
+SPARING = 128  # tokens a call: where one prefill signature serves all prompts
 
 
 class Interpreter:
@@ -149,16 +150,28 @@ def feed(
 
 
 class Session:
-    """A conversation with the decoder section: caches, a position, prefill in chunks, decode token by token."""
+    """A conversation with the decoder section: caches, a position, prefill in chunks, decode token by token.
 
-    def __init__(self, interpreter: Runner, model: Tflite) -> None:
+    Attributes:
+        longest: tokens of a chunk, at most.
+    """
+
+    def __init__(self, interpreter: Runner, model: Tflite, sparing: bool = False) -> None:
+        """Args:
+        sparing: prefill with one signature alone, for a runtime packs all weights anew for each that is used.
+        """
         self.interpreter, self.model = interpreter, model
         self.cache, self.position = empty_cache(model), 0
+        lengths = prefill_lengths(model)
+        self.longest = max(lengths)
+        self._only = None
+        if sparing:
+            self.longest = next((length for length in lengths if length >= SPARING), self.longest)
+            self._only = lengths[self.longest]
 
     def prefill(self, embeddings: Floats, per_layer: Floats | None) -> None:
-        """One chunk of at most the longest prefill length, ``[m, H]`` and ``[m, L, P]``."""
-        name = shortest(self.model, len(embeddings))
-        self._step(name, embeddings, per_layer)
+        """One chunk, ``[m, H]`` and ``[m, L, P]``."""
+        self._step(self._only or shortest(self.model, len(embeddings)), embeddings, per_layer)
 
     def decode(self, embeddings: Floats, per_layer: Floats | None) -> Floats:
         """One token, ``[1, H]`` and ``[1, L, P]``; returns its logits ``[V]``."""

@@ -24,38 +24,40 @@ def _json(name: str, change: Callable[[dict[str, Any]], None]) -> Callable[[Path
     return apply
 
 
-def _text(**fields: Any) -> Callable[[Path], None]:
+def text(**fields: Any) -> Callable[[Path], None]:
     return _json("config.json", lambda config: config["text_config"].update(fields))
 
 
-def _rope(kind: str, **fields: Any) -> Callable[[Path], None]:
+def rope(kind: str, **fields: Any) -> Callable[[Path], None]:
     return _json("config.json", lambda config: config["text_config"]["rope_parameters"][kind].update(fields))
 
 
-def _header(change: Callable[[dict[str, Any]], None]) -> Callable[[Path], None]:
+def header(change: Callable[[dict[str, Any]], None], file: str = WEIGHTS) -> Callable[[Path], None]:
     """Rewrites the header of the weights; offsets count from its end, so the data stay as they are."""
 
     def apply(folder: Path) -> None:
-        content = (folder / WEIGHTS).read_bytes()
+        content = (folder / file).read_bytes()
         (length,) = struct.unpack_from("<Q", content)
         header = json.loads(content[8 : 8 + length])
         change(header)
         text = json.dumps(header).encode()
         text += b" " * (-len(text) % 8)
-        (folder / WEIGHTS).write_bytes(struct.pack("<Q", len(text)) + text + content[8 + length :])
+        (folder / file).write_bytes(struct.pack("<Q", len(text)) + text + content[8 + length :])
 
     return apply
 
 
-def _data(tensor: str, offset: int, change: Callable[[bytes], bytes], size: int = 1) -> Callable[[Path], None]:
+def data(
+    tensor: str, offset: int, change: Callable[[bytes], bytes], size: int = 1, file: str = WEIGHTS
+) -> Callable[[Path], None]:
     """Changes ``size`` bytes at an offset inside a tensor."""
 
     def apply(folder: Path) -> None:
-        content = bytearray((folder / WEIGHTS).read_bytes())
+        content = bytearray((folder / file).read_bytes())
         (length,) = struct.unpack_from("<Q", content)
         at = 8 + length + json.loads(content[8 : 8 + length])[tensor]["data_offsets"][0] + offset
         content[at : at + size] = change(bytes(content[at : at + size]))
-        (folder / WEIGHTS).write_bytes(content)
+        (folder / file).write_bytes(content)
 
     return apply
 
@@ -122,30 +124,30 @@ SCALE = struct.pack("<f", 0.0123)
 MUTANTS = (
     _mobile("weights_file_cut", "half of the weights", _cut),
     _mobile("weights_header_length", "a header longer than the file", _header_length),
-    _mobile("weight_scale_missing", "a matrix without its scales", _header(_missing)),
-    _mobile("weight_scale_of_integers", "scales stored as integers", _header(_dtype)),
-    _mobile("weight_scale_not_a_number", "one scale is NaN", _data(f"{KEY}.weight_scale", 8, lambda _: NAN, 4)),
+    _mobile("weight_scale_missing", "a matrix without its scales", header(_missing)),
+    _mobile("weight_scale_of_integers", "scales stored as integers", header(_dtype)),
+    _mobile("weight_scale_not_a_number", "one scale is NaN", data(f"{KEY}.weight_scale", 8, lambda _: NAN, 4)),
     _mobile("bits_of_another_model", "config.json promises 8 bits everywhere", _json("config.json", _bits)),
-    _mobile("more_layers_promised", "config.json has one layer more", _text(num_hidden_layers=11)),
-    _mobile("fewer_shared_layers", "config.json lets one layer less share keys", _text(num_kv_shared_layers=4)),
+    _mobile("more_layers_promised", "config.json has one layer more", text(num_hidden_layers=11)),
+    _mobile("fewer_shared_layers", "config.json lets one layer less share keys", text(num_kv_shared_layers=4)),
     _mobile(
         "one_code_on_disk",
         "one bit of a stored matrix flipped",
-        _data(f"{KEY}.weight", 100, lambda b: bytes([b[0] ^ 1])),
+        data(f"{KEY}.weight", 100, lambda b: bytes([b[0] ^ 1])),
         "0",
     ),
     _mobile(
         "activation_scale_on_disk",
         "one stored activation scale changed",
-        _data(f"{KEY}.input_activation_scale", 0, lambda _: SCALE, 4),
+        data(f"{KEY}.input_activation_scale", 0, lambda _: SCALE, 4),
         "0",
     ),
-    _mobile("tensors_exchanged", "two matrices under each other's name", _header(_exchanged), "0"),
-    _mobile("window_of_another_model", "config.json has half the window", _text(sliding_window=32), "2a"),
-    _mobile("no_softcap_in_config", "config.json without the softcap", _text(final_logit_softcapping=None), "2a"),
-    _mobile("epsilon_of_another_model", "config.json has another epsilon", _text(rms_norm_eps=1e-3), "2a"),
+    _mobile("tensors_exchanged", "two matrices under each other's name", header(_exchanged), "0"),
+    _mobile("window_of_another_model", "config.json has half the window", text(sliding_window=32), "2a"),
+    _mobile("no_softcap_in_config", "config.json without the softcap", text(final_logit_softcapping=None), "2a"),
+    _mobile("epsilon_of_another_model", "config.json has another epsilon", text(rms_norm_eps=1e-3), "2a"),
     _mobile(
-        "theta_of_another_model", "config.json has another base", _rope("full_attention", rope_theta=10_000.0), "2a"
+        "theta_of_another_model", "config.json has another base", rope("full_attention", rope_theta=10_000.0), "2a"
     ),
     _mobile(
         "stops_of_the_base_model",
@@ -157,10 +159,8 @@ MUTANTS = (
     _q4(
         "weight_off_the_lattice",
         "one bfloat16 weight moved off its grid",
-        _data(f"{KEY}.weight", 64, lambda b: bytes([b[0] ^ 0x15, b[1]]), 2),
+        data(f"{KEY}.weight", 64, lambda b: bytes([b[0] ^ 0x15, b[1]]), 2),
     ),
-    _q4("q4_0_weight_infinite", "one weight is infinite", _data(f"{KEY}.weight", 64, lambda _: b"\x80\x7f", 2)),
-    _q4(
-        "q4_0_norm_changed", "one number of a norm", _data(f"{PREFIX}norm.weight", 4, lambda b: bytes([b[0] ^ 1])), "0"
-    ),
+    _q4("q4_0_weight_infinite", "one weight is infinite", data(f"{KEY}.weight", 64, lambda _: b"\x80\x7f", 2)),
+    _q4("q4_0_norm_changed", "one number of a norm", data(f"{PREFIX}norm.weight", 4, lambda b: bytes([b[0] ^ 1])), "0"),
 )

@@ -7,6 +7,8 @@ from collections.abc import Callable
 import numpy as np
 
 from runtime_tests.case import DECODER, EMBEDDER, PER_LAYER
+from runtime_tests.lattice import open_lattice
+from runtime_tests.readers.bits import to_bfloat16
 from tests.mutants.mutant import Edit, Mutant
 from tests.mutants.patient import Patient
 
@@ -15,9 +17,13 @@ FOUR_BITS, TWO_BITS = "layers.1.mlp.up_proj", "layers.7.mlp.down_proj"
 TABLE, LAYERED = "embed_tokens.weight", "embed_tokens_per_layer.weight"
 
 
-def _one_code(patient: Patient) -> None:
-    codes = patient.array(f"{FOUR_BITS}.weight")
-    codes[17] ^= 1
+def one_code(key: str, at: int = 17) -> Callable[[Patient], None]:
+    """The lowest bit of one code of a linear."""
+
+    def apply(patient: Patient) -> None:
+        patient.array(f"{key}.weight")[at] ^= 1
+
+    return apply
 
 
 def _nibbles_swapped(patient: Patient) -> None:
@@ -76,7 +82,7 @@ def _row(patient: Patient) -> None:
     packed[[300, 301]] = packed[[301, 300]]
 
 
-def _scaled(name: str, change: Callable[[np.ndarray], np.ndarray], section: str = DECODER) -> Callable[[Patient], None]:
+def scaled(name: str, change: Callable[[np.ndarray], np.ndarray], section: str = DECODER) -> Callable[[Patient], None]:
     def apply(patient: Patient) -> None:
         for scales in patient.scales(name, section):
             scales[:] = change(scales)
@@ -84,7 +90,7 @@ def _scaled(name: str, change: Callable[[np.ndarray], np.ndarray], section: str 
     return apply
 
 
-def _ulp(scales: np.ndarray) -> np.ndarray:
+def ulp(scales: np.ndarray) -> np.ndarray:
     out = scales.copy()
     out.view(np.uint32)[5] += 1
     return out
@@ -100,7 +106,7 @@ def _zero_point(patient: Patient) -> None:
         tensor.quantization.zero_points[3] = 1
 
 
-def _activation(side: str, change: Callable[[np.ndarray], None], key: str = FOUR_BITS) -> Callable[[Patient], None]:
+def activation(side: str, change: Callable[[np.ndarray], None], key: str = FOUR_BITS) -> Callable[[Patient], None]:
     """Changes the scale of what goes into a linear or comes out of it, in every signature."""
 
     def apply(patient: Patient) -> None:
@@ -114,7 +120,7 @@ def _activation(side: str, change: Callable[[np.ndarray], None], key: str = FOUR
     return apply
 
 
-def _next(scales: np.ndarray) -> None:
+def following(scales: np.ndarray) -> None:
     scales.view(np.uint32)[0] += 1
 
 
@@ -172,8 +178,27 @@ def _halves(name: str) -> Callable[[Patient], np.ndarray]:
     return lambda patient: patient.array(name).view(np.uint16)
 
 
-def _q4_scale(patient: Patient) -> None:
-    _halves(f"{Q4}.weight_scale")(patient)[3] += 1
+def block_scale(key: str, at: int = 3) -> Callable[[Patient], None]:
+    """One block's scale, by a unit in the last place."""
+
+    def apply(patient: Patient) -> None:
+        patient.array(f"{key}.weight_scale").view(np.uint16)[at] += 1
+
+    return apply
+
+
+def _hidden_scale(patient: Patient) -> None:
+    """A block whose weights round for storage as before, though its scale is another."""
+    graph = patient.model().subgraph("decode")
+    lattice = open_lattice(patient.model(), graph, graph.by_name[f"{Q4}.weight"])
+    assert not isinstance(lattice, str)
+    before, scales = to_bfloat16(lattice.rows(0, 8)), _halves(f"{Q4}.weight_scale")(patient)
+    for at in range(8 * lattice.scales.shape[1]):
+        scales[at] += 1
+        if np.array_equal(to_bfloat16(lattice.rows(0, 8)), before) and not _halves(f"{Q4}.weight_offset")(patient)[at]:
+            return
+        scales[at] -= 1
+    raise AssertionError("every scale of eight rows shows in the rounding")
 
 
 def _q4_sign(patient: Patient) -> None:
@@ -214,7 +239,7 @@ def _int8_cache(name: str, what: str, change: Callable[[Patient], None]) -> Muta
 
 W = f"{FOUR_BITS}.weight"
 MUTANTS = (
-    _mobile("one_code_off_by_one", "one 4-bit code of one matrix is one too high or too low", _one_code),
+    _mobile("one_code_off_by_one", "one 4-bit code of one matrix is one too high or too low", one_code(FOUR_BITS)),
     _mobile("nibbles_swapped", "the two codes of each byte in the wrong order", _nibbles_swapped, "0", "2a"),
     _mobile("crumbs_reversed", "2-bit codes packed high bits first", _crumbs_reversed, "0", "2a"),
     _mobile("offset_binary_kept", "the checkpoint's offset not taken off the codes", _offset_binary, "0", "2a"),
@@ -224,25 +249,25 @@ MUTANTS = (
     _mobile("rounded_again", "a matrix re-quantized from its values by their range", _rounded_again),
     _mobile("head_is_not_the_embedding", "lm_head differs from its twin in one row", _twin),
     _mobile("embedding_rows_swapped", "the rows of two tokens exchanged", _row),
-    _mobile("one_scale_one_ulp", "one weight scale moved by one unit in the last place", _scaled(W, _ulp)),
-    _mobile("scales_rounded_to_bfloat16", "weight scales cut to bfloat16", _scaled(W, _to_bfloat16)),
+    _mobile("one_scale_one_ulp", "one weight scale moved by one unit in the last place", scaled(W, ulp)),
+    _mobile("scales_rounded_to_bfloat16", "weight scales cut to bfloat16", scaled(W, _to_bfloat16)),
     _mobile(
         "scales_rounded_to_float16",
         "weight scales rounded to float16",
-        _scaled(W, lambda s: s.astype(np.float16).astype(np.float32)),
+        scaled(W, lambda s: s.astype(np.float16).astype(np.float32)),
     ),
     _mobile(
         "scales_shifted_by_a_group",
         "each scale of the per-layer embedding one layer on",
-        _scaled(LAYERED, lambda s: np.roll(s, 1), PER_LAYER),
+        scaled(LAYERED, lambda s: np.roll(s, 1), PER_LAYER),
         "0",
         "2a",
     ),
     _mobile("zero_point_on_a_weight", "one channel has a zero point", _zero_point),
     _mobile(
-        "input_scale_one_ulp", "an activation scale moved by one unit in the last place", _activation("input", _next)
+        "input_scale_one_ulp", "an activation scale moved by one unit in the last place", activation("input", following)
     ),
-    _mobile("output_scale_doubled", "an output activation scale doubled", _activation("output", _double), "0", "2a"),
+    _mobile("output_scale_doubled", "an output activation scale doubled", activation("output", _double), "0", "2a"),
     _mobile(
         "norm_weight_plus_one",
         "a norm's weight stored as 1 + w",
@@ -261,7 +286,8 @@ MUTANTS = (
         "cache_scale_of_prefill", "prefill and decode disagree about a value scale", _cache_scale("v", ("prefill_16",))
     ),
     _int8_cache("cache_scales_swapped", "keys rounded by the scale of values and the reverse", _cache_scales_swapped),
-    _q4("block_scale_one_ulp", "one block scale moved by one unit in the last place", _q4_scale),
+    _q4("block_scale_one_ulp", "one block scale moved by one unit in the last place", block_scale(Q4)),
+    _q4("block_scale_hidden_by_rounding", "a block scale off by less than its rounding shows", _hidden_scale),
     _q4("sign_of_scales_lost", "no offsets: blocks with a negative scale lose their sign", _q4_sign),
     _q4("offsets_negative", "the offsets of negative blocks subtracted", _q4_offset_negative),
     _q4("complement_forgotten", "codes of negative blocks not complemented", _q4_complement),

@@ -12,8 +12,8 @@ WINDOWED = "masks[SLIDING] = mask + outside"
 SPREAD = "masks = dict.fromkeys(kinds, mask)"
 GATE = """gate = F.gelu(self.ops.linear(normed, f"{prefix}.mlp.gate_proj"), approximate="tanh")
         down = self.ops.linear(gate * self.ops.linear(normed, f"{prefix}.mlp.up_proj"), f"{prefix}.mlp.down_proj")"""
-SCALAR = """                x = x + self._per_layer_input(x, layer, per_layer[layer.index])
-            x = self.ops.scale(x, f"layers.{layer.index}.layer_scalar")"""
+SCALAR = """            x = x + self._per_layer_input(x, layer, per_layer[layer.index])
+        x = self.ops.scale(x, f"layers.{layer.index}.layer_scalar")"""
 
 
 def _mutant(name: str, what: str, old: str, new: str, *expected: str, file: str = FILE, bed: str = "mobile") -> Mutant:
@@ -182,9 +182,9 @@ MUTANTS = (
         "residual_scalar_on_the_branch",
         "layer_scalar multiplies the last branch and not the residual",
         SCALAR,
-        """                x = x + self.ops.scale(
-                    self._per_layer_input(x, layer, per_layer[layer.index]), f"layers.{layer.index}.layer_scalar"
-                )""",
+        """            x = x + self.ops.scale(
+                self._per_layer_input(x, layer, per_layer[layer.index]), f"layers.{layer.index}.layer_scalar"
+            )""",
     ),
     _mutant("gelu_exact", "erf instead of tanh in the MLP", 'gate_proj"), approximate="tanh")', 'gate_proj"))'),
     _mutant(

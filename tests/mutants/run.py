@@ -70,7 +70,7 @@ def control(bed: Bed) -> list[Rung]:
 def run(mutant: Mutant, bed: Bed, everything: bool = False) -> Outcome:
     """Injects the fault and judges; ``everything`` climbs all rungs and does not stop at those that were declared."""
     out = Outcome(mutant)
-    with tempfile.TemporaryDirectory(dir=bed.work) as scratch, _eager(mutant):
+    with tempfile.TemporaryDirectory(dir=bed.work) as scratch, eager(mutant):
         try:
             made = _make(mutant, bed, Path(scratch))
         except ConvertError as error:
@@ -137,10 +137,10 @@ def _make(mutant: Mutant, bed: Bed, scratch: Path) -> Path:
 
 
 @contextmanager
-def _eager(mutant: Mutant) -> Iterator[None]:
+def eager(mutant: Mutant) -> Iterator[None]:
     """Hands rung 1 the logits of the faulty decoder, run here: the rung's own process would start a sound one."""
 
-    def logits(case: Case, rounded: bool = True) -> np.ndarray:
+    def logits(case: Case, rounded: bool = True, layers: Path | None = None) -> np.ndarray:
         from convert.checkpoint import open_checkpoint
         from convert.model import eager
 
@@ -149,7 +149,8 @@ def _eager(mutant: Mutant) -> Iterator[None]:
             checkpoint = replace(checkpoint, activations={})
         assert isinstance(mutant.fault, Build)
         with mutant.fault.fault():
-            return eager.run(checkpoint, case.ids, rung1.CHUNK, len(case.ids))
+            each = None if layers is None else eager.in_files(layers)
+            return eager.run(checkpoint, case.ids, rung1.CHUNK, len(case.ids), first=case.prompt, each=each)
 
     if isinstance(mutant.fault, Build):
         with mock.patch.object(rung1, "eager_logits", logits):

@@ -1,4 +1,4 @@
-"""Figures of ``just bench tokenizer``: how the stock engine loads a tokenizer of real size, in each form it can read.
+"""``just bench tokenizer``: how the stock engine loads a tokenizer of real size, in each form it can read.
 
 The same small model is packed with each form and loaded by a process of its own, several times in turn.
 """
@@ -61,7 +61,7 @@ def tokenizer() -> str:
 
 
 def _child(*arguments: str) -> str:
-    ran = run([sys.executable, "-m", "convert.bench_tokenizer", *arguments], dict(os.environ))
+    ran = run([sys.executable, "-m", "convert.bench.tokenizer", *arguments], dict(os.environ))
     ran.check(arguments[0])
     return ran.output
 

@@ -1,0 +1,43 @@
+"""``python -m convert.bench demo``, ``coreml``, ``tokenizer`` or ``start``.
+
+A figure of this machine alone says little, so each run also measures what the machine can do: how fast it copies a
+file, and how fast it reads memory.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from convert import cli
+
+
+def _command(arguments: list[str]) -> str:
+    parser = argparse.ArgumentParser(
+        prog="python -m convert.bench",
+        description="Time and peak memory of each stage.",
+        epilog="example: python -m convert.bench demo",
+    )
+    parser.add_argument("model", nargs="?", default="demo", help="demo, a hub id, a folder, coreml, tokenizer, start")
+    parser.add_argument("--out", type=Path, default=Path("dist"), help="where full-size files lie meanwhile")
+    options = parser.parse_args(arguments)
+    if options.model == "start":  # a folder of that name is ./start
+        from convert.bench.start import start
+
+        return start()
+    if options.model == "coreml":  # a folder of that name is ./coreml
+        from convert.bench.coreml import coreml
+
+        return coreml("e2b", options.out)
+    if options.model == "tokenizer":
+        from convert.bench.tokenizer import tokenizer
+
+        return tokenizer()
+    from convert.bench.bundle import bundle
+
+    return bundle(options.model)
+
+
+if __name__ == "__main__":
+    cli.guarded(lambda: print(_command(sys.argv[1:]), end=""))  # noqa: T201

@@ -1,0 +1,162 @@
+"""``just fullsize --judge``: what is seen of a tree of processes, and how it becomes a table of stages."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from convert.bench import judged
+from convert.bench.fullsize import _command
+from convert.bench.judged import Ended, fullsize, marked
+from convert.bench.watch import Sample, Watch
+
+linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+MEGA = 1 << 20
+# A process that waits for a child, which holds memory of its own, a file's pages, a file, and a file that is deleted.
+CHILD = """
+import mmap, pathlib, sys, tempfile
+folder = pathlib.Path(sys.argv[1])
+held = bytearray(b"x") * (64 << 20)
+kept = (folder / "kept").write_bytes(bytes(8 << 20))
+gone = tempfile.TemporaryFile(dir=folder)
+gone.write(bytes(16 << 20)); gone.flush()
+file = open(folder / "kept", "rb")
+pages = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+sum(pages[::4096])
+print("ready", flush=True)
+sys.stdin.read()
+"""
+PARENT = "import subprocess, sys; subprocess.run([sys.executable, '-c', sys.argv[2], sys.argv[1]])"
+
+
+@linux
+def test_a_watch_sees_memory_and_files_of_children_and_their_children(tmp_path: Path) -> None:
+    (tmp_path / "beside").write_bytes(bytes(MEGA))
+    watched = tmp_path / "work"
+    watched.mkdir()
+    command = [sys.executable, "-c", PARENT, str(watched), CHILD]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert process.stdin is not None
+    assert process.stdout is not None
+    try:
+        assert process.stdout.readline() == b"ready\n"
+        watch = Watch([watched])
+        watch.look()
+        watch.look()
+    finally:
+        process.stdin.close()
+        process.wait()
+        process.stdout.close()
+    first, seen = watch.samples
+    # What has just begun may still be the copy of its parent.
+    assert (first.resident, first.commands) == (0, ())
+    assert len(seen.commands) == 2
+    assert 72 * MEGA <= seen.own + 8 * MEGA <= seen.resident
+    assert seen.resident < 200 * MEGA
+    assert seen.disk == 24 * MEGA
+
+
+def test_lines_of_progress_tell_when_stages_began() -> None:
+    assert marked("rung 2a: does each block?", 50.0) == (50.0, "rung 2a")
+    assert marked("rung 2a, 3 of 35 layers, about 2 min left", 60.0) is None
+    assert marked("digest                          3.5 s", 50.0) == (46.5, "digest")
+    assert marked("judge                          57.9 s", 50.0) is None
+    assert marked("localization: which block is wrong by itself?", 9.0) == (9.0, "localization")
+
+
+def sample(at: float, resident: int, disk: int = 0, *commands: str) -> Sample:
+    return Sample(at, resident, resident // 2, 0, disk, commands)
+
+
+def test_every_second_of_a_run_belongs_to_one_stage() -> None:
+    judge = "python -m runtime_tests verify model"
+    samples = [
+        sample(1, 10),
+        sample(3, 20, 5, "python -m convert convert x"),
+        sample(5, 90, 7, judge),
+        sample(7, 40, 9, judge),
+        sample(9, 30, 3),
+    ]
+    # The judge's rung is heard of after the process is seen; the papers' line comes when they are done.
+    ended = Ended(0, "", 0.0, 10.0, [(0.0, "plan"), (6.0, "rung 0"), (8.5, "papers")], samples)
+    rows = {row.stage: row for row in judged._stages(ended, {"0": "pass"})}
+    assert list(rows) == ["plan", "convert", "judge: open", "rung 0", "papers"]
+    assert [row.seconds for row in rows.values()] == [3, 2, 1, 2.5, 1.5]
+    assert [row.resident for row in rows.values()] == [10, 20, 90, 40, 30]
+    assert (rows["rung 0"].disk, rows["rung 0"].verdict, rows["papers"].verdict) == (9, "pass", "")
+
+
+def test_without_a_report_the_verdicts_are_those_of_the_printed_table(tmp_path: Path) -> None:
+    shown = "│ 0    │ are the integers?   │      │   │ pass    │  │\n│      │ codes   │ 0 │ = 0 │ pass │ │\n"
+    shown += "│ 2a   │ does each block?    │      │   │ fail    │  │\n│ 4    │ task?   │   │     │ not run │ none │\n"
+    assert judged._verdicts(shown, tmp_path / "none") == {"0": "pass", "2a": "fail", "4": "not run"}
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("e2b", "gguf"), "'gguf'"),
+        (("31b", "q4_0"), "'31b'"),
+        (("e2b", "q4_0", "--context", "64"), "--context 64: only with --judge"),
+    ],
+)
+def test_what_is_not_there_is_refused_in_one_line(
+    words: tuple[str, ...], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        _command(list(words))
+    told = capsys.readouterr().err
+    assert (ended.value.code, told.count("\n"), said in told) == (2, 1, True)
+
+
+@linux
+def test_a_refused_bundle_is_told_with_its_exit_code_and_leaves_nothing(
+    tmp_path: Path, mobile_e2b: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kept = sorted(mobile_e2b.iterdir())
+    text, code = fullsize("e2b", "mobile", "android", tmp_path, mobile_e2b, ["--context", "8"])
+    assert code == 2
+    assert "whole bundle" in text
+    assert "exit code 2" in text
+    assert "of 10 minutes met" in text
+    assert "--context" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+    assert sorted(mobile_e2b.iterdir()) == kept
+
+
+@linux
+@pytest.mark.parametrize("politely", [True, False], ids=["terminated", "killed"])
+def test_an_end_from_outside_ends_the_bundle_and_what_is_told_of_it_removes_the_files(
+    politely: bool, tmp_path: Path, mobile_e2b: Path
+) -> None:
+    command = [sys.executable, "-m", "convert.bench.fullsize", "e2b", "mobile", "--judge", "--out", str(tmp_path)]
+    process = subprocess.Popen([*command, "--checkpoint", str(mobile_e2b)], stderr=subprocess.PIPE)
+    assert process.stderr is not None
+    for line in process.stderr:
+        if line.startswith(b"digest"):
+            break
+    assert list(tmp_path.iterdir())
+    (process.terminate if politely else process.kill)()
+    assert b"rung 1" not in process.stderr.read()
+    assert process.wait() == (143 if politely else -9)
+    process.stderr.close()
+    deadline = time.monotonic() + 5
+    while (left := _naming(str(tmp_path))) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert left == []
+    assert bool(list(tmp_path.iterdir())) is not politely
+
+
+def _naming(path: str) -> list[str]:
+    """Processes whose command line has a path."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        with suppress(OSError):
+            if entry.name.isdecimal() and path in (entry / "cmdline").read_text():
+                found.append(entry.name)
+    return found
