@@ -30,7 +30,9 @@ from runtime_tests.readers.tflite import Tflite, open_tflite
 from runtime_tests.recovered import Recovered, chosen_by
 from runtime_tests.reference import Ids, Reference
 from runtime_tests.runners.greedy import greedy
-from runtime_tests.runners.litert import Interpreter, interpret
+from runtime_tests.runners.litert import interpret
+from runtime_tests.runners.one_by_one import OneByOne
+from runtime_tests.runners.protocol import Runner
 from runtime_tests.stops import Stops, read_stops
 from runtime_tests.trace import Trace
 
@@ -95,7 +97,7 @@ class Case:
         self.tell: Callable[[str], None] = lambda _: None
         self.recognized: dict[str, dict[str, float]] = {}
         self._models: dict[str, Tflite] = {}
-        self._interpreters: dict[str, Interpreter] = {}
+        self._interpreters: dict[str, Runner] = {}
 
     def like(self, artifact: LiteRtLm) -> Case:
         """A case of another artifact of the same checkpoint, to judge many of them without running the reference anew.
@@ -223,10 +225,13 @@ class Case:
         section = {"embed_tokens": EMBEDDER, "embed_tokens_per_layer": PER_LAYER}.get(name.removesuffix(".weight"))
         return section if section in self.artifact.models() else DECODER
 
-    def interpreter(self, name: str) -> Interpreter:
+    def interpreter(self, name: str) -> Runner:
         """The interpreter of a section; made once, for it packs the weights anew."""
         if name not in self._interpreters:
-            self._interpreters[name] = interpret(self.artifact.model(name), threads=self.threads)
+            apart = self.large and name == DECODER
+            section = self.artifact.model(name)
+            made = OneByOne(self.model(name), self.threads) if apart else interpret(section, threads=self.threads)
+            self._interpreters[name] = made
         return self._interpreters[name]
 
     def draws(self, usual: int) -> int:
@@ -245,7 +250,7 @@ class Case:
     def greedy(self, prompts: Sequence[Ids], steps: Sequence[int]) -> list[Ids]:
         """The artifact's greedy tokens after each prompt, at most so many; a stop token ends them and is included."""
 
-        def section(name: str) -> tuple[Interpreter, Tflite]:
+        def section(name: str) -> tuple[Runner, Tflite]:
             return self.interpreter(name), self.model(name)
 
         second = section(PER_LAYER) if self.dims.per_layer_width else None

@@ -224,6 +224,22 @@ class Cut:
         return layer + 1 if layer < self._last else "head"
 
 
+def alone(model: Tflite, signature: str) -> list[Any]:
+    """A model with one signature as it is shipped, in pieces: see :func:`_pack`. Every other one costs memory.
+
+    Raises:
+        CannotRunError: its operators have subgraphs of their own.
+    """
+    graph, entry = model.subgraph(signature), model.signatures[signature]
+    if nested := sorted({op.code for op in graph.operators if op.code in _NESTED}):
+        raise CannotRunError(f"{signature} holds {', '.join(nested)}, which cannot be cut")
+    from ai_edge_litert import schema_py_generated as schema
+
+    piece = copy.copy(model.raw.subgraphs[graph.index])
+    piece.tensors = [copy.copy(tensor) for tensor in piece.tensors]
+    return _pack(model, piece, _signature(schema, entry.inputs, entry.outputs, signature))
+
+
 def _moved(found: Any, place: dict[int, int]) -> Any:
     """A tensor's quantization with the tensor of its block scales under its new number."""
     if found is None or not hasattr(found.details, "blockSize"):
@@ -234,7 +250,7 @@ def _moved(found: Any, place: dict[int, int]) -> Any:
     return out
 
 
-def _signature(schema: Any, inputs: dict[str, int], outputs: dict[str, int]) -> Any:
+def _signature(schema: Any, inputs: dict[str, int], outputs: dict[str, int], name: str = "forced") -> Any:
     def entries(names: dict[str, int]) -> list[Any]:
         out = []
         for name, index in names.items():
@@ -244,7 +260,7 @@ def _signature(schema: Any, inputs: dict[str, int], outputs: dict[str, int]) -> 
         return out
 
     signature = schema.SignatureDefT()
-    signature.signatureKey, signature.subgraphIndex = b"forced", 0
+    signature.signatureKey, signature.subgraphIndex = name.encode(), 0
     signature.inputs, signature.outputs = entries(inputs), entries(outputs)
     return signature
 

@@ -17,8 +17,11 @@ from runtime_tests.readers.litertlm import open_litertlm
 from runtime_tests.readers.pages import release
 from runtime_tests.readers.tflite import Tflite, open_tflite
 from runtime_tests.rungs import blocks
+from runtime_tests.rungs.lowering import forced_logits
 from runtime_tests.rungs.second import opinions
 from runtime_tests.runners import litert
+from runtime_tests.runners.litert import Session
+from runtime_tests.runners.one_by_one import OneByOne
 from runtime_tests.runners.process import Process
 
 
@@ -70,6 +73,17 @@ def test_a_large_part_goes_through_a_mapped_file(case: Case, monkeypatch: pytest
     monkeypatch.setattr(litert, "_IN_MEMORY", 0)
     found = forced.interpreter(threads=1).run("forced", inputs)
     assert all(np.array_equal(found[name], value) for name, value in expected.items())
+
+
+def test_signatures_one_by_one_give_what_the_file_gives_and_two_of_them_are_held(case: Case) -> None:
+    runner = OneByOne(case.model(DECODER), 1)
+    rows = forced_logits(case, case.ids[:20], 17, Session(runner, case.model(DECODER)))
+    whole = litert.interpret(case.artifact.model(DECODER), threads=1)
+    assert np.array_equal(rows, forced_logits(case, case.ids[:20], 17, Session(whole, case.model(DECODER))))
+    assert [*runner._loaded] == ["decode"]
+    session = Session(runner, case.model(DECODER))
+    session.prefill(case.trace.embeddings[:3], None if case.trace.per_layer is None else case.trace.per_layer[:3])
+    assert [*runner._loaded] == ["decode", "prefill_64"]
 
 
 def test_of_a_large_decoder_other_runtimes_play_some_layers_and_say_which(

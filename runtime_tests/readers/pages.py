@@ -16,12 +16,15 @@ _PAGE, _DONTNEED = 4096, 4
 _WORTHWHILE = 1 << 20
 
 
-def release(*views: NDArray[Any]) -> None:
-    """Forgets the pages of arrays that are views of mapped files; they are read again when they are looked at.
+def release(*given: Any) -> None:
+    """Forgets the pages of arrays or bytes that are views of mapped files; they are read again when they are looked at.
 
     Of memory that is no file's nothing is forgotten: its contents would be lost. Linux alone says which is which;
     elsewhere nothing happens.
     """
+    views: list[NDArray[Any]] = [
+        v if isinstance(v, np.ndarray) else np.frombuffer(v, np.uint8) for v in given if len(v)
+    ]
     large = [view for view in views if view.nbytes >= _WORTHWHILE]
     if not large or not sys.platform.startswith("linux") or not _MAPS.exists():
         return
@@ -33,12 +36,19 @@ def release(*views: NDArray[Any]) -> None:
             _libc().madvise(ctypes.c_void_p(first), ctypes.c_size_t(last - first), _DONTNEED)
 
 
-def _mapped_files() -> list[tuple[int, int]]:
-    """Address ranges of files in this process."""
+def release_file(path: Path) -> None:
+    """Forgets the pages of a file that something in this process has mapped and nothing writes to."""
+    if sys.platform.startswith("linux") and _MAPS.exists():
+        for start, stop in _mapped_files(str(path)):
+            _libc().madvise(ctypes.c_void_p(start), ctypes.c_size_t(stop - start), _DONTNEED)
+
+
+def _mapped_files(name: str = "") -> list[tuple[int, int]]:
+    """Address ranges of files in this process; of one file alone if it is named."""
     out = []
     for line in _MAPS.read_text("utf-8", "replace").splitlines():
-        place, _, _, _, inode, *_ = line.split(maxsplit=5)
-        if inode != "0":
+        place, _, _, _, inode, *rest = line.split(maxsplit=5)
+        if inode != "0" and (not name or rest == [name]):
             start, _, stop = place.partition("-")
             out.append((int(start, 16), int(stop, 16)))
     return out

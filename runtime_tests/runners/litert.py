@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from runtime_tests.errors import CannotRunError
 from runtime_tests.readers.litertlm import Section
+from runtime_tests.readers.pages import release, release_file
 from runtime_tests.readers.tflite import Tflite
 from runtime_tests.runners.protocol import Runner
 
@@ -83,8 +84,11 @@ def interpreter_of(pieces: Sequence[Any], kernels: str = "xnnpack", threads: int
         for piece in pieces:
             for start in range(0, len(piece), 64 << 20):
                 file.write(piece[start : start + (64 << 20)])
+            release(piece)
         file.flush()
-        return Interpreter(Path(file.name), kernels, threads)  # the mapping outlives the name
+        made = Interpreter(Path(file.name), kernels, threads)  # the mapping outlives the name
+        release_file(Path(file.name))  # XNNPACK has packed what it needs
+        return made
 
 
 def lookup(interpreter: Runner, model: Tflite, ids: NDArray[np.int32]) -> Floats:

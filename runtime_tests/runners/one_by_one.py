@@ -1,0 +1,36 @@
+"""Runs a large decoder one signature at a time: XNNPACK packs the weights of every signature anew.
+
+An interpreter over the whole file packs all of them before the first call: E2B's decoder of 0.85 GB takes 2.2 GB that
+way, with five signatures. Here each signature is a model of its own, and at most two are held: decode, and the prefill
+signature that was used last.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from numpy.typing import NDArray
+
+from runtime_tests.forced import alone
+from runtime_tests.readers.pages import release
+from runtime_tests.readers.tflite import Tflite
+from runtime_tests.runners.litert import Interpreter, interpreter_of
+
+HELD = "decode"
+
+
+class OneByOne:
+    """A runner over a model, each of whose signatures is loaded when it is called."""
+
+    def __init__(self, model: Tflite, threads: int = 2) -> None:
+        self._model, self._threads = model, threads
+        self._loaded: dict[str, Interpreter] = {}
+
+    def run(self, signature: str, inputs: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        """See :meth:`runtime_tests.runners.litert.Interpreter.run`."""
+        if signature not in self._loaded:
+            self._loaded = {name: held for name, held in self._loaded.items() if name == HELD}
+            pieces = alone(self._model, signature)
+            self._loaded[signature] = interpreter_of(pieces, threads=self._threads)
+            release(*pieces)
+        return self._loaded[signature].run(signature, inputs)
