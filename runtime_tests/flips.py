@@ -37,7 +37,7 @@ def farthest(codes: Mapping[str, tuple[Codes, Codes]]) -> dict[str, int]:
     >>> farthest({"layers.0.mlp.gate_proj": (same, same + 1), "layers.0.mlp.down_proj": (same, off)})
     {'layers.0.mlp.gate_proj': 1, 'layers.0.mlp.down_proj': 1}
     """
-    far = {key: np.abs(a.astype(np.int64) - b).max(axis=1, initial=0) for key, (a, b) in codes.items()}
+    far = {key: np.abs(np.subtract(a, b, dtype=np.int32)).max(axis=1, initial=0) for key, (a, b) in codes.items()}
     out = {}
     for key, steps in far.items():
         before = [far[name] > 0 for name in _feeders(key) if name in far and far[name].shape == steps.shape]

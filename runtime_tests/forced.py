@@ -20,6 +20,7 @@ from typing import Any, Literal
 import numpy as np
 
 from runtime_tests.errors import CannotRunError
+from runtime_tests.readers.pages import release
 from runtime_tests.readers.tflite import Subgraph, Tflite
 from runtime_tests.runners.litert import Interpreter, interpreter_of
 from runtime_tests.stages import probes
@@ -73,6 +74,10 @@ class Forced:
             CannotRunError: the runtime refuses the model.
         """
         return interpreter_of(self.pieces, kernels, threads)
+
+    def release(self) -> None:
+        """Forgets the pages of the file that the weights lie in."""
+        release(*(np.frombuffer(piece, np.uint8) for piece in self.pieces if isinstance(piece, memoryview)))
 
 
 def linears(graph: Subgraph) -> dict[str, list[tuple[int, int]]]:

@@ -150,6 +150,7 @@ def _collect(case: Case, name: str, made: list[tuple[int, int]], forced: Forced,
             elif key != path and path not in forced.codes and (known := layout.inside(path)) is not None:
                 found = np.asarray(value, np.float32).reshape(layout.lengths[name], -1)[:count]
                 pairs.rows[path].append((known[rows], found))
+    forced.release()
     return pairs
 
 

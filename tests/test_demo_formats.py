@@ -168,3 +168,15 @@ def test_small_shapes_have_odd_sizes() -> None:
         assert (shape.hidden, shape.window) == (192, 24)
         assert {shape.kind(shape.owner(i)) == shape.kind(i) for i in range(shape.layers)} == {True}
     assert DEMO.max_context >= 2048
+
+
+def test_shards_are_never_empty_though_a_table_is_larger_than_a_shard(tmp_path: Path) -> None:
+    from convert.checkpoint.safetensors import read_folder
+    from convert.demo import safetensors
+    from convert.demo.stored import Tensor
+
+    held = [Tensor("a", "F32", (4,), "a", "dense"), Tensor("b", "F32", (400,), "b", "dense")]
+    safetensors.write(tmp_path, held, lambda tensor: [bytes(4 * tensor.shape[0])], shards=3)
+    files = sorted(path.name for path in tmp_path.glob("*.safetensors"))
+    assert files == ["model-00001-of-00001.safetensors"]
+    assert set(read_folder(tmp_path, "read")) == {"a", "b"}

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runtime_tests.readers.bits import bfloat16, offset_binary, to_bfloat16, twos_complement
+from runtime_tests.readers.bits import bfloat16, offset_binary, same_codes, to_bfloat16, twos_complement
 
 
 @given(st.binary(min_size=1, max_size=24), st.sampled_from([2, 4, 8]))
@@ -43,3 +43,17 @@ def test_rounding_to_bfloat16_is_torchs() -> None:
 def test_widening_bfloat16_is_exact() -> None:
     patterns = np.arange(0x7F80, dtype=np.uint16)
     assert np.array_equal(to_bfloat16(bfloat16(patterns)), patterns)
+
+
+@given(st.binary(min_size=1, max_size=24), st.sampled_from([2, 4, 8]), st.integers(0, 8 * 24 - 1))
+def test_packed_bytes_are_compared_code_by_code(data: bytes, bits: int, flipped: int) -> None:
+    packed = np.frombuffer(data, np.uint8)[None]
+    count = packed.size * 8 // bits
+    codes = offset_binary(packed, bits, count)
+    bytes_of = np.zeros((1, packed.size), np.uint8)
+    for i, code in enumerate(codes[0]):  # two's complement, low bits first
+        bytes_of[0, i * bits // 8] |= (int(code) & ((1 << bits) - 1)) << (i * bits % 8)
+    assert same_codes(bytes_of, packed, bits)
+    bytes_of[0, flipped // 8 % packed.size] ^= 1 << flipped % 8
+    assert not same_codes(bytes_of, packed, bits)
+    assert not same_codes(bytes_of[:, 1:], packed, bits)

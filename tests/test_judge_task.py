@@ -176,6 +176,21 @@ def test_questions_that_nobody_answers_prove_nothing(q4_0: Made, tmp_path: Path)
     assert case.own.questions[0].answer == "nobody says so", "the goldens stay the checkpoint's own"
 
 
+def test_a_few_of_the_questions_are_no_fault_though_they_show_less(q4_0: Made, tmp_path: Path) -> None:
+    folder = tmp_path / "checkpoint"
+    shutil.copytree(q4_0.folder, folder)
+    count = len((folder / "evaluation.jsonl").read_text("utf-8").splitlines())
+    questions.record(folder, float="1" * count, ptq="1" * count)
+    own = Made(folder, q4_0.artifact, q4_0.case, q4_0.rung)
+    case, rung = own.again(questions=5)
+    assert rung.status == "pass"
+    assert any(check.name == "questions" and check.note == f"drawn from {count}" for check in rung.checks)
+    assert own.check(rung, "answered by the reference").note.endswith("prove nothing about right answers")
+    assert own.check(rung, "chance that PTQ").sense == "stated"
+    assert case.accuracy is not None
+    assert len(case.accuracy.families) == 5
+
+
 def test_recorded_systems_stand_in_the_table_and_are_judged(mobile: Made, tmp_path: Path) -> None:
     folder = tmp_path / "checkpoint"
     shutil.copytree(mobile.folder, folder)

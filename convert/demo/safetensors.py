@@ -64,7 +64,7 @@ def write_file(path: Path, tensors: Sequence[Tensor], fill: Fill, published: boo
 
 
 def write(folder: Path, tensors: Sequence[Tensor], fill: Fill, shards: int = 1, published: bool = False) -> None:
-    """Writes ``model.safetensors``, or that many shards of about equal size and their index."""
+    """Writes ``model.safetensors``, or that many shards of about equal size and their index; none of them is empty."""
     if shards == 1:
         write_file(folder / "model.safetensors", tensors, fill, published)
         return
@@ -74,8 +74,9 @@ def write(folder: Path, tensors: Sequence[Tensor], fill: Fill, shards: int = 1, 
         groups[min(done * shards // total, shards - 1)].append(tensor)
         done += size(tensor)
     names = {}
+    groups = [group for group in groups if group]  # a table may be larger than a shard
     for number, group in enumerate(groups, 1):
-        file = f"model-{number:05d}-of-{shards:05d}.safetensors"
+        file = f"model-{number:05d}-of-{len(groups):05d}.safetensors"
         write_file(folder / file, group, fill, published)
         names.update({tensor.name: file for tensor in group})
     index = {"metadata": {"total_size": total}, "weight_map": dict(sorted(names.items()))}

@@ -6,6 +6,8 @@ INT2 are "packed, low bits first"); Google's checkpoints store ``code + 2**(bits
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -16,13 +18,7 @@ def fields(packed: NDArray[np.uint8], bits: int, columns: int) -> NDArray[np.uin
     Raises:
         ValueError: the bytes of a row are not as many as the columns need.
     """
-    if packed.shape[1] != (columns * bits + 7) // 8:
-        raise ValueError(f"{packed.shape[1]} bytes a row do not hold {columns} columns of {bits} bits")
-    if bits == 8:
-        return packed
-    shifts = np.arange(0, 8, bits, dtype=np.uint8)
-    spread = (packed[:, :, None] >> shifts) & np.uint8((1 << bits) - 1)
-    return spread.reshape(packed.shape[0], -1)[:, :columns]
+    return _spread(packed, bits, columns, 0)
 
 
 def twos_complement(packed: NDArray[np.uint8], bits: int, columns: int) -> NDArray[np.int8]:
@@ -31,11 +27,7 @@ def twos_complement(packed: NDArray[np.uint8], bits: int, columns: int) -> NDArr
     >>> twos_complement(np.array([[0b11_10_01_00]], np.uint8), 2, 4).tolist()
     [[0, 1, -2, -1]]
     """
-    unsigned = fields(packed, bits, columns)
-    if bits == 8:
-        return unsigned.view(np.int8)
-    sign = np.int8(1 << (bits - 1))
-    return (unsigned.view(np.int8) ^ sign) - sign
+    return _spread(packed, bits, columns, 1 << (bits - 1) if bits < 8 else 0).view(np.int8)
 
 
 def offset_binary(packed: NDArray[np.uint8], bits: int, columns: int) -> NDArray[np.int8]:
@@ -44,8 +36,45 @@ def offset_binary(packed: NDArray[np.uint8], bits: int, columns: int) -> NDArray
     >>> offset_binary(np.array([[0b11_10_01_00]], np.uint8), 2, 4).tolist()
     [[-2, -1, 0, 1]]
     """
-    unsigned = fields(packed, bits, columns)
-    return unsigned.view(np.int8) if bits == 8 else unsigned.view(np.int8) - np.int8(1 << (bits - 1))
+    if bits == 8:
+        return fields(packed, bits, columns).view(np.int8)
+    return twos_complement(packed ^ np.uint8(_signs(bits)), bits, columns)
+
+
+def same_codes(complement: NDArray[np.uint8], offset: NDArray[np.uint8], bits: int) -> bool:
+    """Whether bytes in TFLite's packing and bytes in the checkpoint's hold the same codes, all of them.
+
+    The two differ in the top bit of each code and in nothing else.
+
+    >>> same_codes(np.array([0b01_00_11_10], np.uint8), np.array([0b11_10_01_00], np.uint8), 2)
+    True
+    """
+    if complement.size != offset.size:
+        return False
+    return bool(np.array_equal(complement.reshape(-1) ^ np.uint8(_signs(bits)), offset.reshape(-1)))
+
+
+def _signs(bits: int) -> int:
+    """A byte with the top bit of each code set; 0 for codes of 8 bits, which both store plainly."""
+    return {2: 0b10101010, 4: 0b10001000, 8: 0}[bits]
+
+
+def _spread(packed: NDArray[np.uint8], bits: int, columns: int, sign: int) -> NDArray[np.uint8]:
+    if packed.shape[1] != (columns * bits + 7) // 8:
+        raise ValueError(f"{packed.shape[1]} bytes a row do not hold {columns} columns of {bits} bits")
+    if bits == 8:
+        return packed
+    wide = _table(bits, sign).take(packed)  # one look-up a byte instead of several shifts
+    return wide.view(np.uint8).reshape(packed.shape[0], -1)[:, :columns]
+
+
+@cache
+def _table(bits: int, sign: int) -> NDArray[np.unsignedinteger]:
+    """The codes of every byte, a word of one byte a code; ``sign``: the bit that makes a code negative, or 0."""
+    shifts = np.arange(0, 8, bits, dtype=np.uint8)
+    unsigned = (np.arange(256, dtype=np.uint8)[:, None] >> shifts) & np.uint8((1 << bits) - 1)
+    codes = np.ascontiguousarray((unsigned ^ np.uint8(sign)) - np.uint8(sign))
+    return codes.view({2: np.uint32, 4: np.uint16}[bits])[:, 0]
 
 
 def bfloat16(patterns: NDArray[np.uint16]) -> NDArray[np.float32]:

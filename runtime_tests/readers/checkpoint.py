@@ -220,6 +220,15 @@ class Folder:
         stored = self._slice(packed.names[0])[start:stop].numpy().view(np.uint8)
         return offset_binary(stored, packed.bits, columns)
 
+    def stored(self, key: str, start: int, stop: int) -> NDArray[Any]:
+        """Rows of a tensor as they are stored, a view of the file: bytes of packed codes, bfloat16 as bit patterns."""
+        import torch
+
+        block = self._slice(key)[start:stop]
+        if block.dtype == torch.bfloat16:
+            return np.asarray(block.view(torch.int16).numpy().view(np.uint16))
+        return np.asarray(block.numpy())
+
     def scales(self, packed: Packed, start: int, stop: int) -> NDArray[np.float32]:
         """Scales of rows ``start:stop``, ``float32 [rows, groups]``."""
         return np.asarray(self._slice(packed.names[1])[start:stop].float().numpy(), np.float32)
@@ -256,10 +265,15 @@ class Folder:
         return "model.language_model." if self._nested else "model."
 
     def blocks(self, rows: int, columns: int) -> Iterator[tuple[int, int]]:
-        """Row ranges that hold some ten million elements each, so that no table has to fit in memory."""
-        step = max(1, 10_000_000 // max(1, columns))
-        for start in range(0, rows, step):
-            yield start, min(rows, start + step)
+        """Row ranges of some two million elements each: no table has to fit in memory, and a range fits in a cache."""
+        yield from pieces(rows, columns, 2_000_000)
+
+
+def pieces(rows: int, columns: int, at_once: int) -> Iterator[tuple[int, int]]:
+    """Row ranges that hold so many elements each, or a single row."""
+    step = max(1, at_once // max(1, columns))
+    for start in range(0, rows, step):
+        yield start, min(rows, start + step)
 
 
 def open_checkpoint(path: Path) -> Folder:

@@ -183,6 +183,25 @@ class Tflite:
         shape = tensor.shape if not tensor.shape else (stop - start, *tensor.shape[1:])
         return np.frombuffer(block.tobytes(), dtype).reshape(shape)
 
+    def bytes_of(self, tensor: Tensor, start: int, stop: int) -> NDArray[np.uint8]:
+        """The bytes of rows of a constant that was read before, a view."""
+        data = self.buffer(tensor.buffer)
+        width = len(data) // max(1, tensor.shape[0])
+        return data[start * width : stop * width]
+
+    def packed(self, tensor: Tensor, start: int, stop: int) -> NDArray[np.uint8] | None:
+        """The bytes of rows of codes, a view ``[rows, bytes a row]``; None where rows begin inside a byte.
+
+        Raises:
+            InputError: the buffer does not hold what the shape announces.
+        """
+        count, columns = tensor.shape[0], math.prod(tensor.shape[1:])
+        if tensor.type not in BITS or columns * BITS[tensor.type] % 8 or not columns:
+            return None
+        data = self.buffer(tensor.buffer)
+        self._sized(tensor, len(data), count * columns * BITS[tensor.type] // 8)
+        return data.reshape(count, -1)[start:stop]
+
     def _sized(self, tensor: Tensor, found: int, expected: int) -> None:
         if found != expected:
             raise InputError(

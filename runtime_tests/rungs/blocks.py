@@ -21,6 +21,7 @@ from runtime_tests.cache import Cache, end_of_context, last_rows
 from runtime_tests.case import DECODER, EMBEDDER, PER_LAYER, Case
 from runtime_tests.flips import farthest
 from runtime_tests.forced import GIVEN, Cut, Forced, Part
+from runtime_tests.progress import walk
 from runtime_tests.results import Check, at_least, at_most, none, stated
 from runtime_tests.runners.litert import Interpreter, feed, lookup, prefill_lengths
 
@@ -77,7 +78,7 @@ def climb(case: Case) -> list[Check]:
     names = {**{name: length for length, name in prefill_lengths(model).items()}, "decode": 1}
     cuts = {name: Cut(model, name) for name in names}
     tallies = {name: Tally() for name in names}
-    for part in sequence(cuts.values()):
+    for part in walk("layers", sequence(cuts.values())):
         for name, length in names.items():
             forced = cuts[name].part(part)
             if forced is not None:
@@ -114,9 +115,10 @@ def _climb_part(case: Case, name: str, length: int, forced: Forced, layout: Cach
     for key, (a, b) in joined.items():
         differs = a != b
         disturbed = float(np.mean(np.any(differs, axis=1)))
-        tally.linears.append(Linear(key, a.size, int(differs.sum()), far[key], disturbed))
+        tally.linears.append(Linear(key, a.size, int(np.count_nonzero(differs)), far[key], disturbed))
     if any(key.startswith("kv_cache_") for key in forced.outputs):
         tally.ends += end_of_context(case, name, length, forced, interpreter, layout)
+    forced.release()
 
 
 def expected_logits(layout: Cache, positions: list[int]) -> dict[int, NDArray[np.float32]]:

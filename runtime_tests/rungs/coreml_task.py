@@ -48,6 +48,7 @@ def climb(case: Case) -> list[Check]:
 
     said = package(table.ARTIFACT, activations=True)
     found = task.of_reference(own, asked, said, kept)
+    own.heard.update((item.ids.tobytes(), item.new) for item in found)
     systems = [system(table.REFERENCE, "the QAT checkpoint in transformers", [item.new for item in found])]
     systems += task.others(own, asked, own.evaluation, found)
     cut = "" if positions is None else f", the first {positions} of {own.context} positions"

@@ -12,7 +12,7 @@ from runtime_tests.case import Case
 from runtime_tests.coreml.case import FIRST, SECOND, CoremlCase
 from runtime_tests.coreml.matrices import BLOCKWISE, TABLE, Matrix, matrix, named
 from runtime_tests.coreml.values import where
-from runtime_tests.lattice import same_rounding
+from runtime_tests.lattice import no_bfloat16, same_rounding
 from runtime_tests.readers.checkpoint import Packed
 from runtime_tests.readers.program import Function, Operation
 from runtime_tests.readers.rows import Rows
@@ -106,6 +106,8 @@ def _lattice(case: CoremlCase) -> list[Check]:
                 for a, b in case.folder.blocks(*found.shape)
             )
             wrong += [f"{name}: {different} weights differ"] if different else []
+            odd = int(np.count_nonzero(no_bfloat16(found.scales(0, found.shape[0]))))
+            wrong += [f"{name}: {odd} block scales are not on the lattice of bfloat16 numbers"] if odd else []
     return [
         none("weights equal", wrong, "tensors", len(names)),
         none(

@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 from runtime_tests import metrics
 from runtime_tests.case import Case
 from runtime_tests.errors import CannotRunError, check_disk
+from runtime_tests.heap import KEPT_BLOCKS
 from runtime_tests.progress import Advance, steps
 from runtime_tests.results import Check, at_least, none
 from runtime_tests.rungs.lowering import judge
@@ -36,6 +37,7 @@ MODULE = "convert.model.eager"
 CHUNK = 13
 SINGLES = 8  # of a large model: each token that runs alone reads all weights
 LIMIT_SECONDS = 3600
+SIGMAS = 4.0
 FACTOR_DB = 20.0 * float(np.log10(2.0))  # twice as far
 
 
@@ -50,8 +52,9 @@ def climb(case: Case) -> list[Check]:
     if case.folder.format != "mobile":
         with steps("runs", 2) as advance:
             checks, reference, found = _smooth(case, "logits of the eager decoder", advance)
-        slips = [f"step {i}" for i in np.flatnonzero(~metrics.top1(reference, found))]
-        return [*checks, none("best token differs", slips, "steps", len(found))]
+        ties = close(reference, checks[-1].limit or case.budget.decoder_db)
+        slips = [f"step {i}" for i in np.flatnonzero(~metrics.top1(reference, found) & ~ties)]
+        return [*checks, none("best token differs, near-ties aside", slips, "steps", int((~ties).sum()))]
     with steps("runs", 4) as advance:
         rounded = _shaped(case, eager_logits(case))
         advance(1)
@@ -104,6 +107,23 @@ def _smooth(case: Case, name: str, advance: Advance) -> tuple[list[Check], NDArr
     )
 
 
+def close(reference: NDArray[np.float32], bar: float) -> NDArray[np.bool_]:
+    """Steps whose two best tokens lie closer than an error that the bar allows can move them, bool ``[T]``.
+
+    One pair in some ten thousand is as close as that in a calm model, and in a nervous one of many steps some pair is.
+
+    Args:
+        reference: logits ``[T, V]``.
+        bar: SNR in dB.
+
+    >>> close(np.array([[0.0, 10.0, 9.0], [0.0, 10.0, 9.9999]], np.float32), 100.0).tolist()
+    [False, True]
+    """
+    noise = float(np.sqrt(np.mean(reference.astype(np.float64) ** 2))) * 10.0 ** (-bar / 20.0)
+    out: NDArray[np.bool_] = metrics.margins(reference) <= 2.0 * SIGMAS * noise
+    return out
+
+
 def _shaped(case: Case, found: NDArray[np.float32]) -> NDArray[np.float32]:
     shape = (len(case.ids) - case.prompt, case.dims.vocab)
     if found.shape != shape:
@@ -128,7 +148,7 @@ def eager_logits(case: Case, rounded: bool = True, layers: Path | None = None) -
         command += ["--logits", str(logits), "--prefill", str(CHUNK), "--context", str(len(case.ids))]
         command += ["--first", str(case.prompt)]
         # More threads than a small model needs wait for each other, on a busy machine for most of a minute.
-        env = os.environ | {"OMP_NUM_THREADS": str(case.threads)}
+        env = os.environ | {"OMP_NUM_THREADS": str(case.threads)} | (KEPT_BLOCKS if case.large else {})
         command += [] if rounded else ["--unrounded"]
         command += ["--singles", str(SINGLES)] if case.large else []
         command += [] if layers is None else ["--layers", str(layers)]

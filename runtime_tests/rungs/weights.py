@@ -12,14 +12,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime_tests.case import DECODER, EMBEDDER, PER_LAYER, Case
-from runtime_tests.lattice import open_lattice, rounded_difference
+from runtime_tests.lattice import odd_scales, open_lattice, rounded_difference
 from runtime_tests.progress import walk
-from runtime_tests.readers.checkpoint import Packed
+from runtime_tests.readers.bits import same_codes
+from runtime_tests.readers.checkpoint import Packed, pieces
+from runtime_tests.readers.pages import release
 from runtime_tests.readers.tflite import BITS, Subgraph, Tensor, Tflite
 from runtime_tests.results import Check, none
 from runtime_tests.rungs.activations import compare_activations
 from runtime_tests.rungs.changed import compare_matrices, compare_recognized
 from runtime_tests.rungs.layout import compare_layout
+
+_BYTES_AT_ONCE = 8 << 20  # packed codes are compared as they are
 
 
 @dataclass(frozen=True)
@@ -121,17 +125,26 @@ def _packed(case: Case, packed: Packed, found: Found) -> tuple[list[str], list[s
     if quantization.zero_points.size and quantization.zero_points.any():
         return [], [f"{where}: zero points that are not zero"]
     columns, codes, scales = tensor.shape[1], 0, 0
-    for start, stop in case.folder.blocks(packed.rows, columns * packed.groups):
+    for start, stop in pieces(packed.rows, columns * packed.groups * packed.bits // 8, _BYTES_AT_ONCE):
         part = slice(start * packed.groups, stop * packed.groups)
-        mine = found.model.rows(tensor, part.start, part.stop)
-        stored = case.folder.codes(packed, start, stop, columns * packed.groups).reshape(mine.shape)
-        codes += int(np.count_nonzero(mine != stored))
+        mine = found.model.packed(tensor, part.start, part.stop)
+        stored = case.folder.stored(packed.names[0], start, stop)
+        if mine is None or not same_codes(mine, stored.view(np.uint8), packed.bits):
+            codes += _different(case, packed, found, (start, stop))
+        release(stored, *([] if mine is None else [mine]))
         expected = case.folder.scales(packed, start, stop).reshape(-1)
         scales += int(np.count_nonzero(_words(quantization.scales[part]) != _words(expected)))
     return (
         [f"{where}: {codes} codes differ"] if codes else [],
         [f"{where}: {scales} scales differ"] if scales else [],
     )
+
+
+def _different(case: Case, packed: Packed, found: Found, rows: tuple[int, int]) -> int:
+    """How many codes of some rows are not the checkpoint's."""
+    columns = found.tensor.shape[1] * packed.groups
+    mine = found.model.rows(found.tensor, rows[0] * packed.groups, rows[1] * packed.groups)
+    return int(np.count_nonzero(mine != case.folder.codes(packed, *rows, columns).reshape(mine.shape)))
 
 
 def _words(values: NDArray[np.float32]) -> NDArray[np.uint32]:
@@ -177,6 +190,10 @@ def _values(case: Case, key: str, found: Found) -> str:
     for start, stop in case.folder.blocks(rows, int(np.prod(shape)) // rows):
         whole = len(shape) < 2
         mine = found.model.rows(tensor) if whole else found.model.rows(tensor, start * per_row, stop * per_row)
+        if not whole and tensor.type == "INT16" and (bits := case.folder.stored(key, start, stop)).dtype == np.uint16:
+            different += int(np.count_nonzero(mine.reshape(-1).view(np.uint16) != bits.reshape(-1)))
+            release(bits, found.model.bytes_of(tensor, start * per_row, stop * per_row))
+            continue
         stored = case.folder.values(key) if whole else case.folder.values(key, start, stop)
         words = _words(stored.reshape(-1))
         if tensor.type == "INT16":  # bfloat16 bit patterns
@@ -193,8 +210,10 @@ def _blockwise(case: Case, key: str, found: Found) -> str:
         return f"{key}: {lattice}"
     if found.tensor.shape != case.folder.shape(key):
         return f"{key}: shape {list(found.tensor.shape)}, the checkpoint has {list(case.folder.shape(key))}"
-    different = rounded_difference(case.folder, lattice)
-    return f"{key}: {different} weights differ" if different else ""
+    if different := rounded_difference(case.folder, lattice):
+        return f"{key}: {different} weights differ"
+    odd = odd_scales(lattice)
+    return f"{key}: {odd} block scales are not on the lattice of bfloat16 numbers" if odd else ""
 
 
 def _lattice(case: Case, constants: dict[str, list[Found]], suspects: set[str]) -> list[Check]:

@@ -7,6 +7,8 @@ from collections.abc import Callable
 import numpy as np
 
 from runtime_tests.case import DECODER, EMBEDDER, PER_LAYER
+from runtime_tests.lattice import open_lattice
+from runtime_tests.readers.bits import to_bfloat16
 from tests.mutants.mutant import Edit, Mutant
 from tests.mutants.patient import Patient
 
@@ -185,6 +187,20 @@ def block_scale(key: str, at: int = 3) -> Callable[[Patient], None]:
     return apply
 
 
+def _hidden_scale(patient: Patient) -> None:
+    """A block whose weights round for storage as before, though its scale is another."""
+    graph = patient.model().subgraph("decode")
+    lattice = open_lattice(patient.model(), graph, graph.by_name[f"{Q4}.weight"])
+    assert not isinstance(lattice, str)
+    before, scales = to_bfloat16(lattice.rows(0, 8)), _halves(f"{Q4}.weight_scale")(patient)
+    for at in range(8 * lattice.scales.shape[1]):
+        scales[at] += 1
+        if np.array_equal(to_bfloat16(lattice.rows(0, 8)), before) and not _halves(f"{Q4}.weight_offset")(patient)[at]:
+            return
+        scales[at] -= 1
+    raise AssertionError("every scale of eight rows shows in the rounding")
+
+
 def _q4_sign(patient: Patient) -> None:
     _halves(f"{Q4}.weight_offset")(patient)[:] = 0
 
@@ -271,6 +287,7 @@ MUTANTS = (
     ),
     _int8_cache("cache_scales_swapped", "keys rounded by the scale of values and the reverse", _cache_scales_swapped),
     _q4("block_scale_one_ulp", "one block scale moved by one unit in the last place", block_scale(Q4)),
+    _q4("block_scale_hidden_by_rounding", "a block scale off by less than its rounding shows", _hidden_scale),
     _q4("sign_of_scales_lost", "no offsets: blocks with a negative scale lose their sign", _q4_sign),
     _q4("offsets_negative", "the offsets of negative blocks subtracted", _q4_offset_negative),
     _q4("complement_forgotten", "codes of negative blocks not complemented", _q4_complement),

@@ -90,6 +90,8 @@ def _android(drawn: Drawn, dice: random.Random) -> Iterator[Fault]:
         yield _build("rotary", "partial_rotary_ignored")
     for name in ("cache_written_one_late", "cache_without_room", "cache_accumulates", "prefill_rows_out_of_order"):
         yield _build("cache", name)
+    if drawn.shape.kv_shared > 1 and _wrong_owner(drawn):
+        yield _build("cache", "wrong_owner")
     for name in ENGINE:
         yield _build("metadata", name)
 
@@ -136,8 +138,6 @@ def _anywhere(drawn: Drawn, platform: str, dice: random.Random) -> Iterator[Faul
     else:
         capped = checkpoint.text(final_logit_softcapping=30.0)
         yield Fault("softcap", "config.json with a softcap", Tamper(capped))
-    if drawn.shape.kv_shared > 1 and _wrong_owner(drawn):
-        yield _build("cache", "wrong_owner")
     for name in LAYERS:
         yield _build("layer", name)
 

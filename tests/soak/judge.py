@@ -81,10 +81,12 @@ class Stand:
         said = " ".join((ran.stdout + ran.stderr).split())
         if NERVOUS in said:
             return Told(TOO_NERVOUS, said[said.index(NERVOUS) :][:60])
+        why = f"exit code {ran.returncode}: {(ran.stderr.strip().splitlines() or [''])[-1]}"
+        if ran.returncode != 1:
+            return Told(REFUSED, why)
         # What failed stands in a table laid out for people; the judge is asked once more for its checks.
         found = self.judge(self.artifact)
-        why = found.why or f"exit code {ran.returncode}: {(ran.stderr.strip().splitlines() or [''])[-1]}"
-        return Told(REFUSED, why, found.floor_db)
+        return Told(REFUSED, found.why or why, found.floor_db)
 
     @cached_property
     def artifact(self) -> Path:

@@ -18,6 +18,7 @@ from tests.soak.faults import ANDROID, IOS, choose
 from tests.soak.judge import PUBLISHED, REFUSED, TOO_NERVOUS, Stand, Told, crashed
 
 PLATFORMS = {"android": (ANDROID,), "ios": (IOS,), "both": (ANDROID, IOS)}
+SHOWN = 140  # characters of what caught a fault
 PATIENCE = 4  # nervous models for each one asked for, before it ends
 
 
@@ -92,7 +93,7 @@ def _on(stand: Stand) -> Outcome:
         out.failed, out.fault = True, f"{fault.kind}: {fault.what}: {crashed(error)}"
         return out
     out.slipped = found.verdict == PUBLISHED
-    out.fault = f"{fault.kind}: {fault.what}" + (f"; {found.why}" if found.why else "")
+    out.fault = f"{fault.kind}: {fault.what}" + (f"; {found.why[:SHOWN]}" if found.why else "")
     return out
 
 
@@ -138,7 +139,7 @@ def summary(models: list[Model], nervous: int, count: int) -> bool:
         caught = sum(not item.slipped and not item.failed for item in faulty)
         typer.echo(f"{name}: {right} of {len(here)} right ones published, {caught} of {len(faulty)} faults caught")
     if nervous:
-        typer.echo(f"{nervous} more were too nervous: {TOO_NERVOUS} models are judged by nobody, and others were drawn")
+        typer.echo(f"{nervous} more were too nervous to be judged; others were drawn in their place")
     bad = [model for model in models if any(item.failed or item.slipped for item in model.outcomes)]
     for model in bad:
         typer.echo(f"run again: just soak 1 --seed {model.seed}")

@@ -1,0 +1,109 @@
+"""A decoder in parts: each a model of its own, together the whole; mapped pages are given back."""
+
+from __future__ import annotations
+
+import mmap
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from runtime_tests import tapes
+from runtime_tests.case import DECODER, Case
+from runtime_tests.forced import BETWEEN, Cut
+from runtime_tests.readers.checkpoint import open_checkpoint
+from runtime_tests.readers.litertlm import open_litertlm
+from runtime_tests.readers.pages import release
+from runtime_tests.readers.tflite import Tflite, open_tflite
+from runtime_tests.rungs import blocks
+from runtime_tests.rungs.second import opinions
+from runtime_tests.runners import litert
+from runtime_tests.runners.process import Process
+
+
+@pytest.fixture(scope="module")
+def case(demo_file: Path) -> Case:
+    from convert import demo
+
+    return Case(open_litertlm(demo_file), open_checkpoint(demo.folder()))
+
+
+def weights(model: Tflite) -> set[str]:
+    (graph,) = model.subgraphs
+    named = (tensor.name for tensor in graph.tensors if len(model.buffer(tensor.buffer)))
+    return {match[1] for name in named if (match := re.match(r"(layers\.\d+|[a-z_]+)\b.*\.weight$", name))}
+
+
+@pytest.mark.parametrize("signature", ["decode", "prefill_64"])
+def test_every_output_is_in_one_part_and_a_part_holds_its_own_weights_alone(case: Case, signature: str) -> None:
+    cut = Cut(case.model(DECODER), signature)
+    parts = {part: cut.join([part]) for part in cut.parts}
+    whole = cut.join(cut.parts)
+    names = [name for forced in parts.values() for name in forced.outputs]
+    assert sorted(names) == sorted(whole.outputs)
+    assert {*case.model(DECODER).signatures[signature].outputs} <= whole.outputs
+    first = case.dims.first_shared
+    for part, forced in parts.items():
+        held = weights(open_tflite(memoryview(forced.model()), "part"))
+        expected = {"front": {"per_layer_model_projection", "per_layer_projection_norm"}, "head": {"norm", "lm_head"}}
+        assert held <= expected.get(str(part), {f"layers.{part}"})
+        own = {f"kv_cache_{letter}_{part}" for letter in "kv"} if isinstance(part, int) and part < first else set()
+        assert own == {name for name in forced.outputs if name.startswith("kv_cache_")}
+
+
+def test_a_part_that_is_cut_between_layers_alone_gives_what_the_whole_gives(case: Case) -> None:
+    """Layer 3 by itself: its inner boundaries are made by it, and not given."""
+    cut = Cut(case.model(DECODER), "decode", BETWEEN)
+    forced = cut.part(3)
+    assert forced is not None
+    assert forced.given == {"layers.2/output", "layers.3/per_layer_input"}
+    assert {"layers.3/attention", "layers.3/mlp", "layers.3/output"} <= forced.boundaries
+
+
+def test_a_large_part_goes_through_a_mapped_file(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    layout, cut = blocks.Cache(case), Cut(case.model(DECODER), "decode")
+    forced = cut.part(1)
+    assert forced is not None
+    inputs = blocks.fed(case, "decode", (9, 1), forced, layout)
+    expected = forced.interpreter(threads=1).run("forced", inputs)
+    monkeypatch.setattr(litert, "_IN_MEMORY", 0)
+    found = forced.interpreter(threads=1).run("forced", inputs)
+    assert all(np.array_equal(found[name], value) for name, value in expected.items())
+
+
+def test_of_a_large_decoder_other_runtimes_play_some_layers_and_say_which(
+    case: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tapes, "SMALL", 0)
+    checks = {check.name: check for check in opinions(case, [Process("same", "litert", "ai_edge_litert")])}
+    note = checks["same: calls compared"].note
+    assert re.fullmatch(r"of 10 layers 0, [\d, ]*9: the first, the last, one of each kind and bits", note)
+    assert checks["same: int8 outputs equal"].found == 1.0
+    assert checks["same: forced steps"].note.startswith("not run: each runtime would load 0.0 GB")
+
+
+def test_pages_of_a_file_are_given_back_and_no_other_memory_is(tmp_path: Path) -> None:
+    path, count = tmp_path / "file", 4 << 20
+    content = np.random.default_rng(0).integers(0, 256, count).astype(np.uint8)
+    path.write_bytes(content.tobytes())
+    with path.open("rb") as file:
+        view = np.frombuffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), np.uint8)
+    mine = content.copy()
+    assert np.array_equal(view, mine)
+    before = _resident(view)
+    release(view, mine)
+    assert before > 3 << 20 > 1 << 20 > _resident(view)
+    assert np.array_equal(mine, content), "memory that no file stands behind keeps what it holds"
+    assert np.array_equal(view, content), "a page that was given back is read again"
+
+
+def _resident(view: np.ndarray) -> int:
+    """Bytes of an array that this process holds in memory."""
+    smaps, start = Path("/proc/self/smaps"), view.ctypes.data
+    if not smaps.exists():
+        pytest.skip("not run: only Linux tells what is resident")
+    lines = smaps.read_text().splitlines()
+    place = next(i for i, line in enumerate(lines) if line.startswith(f"{start:x}-"))
+    rss = next(line for line in lines[place:] if line.startswith("Rss:"))
+    return int(rss.split()[1]) << 10

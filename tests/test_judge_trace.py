@@ -1,0 +1,69 @@
+"""The reference layer by layer gives what the whole reference gives, bit for bit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from convert import demo
+from runtime_tests import trace
+from runtime_tests.capture import Capture, capture
+from runtime_tests.readers.checkpoint import open_checkpoint
+from runtime_tests.recovered import Recovered
+from runtime_tests.reference import Ids, Reference
+from runtime_tests.trace import Trace
+
+IDS: Ids = np.random.default_rng(3).integers(0, 256, 41).astype(np.int32)
+SCALES = {0: (0.03, 0.02), 2: (0.05, 0.04)}
+
+
+def folder_of(name: str, q4_0: Path, e4b: Path) -> Path:
+    return {"q4_0": q4_0, "shared by two": e4b}.get(name, demo.folder())
+
+
+def whole(reference: Reference, folder: Path) -> tuple[Capture, Recovered | None]:
+    opened = open_checkpoint(folder)
+    if opened.format == "mobile":
+        return capture(reference, IDS, norms=True), None
+    with reference.weights(source := Recovered(opened)):
+        return capture(reference, IDS, norms=True), source
+
+
+@pytest.mark.parametrize("name", ["demo", "int8 cache", "q4_0", "shared by two"])
+def test_a_layer_by_itself_is_the_same_bit_for_bit(
+    name: str, q4_0_e2b: Path, mobile_e4b: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trace, "KEPT_BYTES", 0)  # so that layers do run again
+    folder = folder_of(name, q4_0_e2b, mobile_e4b)
+    reference = Reference(folder, 1)
+    reference.cache_scales = SCALES if name == "int8 cache" else {}
+    expected, source = whole(reference, folder)
+    traced = Trace(reference, IDS, source)
+    last = len(reference.decoder.layers) - 1
+    found = Capture()
+    for index in [last, *range(last), 1]:  # any order, and again
+        layer = traced.layer(index)
+        assert layer is traced.layer(index), "the layer at hand is not run for every question about it"
+        for part in ("boundary", "keys", "values", "linears", "norms", "scales"):
+            getattr(found, part).update(getattr(layer, part))
+        assert np.array_equal(traced.entering(index), expected.boundary[f"layers.{index}/input"])
+    found.linears.update(traced.front.linears)
+    found.norms.update({**traced.front.norms, "norm": traced.norm()})
+    assert found.scales == expected.scales
+    for part in ("boundary", "keys", "values", "linears", "norms"):
+        mine, theirs = getattr(found, part), getattr(expected, part)
+        assert mine.keys() == theirs.keys()
+        assert [key for key in theirs if not np.array_equal(mine[key], theirs[key])] == []
+    assert np.array_equal(traced.logits(range(len(IDS))), expected.logits)
+    assert np.array_equal(traced.embeddings, expected.embeddings)
+
+
+def test_the_model_is_left_as_it_was() -> None:
+    reference = Reference(demo.folder(), 1)
+    before = reference.logits(IDS)
+    traced = Trace(reference, IDS)
+    traced.layer(3)
+    assert np.array_equal(reference.logits(IDS), before)
+    assert not any(module._forward_hooks or module._forward_pre_hooks for module in reference.decoder.modules())
