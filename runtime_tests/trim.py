@@ -11,8 +11,13 @@ import ctypes
 import gc
 
 
-def trim() -> None:
-    """Frees what is unreachable, and hands free pages back where the C library can (glibc)."""
-    gc.collect()
+def trim(search: bool = True) -> None:
+    """Hands free pages back where the C library can (glibc).
+
+    Args:
+        search: first look for what is unreachable, which takes some tenths of a second.
+    """
+    if search:
+        gc.collect()
     with contextlib.suppress(OSError, AttributeError, TypeError):
         ctypes.CDLL(None).malloc_trim(0)

@@ -200,6 +200,16 @@ def test_one_changed_code_of_a_row_table_is_named_by_the_weights_rung(judged: Ju
     assert f"row tables equal: {table}: 1 codes, 0 scales differ" in failing(judged(change, "0"))
 
 
+def test_one_changed_weight_of_q4_0_is_named_by_the_weights_rung(sharp: CoremlCase, tmp_path: Path) -> None:
+    def change(patient: Patient) -> None:
+        patient.bytes(f"{NAME}_weight", "data", "decode")[17] ^= 1
+        np.memmap(patient.path.parent / "embed_tokens.rows", np.uint8, "r+")[4096 + 10] ^= 1
+
+    found = failing(judge(sharp, tmp_path / "copy", change, "0"))
+    assert f"weights equal: {KEY}.weight: 1 weights differ" in found
+    assert "row tables equal: embed_tokens: 1 values differ" in found
+
+
 def test_a_missing_row_table_is_bad_input(judged: Judged) -> None:
     with pytest.raises(InputError, match=r"embed_tokens\.rows: cannot be read .*beside the package"):
         judged(lambda patient: (patient.path.parent / "embed_tokens.rows").unlink(), "0")

@@ -83,7 +83,7 @@ class Layered:
             large = weights.held > LARGE
             weights.drop()  # not by reference counting: the evaluator's steps and what they unpack are a cycle
             if large:
-                trim()
+                trim(search=False)
 
     def empty(self, segment: Segment) -> State:
         """Zeroed states of a segment. Their memory is taken where it is written to, and not before."""

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime_tests.errors import CannotRunError
+from runtime_tests.readers.blobs import Blob
 from runtime_tests.readers.program import Constant, Function
 
 BLOCKWISE, TABLE = "constexpr_blockwise_shift_scale", "constexpr_lut_to_dense"
@@ -50,8 +51,18 @@ class Matrix:
 
     def codes(self, start: int, stop: int) -> NDArray[np.int8]:
         """Codes of rows ``start:stop``, int8 ``[rows, in]``."""
-        found = self.indices.array(start, stop)
-        return found.astype(np.int8) + np.int8(LOWEST_CRUMB if self.bits == 2 else 0)
+        found = self.indices.array(start, stop).astype(np.int8, copy=False)
+        return found + np.int8(LOWEST_CRUMB) if self.bits == 2 else found
+
+    def packed(self, start: int, stop: int) -> NDArray[np.uint8] | None:
+        """The stored bytes of those rows, a view of the file; None where rows begin inside a byte.
+
+        Codes of 2 bits are counted from the lowest, the others are two's complement.
+        """
+        held, width = self.indices.held, self.shape[1] * self.bits
+        if not isinstance(held, Blob) or width % 8:
+            return None
+        return held.data[start * width // 8 : stop * width // 8]
 
     def scales(self, start: int, stop: int) -> NDArray[np.float32]:
         """Scales of those rows, the gain included: float32 ``[rows, groups]``; for 2 bits what code 1 stands for."""
@@ -67,8 +78,9 @@ class Matrix:
     def rows(self, start: int, stop: int) -> NDArray[np.float32]:
         """Values of those rows, float32 ``[rows, in]``."""
         codes, scales = self.codes(start, stop).astype(np.float32), self.scales(start, stop)
-        out = codes.reshape(*scales.shape, -1) * scales[:, :, None]
-        return np.asarray(out.reshape(codes.shape), np.float32)
+        blocks = codes.reshape(*scales.shape, -1)
+        blocks *= scales[:, :, None]
+        return np.asarray(blocks.reshape(codes.shape), np.float32)
 
     def _gain(self, start: int, stop: int) -> NDArray[np.float32]:
         if self.gain is None:

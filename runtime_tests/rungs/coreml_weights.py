@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import cast
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +14,9 @@ from runtime_tests.coreml.case import FIRST, SECOND, CoremlCase
 from runtime_tests.coreml.matrices import BLOCKWISE, TABLE, Matrix, matrix, named
 from runtime_tests.coreml.values import where
 from runtime_tests.lattice import no_bfloat16, same_rounding
+from runtime_tests.readers.bits import same_codes, to_bfloat16
 from runtime_tests.readers.checkpoint import Packed
+from runtime_tests.readers.pages import release
 from runtime_tests.readers.program import Function, Operation
 from runtime_tests.readers.rows import Rows
 from runtime_tests.results import Check, none, stated
@@ -22,6 +25,7 @@ from runtime_tests.rungs.coreml_companions import compare_companions
 from runtime_tests.rungs.coreml_engine import compare_engine
 from runtime_tests.rungs.coreml_layout import compare_layout
 
+RELEASED = 32  # ranges of rows
 CODES = np.array([-2, -1, 0, 1], np.float32)
 
 
@@ -62,17 +66,31 @@ def _compare(case: CoremlCase, packed: Packed, found: Matrix) -> tuple[list[str]
     if found.shape[0] != packed.rows or packed.groups != 1 or found.scale.type.shape[1] != 1:
         return [f"shape {list(found.shape)} by {found.scale.type.shape[1]} scales a row"], []
     codes = scales = 0
-    for start, stop in case.folder.blocks(*found.shape):
-        stored = case.folder.codes(packed, start, stop, found.shape[1])
+
+    def views(start: int, stop: int) -> list[NDArray[Any] | None]:
+        return [found.packed(start, stop), case.folder.stored(packed.names[0], start, stop)]
+
+    for start, stop in _released(case, found.shape, views):
+        codes += _different(case, packed, found, start, stop)
         expected = case.folder.scales(packed, start, stop)
         if case.profile == "ane":  # no float32 there: the gain beside the power of two is rounded once
             expected = _halved(found, expected, start, stop)
-        codes += int(np.count_nonzero(found.codes(start, stop) != stored))
         if found.bits == 2:  # every entry, so that equal codes are equal dense values
             scales += int(np.count_nonzero((found.tables(start, stop) != CODES * expected).any(axis=1)))
         else:
             scales += int(np.count_nonzero(_words(found.scales(start, stop)) != _words(expected)))
     return [f"{codes} codes differ"] if codes else [], [f"{scales} scales differ"] if scales else []
+
+
+def _different(case: CoremlCase, packed: Packed, found: Matrix, start: int, stop: int) -> int:
+    """How many codes of some rows are not the checkpoint's. Equal bytes are equal codes, and are not unpacked."""
+    mine, stored = found.packed(start, stop), case.folder.stored(packed.names[0], start, stop).view(np.uint8)
+    if mine is not None:
+        same = np.array_equal(mine, stored.reshape(-1)) if found.bits == 2 else same_codes(mine, stored, found.bits)
+        if same:
+            return 0
+    expected = case.folder.codes(packed, start, stop, found.shape[1])
+    return int(np.count_nonzero(found.codes(start, stop) != expected))
 
 
 def _halved(found: Matrix, scales: NDArray[np.float32], start: int, stop: int) -> NDArray[np.float32]:
@@ -101,10 +119,7 @@ def _lattice(case: CoremlCase) -> list[Check]:
         ):
             wrong.append(f"{name}: {found.bits} bits, {list(found.shape)}, {found.scale.type.shape[1]} scales a row")
         else:
-            different = sum(
-                int(np.count_nonzero(~same_rounding(found.rows(a, b), case.folder.values(name, a, b))))
-                for a, b in case.folder.blocks(*found.shape)
-            )
+            different = _rounded(case, name, found)
             wrong += [f"{name}: {different} weights differ"] if different else []
             odd = int(np.count_nonzero(no_bfloat16(found.scales(0, found.shape[0]))))
             wrong += [f"{name}: {odd} block scales are not on the lattice of bfloat16 numbers"] if odd else []
@@ -117,6 +132,32 @@ def _lattice(case: CoremlCase) -> list[Check]:
             len(names),
         ),
     ]
+
+
+def _rounded(case: CoremlCase, name: str, found: Matrix) -> int:
+    """How many weights do not round to the stored ones."""
+    different = 0
+
+    def views(start: int, stop: int) -> list[NDArray[Any] | None]:
+        return [found.packed(start, stop), case.folder.stored(name, start, stop)]
+
+    for start, stop in _released(case, found.shape, views):
+        stored, mine = case.folder.stored(name, start, stop), found.rows(start, stop)
+        if stored.dtype != np.uint16 or not np.array_equal(to_bfloat16(mine), stored):
+            different += int(np.count_nonzero(~same_rounding(mine, case.folder.values(name, start, stop))))
+    return different
+
+
+def _released(
+    case: CoremlCase, shape: Sequence[int], views: Callable[[int, int], list[NDArray[Any] | None]]
+) -> Iterator[tuple[int, int]]:
+    """Row ranges to work on; the pages of what they are read from are given back some dozens of megabytes at a time."""
+    first = 0
+    for number, (start, stop) in enumerate(case.folder.blocks(shape[0], shape[1])):
+        yield start, stop
+        if number % RELEASED == RELEASED - 1 or stop == shape[0]:
+            release(*(view for view in views(first, stop) if view is not None))
+            first = stop
 
 
 def _strangers(case: CoremlCase, known: set[str]) -> list[str]:
@@ -146,9 +187,16 @@ def _packed_table(case: CoremlCase, table: Rows, packed: Packed) -> str:
     if (table.bits, table.rows, table.groups) != (packed.bits, packed.rows, packed.groups):
         return f"{table.rows} rows of {table.bits} bits with {table.groups} scales"
     codes = scales = 0
-    for start, stop in case.folder.blocks(table.rows, table.columns):
-        part = slice(start, stop)
-        codes += int(np.count_nonzero(table.codes(part) != case.folder.codes(packed, start, stop, table.columns)))
+
+    def views(start: int, stop: int) -> list[NDArray[Any] | None]:
+        return [table.packed(start, stop), case.folder.stored(packed.names[0], start, stop)]
+
+    for start, stop in _released(case, (table.rows, table.columns), views):
+        part, mine = slice(start, stop), table.packed(start, stop)
+        stored = case.folder.stored(packed.names[0], start, stop).view(np.uint8)
+        if not same_codes(mine, stored, table.bits):
+            expected = case.folder.codes(packed, start, stop, table.columns)
+            codes += int(np.count_nonzero(table.codes(part) != expected))
         scales += int(np.count_nonzero(_words(table.scales(part)) != _words(case.folder.scales(packed, start, stop))))
     return f"{codes} codes, {scales} scales differ" if codes or scales else ""
 
@@ -156,10 +204,18 @@ def _packed_table(case: CoremlCase, table: Rows, packed: Packed) -> str:
 def _float_table(case: CoremlCase, table: Rows, name: str) -> str:
     if table.bits < 16 or (table.rows, table.columns) != case.folder.shape(name):
         return f"{table.rows} rows of {table.columns} in {table.bits} bits"
-    different = sum(
-        int(np.count_nonzero(_words(table.values(slice(a, b))) != _words(case.folder.values(name, a, b))))
-        for a, b in case.folder.blocks(table.rows, table.columns)
-    )
+    different = 0
+
+    def views(start: int, stop: int) -> list[NDArray[Any] | None]:
+        return [table.packed(start, stop), case.folder.stored(name, start, stop)]
+
+    for start, stop in _released(case, (table.rows, table.columns), views):
+        stored, mine = case.folder.stored(name, start, stop), table.packed(start, stop)
+        if stored.dtype.itemsize * 8 != table.bits or not np.array_equal(
+            mine, stored.view(np.uint8).reshape(mine.shape)
+        ):
+            found, expected = table.values(slice(start, stop)), case.folder.values(name, start, stop)
+            different += int(np.count_nonzero(_words(found) != _words(expected)))
     return f"{different} values differ" if different else ""
 
 
