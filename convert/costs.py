@@ -50,7 +50,8 @@ THREADS = 2  # at most, for models that are not small: Case.threads
 LARGE = 512 * MB  # Case.large: from here on fewer draws, and no other runtime plays the whole decoder
 DECODE_STEPS, WINDOWS, BEYOND, LEAST = 64, 1.5, 9, 109  # the forced sequence: Case.prompt, Case.ids
 DRAWS, LARGE_DRAWS = 5, 3  # floor.DRAWS, Case.draws
-PROMPTS, PROMPT_TOKENS, PROMPT_DRAWS, LARGE_PROMPT_DRAWS = 17, 64, 8, 4  # rung 3 and golden: continuations.DRAWS
+# Rung 3, and the goldens of the report: prompts, tokens of one with its answer; continuations.DRAWS.
+PROMPTS, GOLDENS, PROMPT_TOKENS, PROMPT_DRAWS, LARGE_PROMPT_DRAWS = 8, 9, 64, 8, 4
 REPLIES = 6  # rung 3: chats and what stops, which the artifact answers and no reference reads
 ANSWER, QUESTION = 32, 64  # rung 4: tokens of an answer and of a question, about
 UNPACK = {"mobile": 12.0, "q4_0": 8.0}  # a pass: bytes through numpy for each weight, from codes to float32
@@ -64,7 +65,8 @@ PLAIN = 60.0  # a product of kernels without XNNPACK, in float32 products
 COMPARE_PASSES = {"mobile": 10.0, "q4_0": 40.0}  # rung 0: bytes through numpy for each byte of the model
 EVALUATOR = 4.0  # a pass of the Core ML evaluator in float64, in float32 passes
 # Seconds on a model that is all but empty: processes that start, graphs that are read.
-STARTING = {"convert": 4.0, "0": 4.0, "1": 8.0, "2a": 4.0, "2b": 6.0, "3": 8.0, "4": 2.0, "app.apk": 10.0}
+STARTING = {"convert": 4.0, "0": 4.0, "1": 8.0, "2a": 4.0, "2b": 6.0, "3": 8.0, "4": 2.0}
+STARTING |= {"noise floor": 4.0, "report": 3.0, "app.apk": 10.0}
 WRITTEN = 400e6  # bytes that a disk takes for good in a second
 TOUCHED = 0.6  # of a mapped file's pages, what a rung leaves resident: E2B mobile, rung 2a: 2.75 of 4.7 GB
 BATCH_STATES = 24  # float32 values of a token that a batch holds at once, in hidden sizes: residuals, MLP, scores
@@ -264,17 +266,31 @@ def _rung(name: str, seconds: float, held: int, mapped: int, disk: int) -> Stage
     """A rung by what the judge holds beyond its packages; ``mapped`` are file pages beside that."""
     begun = STARTING[name]
     memory = BUILDER + JUDGE + CHILD + held + mapped
-    return Stage(f"rung {name}", begun + seconds, memory, LIBRARIES + mapped, disk + REPORTS)
+    title = f"rung {name}" if name[0].isdigit() else name
+    return Stage(title, begun + seconds, memory, LIBRARIES + mapped, disk + REPORTS)
+
+
+def _floor(s: Sizes, rate: Rates, draws: int) -> Stage:
+    """The reference as it is and disturbed; of q4_0 also with the weights before their rounding."""
+    length, rows = tokens(s), _rows(s)
+    seconds = _pass(s, rate, (1 + draws) * length, (1 + draws) * rows)
+    if s.format != "mobile":
+        seconds += _pass(s, rate, length, rows)
+    return _rung("noise floor", seconds, _read_once(s, draws), int(TOUCHED * s.stored), s.model)
 
 
 def _first(s: Sizes, rate: Rates, draws: int) -> Stage:
-    """Rung 1: the reference and our decoder over the sequence, each with and without rounded activations, and draws."""
+    """Rung 1: the reference and our decoder over the sequence, of mobile ours also with rounded activations."""
     length, rows = tokens(s), _rows(s)
     seconds = (3 if s.format == "mobile" else 2) * _pass(s, rate, length, rows)
-    if s.format == "mobile":
-        seconds += _pass(s, rate, (1 + draws) * length, (1 + draws) * rows)
     files = 2 * (s.layers + 1) * length * s.hidden * 4 + rows * s.vocab * 4  # what each layer was given and gave
     return _rung("1", seconds, _read_once(s, draws), int(TOUCHED * s.stored), s.model + files)
+
+
+def _prompts(s: Sizes, rate: Rates, count: int, draws: int) -> float:
+    """Prompts with the artifact's answers, read by the reference as it is and disturbed."""
+    read = (1 + draws) * count * PROMPT_TOKENS
+    return _pass(s, rate, read, read / 2)
 
 
 def _zeroth(s: Sizes, rate: Rates, mapped: int) -> Stage:
@@ -295,13 +311,11 @@ def _litert(s: Sizes, rate: Rates) -> list[Stage]:
     if large:
         played = SAMPLED * (decoder // s.layers + PLAYED_CACHES * s.cache // s.owners)
     heard = PLAIN * 2.0 * s.linears * (4 * SAMPLED / s.layers if large else 24) / rate.flops
-    if s.format != "mobile":  # whose first rung needs no floor
-        heard += runs + _pass(s, rate, (1 + draws) * length, (1 + draws) * rows)
-    asked = (1 + short) * PROMPTS * PROMPT_TOKENS
-    told = _pass(s, rate, asked, asked / 2, 2) + 2 * (PROMPTS + REPLIES) * ANSWER * step
+    told = _prompts(s, rate, PROMPTS, short) + 2 * (PROMPTS + REPLIES) * ANSWER * step
     tables = s.tables if s.tables > MAPPED_FROM else 0
     layer = 2 * decoder // s.layers
     made = [
+        _floor(s, rate, draws),
         _zeroth(s, rate, mapped),
         _first(s, rate, draws),
         _rung(
@@ -323,7 +337,8 @@ def _litert(s: Sizes, rate: Rates) -> list[Stage]:
     ]
     if s.questions:
         made.append(_rung("4", _questions(s, rate, step), numbers + running, mapped, s.model + copied + decoder))
-    return made
+    golden = _prompts(s, rate, GOLDENS, short) + GOLDENS * ANSWER * step
+    return [*made, _rung("report", golden, numbers + running, mapped, s.model + copied)]
 
 
 def _coreml(s: Sizes, rate: Rates) -> list[Stage]:
@@ -331,19 +346,19 @@ def _coreml(s: Sizes, rate: Rates) -> list[Stage]:
     draws, short = (LARGE_DRAWS, LARGE_PROMPT_DRAWS) if s.model >= LARGE else (DRAWS, PROMPT_DRAWS)
     held, mapped = 2 * _read_once(s, draws), int(TOUCHED * (s.stored + s.model))
     runs, asked = _pass(s, rate, length, rows), PROMPTS * PROMPT_TOKENS
-    read = (1 + short) * asked
-    told = _pass(s, rate, read, read / 2, 2) + EVALUATOR * _pass(s, rate, asked, asked)
+    own = EVALUATOR * _pass(s, rate, asked, asked)
     made = [
+        _floor(s, rate, draws),
         _zeroth(s, rate, mapped),
         _first(s, rate, draws),
         _rung("2a", EVALUATOR * runs, held, mapped, s.model),
         _rung("2b", 3 * EVALUATOR * runs, held, mapped, s.model),
-        _rung("3", told, held, mapped, s.model),
+        _rung("3", own + _prompts(s, rate, PROMPTS, short), held, mapped, s.model),
     ]
     if s.questions:
         step = EVALUATOR * _pass(s, rate, 1, 1) / 8  # many questions at once
         made.append(_rung("4", _questions(s, rate, step), held, mapped, s.model))
-    return made
+    return [*made, _rung("report", own + _prompts(s, rate, GOLDENS, short), held, mapped, s.model)]
 
 
 @cache

@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import os
+import re
 import shutil
 import signal
 import sys
@@ -27,12 +28,13 @@ from convert.bench.against_plan import ask
 from convert.tables import size, table
 
 if __package__:
-    from tests.watching import Run, start
+    from tests.watching import Line, Run, start
 else:  # as a test's neighbour
-    from watching import Run, start
+    from watching import Line, Run, start
 
 WAYS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 GOLDEN_RATIO = 0.618
+BY_THE_CLOCK = re.compile(r"[^:]+, \d+ of \d+ ")
 PATIENCE_S = 10.0  # for processes of a killed build to be gone
 
 
@@ -69,6 +71,11 @@ def points(ends: Sequence[float], count: int) -> list[Point]:
         begin = ends[stage - 1] if stage else 0.0
         made.append(Point(stage, (ends[stage] - begin) * ((k + 1) * GOLDEN_RATIO % 1), WAYS[k % len(WAYS)]))
     return made
+
+
+def stages(run: Run) -> list[Line]:
+    """The lines that tell of stages; those that tell how far one is come by the clock."""
+    return [line for line in list(run.lines) if not BY_THE_CLOCK.match(line.text)]
 
 
 def digests(folder: Path) -> dict[str, str]:
@@ -108,7 +115,7 @@ def kill(bench: Bench, point: Point, whole: dict[str, str], planned: int | None)
     """Starts a build, kills it at a point and looks at what is left."""
     had = bench.bundles()
     run = bench.start()
-    while run.running() and len(run.lines) < point.lines:
+    while run.running() and len(stages(run)) < point.lines:
         time.sleep(0.01)
     until = time.monotonic() + point.seconds
     while run.running() and time.monotonic() < until:
@@ -166,7 +173,7 @@ def climb(bench: Bench, count: int, planned: int | None, told: Callable[[str], N
     if planned is not None and calm.disk > planned:
         wrong.append(f"undisturbed: {size(calm.disk)} of disk, {size(planned)} were planned")
     told(timeline(calm))
-    ends = [line.seconds for line in calm.lines]
+    ends = [line.seconds for line in stages(calm)]
     rows = []
     _remove(bench.out)
     for number, point in enumerate(points(ends, count), 1):

@@ -168,7 +168,7 @@ def marked(line: str, now: float) -> tuple[float, str] | None:
     """When which stage began, by a line of progress: a rung's comes first of it, the other stages' when they end."""
     if rung := _RUNG.match(line):
         return now, f"rung {rung[1]}"
-    if line.startswith(("localization: ", "report: ")):
+    if line.startswith(("noise floor: ", "localization: ", "report: ")):
         return now, line.partition(":")[0]
     if told := _TOLD.match(line):
         return now - float(told[2]), told[1]
