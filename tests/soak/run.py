@@ -103,7 +103,7 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 @app.command()
 def main(
     count: Annotated[int, typer.Argument(min=1, help="Right models to judge.")] = 4,
-    seed: Annotated[int | None, typer.Option(help="Seed of the first; the others follow. [default: drawn]")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Seed of the first; the others follow. [default: drawn]")] = None,
     platform: Annotated[str, typer.Option(help="android, ios or both.")] = "both",
     layers: Annotated[int, typer.Option(min=6, max=42, help="Layers at most.")] = 42,
 ) -> None:
