@@ -74,6 +74,13 @@ setup:
 @verify bundle=(dist / 'android/demo') *flags: setup
     {{python}} -m convert verify "$@"
 
+# A public question set, from a file, as questions for --evaluation: just questions gsm8k test.jsonl gsm8k.jsonl
+[group('proof')]
+[no-exit-message]
+[no-cd]
+@questions kind source output *flags: setup
+    {{python}} -m convert questions "$@"
+
 # The ladder as tests, one for each rung of each bundle: just runtime-test dist/android/demo --checkpoint=FOLDER
 [group('proof')]
 [no-exit-message]

@@ -5,6 +5,8 @@ one thread takes through numpy, bytes that are hashed. ``rates`` asks, in a thir
 any machine, and a busy one says so. The counts of the judge are those of its passes: how many tokens go how often
 through all weights, in transformers or in the artifact's runtime. Figures without a formula were measured, see each.
 
+``just fullsize e2b mobile --judge`` prints beside each estimate what it was.
+
 An estimate errs upwards. Memory is the sum over all processes at the worst moment, as ``ps`` shows it. Part of it is
 pages of files that are mapped: these the system takes back when it must, so they are no reason to refuse.
 
@@ -28,36 +30,52 @@ from convert.lattice import packed_width
 MB = 1 << 20
 TABLES = ("embed_tokens", "embed_tokens_per_layer")
 
-# -- Memory that a process takes before it has read anything: Python with its packages.
-BUILDER, CONVERTER, JUDGE = 95 * MB, 280 * MB, 700 * MB
-ENGINE = 150 * MB  # the stock engine's process in rung 3
+# -- Memory of processes before they have read anything: Python with its packages. Bytes, measured. Of the judge, the
+# builder and a child of the judge together some are pages of libraries. The demo's judge passes where 0.6 GB are free.
+BUILDER, CONVERTER, JUDGE, CHILD = 95 * MB, 280 * MB, 480 * MB, 250 * MB
+LIBRARIES = 250 * MB
 
-# -- Converting. Bytes through numpy for each byte of the model file: read, turned over, copied, hashed.
-CONVERT_PASSES = {"mobile": 6.0, "q4_0": 9.0}
-CONVERT_MEMORY = 400 * MB  # graph and the piece in hand
+# -- Converting. Processor time over the bytes of the model, in bytes that go once through numpy: reading, proving the
+# lattice of q4_0, turning codes over, writing. E2B mobile: 9 to 14 s for 2.24 GB; q4_0: 84 s for 8.34 GB.
+CONVERT_PASSES = {
+    ("mobile", "android"): 14.0,
+    ("mobile", "ios"): 20.0,
+    ("q4_0", "android"): 40.0,
+    ("q4_0", "ios"): 26.0,
+}
+CONVERT_MEMORY = 600 * MB  # graph and the pieces in hand: 0.72 to 0.87 GB with the process itself, whatever the size
 
-# -- The judge's passes.
-THREADS = 2  # at most, for models that are not small: runtime_tests/case.py
-SMALL = 64 * MB  # below it one thread
+# -- The judge.
+THREADS = 2  # at most, for models that are not small: Case.threads
+LARGE = 512 * MB  # Case.large: from here on fewer draws, and no other runtime plays the whole decoder
 DECODE_STEPS, WINDOWS, BEYOND, LEAST = 64, 1.5, 9, 109  # the forced sequence: Case.prompt, Case.ids
-DRAWS = 5  # floor.DRAWS
-PRECISE = 3.0  # a float64 pass, in float32 passes: twice the bytes and what is made wider first
-ATTENTION = 1.15  # a pass, in that of its linears alone
-UNPACK = {"mobile": 12.0, "q4_0": 8.0}  # bytes through numpy for each weight of a pass: codes to float32
-PROMPTS, PROMPT_TOKENS, PROMPT_DRAWS = 8, 40 + 24, 9  # rung 3: prompts, tokens with the answer, passes of each
-QUESTION_TOKENS = 96  # rung 4: a question with its answer
-INTEGER = 4.0  # products of small integers in XNNPACK, in float32 products (litert: 0.5 to 1.7 TOPS of two threads)
-COMPARE_PASSES = {"mobile": 10.0, "q4_0": 40.0}  # rung 0, bytes through numpy for each byte of the model file
-EVALUATOR = 6.0  # the Core ML evaluator's pass in float64, in float32 passes
-STARTING = {"convert": 4.0, "0": 4.0, "1": 8.0, "2a": 4.0, "2b": 6.0, "3": 8.0, "4": 1.0}  # seconds on a small model
+DRAWS, LARGE_DRAWS = 5, 3  # floor.DRAWS, Case.draws
+PROMPTS, PROMPT_TOKENS, PROMPT_DRAWS, LARGE_PROMPT_DRAWS = 17, 64, 8, 4  # rung 3 and golden: continuations.DRAWS
+REPLIES = 6  # rung 3: chats and what stops, which the artifact answers and no reference reads
+ANSWER, QUESTION = 32, 64  # rung 4: tokens of an answer and of a question, about
+UNPACK = {"mobile": 12.0, "q4_0": 8.0}  # a pass: bytes through numpy for each weight, from codes to float32
+# A pass in the time of its linears' products alone: attention, norms, roundings, and matrices that no cache holds.
+# E2B mobile, rung 1, on a busy machine: 320 s of processor time for 17 TFLOP.
+BEYOND_PRODUCTS = 2.0
+INTEGER = 2.0  # products of XNNPACK in the time of a float32 one (0.5 to 1.7 TOPS of two threads here)
+BANDWIDTH = 4.5  # weights that a decode step of XNNPACK reads, in the time of a byte through numpy
+TRACED = 3.5  # rung 2a: how often a layer of the reference runs, about
+PLAIN = 60.0  # a product of kernels without XNNPACK, in float32 products
+COMPARE_PASSES = {"mobile": 10.0, "q4_0": 40.0}  # rung 0: bytes through numpy for each byte of the model
+EVALUATOR = 4.0  # a pass of the Core ML evaluator in float64, in float32 passes
+# Seconds on a model that is all but empty: processes that start, graphs that are read.
+STARTING = {"convert": 4.0, "0": 4.0, "1": 8.0, "2a": 4.0, "2b": 6.0, "3": 8.0, "4": 2.0, "app.apk": 10.0}
+WRITTEN = 400e6  # bytes that a disk takes for good in a second
+TOUCHED = 0.6  # of a mapped file's pages, what a rung leaves resident: E2B mobile, rung 2a: 2.75 of 4.7 GB
+BATCH_STATES = 24  # float32 values of a token that a batch holds at once, in hidden sizes: residuals, MLP, scores
+HEAD_SLICE = 256 * MB  # widening.SLICED_FROM as float32
 
 # -- The judge's files.
-MAPPED_FROM = 256 * MB  # runtime_tests/runners/litert.py: larger sections are copied to be mapped
+MAPPED_FROM = 256 * MB  # runners/litert.py: larger sections are copied to be mapped
 PACKED_UP_TO = 100_000_000  # convert/bundle/sample.py: larger models are not put into the APK
 REPORTS, LAYER_FILES, APK = 2 * MB, 1 * MB, 96 * MB
 PLAYED_CACHES = 6  # second opinions: the cache at four positions, copied once more at times
-WRITTEN = 400e6  # bytes that a disk takes for good in a second
-HEAD_SLICE = 256 * MB  # runtime_tests/widening.py
+SAMPLED = 5  # layers of a large decoder that they play
 
 
 @dataclass(frozen=True)
@@ -99,6 +117,7 @@ class Sizes:
         cache: KV cache of one conversation at full context.
         linears, head: weights that a token is multiplied with, in the layers and in the head.
         largest: bytes of the largest matrix of a layer in float32.
+        owners: layers with keys and values of their own.
         prefills: prefill signatures.
         questions: of rung 4.
         apk: an APK may be built.
@@ -115,6 +134,7 @@ class Sizes:
     head: int
     largest: int
     layers: int
+    owners: int
     hidden: int
     vocab: int
     window: int
@@ -164,6 +184,7 @@ def sizes(
         head=head or config.vocab * config.hidden,
         largest=largest,
         layers=len(config.layers),
+        owners=len(config.owners),
         hidden=config.hidden,
         vocab=config.vocab,
         window=config.window,
@@ -190,7 +211,11 @@ def stages(s: Sizes, rate: Rates) -> tuple[Stage, ...]:
         Stage("papers", s.model / rate.hashed, BUILDER, 0, s.model + REPORTS),
     ]
     if s.apk:
-        made.append(Stage("app.apk", 10.0 + packed / rate.hashed, BUILDER + 3 * packed, 0, s.model + packed + APK))
+        made.append(
+            Stage(
+                "app.apk", STARTING["app.apk"] + packed / rate.hashed, BUILDER + 3 * packed, 0, s.model + packed + APK
+            )
+        )
     return (*made, Stage("publish", s.model / WRITTEN, BUILDER, 0, s.model + REPORTS))
 
 
@@ -200,94 +225,125 @@ def converting(s: Sizes) -> tuple[Stage, ...]:
 
 
 def _convert_seconds(s: Sizes, rate: Rates) -> float:
-    return STARTING["convert"] + CONVERT_PASSES[s.format] * max(s.model, s.stored) / rate.bytes + s.model / rate.hashed
+    return STARTING["convert"] + CONVERT_PASSES[s.format, s.platform] * s.model / rate.bytes + s.model / rate.hashed
 
 
 def _convert_memory(s: Sizes) -> int:
-    return min(CONVERT_MEMORY, 2 * s.model)
+    return min(CONVERT_MEMORY, 4 * s.model)
 
 
-def _passes(s: Sizes, rate: Rates, count: float, length: int, rows: int) -> float:
-    """Seconds of so many passes of the reference over so many tokens, of which some rows go through the head.
+def _pass(s: Sizes, rate: Rates, length: float, rows: float, passes: float = 1.0) -> float:
+    """Seconds of the reference over ``length`` tokens, ``rows`` of which go through the head, in so many batches.
 
-    The weights are made float32 anew for each pass.
+    The weights are made float32 anew for each batch.
     """
-    products = 2.0 * length * s.linears * ATTENTION + 2.0 * rows * s.head
-    return count * (products / rate.flops + UNPACK[s.format] * (s.linears + s.head) / rate.bytes)
+    products = 2.0 * length * s.linears * BEYOND_PRODUCTS + 2.0 * rows * s.head
+    return products / rate.flops + passes * UNPACK[s.format] * (s.linears + s.head) / rate.bytes
 
 
-def _reference_memory(s: Sizes, passes: int) -> int:
-    """A matrix in float32, the head in slices, hidden states and scores of a batch, and the rows that are judged."""
-    length, rows = tokens(s), min(DECODE_STEPS, tokens(s))
-    states = passes * length * 4 * (12 * s.hidden + 2 * s.layers * 256)
-    return 2 * s.largest + min(4 * s.head, HEAD_SLICE) + states + (passes + 3) * rows * s.vocab * 4
+def _read_once(s: Sizes, draws: int) -> int:
+    """What the reference holds while a batch of the sequence and its draws goes through it.
+
+    A matrix in float32, the head in slices, the states of the batch, and the logits that are judged.
+    """
+    states = (1 + draws) * tokens(s) * BATCH_STATES * s.hidden * 4
+    return 2 * s.largest + min(4 * s.head, HEAD_SLICE) + states + (draws + 4) * _rows(s) * s.vocab * 4
+
+
+def _rows(s: Sizes) -> int:
+    return min(DECODE_STEPS, tokens(s))
+
+
+def _questions(s: Sizes, rate: Rates, step: float) -> float:
+    """Rung 4: the artifact answers, token by token; then the reference reads all of it, in batches."""
+    read = s.questions * (QUESTION + ANSWER)
+    return s.questions * ANSWER * step + _pass(s, rate, read, s.questions * ANSWER, read / 4096)
+
+
+def _rung(name: str, seconds: float, held: int, mapped: int, disk: int) -> Stage:
+    """A rung by what the judge holds beyond its packages; ``mapped`` are file pages beside that."""
+    begun = STARTING[name]
+    memory = BUILDER + JUDGE + CHILD + held + mapped
+    return Stage(f"rung {name}", begun + seconds, memory, LIBRARIES + mapped, disk + REPORTS)
+
+
+def _first(s: Sizes, rate: Rates, draws: int) -> Stage:
+    """Rung 1: the reference and our decoder over the sequence, each with and without rounded activations, and draws."""
+    length, rows = tokens(s), _rows(s)
+    seconds = (3 if s.format == "mobile" else 2) * _pass(s, rate, length, rows)
+    if s.format == "mobile":
+        seconds += _pass(s, rate, (1 + draws) * length, (1 + draws) * rows)
+    files = 2 * (s.layers + 1) * length * s.hidden * 4 + rows * s.vocab * 4  # what each layer was given and gave
+    return _rung("1", seconds, _read_once(s, draws), int(TOUCHED * s.stored), s.model + files)
+
+
+def _zeroth(s: Sizes, rate: Rates, mapped: int) -> Stage:
+    """Rung 0 reads everything, once."""
+    return _rung("0", COMPARE_PASSES[s.format] * s.model / rate.bytes, min(512 * MB, 2 * s.model), mapped, s.model)
 
 
 def _litert(s: Sizes, rate: Rates) -> list[Stage]:
-    length, rows, decoder = tokens(s), min(DECODE_STEPS, tokens(s)), s.model - s.tables
-    base, lean = BUILDER + JUDGE, 1 if s.format == "mobile" else 2  # q4_0: its weights before rounding, too
-    copied = s.model if s.model > MAPPED_FROM else 0
-    played = decoder + PLAYED_CACHES * s.cache + LAYER_FILES * s.layers
-    integers = 2.0 * (s.linears * length) / (INTEGER * rate.flops)
-    one = decoder / rate.bytes  # a decode step reads all weights
-    numbers = _reference_memory(s, 1 + DRAWS)
-    running = decoder + 2 * s.cache  # the runtime's own order of the weights
-    first = _passes(s, rate, 4 + DRAWS, length, rows) + PRECISE * _passes(s, rate, 1, length, rows)
-    asked = PROMPTS * PROMPT_TOKENS
-    told = _passes(s, rate, 1, PROMPT_DRAWS * asked, PROMPT_DRAWS * PROMPTS * 40) + 2 * asked * one
-    questions = _passes(s, rate, 1, s.questions * QUESTION_TOKENS, s.questions * 8) + s.questions * 8 * one
-    disk = s.model + REPORTS
-    return [
-        Stage(
-            "rung 0",
-            STARTING["0"] + COMPARE_PASSES[s.format] * s.model / rate.bytes,
-            base + 512 * MB,
-            s.stored + s.model,
-            disk,
+    large, length, rows, decoder = s.model >= LARGE, tokens(s), _rows(s), s.model - s.tables
+    draws, short = (LARGE_DRAWS, LARGE_PROMPT_DRAWS) if large else (DRAWS, PROMPT_DRAWS)
+    numbers, mapped = _read_once(s, draws), int(TOUCHED * (s.stored + s.model))
+    step = decoder / (BANDWIDTH * rate.bytes)
+    integers = 2.0 * s.linears * length / (INTEGER * rate.flops)
+    runs = _pass(s, rate, length, rows)
+    # The runtime's own order of the weights, and the sections that it was made from, mapped from copies.
+    running, copied = decoder + 2 * s.cache, s.model if s.model > MAPPED_FROM else 0
+    played = 2 * decoder + PLAYED_CACHES * s.cache
+    if large:
+        played = SAMPLED * (decoder // s.layers + PLAYED_CACHES * s.cache // s.owners)
+    heard = PLAIN * 2.0 * s.linears * (4 * SAMPLED / s.layers if large else 24) / rate.flops
+    if s.format != "mobile":  # whose first rung needs no floor
+        heard += runs + _pass(s, rate, (1 + draws) * length, (1 + draws) * rows)
+    asked = (1 + short) * PROMPTS * PROMPT_TOKENS
+    told = _pass(s, rate, asked, asked / 2, 2) + 2 * (PROMPTS + REPLIES) * ANSWER * step
+    tables = s.tables if s.tables > MAPPED_FROM else 0
+    layer = 2 * decoder // s.layers
+    made = [
+        _zeroth(s, rate, mapped),
+        _first(s, rate, draws),
+        _rung(
+            "2a",
+            TRACED * runs + s.prefills * integers + step,
+            _read_once(s, 0) + layer + 3 * s.cache,
+            mapped,
+            s.model + tables + layer,
         ),
-        Stage("rung 1", STARTING["1"] + first, base + numbers, s.stored, disk + length * s.vocab * 4),
-        Stage(
-            "rung 2a",
-            STARTING["2a"] + _passes(s, rate, lean, length, rows) + s.prefills * integers + 3 * one,
-            base + numbers + 2 * s.cache,
-            s.stored + s.model,
-            disk + s.largest,
+        _rung(
+            "2b",
+            integers + 2 * rows * step + heard,
+            numbers + running,
+            mapped,
+            s.model + copied + played + LAYER_FILES * s.layers,
         ),
-        Stage(
-            "rung 2b",
-            STARTING["2b"] + integers + 4 * rows * one,
-            base + running,
-            s.stored + s.model,
-            disk + copied + played,
-        ),
-        Stage("rung 3", STARTING["3"] + told, base + ENGINE + 2 * running, s.stored + 2 * s.model, disk + copied),
-        *(
-            [Stage("rung 4", STARTING["4"] + questions, base + ENGINE + running, s.stored + s.model, disk)]
-            if s.questions
-            else []
-        ),
+        # The engine keeps the weights in its own order in a file.
+        _rung("3", told, numbers + running, mapped, s.model + copied + decoder),
     ]
+    if s.questions:
+        made.append(_rung("4", _questions(s, rate, step), numbers + running, mapped, s.model + copied + decoder))
+    return made
 
 
 def _coreml(s: Sizes, rate: Rates) -> list[Stage]:
-    length, rows = tokens(s), min(DECODE_STEPS, tokens(s))
-    base, numbers, disk = BUILDER + JUDGE, _reference_memory(s, 1 + DRAWS), s.model + REPORTS
-    whole = EVALUATOR * _passes(s, rate, 1, length, rows)
-    first = _passes(s, rate, 4 + DRAWS, length, rows) + PRECISE * _passes(s, rate, 1, length, rows)
-    told = _passes(s, rate, 1, PROMPT_DRAWS * PROMPTS * PROMPT_TOKENS, PROMPT_DRAWS * PROMPTS * 40)
-    return [
-        Stage(
-            "rung 0",
-            STARTING["0"] + COMPARE_PASSES[s.format] * s.model / rate.bytes,
-            base + 512 * MB,
-            s.stored + s.model,
-            disk,
-        ),
-        Stage("rung 1", STARTING["1"] + first, base + numbers, s.stored, disk + length * s.vocab * 4),
-        Stage("rung 2a", STARTING["2a"] + s.prefills * whole, base + 2 * numbers, s.stored + s.model, disk),
-        Stage("rung 2b", STARTING["2b"] + 2 * whole, base + 2 * numbers, s.stored + s.model, disk),
-        Stage("rung 3", STARTING["3"] + told + whole, base + 2 * numbers, s.stored + s.model, disk),
+    length, rows = tokens(s), _rows(s)
+    draws, short = (LARGE_DRAWS, LARGE_PROMPT_DRAWS) if s.model >= LARGE else (DRAWS, PROMPT_DRAWS)
+    held, mapped = 2 * _read_once(s, draws), int(TOUCHED * (s.stored + s.model))
+    runs, asked = _pass(s, rate, length, rows), PROMPTS * PROMPT_TOKENS
+    read = (1 + short) * asked
+    told = _pass(s, rate, read, read / 2, 2) + EVALUATOR * _pass(s, rate, asked, asked)
+    made = [
+        _zeroth(s, rate, mapped),
+        _first(s, rate, draws),
+        _rung("2a", EVALUATOR * runs, held, mapped, s.model),
+        _rung("2b", 3 * EVALUATOR * runs, held, mapped, s.model),
+        _rung("3", told, held, mapped, s.model),
     ]
+    if s.questions:
+        step = EVALUATOR * _pass(s, rate, 1, 1) / 8  # many questions at once
+        made.append(_rung("4", _questions(s, rate, step), held, mapped, s.model))
+    return made
 
 
 @cache
@@ -300,7 +356,7 @@ def rates() -> Rates:
     a, b = np.ones((side, side), np.float32), np.ones((side, side), np.float32)
     a @ b  # the first one starts the threads
     flops = 2 * side**3 * _often(lambda: a @ b, 0.15) * min(1.0, THREADS / cores)
-    data = np.ones(16 * MB, np.uint8)
+    data = np.ones(64 * MB, np.uint8)
     passed = data.size * _often(lambda: data ^ np.uint8(0x88), 0.05)
     piece = bytes(4 * MB)
     hashed = len(piece) * _often(lambda: hashlib.sha256(piece), 0.02)

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from convert import child, outputs
+from convert import child, outputs, streams
 from convert.bundle import android, atomic, ios, sample
 from convert.bundle.manifest import Evaluation, Parity, Rung
 from convert.checkpoint import used_files, with_digests
@@ -75,6 +75,8 @@ def build(request: Request, progress: Progress, meter: Meter = lambda measure: N
     """
     with _measured("open and plan", meter):
         plan, checkpoint = prepare(request, progress)
+    for line in plan.room.tight:
+        streams.note(f"warning: {line}")
     # Before the long work, so that what has to fail fails at once.
     tools = sample.tools(request.apk, progress) if plan.platform == "android" else None
     before = looks(used_files(checkpoint))

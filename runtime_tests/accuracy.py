@@ -54,7 +54,7 @@ class Accuracy:
         families: of each question, in order.
         systems: the reference among them, in the order of the table.
         total: questions in the file.
-        own: whether they are the checkpoint's.
+        own: whether they are the checkpoint's, and all of them.
         matches: the kinds of match, the most frequent first.
     """
 

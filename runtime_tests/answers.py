@@ -23,7 +23,8 @@ from runtime_tests.progress import steps
 from runtime_tests.reference import TOKENS_AT_ONCE, Floats, Ids, Reference
 
 ROWS, TOKENS = 128, 2048  # of one batch: beyond, activations leave the processor's caches and time doubles
-KEPT_BYTES = 1 << 30  # larger models unpack their weights on every call, as transformers does
+KEPT_BYTES = 1 << 30  # of float weights; larger models keep their integers, a byte each,
+KEPT_CODES = 5 << 29  # and those still larger unpack them on every call, as transformers does
 SAMPLE, DRAWS = 64, 4
 SAMPLE_TOKENS = 4096  # of all answers of the sample with their prompts; each draw reads them anew
 SAMPLE_ROWS = 16  # the last tokens of an answer stand for all
@@ -266,12 +267,18 @@ def _continue(
 def kept_weights(reference: Reference) -> Iterator[None]:
     """Within this, quantized linears of a small model keep their float weights instead of unpacking them every time.
 
-    The values are those of their own unpacking; only the repetition goes.
+    Those of a larger one keep their integers, unpacked by transformers' own functions into bytes, which it takes as
+    codes of 8 bits. The values are those of their own unpacking; only the repetition goes.
     """
     linears = [module for module in reference.model.modules() if hasattr(module, "weight_scale")]
     linears = [module for module in linears if "_dequantize_weights" not in module.__dict__]  # nested use
-    if sum(module.in_features * module.out_features * 4 for module in linears) > KEPT_BYTES:
-        linears = []
+    size = sum(module.in_features * module.out_features for module in linears)
+    with _kept_floats(linears) if size * 4 <= KEPT_BYTES else _kept_codes(linears if size <= KEPT_CODES else []):
+        yield
+
+
+@contextlib.contextmanager
+def _kept_floats(linears: Sequence[Any]) -> Iterator[None]:
     try:
         for module in linears:
             module._dequantize_weights = functools.partial(_kept, module._dequantize_weights())
@@ -279,6 +286,23 @@ def kept_weights(reference: Reference) -> Iterator[None]:
     finally:
         for module in linears:
             del module._dequantize_weights
+
+
+@contextlib.contextmanager
+def _kept_codes(linears: Sequence[Any]) -> Iterator[None]:
+    import torch
+    from transformers.integrations import gemma_quant
+
+    unpack = {2: gemma_quant._unpack_int2, 4: gemma_quant._unpack_int4}
+    packed = [(module, module.weight, module.num_bits) for module in linears if module.num_bits in unpack]
+    try:
+        for module, weight, bits in packed:
+            codes = unpack[bits](weight.data, module.in_features)
+            module.weight, module.num_bits = torch.nn.Parameter(codes, requires_grad=False), 8
+        yield
+    finally:
+        for module, weight, bits in packed:
+            module.weight, module.num_bits = weight, bits
 
 
 def _kept(weight: Any, _dtype: Any = None) -> Any:

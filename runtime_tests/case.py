@@ -47,6 +47,7 @@ class Case:
         artifact: the opened ``.litertlm``.
         folder: the opened checkpoint.
         continuations: what rung 3 and golden.json share, in the prompts' order.
+        heard: tokens that follow a prompt, by its bytes: what rungs 3 and 4 were told and golden.json asks again.
         evidence: what the rungs saw beyond their figures.
         evaluation: the checkpoint's questions, or those given instead; None when there are none.
         own: the checkpoint's questions, all of them, whatever is asked; None when it brings none.
@@ -82,6 +83,7 @@ class Case:
         small = artifact.path.stat().st_size < SMALL
         self.artifact, self.folder, self.threads = artifact, folder, threads or (1 if small else 2)
         self.continuations: list[Any] = []
+        self.heard: dict[bytes, Ids] = {}
         self.evidence = Evidence()
         self.own, self.float_model = read_evaluation(folder.path), float_model
         self.evaluation = self.own if evaluation is None else read_evaluation(folder.path, evaluation)

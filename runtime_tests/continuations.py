@@ -74,6 +74,9 @@ def continue_greedily(
 
 def drafts(case: Case, prompts: Sequence[Ids], steps: Sequence[int]) -> list[Ids]:
     """What the artifact says, which is most likely what the reference says; without it the reference generates."""
+    known = [case.heard.get(ids.tobytes()) for ids in prompts]
+    if all(new is not None for new in known):  # an earlier rung has asked the same
+        return [new[:most] for new, most in zip(known, steps, strict=True) if new is not None]
     try:
         return case.greedy(prompts, steps)
     except CannotRunError:

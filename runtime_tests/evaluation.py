@@ -170,7 +170,8 @@ class Evaluation:
         questions: those that are asked.
         recorded: by name, such as ``float`` and ``ptq``.
         total: questions in the file.
-        own: whether they are the checkpoint's. A set from elsewhere need not suit the model.
+        own: whether they are the checkpoint's, and all of them. A set from elsewhere need not suit the model, and a few
+            questions show little.
     """
 
     name: str
@@ -190,7 +191,7 @@ class Evaluation:
         digests = [hashlib.sha256(f"{self.sha256}:{i}".encode()).digest() for i in range(len(self.questions))]
         places = np.array(sorted(sorted(range(len(digests)), key=digests.__getitem__)[:count]))
         recorded = {name: Recorded(item.description, item.correct[places]) for name, item in self.recorded.items()}
-        return replace(self, questions=tuple(self.questions[i] for i in places), recorded=recorded)
+        return replace(self, questions=tuple(self.questions[i] for i in places), recorded=recorded, own=False)
 
 
 def read_evaluation(folder: Path, given: Path | None = None) -> Evaluation | None:

@@ -24,8 +24,9 @@ def line(name: str, lengths: Sequence[int], limits: Sequence[int], weight_bytes:
     '100 questions of sums.jsonl: 3000 tokens to read and at most 1000 to write, about 2 min by the size of the model'
     """
     seconds = work(sum(lengths), sum(limits)) * weight_bytes / BYTES_A_SECOND
+    time = "less than a minute" if seconds < 60 else f"about {duration(seconds)}"
     what = f"{sum(lengths)} tokens to read and at most {sum(limits)} to write"
-    return f"{len(lengths)} questions of {name}: {what}, about {duration(seconds)} by the size of the model"
+    return f"{len(lengths)} questions of {name}: {what}, {time} by the size of the model"
 
 
 def work(read: int, written: int) -> float:

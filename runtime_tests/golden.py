@@ -14,7 +14,7 @@ from pydantic import Field
 
 from runtime_tests import fitting
 from runtime_tests.case import Case
-from runtime_tests.continuations import TOP, Continuation, continuations, continue_greedily
+from runtime_tests.continuations import TOP, Continuation, continue_greedily
 from runtime_tests.evaluation import Message
 from runtime_tests.golden_prompts import Asked, asked
 from runtime_tests.reference import Floats, Ids
@@ -83,9 +83,8 @@ def golden(case: Case) -> GoldenFile:
 
 
 def _continued(case: Case, prompts: list[Asked]) -> list[Continuation]:
-    """The general prompts are those of rung 3, which has continued them already."""
-    bare = any(not item.messages for item in prompts)
-    known = dict(zip(fitting.prompts(case), continuations(case), strict=True)) if bare else {}
+    """Rung 3 may have continued the general prompts already; what it has not is continued all at once."""
+    known = dict(zip(fitting.prompts(case), case.continuations, strict=True)) if case.continuations else {}
     new = [item for item in prompts if item.prompt not in known]
     fresh = iter(continue_greedily(case, [(item.prompt, item.steps) for item in new]))
     return [known[item.prompt] if item.prompt in known else next(fresh) for item in prompts]

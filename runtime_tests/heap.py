@@ -12,6 +12,8 @@ from contextlib import suppress
 
 _TRIM_THRESHOLD, _MMAP_MAX = -1, -4  # mallopt(3)
 _KEPT = 256 << 20
+# The same for a process of its own, as glibc's environment variables.
+KEPT_BLOCKS = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(_KEPT)}
 
 
 def keep_large_blocks() -> None:

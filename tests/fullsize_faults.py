@@ -7,7 +7,6 @@ code. The judge runs as a user runs it, in a process of its own. It takes an hou
 
 from __future__ import annotations
 
-import argparse
 import json
 import mmap
 import subprocess
@@ -22,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from convert import tables
+from convert.bench.parser import Parser
 from convert.demo.shapes import FULL_SIZE
 from runtime_tests.case import PER_LAYER
 from runtime_tests.readers.litertlm import open_litertlm
@@ -207,7 +207,7 @@ def main(arguments: list[str]) -> int:
     if arguments[:1] in (["put"], ["build"]):
         {"put": put, "build": build}[arguments[0]](*arguments[1:])
         return 0
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="just fullsize-faults",
         description="Put small faults into a mobile model of real size, and see the rung that must catch each of them "
         "do so. Exit code 0: all caught as declared.",

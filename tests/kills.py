@@ -13,11 +13,9 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import json
 import os
 import shutil
 import signal
-import subprocess
 import sys
 import tempfile
 import time
@@ -25,6 +23,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from convert.bench.against_plan import ask
 from convert.tables import size, table
 
 if __package__:
@@ -166,7 +165,7 @@ def climb(bench: Bench, count: int, planned: int | None, told: Callable[[str], N
     whole = bench.bundles()
     if planned is not None and calm.disk > planned:
         wrong.append(f"undisturbed: {size(calm.disk)} of disk, {size(planned)} were planned")
-    told(_timeline(calm))
+    told(timeline(calm))
     ends = [line.seconds for line in calm.lines]
     rows = []
     _remove(bench.out)
@@ -195,12 +194,14 @@ def climb(bench: Bench, count: int, planned: int | None, told: Callable[[str], N
     return wrong
 
 
-def _timeline(run: Run) -> str:
-    rows, before = [], 0.0
+def timeline(run: Run) -> str:
+    """What came before each line of a run: time, processor time, the most memory and the most disk."""
+    rows, seconds, spent = [], 0.0, 0.0
     for line in run.lines:
-        rows.append((f"{line.seconds:.1f} s", f"{line.seconds - before:.1f} s", line.text[:90]))
-        before = line.seconds
-    return table("undisturbed", ("at ", "after ", "line"), rows)
+        times = (f"{line.seconds - seconds:.1f} s", f"{line.processor - spent:.1f} s")
+        rows.append((line.text[:60], *times, size(line.memory), size(line.disk)))
+        seconds, spent = line.seconds, line.processor
+    return table("undisturbed", ("before this line", "time ", "processor ", "memory ", "disk "), rows)
 
 
 def _remove(folder: Path) -> None:
@@ -214,6 +215,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--platform", default="android")
     parser.add_argument("--points", type=int, default=10)
     parser.add_argument("--out", type=Path, help="where everything lies meanwhile [default: the temporary folder]")
+    parser.add_argument("--quick", action="store_true", help="with a judge that takes any file: the other stages alone")
     parser.add_argument("--each", action="store_true", help="let a build through after each kill")
     parser.add_argument("flags", nargs="*", help="after --: flags of bundle, such as --context 1024")
     options = parser.parse_args(arguments)
@@ -222,20 +224,19 @@ def main(arguments: list[str]) -> int:
         out.mkdir()
         scratch.mkdir()
         words = [options.platform, options.checkpoint, *options.flags, "--out", str(out)]
-        planned = plan(words)
+        planned = ask(words)
+        if planned is None:
+            told("plan refuses this\n")
+            return 2
         told(f"planned: {size(planned['disk_needed'])} of disk, {size(planned['memory_needed'])} of memory\n")
-        bench = Bench((sys.executable, "-m", "convert", "bundle", *words), out, scratch)
+        command = [sys.executable, "-m", "convert", "bundle", *words]
+        if options.quick:
+            quick = str(Path(__file__).with_name("quick_build.py"))
+            command = [sys.executable, quick, str(out), "pass", options.checkpoint, "skip", "-v"]
+        bench = Bench(tuple(command), out, scratch)
         wrong = climb(bench, options.points, planned["disk_needed"], told, options.each)
     told("\n".join(wrong or ["all as it should be"]) + "\n")
     return 1 if wrong else 0
-
-
-def plan(words: list[str]) -> dict[str, int]:
-    """What ``plan`` says of a bundle, asked for with the same words."""
-    kept = [word for i, word in enumerate(words) if "--apk" not in (word, words[i - 1])]
-    command = [sys.executable, "-m", "convert", "plan", *kept, "--json"]
-    told: dict[str, int] = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
-    return told
 
 
 def told(text: str) -> None:

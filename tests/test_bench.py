@@ -5,11 +5,13 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from convert.bench import judged
+from convert.bench.fullsize import _command
 from convert.bench.judged import Ended, fullsize, marked
 from convert.bench.watch import Sample, Watch
 
@@ -95,6 +97,23 @@ def test_without_a_report_the_verdicts_are_those_of_the_printed_table(tmp_path: 
     assert judged._verdicts(shown, tmp_path / "none") == {"0": "pass", "2a": "fail", "4": "not run"}
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("e2b", "gguf"), "'gguf'"),
+        (("31b", "q4_0"), "'31b'"),
+        (("e2b", "q4_0", "--context", "64"), "--context 64: only with --judge"),
+    ],
+)
+def test_what_is_not_there_is_refused_in_one_line(
+    words: tuple[str, ...], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        _command(list(words))
+    told = capsys.readouterr().err
+    assert (ended.value.code, told.count("\n"), said in told) == (2, 1, True)
+
+
 @linux
 def test_a_refused_bundle_is_told_with_its_exit_code_and_leaves_nothing(
     tmp_path: Path, mobile_e2b: Path, capsys: pytest.CaptureFixture[str]
@@ -111,7 +130,10 @@ def test_a_refused_bundle_is_told_with_its_exit_code_and_leaves_nothing(
 
 
 @linux
-def test_an_interrupt_ends_the_bundle_and_removes_the_files(tmp_path: Path, mobile_e2b: Path) -> None:
+@pytest.mark.parametrize("politely", [True, False], ids=["terminated", "killed"])
+def test_an_end_from_outside_ends_the_bundle_and_what_is_told_of_it_removes_the_files(
+    politely: bool, tmp_path: Path, mobile_e2b: Path
+) -> None:
     command = [sys.executable, "-m", "convert.bench.fullsize", "e2b", "mobile", "--judge", "--out", str(tmp_path)]
     process = subprocess.Popen([*command, "--checkpoint", str(mobile_e2b)], stderr=subprocess.PIPE)
     assert process.stderr is not None
@@ -119,20 +141,22 @@ def test_an_interrupt_ends_the_bundle_and_removes_the_files(tmp_path: Path, mobi
         if line.startswith(b"digest"):
             break
     assert list(tmp_path.iterdir())
-    process.terminate()
-    process.stderr.read()
-    assert process.wait() == 143
+    (process.terminate if politely else process.kill)()
+    assert b"rung 1" not in process.stderr.read()
+    assert process.wait() == (143 if politely else -9)
     process.stderr.close()
-    deadline = time.monotonic() + 20
-    while list(tmp_path.iterdir()) and time.monotonic() < deadline:
+    deadline = time.monotonic() + 5
+    while (left := _naming(str(tmp_path))) and time.monotonic() < deadline:
         time.sleep(0.1)
-    assert list(tmp_path.iterdir()) == []
-    left = [entry.name for entry in Path("/proc").iterdir() if _names(entry / "cmdline", str(tmp_path))]
     assert left == []
+    assert bool(list(tmp_path.iterdir())) is not politely
 
 
-def _names(command_line: Path, path: str) -> bool:
-    try:
-        return command_line.parent.name.isdecimal() and path in command_line.read_text()
-    except OSError:
-        return False
+def _naming(path: str) -> list[str]:
+    """Processes whose command line has a path."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        with suppress(OSError):
+            if entry.name.isdecimal() and path in (entry / "cmdline").read_text():
+                found.append(entry.name)
+    return found

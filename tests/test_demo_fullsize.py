@@ -138,7 +138,7 @@ def test_streamed_codes_average_zero_and_have_the_length_that_the_scales_assume(
     matrix = Matrix("any", 64, 4096, bits)
     stored = np.frombuffer(b"".join(fullsize._codes(matrix, 64 * 4096 * bits // 8, 0)), np.uint8).reshape(64, -1)
     codes = unpack(flip_offset(stored, bits), bits, 4096).astype(np.float32)
-    values = codes * fullsize._scales(matrix, 0, np.zeros(0, np.bool_))
+    values = codes * fullsize._scales(matrix, 0, np.zeros(0, np.float32))
     length = np.sqrt(np.square(values).sum(1))
     assert abs(codes.mean()) < 0.01 * codes.std()
     assert length.min() > 0.75

@@ -8,14 +8,16 @@ from typing import Any, cast
 
 import numpy as np
 import pytest
+from test_judge_mutations import Patient
 
 from convert.checkpoint import open_checkpoint as read
 from convert.progress import Silent
 from convert.targets.litert import LitertOptions, convert
 from runtime_tests import continuations
-from runtime_tests.case import Case
+from runtime_tests.case import DECODER, Case
 from runtime_tests.continuations import along
 from runtime_tests.errors import CannotRunError
+from runtime_tests.ladder import climb
 from runtime_tests.readers.checkpoint import open_checkpoint
 from runtime_tests.readers.litertlm import open_litertlm
 from runtime_tests.rungs.engine import _parted
@@ -43,7 +45,7 @@ class Scripted:
 
 
 def case(reference: Scripted) -> Case:
-    return cast(Case, SimpleNamespace(reference=reference, lattice_fault="none", stops=[STOP]))
+    return cast(Case, SimpleNamespace(reference=reference, lattice_fault="none", stops=[STOP], draws=int))
 
 
 def tokens(*values: int) -> Any:
@@ -119,11 +121,9 @@ def test_the_continuation_is_what_the_reference_generates_token_by_token(real: C
 def test_the_rounding_of_stored_weights_widens_the_floor_of_each_step(real: Case) -> None:
     prompts = [np.array([real.start, *real.tokenize("one two")], np.int32)]
     (wide,) = along(real, prompts, real.greedy(prompts, [6]))
-    real.__dict__["lattice_fault"] = "as if it were not known"
-    try:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Case, "lattice_fault", "as if it were not known")
         (narrow,) = along(real, prompts, real.greedy(prompts, [6]))
-    finally:
-        del real.__dict__["lattice_fault"]
     assert (wide.deviation > narrow.deviation).all()
     assert (wide.typical > narrow.typical).all()
 
@@ -137,3 +137,24 @@ def test_without_an_interpreter_the_reference_generates(real: Case, monkeypatch:
     expected = real.reference.greedy(prompts[0], 5, frozenset(real.stops))[0].tolist()
     monkeypatch.setattr(real, "greedy", refusing)
     assert [item.tolist() for item in continuations.drafts(real, prompts, [5])] == [expected]
+
+
+def test_what_an_earlier_rung_was_told_is_not_asked_again(real: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    ids = np.array([real.start, *real.tokenize("one two three")], np.int32)
+    monkeypatch.setattr(real, "heard", {ids.tobytes(): tokens(5, 6, 7, 8)})
+    monkeypatch.setattr(real, "greedy", lambda *_: pytest.fail("asked again"))
+    assert [item.tolist() for item in continuations.drafts(real, [ids], [3])] == [[5, 6, 7]]
+
+
+def test_a_damaged_artifact_chooses_other_tokens_where_the_reference_is_certain(real: Case, tmp_path: Path) -> None:
+    patient = Patient(real.artifact.path)
+    graph = patient.model(DECODER).subgraph("decode")
+    rows = [patient.model(DECODER).buffer(graph.by_name[f"layers.{i}.mlp.down_proj.weight"].buffer) for i in (0, 1)]
+    rows[0][:], rows[1][:] = rows[1].copy(), rows[0].copy()
+    (tmp_path / "model.litertlm").write_bytes(patient.bytes)
+    damaged = Case(open_litertlm(tmp_path / "model.litertlm"), real.folder)
+    damaged.__dict__["reference"] = real.reference
+    (rung,) = climb(damaged, ("3",))
+    failed = {check.name for check in rung.checks if not check.passed}
+    assert "not the reference's first choice before a near-tie" in failed
+    assert "text differs from the reference's before a near-tie" in failed

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from runtime_tests.errors import InputError
 from runtime_tests.kinds import open_case
 from runtime_tests.ladder import climb
 from runtime_tests.results import Rung
+from runtime_tests.rungs.coreml_blocks import _calls
 
 KEY, NAME = "layers.3.mlp.down_proj", "layers_3_mlp_down_proj"
 CRUMBS = "layers.7.mlp.up_proj"
@@ -287,3 +289,37 @@ def test_the_task_rung_asks_the_package_with_and_without_its_activation_quantiza
     assert artifact.accuracy > reference.accuracy - 0.35
     plain = next(check for check in rung.checks if check.name == "package without its activation quantization")
     assert plain.found < 100 * artifact.accuracy - 20
+
+
+@pytest.mark.parametrize(
+    ("length", "expected"),
+    [
+        (128, [(0, 13), (13, 7), (20, 25), (429, 128), (685, 92)]),
+        (1024, [(45, 732)]),
+    ],
+)
+def test_at_real_size_blocks_run_over_odd_chunks_across_the_window_and_at_the_end(
+    length: int, expected: list[tuple[int, int]]
+) -> None:
+    case = SimpleNamespace(ids=range(777), dims=SimpleNamespace(window=512), context=2048)
+    function = SimpleNamespace(name=f"prefill_{length}")
+    found = _calls(case, function, length)  # type: ignore[arg-type]
+    assert found == expected
+    assert any(start <= 512 < start + length for start, _ in found)
+    assert sum(found[-1]) == 777
+
+
+def test_a_boundary_of_a_layer_that_the_model_does_not_have_is_named(good: CoremlCase, tmp_path: Path) -> None:
+    def change(patient: Patient) -> None:
+        for function in FUNCTIONS:
+            for op in patient.block(function).operations:
+                for items in (op.outputs, *(argument.arguments for argument in op.inputs.values())):
+                    for item in items:
+                        if item.name == "layers_3_mlp":
+                            item.name = "layers_33_mlp"
+
+    found = judge(good, tmp_path / "copy", change, "2a")
+    assert (found.status, found.why) == (
+        "not run",
+        "prefill_32 names a boundary layers_33_mlp, which the model does not have",
+    )

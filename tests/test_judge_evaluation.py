@@ -208,7 +208,8 @@ def test_a_draw_is_the_same_every_time_and_keeps_order_and_recorded_outcomes(fol
     assert places == sorted(set(places))
     assert places != list(range(7)), "not the first ones"
     assert drawn.recorded["float"].correct.tolist() == [place % 2 == 0 for place in places]
-    assert (drawn.total, drawn.own, len(found.drawn(400).questions)) == (40, True, 40)
+    assert (drawn.total, drawn.own) == (40, False), "so few need not show what the whole set shows"
+    assert found.drawn(400) is found
     assert {item.id for item in drawn.questions} < {item.id for item in found.drawn(20).questions}, "more add to it"
 
 

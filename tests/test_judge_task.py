@@ -20,7 +20,7 @@ from convert.targets.litert import LitertOptions, convert
 from runtime_tests import accuracy as table
 from runtime_tests import answers as answers_of
 from runtime_tests import report
-from runtime_tests.answers import Greedy, answers, certain, disturbance
+from runtime_tests.answers import Greedy, answers, certain, disturbance, kept_weights
 from runtime_tests.case import DECODER, Case
 from runtime_tests.ladder import asked, climb, passed
 from runtime_tests.readers.checkpoint import open_checkpoint
@@ -176,6 +176,21 @@ def test_questions_that_nobody_answers_prove_nothing(q4_0: Made, tmp_path: Path)
     assert case.own.questions[0].answer == "nobody says so", "the goldens stay the checkpoint's own"
 
 
+def test_a_few_of_the_questions_are_no_fault_though_they_show_less(q4_0: Made, tmp_path: Path) -> None:
+    folder = tmp_path / "checkpoint"
+    shutil.copytree(q4_0.folder, folder)
+    count = len((folder / "evaluation.jsonl").read_text("utf-8").splitlines())
+    questions.record(folder, float="1" * count, ptq="1" * count)
+    own = Made(folder, q4_0.artifact, q4_0.case, q4_0.rung)
+    case, rung = own.again(questions=5)
+    assert rung.status == "pass"
+    assert any(check.name == "questions" and check.note == f"drawn from {count}" for check in rung.checks)
+    assert own.check(rung, "answered by the reference").note.endswith("prove nothing about right answers")
+    assert own.check(rung, "chance that PTQ").sense == "stated"
+    assert case.accuracy is not None
+    assert len(case.accuracy.families) == 5
+
+
 def test_recorded_systems_stand_in_the_table_and_are_judged(mobile: Made, tmp_path: Path) -> None:
     folder = tmp_path / "checkpoint"
     shutil.copytree(mobile.folder, folder)
@@ -270,6 +285,19 @@ def test_a_batch_gives_what_one_prompt_alone_gives(q4_0: Made) -> None:
         assert found.new.tolist() == alone.tolist()
         best = np.sort(logits.astype(np.float64), axis=-1)
         assert found.margins == pytest.approx(best[:, -1] - best[:, -2], abs=1e-3)
+
+
+def test_weights_that_are_kept_as_integers_give_the_same_answers(mobile: Made, monkeypatch: pytest.MonkeyPatch) -> None:
+    reference = mobile.case.reference
+    prompts, linear = [np.array([2, *range(300, 330)], np.int32)], reference.decoder.layers[0].mlp.up_proj
+    before, floats = linear.weight, answers(reference, prompts, [8], frozenset())
+    monkeypatch.setattr("runtime_tests.answers.KEPT_BYTES", 0)
+    with kept_weights(reference):
+        assert (linear.num_bits, linear.weight.shape) == (8, (linear.out_features, linear.in_features))
+    codes = answers(reference, prompts, [8], frozenset())
+    assert linear.weight is before
+    assert codes[0].new.tolist() == floats[0].new.tolist()
+    np.testing.assert_array_equal(codes[0].margins, floats[0].margins)
 
 
 def test_the_floor_is_far_higher_where_activations_are_static(q4_0: Made, mobile: Made) -> None:

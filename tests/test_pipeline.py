@@ -9,7 +9,9 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import quick_build
@@ -17,8 +19,11 @@ from commands import REPOSITORY, digests, start, stop, wait_for
 
 from convert import child, pipeline
 from convert.bundle import atomic
+from convert.bundle.manifest import Evaluation
 from convert.errors import ArtifactError, ConvertError, PlanError
 from convert.pipeline import ParityError
+from convert.plan import Request
+from runtime_tests.kept import Kept
 
 
 @pytest.fixture(autouse=True)
@@ -204,3 +209,32 @@ def running(process_id: int) -> bool:
     except OSError:
         return False
     return state != "Z"
+
+
+def test_the_judge_is_told_of_ones_own_questions_and_where_to_keep_answers(tmp_path: Path) -> None:
+    asked = replace(Request("android", "demo", tmp_path), evaluation=Path("mine.jsonl"), questions=7)
+    plan = SimpleNamespace(bundle=tmp_path / "android" / "demo")
+    kept = str(tmp_path / "android" / ".demo.answers")
+    flags = pipeline.evaluation(plan, asked)  # type: ignore[arg-type]
+    assert flags == ["--questions", "7", "--evaluation", "mine.jsonl", "--answers", kept]
+    assert pipeline.evaluation(plan, replace(asked, evaluation=None, questions=None)) == []  # type: ignore[arg-type]
+
+
+def test_answers_of_a_build_that_was_killed_are_removed_and_nothing_else_of_that_name(tmp_path: Path) -> None:
+    kept = Kept(tmp_path / ".demo.answers", {})
+    kept.put("artifact", "x", "5")
+    kept.close(remove=False)
+    other = tmp_path / ".other.answers"
+    other.write_text("mine")
+    (tmp_path / ".link.answers").symlink_to(kept.path or other)
+    for name in (".other.answers", ".link.answers", ".none.answers"):
+        pipeline.forget(tmp_path / name)
+    assert {path.name for path in tmp_path.iterdir()} == {".demo.answers", ".other.answers", ".link.answers"}
+    pipeline.forget(tmp_path / ".demo.answers")
+    assert {path.name for path in tmp_path.iterdir()} == {".other.answers", ".link.answers"}
+
+
+def test_the_manifest_names_the_questions_that_were_asked() -> None:
+    accuracy = {"questions": "mine.jsonl", "questions_sha256": "a" * 64, "systems": [{"total": 7}]}
+    assert pipeline._evaluation(accuracy) == Evaluation(name="mine.jsonl", sha256="a" * 64, questions=7)
+    assert pipeline._evaluation(None) is None

@@ -14,6 +14,7 @@ from convert import plan
 from convert.checkpoint import open_checkpoint
 from convert.checkpoint.types import Checkpoint
 from convert.errors import CheckpointError, PlanError
+from convert.inspection.questions import count_questions
 from convert.plan import Request
 from convert.progress import Silent
 
@@ -214,3 +215,20 @@ def test_a_companion_that_is_no_file_is_refused_by_name(folder: Path, tmp_path: 
     (folder / name).mkdir()
     with pytest.raises(CheckpointError, match=f"{name} is not a regular file"):
         plan.prepare(request(tmp_path, model=str(folder)), Silent())
+
+
+def test_questions_of_ones_own_are_checked_before_any_work_and_counted(folder: Path, tmp_path: Path) -> None:
+    given = tmp_path / "mine.jsonl"
+    asked = request(tmp_path, model=str(folder), evaluation=given)
+    with pytest.raises(PlanError, match=r"--evaluation .*mine\.jsonl: cannot be read \(No such file or directory\)"):
+        plan.prepare(asked, Silent())
+    given.write_text('{"prompt": "2 + 2?", "answer": "four", "match": "number"}\n')
+    with pytest.raises(PlanError, match=r"--evaluation mine\.jsonl, line 1: .*the answer is no number"):
+        plan.prepare(asked, Silent())
+    given.write_text('{"prompt": "2 + 2?", "answer": "4"}\n' * 3)
+    plan.prepare(asked, Silent())
+    assert [count_questions(folder, given, count) for count in (None, 2, 9)] == [3, 2, 3]
+    for name in ("evaluation.jsonl", "accuracy.json"):
+        (folder / name).unlink()
+    with pytest.raises(PlanError, match="--questions 5, and the checkpoint brings no questions"):
+        plan.prepare(request(tmp_path, model=str(folder), questions=5), Silent())

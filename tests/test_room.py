@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
 from convert import costs, memory, plan, room
+from convert.bench.against_plan import ask, table
 from convert.checkpoint import open_checkpoint
 from convert.costs import Rates, Stage
 from convert.errors import PlanError
@@ -79,7 +80,7 @@ def test_a_system_without_these_files_has_all_its_memory(tmp_path: Path) -> None
 STAGES = (
     Stage("convert", 1.0, 1 * GB, 0, 5 * GB),
     Stage("rung 2b", 1.0, 12 * GB, 4 * GB, 9 * GB),
-    Stage("publish", 1.0, 10 * GB, 9 * GB, 5 * GB),
+    Stage("publish", 1.0, 14 * GB, 13 * GB, 5 * GB),
 )
 
 
@@ -131,6 +132,25 @@ def test_costs_grow_with_what_causes_them(monkeypatch: pytest.MonkeyPatch) -> No
     assert [stage.name for stage in short.stages] == [
         *("digest", "convert", "rung 0", "rung 1", "rung 2a", "rung 2b", "rung 3", "rung 4", "papers", "publish")
     ]
+
+
+def test_a_plan_stands_beside_what_a_bundle_took(tmp_path: Path) -> None:
+    @dataclass(frozen=True)
+    class Taken:
+        stage: str
+        seconds: float
+        resident: int
+        disk: int
+
+    planned = ask(["android", "demo", "--apk", "skip", "--questions", "5", "--out", str(tmp_path), "--context", "128"])
+    assert planned is not None
+    assert planned["context"] == 128
+    shown = table(planned, [Taken("rung 2a", 120.0, 3 * GB, 5 * GB), Taken("judge: open", 1.0, 1, 1)])
+    (line,) = (line for line in shown.splitlines() if line.startswith("rung 2a"))
+    assert line.split()[3] == "2.00"
+    assert line.endswith("5.00 GB")
+    assert "judge: open" not in shown
+    assert ask(["android", str(tmp_path / "none")]) is None
 
 
 def test_a_machine_tells_its_rates() -> None:

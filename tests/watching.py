@@ -12,15 +12,24 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 MARK = "WATCHED_BUILD"
-PAGE = os.sysconf("SC_PAGE_SIZE")
+PAGE, TICKS = os.sysconf("SC_PAGE_SIZE"), os.sysconf("SC_CLK_TCK")
 
 
 @dataclass
 class Line:
-    """A line of standard error and when it came, in seconds after the start."""
+    """A line of standard error, and what it took to come so far.
+
+    Attributes:
+        seconds: after the start.
+        processor: seconds of processor time of all processes until then.
+        disk, memory: the most bytes between the line before and this one.
+    """
 
     seconds: float
     text: str
+    processor: float = 0.0
+    disk: int = 0
+    memory: int = 0
 
 
 @dataclass
@@ -41,7 +50,8 @@ class Run:
     out: str = ""
     disk: int = 0
     memory: int = 0
-    samples: int = 0
+    processor: float = 0.0
+    since: tuple[int, int] = (0, 0)
     threads: list[threading.Thread] = field(default_factory=list)
 
     def running(self) -> bool:
@@ -60,9 +70,10 @@ class Run:
 
     def sample(self) -> None:
         pids = self.pids()
-        self.disk = max(self.disk, used(self.folders, pids))
-        self.memory = max(self.memory, sum(map(resident, pids)))
-        self.samples += 1
+        disk, memory = used(self.folders, pids), sum(map(resident, pids))
+        self.disk, self.memory = max(self.disk, disk), max(self.memory, memory)
+        self.since = max(self.since[0], disk), max(self.since[1], memory)
+        self.processor = max(self.processor, sum(map(processor, pids)))
 
     def finish(self) -> int:
         """Waits for its end and gives the exit code."""
@@ -95,7 +106,8 @@ def start(command: list[str], mark: str, folders: tuple[Path, ...], every: float
     def read_errors() -> None:
         assert process.stderr is not None
         for text in process.stderr:
-            run.lines.append(Line(time.monotonic() - run.began, text.rstrip("\n")))
+            seen, run.since = run.since, (0, 0)
+            run.lines.append(Line(time.monotonic() - run.began, text.rstrip("\n"), run.processor, *seen))
 
     def read_out() -> None:
         assert process.stdout is not None
@@ -153,3 +165,11 @@ def resident(pid: int) -> int:
     with suppress(OSError, IndexError):
         return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * PAGE
     return 0
+
+
+def processor(pid: int) -> float:
+    """Seconds of processor time of a process and of its children that it has waited for; proc(5), stat."""
+    with suppress(OSError, IndexError):
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return sum(map(int, fields[11:15])) / TICKS
+    return 0.0

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 from pathlib import Path
 
 from convert import cli
+from convert.bench.parser import Parser
 from convert.demo.layout import FORMATS
 from convert.demo.shapes import FULL_SIZE
 
 
 def _command(arguments: list[str]) -> int:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="just fullsize",
         description="Write a checkpoint with a real model's names, dimensions and bits and random values. Without "
         "--judge: convert it for android and decode with the stock engine. With --judge: run the whole `bundle`, and "

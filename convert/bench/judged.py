@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import IO
 
 from convert import tables
+from convert.bench import against_plan
 from convert.bench.watch import Sample, Watch
 from convert.child import die_with_parent
 from convert.errors import PlanError
@@ -93,8 +94,10 @@ def fullsize(
             write = [sys.executable, "-m", "convert.demo.fullsize", size, format, str(folder)]
             rows.append(_written(_run(write, Path(work), [folder])))
         made = Path(work) / "out"
-        build = [sys.executable, "-m", "convert", "bundle", platform, str(folder), "--out", str(made), "--name", model]
-        ended = _run([*build, *flags], Path(work), [made, Path(work) / "tmp"])
+        words = [platform, str(folder), "--out", str(made), "--name", model, *flags]
+        planned = against_plan.ask(words)
+        build = [sys.executable, "-m", "convert", "bundle", *words]
+        ended = _run(build, Path(work), [made, Path(work) / "tmp"])
         verdicts = _verdicts(ended.output, made / platform / model / "parity.json")
         rows += _stages(ended, verdicts)
         source = sum(path.stat().st_size for path in folder.iterdir())
@@ -102,6 +105,7 @@ def fullsize(
     whole = _row("whole bundle", ended.samples, ended.ended - ended.began, _outcome(ended.code))
     title = f"{platform} bundle of a full-size {model}, checkpoint {tables.size(source)}, bundle {tables.size(shipped)}"
     text = _table(title, [*rows, whole]) + _against_bars((platform, size, format), whole)
+    text += against_plan.table(planned, rows)
     if ended.code:
         text = ended.output + text
     return text, ended.code

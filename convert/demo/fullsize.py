@@ -28,8 +28,9 @@ from convert.lattice import flip_offset, pack, unpack
 
 PIECE_BYTES = 1 << 24
 TOKENIZER_SIZE = 1280  # of a shape without towers, which is for tests
-# Tokens that no text is made of, among them those that would end it: the head must not choose them.
-QUIET_GAIN = np.float32(1 / 16)
+# Tokens that no text is made of, among them those that would end it: the head must not choose them. Few of the others
+# are common: where a large vocabulary competes alike, every choice is a near-tie, and a trained model's are not.
+QUIET_GAIN, RARE_GAIN, COMMON = np.float32(1 / 16), np.float32(0.35), 256
 # Largest magnitudes that the int8 grids hold, in units of the usual one. Beyond lie some in a thousand, as where scales
 # are trained: wider grids would round so coarsely that the network could not repeat its own choices.
 _INPUT_PEAK = {"o_proj": 4.0, "down_proj": 6.0, "per_layer_input_gate": 8.0, "per_layer_projection": 8.0}
@@ -70,14 +71,22 @@ def write(folder: Path, size: str, format: str = "mobile", seed: int = 0) -> Non
         vocabulary = tokenizer.learn(min(TOKENIZER_SIZE, shape.vocab))
     write_companions(folder, shape, format, vocabulary)
     stops = {content[0] for content in tokenizer.NAMED.values()}
-    quiet = values.quiet(shape, vocabulary.spoken - stops)
+    loudness = _loudness(shape, vocabulary.spoken - stops)
     fill = _fill if format == "mobile" else _fill_q4_0
     # The order of the published q4_0 files is not known.
     published_order = shape.towers is not None and format == "mobile"
-    safetensors.write(folder, layout, lambda tensor: fill(tensor, shape, seed, quiet), published=published_order)
+    safetensors.write(folder, layout, lambda tensor: fill(tensor, shape, seed, loudness), published=published_order)
 
 
-def _fill_q4_0(tensor: Tensor, shape: Shape, seed: int, quiet: NDArray[np.bool_]) -> Iterator[bytes]:
+def _loudness(shape: Shape, spoken: frozenset[int]) -> NDArray[np.float32]:
+    """Length of each row of the embedding and the head, ``[vocab]``."""
+    rows = np.full(shape.vocab, QUIET_GAIN)
+    rows[sorted(spoken)] = RARE_GAIN
+    rows[sorted(spoken)[:: -(-len(spoken) // COMMON)]] = 1
+    return rows
+
+
+def _fill_q4_0(tensor: Tensor, shape: Shape, seed: int, loudness: NDArray[np.float32]) -> Iterator[bytes]:
     if tensor.part == "weight":
         assert tensor.matrix is not None
         yield from streamed.lattice(tensor.matrix, seed)
@@ -86,7 +95,7 @@ def _fill_q4_0(tensor: Tensor, shape: Shape, seed: int, quiet: NDArray[np.bool_]
         rows, columns = tensor.shape
         gains = values.row_gains(Matrix(tensor.key, rows, columns, 8, groups), seed, None)
         if tensor.key == "embed_tokens.weight":
-            gains[quiet] *= QUIET_GAIN
+            gains *= loudness[:, None]
         yield from streamed.dense(tensor.key, (rows, columns), seed, groups, gains)
     elif tensor.part == "bound":
         yield values.bound(tensor.key, seed).tobytes()
@@ -94,13 +103,13 @@ def _fill_q4_0(tensor: Tensor, shape: Shape, seed: int, quiet: NDArray[np.bool_]
         yield from _floats(tensor, seed)
 
 
-def _fill(tensor: Tensor, shape: Shape, seed: int, quiet: NDArray[np.bool_]) -> Iterator[bytes]:
+def _fill(tensor: Tensor, shape: Shape, seed: int, loudness: NDArray[np.float32]) -> Iterator[bytes]:
     if tensor.part == "codes":
         assert tensor.matrix is not None
         yield from _codes(values.twin(tensor.matrix), safetensors.size(tensor), seed)
     elif tensor.part == "scales":
         assert tensor.matrix is not None
-        yield _scales(values.twin(tensor.matrix), seed, quiet).tobytes()
+        yield _scales(values.twin(tensor.matrix), seed, loudness).tobytes()
     elif tensor.part == "dense":
         yield from _dense(tensor, seed)
     elif tensor.part in ("norm", "scalar", "tower"):
@@ -147,11 +156,11 @@ def _balanced(bits: int) -> NDArray[np.uint8]:
     return flip_offset(pack(codes, bits), bits)[:, 0]
 
 
-def _scales(matrix: Matrix, seed: int, quiet: NDArray[np.bool_]) -> NDArray[np.float32]:
+def _scales(matrix: Matrix, seed: int, loudness: NDArray[np.float32]) -> NDArray[np.float32]:
     """Scales that give rows of uniformly random codes the length that ``values.row_gains`` asks for."""
     gains = values.row_gains(matrix, seed, None)
     if matrix.key == "embed_tokens":
-        gains[quiet] *= QUIET_GAIN
+        gains *= loudness[:, None]
     codes = unpack(flip_offset(_balanced(matrix.bits)[:, None], matrix.bits), matrix.bits, 8 // matrix.bits)
     return gains / np.float32(math.sqrt(np.square(codes.astype(np.int64)).mean()))
 

@@ -32,7 +32,7 @@ def round_to_grid(x: torch.Tensor, scale: float) -> torch.Tensor:
     """Static int8 quantization: ``clamp(round(x / scale), -128, 127) * scale``, half to even; scale 0: x itself."""
     if scale == 0:
         return x
-    return torch.clamp(torch.round(x / scale), -128, 127) * scale
+    return (x / scale).round_().clamp_(-128, 127).mul_(scale)
 
 
 class EagerOps:

@@ -35,6 +35,12 @@ class Boundaries:
         """Boundary names that a function computes, in order."""
         return [name for name in function.producer if _NAME.fullmatch(name)]
 
+    def known(self, name: str) -> bool:
+        """Whether the model has a layer of that number, and one that owns keys and values where these are named."""
+        match = _NAME.fullmatch(name)
+        owned = match is not None and match[2] in ("key", "value")
+        return match is not None and int(match[1]) in (self.owners if owned else range(self.case.dims.layers))
+
     def codes(self, layer: int) -> dict[str, str]:
         """Names of the int8 outputs of a layer's linears, and the linears' module paths."""
         return {named(f"{key}/codes"): key for key in self._captured(layer).scales}

@@ -19,6 +19,7 @@ from runtime_tests.coreml.forced import forced_logits
 from runtime_tests.coreml.matrices import matrix
 from runtime_tests.coreml.session import DECODE, KINDS, Feed, Floats, Session
 from runtime_tests.coreml.shorter import shorten
+from runtime_tests.coreml.values import ROOM
 from runtime_tests.errors import CannotRunError, InputError
 from runtime_tests.readers.checkpoint import Folder
 from runtime_tests.readers.mlpackage import MlPackage
@@ -29,6 +30,7 @@ from runtime_tests.reference import Ids
 from runtime_tests.trace import Trace
 
 FIRST, SECOND = "embed_tokens", "embed_tokens_per_layer"
+LARGE_ROOM = 1 << 28  # bytes: of weights that are read in turn, fewer than all are never found again
 
 
 class CoremlCase(Case):
@@ -142,7 +144,9 @@ class CoremlCase(Case):
         if key not in self._evaluators:
             package = self.package if positions in (None, self.context) else shorten(self.package, positions)
             known = next((made for (other, *_), made in self._evaluators.items() if other == arithmetic), None)
-            self._evaluators[key] = Evaluator(package, arithmetic, activations, known.weights if known else None)
+            room = LARGE_ROOM if self.large else ROOM
+            shared = known.weights if known else None
+            self._evaluators[key] = Evaluator(package, arithmetic, activations, shared, room)
         return self._evaluators[key]
 
     @cached_property
@@ -158,8 +162,15 @@ class CoremlCase(Case):
         return Feed(self.dims.window, made)
 
     def greedy(self, prompts: Sequence[Ids], steps: Sequence[int]) -> list[Ids]:
-        """As :meth:`Case.greedy`, in the evaluator."""
+        """As :meth:`Case.greedy`, in the evaluator.
+
+        Raises:
+            CannotRunError: a large package, which unpacks its weights at every step; the reference is sooner done.
+        """
         from runtime_tests.coreml.greedy import answers, reach
+
+        if self.large:
+            raise CannotRunError("a large package does not generate")
 
         most = max(steps, default=0)
         try:

@@ -18,7 +18,7 @@ import torch
 
 from runtime_tests.coreml.kernel import CONVERT, Kernel
 from runtime_tests.coreml.ops import KERNELS
-from runtime_tests.coreml.values import Weights, rounded, small, to_torch, where
+from runtime_tests.coreml.values import ROOM, Weights, rounded, small, to_torch, where
 from runtime_tests.errors import CannotRunError
 from runtime_tests.readers.mlpackage import MlPackage
 from runtime_tests.readers.program import Argument, Constant, Function, Operation, Type
@@ -50,6 +50,7 @@ class Evaluator:
         activations: False leaves the static quantization of activations out: ``quantize`` and the ``dequantize`` of
             the same scale behind it hand their input on.
         weights: decompressed weights to share with another evaluator of the same arithmetic and file.
+        room: bytes of decompressed weights to keep, where they are not shared.
 
     Raises:
         CannotRunError: a function holds an operation or a parameter that is not known; the message names it.
@@ -61,10 +62,11 @@ class Evaluator:
         arithmetic: Arithmetic = "declared",
         activations: bool = True,
         weights: Weights | None = None,
+        room: int = ROOM,
     ) -> None:
         self.package, self.activations = package, activations
         self.working = torch.float64 if arithmetic == "float64" else torch.float32
-        self.weights = Weights(self.working) if weights is None else weights
+        self.weights = Weights(self.working, room) if weights is None else weights
         self._compressed: dict[str, dict[str, Any]] = {name: {} for name in package.functions}
         self._steps = {name: self._compile(function) for name, function in package.functions.items()}
 

@@ -9,6 +9,7 @@ The cache is cut down to the positions that are reached (``shorter.py``), where 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,9 @@ from runtime_tests.errors import CannotRunError
 
 Ids = NDArray[np.int32]
 TOGETHER, TOGETHER_BYTES = 64, 64 << 20  # sequences, and their states: those of more leave the processor's caches
+LARGE_BYTES = 1 << 30  # the same for a large package: each call unpacks all weights, for however many sequences
 STEP = 32  # positions: caches are cut to multiples of it
+UNPACK_NS = 5.0  # for a weight, on one core, the product with a few rows included
 
 
 def reach(case: CoremlCase, prompts: Sequence[Ids], steps: int) -> int:
@@ -55,14 +58,28 @@ def answers(
     """
     reach(case, prompts, steps)
     out: dict[int, Ids] = {}
-    size = sum(value.nbytes for value in evaluator.new_state(DECODE).values())
-    together = max(1, min(TOGETHER, TOGETHER_BYTES // max(1, size)))
-    order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
-    for start in range(0, len(order), together):
-        group = order[start : start + together]
+    for group in _groups(case, evaluator, prompts):
         stack = _Stack(case, evaluator, [prompts[i] for i in group], steps, stops)
         out.update(zip(group, stack.run(), strict=True))
     return [out[i] for i in range(len(prompts))]
+
+
+def _groups(case: CoremlCase, evaluator: Evaluator, prompts: Sequence[Ids]) -> Iterator[list[int]]:
+    """Prompts of similar length, as many as go through the program together."""
+    size = sum(prod(type.shape) for type in evaluator.function(DECODE).inputs.values() if type.state) * 4
+    together = max(1, min(TOGETHER, (LARGE_BYTES if case.large else TOGETHER_BYTES) // max(1, size)))
+    order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
+    yield from (order[start : start + together] for start in range(0, len(order), together))
+
+
+def expected(case: CoremlCase, evaluator: Evaluator, prompts: Sequence[Ids], steps: int) -> float:
+    """Seconds that :func:`answers` takes at most for a large package: each call reads and unpacks all weights."""
+    lengths, calls = prefill_lengths(case.package.functions), 0
+    for group in _groups(case, evaluator, prompts):
+        short, long = len(prompts[group[0]]), len(prompts[group[-1]])
+        calls += len(list(_chunks(lengths, short - 1, case.context))) + long - short + steps
+    shapes = {name: type.shape for name, type in case.decode.types.items() if name.endswith("_weight")}
+    return calls * sum(map(prod, shapes.values())) * UNPACK_NS * 1e-9
 
 
 class _Stack:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -13,7 +13,11 @@ import torch
 from runtime_tests.coreml.evaluator import Arithmetic, Evaluator, State, Values
 from runtime_tests.coreml.segments import Segment, cut
 from runtime_tests.coreml.values import Weights
+from runtime_tests.progress import steps
 from runtime_tests.readers.mlpackage import MlPackage
+from runtime_tests.trim import trim
+
+LARGE = 64 << 20  # bytes: of a segment's weights, from which on what it leaves behind is worth looking for
 
 
 @dataclass
@@ -49,18 +53,25 @@ class Layered:
         self.segments = cut(package)
         self.working = torch.float64 if arithmetic == "float64" else torch.float32
 
-    def run(self, calls: Sequence[Call], told: Callable[[Segment], None] = lambda _: None) -> None:
+    def run(self, calls: Sequence[Call]) -> None:
         """Runs the calls in order, with states that are empty before the first; fills their outputs.
 
         Raises:
             CannotRunError: as :class:`Evaluator`.
         """
-        for segment in self.segments:
-            told(segment)
+        for segment in self.walk():
             states = self.empty(segment)
             with self.part(segment) as part:
                 for call in calls:
                     part.run(call, states)
+
+    def walk(self) -> Iterator[Segment]:
+        """The segments in order; progress is told by layers, the head as one of them."""
+        after = [segment.layer for segment in self.segments[1:]] + [self.segments[-1].layer + 1]
+        with steps("layers", after[-1]) as advance:
+            for segment, layer in zip(self.segments, after, strict=True):
+                yield segment
+                advance(layer - segment.layer)
 
     @contextmanager
     def part(self, segment: Segment) -> Iterator[Part]:
@@ -69,7 +80,10 @@ class Layered:
         try:
             yield Part(self.package, segment, self.arithmetic, weights)
         finally:
+            large = weights.held > LARGE
             weights.drop()  # not by reference counting: the evaluator's steps and what they unpack are a cycle
+            if large:
+                trim()
 
     def empty(self, segment: Segment) -> State:
         """Zeroed states of a segment. Their memory is taken where it is written to, and not before."""

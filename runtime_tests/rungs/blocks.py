@@ -21,6 +21,7 @@ from runtime_tests.cache import Cache, end_of_context, last_rows
 from runtime_tests.case import DECODER, EMBEDDER, PER_LAYER, Case
 from runtime_tests.flips import farthest
 from runtime_tests.forced import GIVEN, Cut, Forced, Part
+from runtime_tests.progress import walk
 from runtime_tests.results import Check, at_least, at_most, none, stated
 from runtime_tests.runners.litert import Interpreter, feed, lookup, prefill_lengths
 
@@ -77,7 +78,7 @@ def climb(case: Case) -> list[Check]:
     names = {**{name: length for length, name in prefill_lengths(model).items()}, "decode": 1}
     cuts = {name: Cut(model, name) for name in names}
     tallies = {name: Tally() for name in names}
-    for part in sequence(cuts.values()):
+    for part in walk("layers", sequence(cuts.values())):
         for name, length in names.items():
             forced = cuts[name].part(part)
             if forced is not None:

@@ -89,18 +89,22 @@ def climb(case: Case) -> list[Check]:
     boundaries, half = Boundaries(own), own.precision == "float16"
     names = [*prefill_lengths(own.package.functions).values(), DECODE]
     for name in names:
-        if not boundaries.of(own.package.functions[name]):
+        if not (found := boundaries.of(own.package.functions[name])):
             raise CannotRunError(f"{name} names no boundaries such as layers_0_attention")
+        if odd := [item for item in found if not boundaries.known(item)]:
+            raise CannotRunError(f"{name} names a boundary {odd[0]}, which the model does not have")
     checks, exact = _tables(own), Layered(own.package, "float64" if half else "declared")
     runs = [_prepare(own, own.package.functions[name]) for name in names]
-    rounded = [_prepare(own, own.package.functions[name]) for name in names] if half else []
+    # Rounding is stated of what runs through few tokens; the longer functions do the same to the same tokens.
+    few = [run.function for run in runs if sum(length_of(run.function) for _ in run.spans) < TOKENS]
+    rounded = [_prepare(own, function) for function in few] if half else []
     declared, wanted = Layered(own.package) if half else exact, set[str]()
-    for number, segment in enumerate(exact.segments):
+    for number, segment in enumerate(exact.walk()):
         after = exact.segments[number + 1].layer if number + 1 < len(exact.segments) else own.dims.layers + 1
         layers = [layer for layer in range(segment.layer, after) if layer < own.dims.layers]
         for layer in layers:
             wanted |= set(boundaries.codes(layer))
-        for layered, some in ((exact, runs), (declared, rounded)):
+        for layered, some in ((exact, runs), (declared, rounded))[: 2 if half else 1]:
             with layered.part(segment) as part:
                 for run in some:
                     _compare(boundaries, layered, part, run, layers)
@@ -185,25 +189,26 @@ def _within(place: Owned, extents: dict[str, list[tuple[int, int]]]) -> bool:
 def _calls(case: CoremlCase, function: Function, length: int) -> list[tuple[int, int]]:
     """Start and number of tokens of every call: chunks of odd lengths, or single positions across the window.
 
-    A long function, whose padding would be most of the work, gets two chunks, the first shorter than the second.
-    Where the sequence takes many calls, there are the odd ones, one across the window and the last.
+    Where the sequence takes many calls, there are the odd ones, one across the window and the last. A function so long
+    that padding would be most of the work gets one call, behind where the odd ones end.
     """
     total, window = len(case.ids), case.dims.window
     if function.name == DECODE:
         wanted = {0, 1, window - 1, window, window + 1, 2 * window, total - 1}
         spread = np.linspace(2, total - 2, POSITIONS - len(wanted)).round().astype(int)
         return [(int(p), 1) for p in sorted({*wanted, *spread}) if 0 <= p < total]
-    pieces = [sum(ODD)] if 2 * length > TOKENS else [*ODD]
     out: list[tuple[int, int]] = []
     start = 0
     while start < total and start + length <= case.context:
-        count = min(pieces[len(out)] if len(out) < len(pieces) else length, length, total - start)
+        count = min(ODD[len(out)] if len(out) < len(ODD) else length, length, total - start)
         out.append((start, count))
         start += count
-    if len(out) * length <= TOKENS or len(out) <= len(pieces) + 2:
+    if len(out) * length <= TOKENS:
         return out
+    if 2 * length >= TOKENS and len(out) > len(ODD):
+        return [out[len(ODD)]]
     across = next((span for span in out if span[0] <= window < sum(span)), out[-1])
-    return sorted({*out[: len(pieces)], across, out[-1]})
+    return sorted({*out[: len(ODD)], across, out[-1]})
 
 
 def _judge(case: CoremlCase, run: _Run) -> list[Check]:

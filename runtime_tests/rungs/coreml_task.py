@@ -20,7 +20,7 @@ from runtime_tests.coreml.case import CoremlCase
 from runtime_tests.coreml.evaluator import Evaluator
 from runtime_tests.errors import CannotRunError
 from runtime_tests.kept import Kept
-from runtime_tests.progress import steps
+from runtime_tests.progress import duration, steps
 from runtime_tests.reference import Ids
 from runtime_tests.results import Check, stated
 from runtime_tests.rungs import task
@@ -35,6 +35,10 @@ def climb(case: Case) -> list[Check]:
         raise CannotRunError(task.NO_QUESTIONS)
     asked, kept = Asked(own, own.evaluation), task.store(own)
     positions = _positions(own, asked)
+    if own.large:
+        once = greedy.expected(own, own.evaluator(positions=positions), asked.ids, max(asked.limits))
+        times = 2 if own.folder.format == "mobile" else 1
+        own.tell(f"the evaluator unpacks all weights for every token: about {duration(times * once)} at most")
 
     def package(who: str, activations: bool) -> list[Ids]:
         return _answers(own, asked, kept, who, own.evaluator(activations=activations, positions=positions))
@@ -44,6 +48,7 @@ def climb(case: Case) -> list[Check]:
 
     said = package(table.ARTIFACT, activations=True)
     found = task.of_reference(own, asked, said, kept)
+    own.heard.update((item.ids.tobytes(), item.new) for item in found)
     systems = [system(table.REFERENCE, "the QAT checkpoint in transformers", [item.new for item in found])]
     systems += task.others(own, asked, own.evaluation, found)
     cut = "" if positions is None else f", the first {positions} of {own.context} positions"

@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 from runtime_tests import metrics
 from runtime_tests.case import Case
 from runtime_tests.errors import CannotRunError, check_disk
+from runtime_tests.heap import KEPT_BLOCKS
 from runtime_tests.progress import Advance, steps
 from runtime_tests.results import Check, at_least, none
 from runtime_tests.rungs.lowering import judge
@@ -147,7 +148,7 @@ def eager_logits(case: Case, rounded: bool = True, layers: Path | None = None) -
         command += ["--logits", str(logits), "--prefill", str(CHUNK), "--context", str(len(case.ids))]
         command += ["--first", str(case.prompt)]
         # More threads than a small model needs wait for each other, on a busy machine for most of a minute.
-        env = os.environ | {"OMP_NUM_THREADS": str(case.threads)}
+        env = os.environ | {"OMP_NUM_THREADS": str(case.threads)} | (KEPT_BLOCKS if case.large else {})
         command += [] if rounded else ["--unrounded"]
         command += ["--singles", str(SINGLES)] if case.large else []
         command += [] if layers is None else ["--layers", str(layers)]

@@ -36,7 +36,9 @@ def climb(case: Case) -> list[Check]:
     prompts, chats = fitting.prompts(case), fitting.chats(case)
     # The artifact goes first: its tokens are what the reference reads.
     own = case.greedy([_ids(case, text) for text in prompts], [GREEDY_STEPS] * len(prompts))
-    replies = case.greedy([_ids(case, case.render(chat)) for chat in chats], [CHAT_STEPS] * len(chats))
+    talks = [_ids(case, case.render(chat)) for chat in chats]
+    replies = case.greedy(talks, [CHAT_STEPS] * len(chats))
+    case.heard.update((ids.tobytes(), reply) for ids, reply in zip(talks, replies, strict=True))
     expected = continuations(case, own)
     stopping = stopping_prompt(case)
     asks = prompts if stopping is None else (*prompts, stopping.text)

@@ -46,6 +46,7 @@ def climb(case: Case) -> list[Check]:
     except RuntimeError as error:
         return [none("the engine runs", [str(error)], "failures", 1)]
     found = of_reference(case, asked, [np.array(case.tokenize(text), np.int32) for text in said.texts], kept)
+    case.heard.update((item.ids.tobytes(), item.new) for item in found)
     floor = _floor(case, found)
     systems = [_system(case, asked, table.REFERENCE, "the QAT checkpoint in transformers", found)]
     systems += [*_without_static(case, asked, found, kept), *others(case, asked, case.evaluation, found)]
@@ -220,8 +221,9 @@ def _judge_texts(case: Case, asked: Asked, found: list[Greedy], floor: float, sa
 def judge_accuracy(case: Case, measured: Accuracy) -> list[Check]:
     """The bars of the accuracy table.
 
-    The checkpoint's own questions were written for it: bars ask as well whether they can show a loss at all. A set from
-    elsewhere may be small, or beyond the model. It is held to what chance allows, and what it can show is stated.
+    The checkpoint's own questions were written for it: bars ask as well whether they can show a loss at all. A part of
+    them, or a set from elsewhere, may be small or beyond the model. It is held to what chance allows, and what it can
+    show is stated.
     """
     budget, reference, artifact = case.budget, measured.reference, measured.system(table.ARTIFACT)
     assert artifact is not None
@@ -258,7 +260,7 @@ def _own_bars(case: Case, measured: Accuracy) -> list[Check]:
 
 
 def _what_shows(case: Case, measured: Accuracy) -> list[Check]:
-    """What a set from elsewhere can show, and what it shows."""
+    """What a set from elsewhere, or a part of the own one, can show, and what it shows."""
     artifact = measured.system(table.ARTIFACT)
     assert artifact is not None
     right, least = int(measured.reference.correct.sum()), table.least_loss(case.budget.artifact_p)
