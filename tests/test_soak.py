@@ -66,11 +66,11 @@ def test_a_fault_that_slips_through_and_a_right_model_that_is_refused_are_failur
     slipped = Model(2, "slipped", outcomes=[Outcome(ANDROID, Told(PUBLISHED), "weights", slipped=True)])
     refused = Model(3, "refused", outcomes=[Outcome(IOS, Told(REFUSED, "rung 1"), failed=True)])
     assert summary([good], 0, 1)
-    assert not summary([good, slipped, refused], 2, 3)
+    assert not summary([good, slipped, refused], 2, 3, " --layers 12")
     said = capsys.readouterr().out
     assert "android: 2 of 2 right ones published, 1 of 2 faults caught" in said
     assert "ios: 0 of 1 right ones published, 0 of 0 faults caught" in said
-    assert "run again: just soak 1 --seed 2" in said
+    assert "run again: just soak 1 --seed 2 --layers 12" in said
     assert "run again: just soak 1 --seed 3" in said
     assert "2 more were too nervous" in said
     assert not summary([good], 8, 2)  # nobody was left to be judged

@@ -18,6 +18,7 @@ from tests.soak.faults import ANDROID, IOS, choose
 from tests.soak.judge import PUBLISHED, REFUSED, TOO_NERVOUS, Stand, Told, crashed
 
 PLATFORMS = {"android": (ANDROID,), "ios": (IOS,), "both": (ANDROID, IOS)}
+DEEPEST = 42
 SHOWN = 140  # characters of what caught a fault
 PATIENCE = 4  # nervous models for each one asked for, before it ends
 
@@ -65,7 +66,7 @@ def _said(item: Outcome) -> str:
     return f"{'FAILED' if item.failed else item.right.verdict}{why}{fault}"
 
 
-def soak_one(seed: int, platforms: tuple[str, ...], work: Path, deepest: int = 42) -> Model:
+def soak_one(seed: int, platforms: tuple[str, ...], work: Path, deepest: int = DEEPEST) -> Model:
     """Draws a model, bundles it on each platform, and then with a fault."""
     drawn, start = draw(seed, deepest), time.perf_counter()
     out = Model(seed, str(drawn))
@@ -103,9 +104,9 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 @app.command()
 def main(
     count: Annotated[int, typer.Argument(min=1, help="Right models to judge.")] = 4,
-    seed: Annotated[int | None, typer.Option(help="Seed of the first; the others follow. [default: drawn]")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Seed of the first. [default: drawn]")] = None,
     platform: Annotated[str, typer.Option(help="android, ios or both.")] = "both",
-    layers: Annotated[int, typer.Option(min=6, max=42, help="Layers at most.")] = 42,
+    layers: Annotated[int, typer.Option(min=6, max=DEEPEST, help="Layers at most.")] = DEEPEST,
 ) -> None:
     """Random right models, each with one fault. Exit code 0: all right ones published, no faulty one.
 
@@ -127,11 +128,18 @@ def main(
                 nervous += 1
             else:
                 models.append(made)
-    raise typer.Exit(0 if summary(models, nervous, count) else 1)
+    raise typer.Exit(0 if summary(models, nervous, count, _flags(platform, layers)) else 1)
 
 
-def summary(models: list[Model], nervous: int, count: int) -> bool:
-    """Prints the totals and what to run again; whether all was as it should be."""
+def _flags(platform: str, layers: int) -> str:
+    """What a seed stands for depends on the depth allowed."""
+    return ("" if platform == "both" else f" --platform {platform}") + (
+        f" --layers {layers}" if layers != DEEPEST else ""
+    )
+
+
+def summary(models: list[Model], nervous: int, count: int, flags: str = "") -> bool:
+    """Prints the totals and what to run again, with the same flags; whether all was as it should be."""
     outcomes = [item for model in models for item in model.outcomes]
     for name in dict.fromkeys(item.platform for item in outcomes):
         here = [item for item in outcomes if item.platform == name]
@@ -142,7 +150,7 @@ def summary(models: list[Model], nervous: int, count: int) -> bool:
         typer.echo(f"{nervous} more were too nervous to be judged; others were drawn in their place")
     bad = [model for model in models if any(item.failed or item.slipped for item in model.outcomes)]
     for model in bad:
-        typer.echo(f"run again: just soak 1 --seed {model.seed}")
+        typer.echo(f"run again: just soak 1 --seed {model.seed}{flags}")
     if len(models) < count:
         typer.echo(f"only {len(models)} of {count}: too many nervous ones")
     return not bad and len(models) == count
