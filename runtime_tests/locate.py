@@ -172,7 +172,7 @@ def _departs(case: Case, key: str, expected: NDArray[Any], found: NDArray[Any], 
         channel = int(differs.sum(axis=0).max())
         return (
             step > budget.step
-            or float(differs.any(axis=1).mean()) > budget.disturbed_rows
+            or metrics.touched(expected, found, 1 - budget.equal_codes) > budget.disturbed_rows
             or channel > max(2, MOST_OF_A_CHANNEL * len(differs))
         )
     last = key.rsplit(".", 1)[-1].rsplit("/", 1)[-1]

@@ -37,7 +37,7 @@ class Linear:
         key: its module path.
         count, different: elements, and those that are not the reference's.
         far: the largest difference, in steps, less what flips before it excuse (flips.py).
-        disturbed: fraction of the tokens with any difference.
+        disturbed: fraction of the tokens with more differences than noise makes; see ``metrics.touched``.
     """
 
     key: str
@@ -113,9 +113,8 @@ def _climb_part(case: Case, name: str, length: int, forced: Forced, layout: Cach
     joined = {k: tuple(np.concatenate([pair[i] for pair in both]) for i in (0, 1)) for k, both in pairs.codes.items()}
     far = farthest({key: (a, b) for key, (a, b) in joined.items()})
     for key, (a, b) in joined.items():
-        differs = a != b
-        disturbed = float(np.mean(np.any(differs, axis=1)))
-        tally.linears.append(Linear(key, a.size, int(np.count_nonzero(differs)), far[key], disturbed))
+        disturbed = metrics.touched(a, b, 1 - case.budget.equal_codes)
+        tally.linears.append(Linear(key, a.size, int(np.count_nonzero(a != b)), far[key], disturbed))
     if any(key.startswith("kv_cache_") for key in forced.outputs):
         tally.ends += end_of_context(case, name, length, forced, interpreter, layout)
     forced.release()
