@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import sys
 import time
 from dataclasses import dataclass
 from functools import cache
@@ -353,8 +354,9 @@ def _coreml(s: Sizes, rate: Rates) -> list[Stage]:
         _first(s, rate, draws),
         _rung("2a", EVALUATOR * runs, held, mapped, s.model),
         _rung("2b", 3 * EVALUATOR * runs, held, mapped, s.model),
-        _rung("3", own + _prompts(s, rate, PROMPTS, short), held, mapped, s.model),
     ]
+    if sys.platform == "darwin":  # Core ML itself runs on a Mac alone
+        made.append(_rung("3", own + _prompts(s, rate, PROMPTS, short), held, mapped, s.model))
     if s.questions:
         step = EVALUATOR * _pass(s, rate, 1, 1) / 8  # many questions at once
         made.append(_rung("4", _questions(s, rate, step), held, mapped, s.model))

@@ -45,7 +45,7 @@ class Tally:
         broken: float values that hold something that is no number.
         equal: equal codes of each linear, and all of them.
         far: largest difference in steps, by linear, less what flips before it excuse (flips.py).
-        touched: fraction of the tokens with any differing code, by linear.
+        touched: fraction of the tokens with more differing codes than noise makes, by linear.
         states: what is wrong with the states.
     """
 
@@ -62,15 +62,15 @@ class Tally:
         self.qualities[name] = metrics.snr_db(expected, found)
         self.broken += [] if np.isfinite(found).all() else [name]
 
-    def add_codes(self, pairs: Mapping[str, Pairs]) -> None:
-        """The same of int8 outputs, of all linears of a layer together."""
+    def add_codes(self, pairs: Mapping[str, Pairs], spared: float) -> None:
+        """The same of int8 outputs, of all linears of a layer together; ``spared``: see ``metrics.touched``."""
         joined = {
             name: tuple(np.concatenate([pair[i] for pair in found]) for i in (0, 1)) for name, found in pairs.items()
         }
         self.far |= farthest({name: (a, b) for name, (a, b) in joined.items()})
         for name, (expected, found) in joined.items():
             self.equal[name] = int((expected == found).sum()), expected.size
-            self.touched[name] = float(np.mean(np.any(expected != found, axis=1)))
+            self.touched[name] = metrics.touched(expected, found, spared)
 
 
 @dataclass(frozen=True)
@@ -164,7 +164,7 @@ def _compare(boundaries: Boundaries, layered: Layered, part: Part, run: _Run, la
         run.tally.states.extend(f"{name}: {line}" for line in wrong)
     for n, pairs in floats.items():
         run.tally.add_floats(n, pairs)
-    run.tally.add_codes(steps)
+    run.tally.add_codes(steps, 1 - boundaries.case.budget.equal_codes)
 
 
 def _places(
