@@ -26,6 +26,7 @@ from runtime_tests.match import is_foreign, recognize
 from runtime_tests.matrices import matrices
 from runtime_tests.readers.checkpoint import Folder
 from runtime_tests.readers.litertlm import LiteRtLm
+from runtime_tests.readers.pages import release_file
 from runtime_tests.readers.tflite import Tflite, open_tflite
 from runtime_tests.recovered import Recovered, chosen_by
 from runtime_tests.reference import Ids, Reference
@@ -35,6 +36,7 @@ from runtime_tests.runners.one_by_one import OneByOne
 from runtime_tests.runners.protocol import Runner
 from runtime_tests.stops import Stops, read_stops
 from runtime_tests.trace import Trace
+from runtime_tests.trim import trim
 
 DECODER, EMBEDDER, PER_LAYER = "tf_lite_prefill_decode", "tf_lite_embedder", "tf_lite_per_layer_embedder"
 DECODE_STEPS = 64
@@ -243,9 +245,15 @@ class Case:
         return usual if not self.large else (usual + 1) // 2
 
     def release(self) -> None:
-        """Lets go of the interpreters of a large artifact, which hold its weights once more, packed."""
+        """Lets go of what a large artifact's judge can have again: packed weights, free memory, pages of the weights.
+
+        Not within :meth:`smooth`, which has changed some of these pages.
+        """
         if self.large:
             self._interpreters.clear()
+            trim()
+            for name in self.folder.weights:
+                release_file((self.folder.path / name).resolve())
 
     def greedy(self, prompts: Sequence[Ids], steps: Sequence[int]) -> list[Ids]:
         """The artifact's greedy tokens after each prompt, at most so many; a stop token ends them and is included."""

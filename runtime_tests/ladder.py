@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from runtime_tests.case import Case
 from runtime_tests.errors import CannotRunError, InputError
 from runtime_tests.results import Rung, rung
-from runtime_tests.trim import trim
 
 
 @dataclass(frozen=True)
@@ -63,8 +62,7 @@ def climb(case: Case, names: tuple[str, ...] = NAMES, told: Callable[[Step], Non
                     raise
                 # A file of another maker need not have what ours have.
                 out.append(Rung(step.name, step.question, "not run", str(error), ()))
-            if case.large:
-                trim()
+            case.release()
     return out
 
 
