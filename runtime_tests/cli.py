@@ -139,13 +139,10 @@ def _verify(
 
     from runtime_tests import departure, progress, report, table, temper
     from runtime_tests import golden as goldens
-    from runtime_tests.heap import keep_large_blocks
     from runtime_tests.html import page
     from runtime_tests.kinds import open_case
 
     case = open_case(bundle, checkpoint, threads, asked.evaluation, float_model, asked.questions)
-    if case.large:
-        keep_large_blocks()
     if asked.evaluation is not None:
         case.kept_at = asked.answers or _beside(bundle, outputs)
     if asked.questions is not None and case.evaluation is None:

@@ -22,6 +22,7 @@ FED_BY = {
     "per_layer_projection": ("per_layer_input_gate",),
 }
 CARRIED = 2  # steps
+MOVED = 0.1  # of a token's outputs: a flipped input moves a few per cent of them by one step
 
 
 def farthest(codes: Mapping[str, tuple[Codes, Codes]]) -> dict[str, int]:
@@ -37,13 +38,46 @@ def farthest(codes: Mapping[str, tuple[Codes, Codes]]) -> dict[str, int]:
     >>> farthest({"layers.0.mlp.gate_proj": (same, same + 1), "layers.0.mlp.down_proj": (same, off)})
     {'layers.0.mlp.gate_proj': 1, 'layers.0.mlp.down_proj': 1}
     """
-    far = {key: np.abs(np.subtract(a, b, dtype=np.int32)).max(axis=1, initial=0) for key, (a, b) in codes.items()}
+    far = {key: np.abs(a.astype(np.int32) - b).max(axis=1, initial=0) for key, (a, b) in codes.items()}
     out = {}
-    for key, steps in far.items():
-        before = [far[name] > 0 for name in _feeders(key) if name in far and far[name].shape == steps.shape]
-        excused = np.any(before, axis=0) if before else np.zeros(steps.shape, np.bool_)
+    for key, excused in _excused(far).items():
+        steps = far[key]
         left = np.where(excused, np.maximum(np.minimum(steps, 1), steps - CARRIED), steps)
         out[key] = int(left.max(initial=0))
+    return out
+
+
+def touched(codes: Mapping[str, tuple[Codes, Codes]], spared: float) -> dict[str, float]:
+    """Fraction of the tokens of each linear of which more of its outputs differ than noise makes.
+
+    Each output may flip by float noise, so that a wide linear has some flip in many a token: ``spared`` of a token's
+    outputs may, below ``1 / spared`` outputs none. Where something that feeds the linear flipped, what that moves may.
+
+    Args:
+        codes: as for :func:`farthest`.
+
+    >>> wide = np.zeros((2, 2000), int)
+    >>> for count in (2, 3):
+    ...     print(touched({"q_proj": (wide, wide + (np.arange(2000) < count))}, 0.001))
+    {'q_proj': 0.0}
+    {'q_proj': 1.0}
+    >>> touched({"q_proj": (wide[:, :9], wide[:, :9] + (np.arange(9) < 1))}, 0.001)
+    {'q_proj': 1.0}
+    """
+    differ = {key: np.count_nonzero(a != b, axis=1) for key, (a, b) in codes.items()}
+    excused = _excused(differ)
+    return {
+        key: float(np.mean(count > np.where(excused[key], MOVED, spared) * codes[key][0].shape[1]))
+        for key, count in differ.items()
+    }
+
+
+def _excused(differ: Mapping[str, NDArray[np.integer]]) -> dict[str, NDArray[np.bool_]]:
+    """By linear, the tokens at which a linear that feeds it has a difference, bool ``[T]``."""
+    out = {}
+    for key, found in differ.items():
+        before = [differ[name] > 0 for name in _feeders(key) if name in differ and differ[name].shape == found.shape]
+        out[key] = np.any(before, axis=0) if before else np.zeros(found.shape, np.bool_)
     return out
 
 

@@ -20,6 +20,7 @@ from runtime_tests import metrics
 from runtime_tests.cache import Cache
 from runtime_tests.case import DECODER, EMBEDDER, PER_LAYER, Case
 from runtime_tests.errors import CannotRunError
+from runtime_tests.flips import touched
 from runtime_tests.forced import BETWEEN, GIVEN, INSIDE, Cut, Forced
 from runtime_tests.rungs.blocks import calls, expected_logits, invoke, sequence
 from runtime_tests.rungs.lowering import chunks
@@ -155,25 +156,25 @@ def _collect(case: Case, name: str, made: list[tuple[int, int]], forced: Forced,
 
 
 def _measure(case: Case, name: str, exact: bool, pairs: _Pairs, seen: dict[str, Seen]) -> None:
-    for key, found in pairs.rows.items():
-        expected, got = (np.concatenate([pair[i] for pair in found]) for i in (0, 1))
+    joined = {k: tuple(np.concatenate([pair[i] for pair in found]) for i in (0, 1)) for k, found in pairs.rows.items()}
+    codes = {key: (a, b) for key, (a, b) in joined.items() if a.dtype == np.int32}
+    struck = touched(codes, 1 - case.budget.equal_codes)
+    for key, (expected, got) in joined.items():
         quality = metrics.snr_db(expected.astype(np.float32), got.astype(np.float32))
-        departs = _departs(case, key, expected, got, quality) if exact else quality < STORED_DB
+        departs = _departs(case, key, expected, got, quality, struck.get(key, 0.0)) if exact else quality < STORED_DB
         seen[key].add(name, quality, departs)
     for layer, wrong in pairs.cache.items():
         seen[f"layers.{layer}/cache"].add(name, -metrics.CAP_DB if wrong else metrics.CAP_DB, bool(wrong))
 
 
-def _departs(case: Case, key: str, expected: NDArray[Any], found: NDArray[Any], quality: float) -> bool:
+def _departs(case: Case, key: str, expected: NDArray[Any], found: NDArray[Any], quality: float, struck: float) -> bool:
     budget = case.budget
     if expected.dtype == np.int32:
         _, step = metrics.steps_off(expected, found)
         differs = expected != found
         channel = int(differs.sum(axis=0).max())
         return (
-            step > budget.step
-            or metrics.touched(expected, found, 1 - budget.equal_codes) > budget.disturbed_rows
-            or channel > max(2, MOST_OF_A_CHANNEL * len(differs))
+            step > budget.step or struck > budget.disturbed_rows or channel > max(2, MOST_OF_A_CHANNEL * len(differs))
         )
     last = key.rsplit(".", 1)[-1].rsplit("/", 1)[-1]
     if last == "logits":

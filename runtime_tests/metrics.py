@@ -103,19 +103,3 @@ def steps_off(expected: NDArray[np.integer], found: NDArray[np.integer]) -> tupl
     """
     difference = np.abs(expected.astype(np.int64) - found.astype(np.int64))
     return float(np.mean(difference == 0)), int(difference.max(initial=0))
-
-
-def touched(expected: NDArray[np.integer], found: NDArray[np.integer], spared: float) -> float:
-    """Fraction of the tokens of which more than ``spared`` of their codes differ, both ``[T, out]``.
-
-    Each output may flip by float noise, so that a wide linear has some flip in many a token. Below ``1 / spared``
-    outputs any flip counts.
-
-    >>> wide = np.zeros((2, 2000), int)
-    >>> touched(wide, wide + (np.arange(2000) < 2), 0.001), touched(wide, wide + (np.arange(2000) < 3), 0.001)
-    (0.0, 1.0)
-    >>> touched(wide[:, :9], wide[:, :9] + (np.arange(9) < 1), 0.001)
-    1.0
-    """
-    differ = np.count_nonzero(expected != found, axis=1)
-    return float(np.mean(differ > spared * expected.shape[1]))

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from runtime_tests import metrics
 from runtime_tests.cache import Cache, end_of_context, last_rows
 from runtime_tests.case import DECODER, EMBEDDER, PER_LAYER, Case
-from runtime_tests.flips import farthest
+from runtime_tests.flips import farthest, touched
 from runtime_tests.forced import GIVEN, Cut, Forced, Part
 from runtime_tests.progress import walk
 from runtime_tests.results import Check, at_least, at_most, none, stated
@@ -37,7 +37,7 @@ class Linear:
         key: its module path.
         count, different: elements, and those that are not the reference's.
         far: the largest difference, in steps, less what flips before it excuse (flips.py).
-        disturbed: fraction of the tokens with more differences than noise makes; see ``metrics.touched``.
+        disturbed: fraction of the tokens with more differences than noise makes; see flips.py.
     """
 
     key: str
@@ -111,10 +111,10 @@ def _climb_part(case: Case, name: str, length: int, forced: Forced, layout: Cach
         expected, got = (np.concatenate([pair[i].reshape(len(pair[i]), -1) for pair in found]) for i in (0, 1))
         tally.qualities.append((key, metrics.snr_db(expected, got)))
     joined = {k: tuple(np.concatenate([pair[i] for pair in both]) for i in (0, 1)) for k, both in pairs.codes.items()}
-    far = farthest({key: (a, b) for key, (a, b) in joined.items()})
-    for key, (a, b) in joined.items():
-        disturbed = metrics.touched(a, b, 1 - case.budget.equal_codes)
-        tally.linears.append(Linear(key, a.size, int(np.count_nonzero(a != b)), far[key], disturbed))
+    codes = {key: (a, b) for key, (a, b) in joined.items()}
+    far, disturbed = farthest(codes), touched(codes, 1 - case.budget.equal_codes)
+    for key, (a, b) in codes.items():
+        tally.linears.append(Linear(key, a.size, int(np.count_nonzero(a != b)), far[key], disturbed[key]))
     if any(key.startswith("kv_cache_") for key in forced.outputs):
         tally.ends += end_of_context(case, name, length, forced, interpreter, layout)
     forced.release()

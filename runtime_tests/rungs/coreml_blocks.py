@@ -25,7 +25,7 @@ from runtime_tests.coreml.layered import Call, Layered, Part
 from runtime_tests.coreml.segments import Segment
 from runtime_tests.coreml.session import DECODE, prefill_lengths
 from runtime_tests.errors import CannotRunError
-from runtime_tests.flips import farthest
+from runtime_tests.flips import farthest, touched
 from runtime_tests.readers.program import Function
 from runtime_tests.results import Check, at_least, at_most, none, stated
 
@@ -63,14 +63,15 @@ class Tally:
         self.broken += [] if np.isfinite(found).all() else [name]
 
     def add_codes(self, pairs: Mapping[str, Pairs], spared: float) -> None:
-        """The same of int8 outputs, of all linears of a layer together; ``spared``: see ``metrics.touched``."""
+        """The same of int8 outputs, of all linears of a layer together; ``spared``: see flips.py."""
         joined = {
             name: tuple(np.concatenate([pair[i] for pair in found]) for i in (0, 1)) for name, found in pairs.items()
         }
-        self.far |= farthest({name: (a, b) for name, (a, b) in joined.items()})
-        for name, (expected, found) in joined.items():
+        codes = {name: (a, b) for name, (a, b) in joined.items()}
+        self.far |= farthest(codes)
+        self.touched |= touched(codes, spared)
+        for name, (expected, found) in codes.items():
             self.equal[name] = int((expected == found).sum()), expected.size
-            self.touched[name] = metrics.touched(expected, found, spared)
 
 
 @dataclass(frozen=True)
@@ -254,14 +255,14 @@ def _worst(qualities: dict[str, float]) -> dict[str, tuple[float, str, int]]:
 
 
 def _judge_codes(case: CoremlCase, name: str, tally: Tally) -> list[Check]:
-    budget, touched, far = case.budget, tally.touched, tally.far
-    worst, most = max(touched, key=lambda key: touched[key]), max(far, key=lambda key: far[key])
+    budget, struck, far = case.budget, tally.touched, tally.far
+    worst, most = max(struck, key=lambda key: struck[key]), max(far, key=lambda key: far[key])
     differ = sum(size - same for same, size in tally.equal.values())
     note = f"{differ} of {sum(size for _, size in tally.equal.values())} in {len(tally.equal)} linears differ"
     return [
         at_least(f"{name}: int8 outputs equal", _equal(tally), budget.equal_codes, "of 1", note),
         at_most(f"{name}: largest difference", far[most], budget.step, "steps", most),
-        at_most(f"{name}: tokens touched, worst linear", touched[worst], budget.disturbed_rows, "of 1", worst),
+        at_most(f"{name}: tokens touched, worst linear", struck[worst], budget.disturbed_rows, "of 1", worst),
     ]
 
 
