@@ -39,8 +39,9 @@ def climb(case: Case) -> list[Check]:
     talks = [_ids(case, case.render(chat)) for chat in chats]
     replies = case.greedy(talks, [CHAT_STEPS] * len(chats))
     case.heard.update((ids.tobytes(), reply) for ids, reply in zip(talks, replies, strict=True))
-    stopping = stopping_prompt(case)
     case.release()  # the reference reads next, and then the engine packs the weights in a process of its own
+    stopping = stopping_prompt(case)
+    case.release()
     expected = continuations(case, own)
     asks = prompts if stopping is None else (*prompts, stopping.text)
     spoken = [(e.new, e.sure) for e in expected] + [(o, len(o)) for o in [*own, *replies]]
