@@ -6,15 +6,12 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from runtime_tests.reference import Floats, Ids, Reference
+from runtime_tests.reference import Floats
 
 
 @dataclass
 class Capture:
-    """One forward pass over ``T`` tokens.
+    """What one forward pass over ``T`` tokens made.
 
     Attributes:
         boundary: by the artifact's names, ``layers.<i>/input`` and so on, float32 ``[T, width]``.
@@ -23,8 +20,6 @@ class Capture:
         linears: outputs of the linears by module path, float32 ``[T, out]``.
         norms: outputs of norms that have a weight, by module path, float32 ``[T, width]``; only on request.
         scales: output activation scale of each quantized linear that has one.
-        embeddings, per_layer: what the tables gave, ``[T, H]`` and ``[T, L, P]`` (None without them).
-        logits: ``[T, V]``.
     """
 
     boundary: dict[str, Floats] = field(default_factory=dict)
@@ -33,32 +28,6 @@ class Capture:
     linears: dict[str, Floats] = field(default_factory=dict)
     norms: dict[str, Floats] = field(default_factory=dict)
     scales: dict[str, float] = field(default_factory=dict)
-    embeddings: Floats = field(default_factory=lambda: np.zeros((0, 0), np.float32))
-    per_layer: Floats | None = None
-    logits: NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 0), np.float32))
-
-
-def capture(reference: Reference, ids: Ids, norms: bool = False) -> Capture:
-    """Runs the reference once, with hooks that are removed again.
-
-    Args:
-        ids: tokens ``[T]``.
-        norms: also keep the outputs of norms and of the projection in front of all layers.
-    """
-    out = Capture()
-    handles = watch_outside(out, reference.decoder) if norms else []
-    for index, layer in enumerate(reference.decoder.layers):
-        handles += watch_layer(out, index, layer, norms)
-    cache = reference.cache()
-    try:
-        out.logits = reference.logits(ids, cache)
-    finally:
-        for handle in handles:
-            handle.remove()
-    for index, (keys, values) in cache.rows.items():
-        out.keys[index], out.values[index] = keys[0].float().numpy(), values[0].float().numpy()
-    out.embeddings, out.per_layer = reference.embeddings(ids)
-    return out
 
 
 def watch_layer(out: Capture, index: int, layer: Any, norms: bool) -> list[Any]:

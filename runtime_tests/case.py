@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from runtime_tests.accuracy import Accuracy
 from runtime_tests.budgets import Budget, budget_for
-from runtime_tests.capture import Capture, capture
 from runtime_tests.dimensions import Dimensions
 from runtime_tests.errors import CannotRunError, InputError
 from runtime_tests.evaluation import read_evaluation
@@ -112,7 +111,7 @@ class Case:
             if np.array_equal(self.ids, other.ids) and self.cache_scales == other.cache_scales:
                 mobile = self.folder.format == "mobile"
                 shared = ("reference", "_measured", "logits", "plain_logits", "lattice_logits", "floor")
-                for name in (*shared, *(("captured", "trace") if mobile else ())):
+                for name in (*shared, *(("trace",) if mobile else ())):
                     if name in self.__dict__:
                         setattr(other, name, getattr(self, name))
                 other.continuations = self.continuations if mobile else []
@@ -346,7 +345,7 @@ class Case:
         """Within this, the reference rounds nothing: a float32 cache, and no static activation scale."""
         self.reference.cache_scales = {}
         try:
-            with self.reference.float_activations():
+            with self.reference.activation_steps(0):
                 yield
         finally:
             self.reference.cache_scales = self.cache_scales
@@ -363,12 +362,6 @@ class Case:
             raise CannotRunError(self.lattice_fault)
         with self.reference.weights(Recovered(self.folder)):
             yield
-
-    @cached_property
-    def captured(self) -> Capture:
-        """The reference's insides over the forced sequence; for q4_0 with its weights on the lattice."""
-        with contextlib.nullcontext() if self.folder.format == "mobile" else self.on_lattice():
-            return capture(self.reference, self.ids)
 
     @cached_property
     def trace(self) -> Trace:

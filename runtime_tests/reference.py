@@ -99,7 +99,7 @@ class Reference:
     def many(
         self, sequences: Sequence[Ids], firsts: Sequence[int], draws: int = 0, relative: float = 0.0
     ) -> Iterator[tuple[int, Floats, list[Floats]]]:
-        """Logits of many sequences in few batches, each as it is and disturbed by seeded draws (:meth:`disturbance`).
+        """Logits of many sequences in few batches, each as it is and disturbed by seeded draws.
 
         Sequences are padded on the right: attention is causal, so what stands behind a position does not touch it.
 
@@ -179,36 +179,6 @@ class Reference:
         finally:
             self.model.model = decoder
 
-    def choices(self, prompts: Ids) -> Ids:
-        """The best next token of many prompts of one length, ``[N, T] -> [N]``."""
-        import torch
-
-        found = []
-        with torch.no_grad():
-            for block in torch.from_numpy(prompts.astype(np.int64)).split(256):
-                out = self.model(input_ids=block, past_key_values=self.cache(), use_cache=True, logits_to_keep=1)
-                found.append(out.logits[:, -1].argmax(-1))
-        return np.asarray(torch.cat(found).numpy(), np.int32)
-
-    def greedy(self, ids: Ids, steps: int, stops: frozenset[int]) -> tuple[Ids, Floats]:
-        """Continues greedily with a cache; a stop token ends it and is included.
-
-        Returns:
-            the new token ids ``[K]`` and the logits that chose them ``[K, V]``.
-        """
-        import torch
-
-        cache, tokens = self.cache(), torch.from_numpy(ids.astype(np.int64))[None]
-        chosen: list[int] = []
-        rows: list[Floats] = []
-        with torch.no_grad():
-            while len(chosen) < steps and (not chosen or chosen[-1] not in stops):
-                out = self.model(input_ids=tokens, past_key_values=cache, use_cache=True, logits_to_keep=1)
-                rows.append(out.logits[0, -1].float().numpy())
-                chosen.append(int(rows[-1].argmax()))
-                tokens = torch.tensor([[chosen[-1]]])
-        return np.array(chosen, np.int32), np.stack(rows)
-
     def embeddings(self, ids: Ids) -> tuple[Floats, Floats | None]:
         """Rows of the two embedding tables, ``[T, H]`` and ``[T, L, P]``, scales included; None without the second."""
         import torch
@@ -221,21 +191,11 @@ class Reference:
             return first, self.decoder.get_per_layer_inputs(tokens)[0].float().numpy()
 
     @contextlib.contextmanager
-    def disturbance(self, relative: float) -> Iterator[None]:
-        """Within this, every pass is disturbed anew: a seeded sequence of draws that begins here."""
-        import torch
-
-        generator = torch.Generator().manual_seed(1)
-
-        def disturb(value: Any) -> Any:
-            return value * (1.0 + relative * torch.randn(value.shape, generator=generator))
-
-        with self._entering(disturb):
-            yield
-
-    @contextlib.contextmanager
     def _disturbing(self, relative: float, draws: list[tuple[int, int]]) -> Iterator[None]:
-        """Within this, each row of a pass has the disturbance of its draw over its length; draw 0 has none."""
+        """Within this, each row of a pass has the disturbance of its draw over its length; draw 0 has none.
+
+        Embeddings and the inputs of all layers are disturbed.
+        """
         import torch
 
         generators = [torch.Generator().manual_seed(draw) for draw, _ in draws]
@@ -247,18 +207,15 @@ class Reference:
                     out[row, :length] *= 1.0 + relative * torch.randn(length, value.shape[-1], generator=generator)
             return out
 
-        with self._entering(disturb) if any(draw for draw, _ in draws) else contextlib.nullcontext():
-            yield
-
-    @contextlib.contextmanager
-    def _entering(self, disturb: Callable[[Any], Any]) -> Iterator[None]:
-        """Within this, embeddings and the inputs of all layers pass through ``disturb``."""
-
-        def entering(_module: Any, args: Any) -> Any:
-            return (disturb(args[0]), *args[1:])
-
-        handles = [self.decoder.embed_tokens.register_forward_hook(lambda _m, _a, out: disturb(out))]
-        handles += [module.register_forward_pre_hook(entering) for module in self.decoder.layers]
+        handles = []
+        if any(draw for draw, _ in draws):
+            handles = [
+                self.decoder.embed_tokens.register_forward_hook(lambda _m, _a, out: disturb(out)),
+                *(
+                    layer.register_forward_pre_hook(lambda _m, args: (disturb(args[0]), *args[1:]))
+                    for layer in self.decoder.layers
+                ),
+            ]
         try:
             yield
         finally:
@@ -266,8 +223,11 @@ class Reference:
                 handle.remove()
 
     @contextlib.contextmanager
-    def float_activations(self) -> Iterator[None]:
-        """Within this, quantized linears do not round their inputs and outputs: a scale of 0 means just that there."""
+    def activation_steps(self, times: float) -> Iterator[None]:
+        """Within this, every static activation step is so many times as large.
+
+        2 leaves 7 bits of 8. 0 rounds no input and no output: a scale of 0 means just that in transformers.
+        """
         import torch
 
         names = ("input_activation_scale", "output_activation_scale")
@@ -276,7 +236,7 @@ class Reference:
         try:
             with torch.no_grad():
                 for scale in scales:
-                    scale.zero_()
+                    scale.mul_(times)
             yield
         finally:
             with torch.no_grad():

@@ -7,9 +7,8 @@ with steps that are two to sixteen times as coarse, which says how far the round
 
 from __future__ import annotations
 
-import contextlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -124,25 +123,6 @@ def answer(reference: Reference, asked: Sequence[tuple[NDArray[np.int32], int]])
     return Outcome(np.array(right), metrics.margins(logits), logits)
 
 
-@contextlib.contextmanager
-def coarser(reference: Reference, times: float) -> Iterator[None]:
-    """Within this, every static activation step is so many times as large: 2 leaves 7 bits of 8."""
-    import torch
-
-    names = ("input_activation_scale", "output_activation_scale")
-    scales = [scale for name, scale in reference.model.named_parameters() if name.endswith(names)]
-    kept = [scale.clone() for scale in scales]
-    try:
-        with torch.no_grad():
-            for scale in scales:
-                scale.mul_(times)
-        yield
-    finally:
-        with torch.no_grad():
-            for scale, value in zip(scales, kept, strict=True):
-                scale.copy_(value)
-
-
 def compare(plain: Outcome, other: Outcome) -> str:
     """Lost and gained questions, and how far logits moved beside the margins."""
     found = paired(plain.right, other.right)
@@ -172,10 +152,10 @@ def main(
             f"{name}: {100 * np.mean(plain.right):.1f} % of {len(asked)} ({100 * low:.1f} - {100 * high:.1f} %), "
             f"median margin {np.median(plain.margins):.2g}, a twentieth below {np.quantile(plain.margins, 0.05):.2g}"
         )
-        with reference.float_activations():
+        with reference.activation_steps(0):
             typer.echo(f"  without static activations: {compare(plain, answer(reference, asked))}")
         for times in COARSER:
-            with coarser(reference, times):
+            with reference.activation_steps(times):
                 typer.echo(f"  steps times {times}: {compare(plain, answer(reference, asked))}")
 
 

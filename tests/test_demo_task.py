@@ -9,7 +9,7 @@ import pytest
 
 from convert import demo
 from runtime_tests.reference import Reference
-from tests.demo_task import answer, coarser, compare, encode, sets
+from tests.demo_task import answer, compare, encode, sets
 
 COUNT = 24
 
@@ -29,11 +29,11 @@ def test_leaving_the_static_activations_out_costs_nothing_and_a_grid_of_four_bit
     asked = [encode(tokenizer, question) for question in sets(COUNT)["its own questions"]]
     plain = answer(reference, asked)
     assert plain.right.sum() >= COUNT - 2
-    with reference.float_activations():
+    with reference.activation_steps(0):
         without = answer(reference, asked)
     assert not np.array_equal(without.logits, plain.logits)
     assert abs(int(without.right.sum()) - int(plain.right.sum())) <= 1
-    with coarser(reference, 16):
+    with reference.activation_steps(16):
         coarse = answer(reference, asked)
     assert coarse.right.sum() < plain.right.sum() - 3
     assert "lost" in compare(plain, coarse)

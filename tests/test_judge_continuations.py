@@ -21,6 +21,7 @@ from runtime_tests.ladder import climb
 from runtime_tests.readers.checkpoint import open_checkpoint
 from runtime_tests.readers.litertlm import open_litertlm
 from runtime_tests.rungs.engine import _parted
+from tests.whole_reference import greedy
 
 VOCAB, STOP = 40, 9
 
@@ -111,10 +112,10 @@ def test_the_continuation_is_what_the_reference_generates_token_by_token(real: C
     wrong = [np.concatenate([new[:2], [7, 7]]).astype(np.int32) for new in own]
     for given in (own, wrong):
         for ids, said, item in zip(prompts, given, along(real, prompts, given), strict=True):
-            greedy, logits = real.reference.greedy(ids, len(item.new), frozenset(real.stops))
-            assert item.new.tolist() == greedy.tolist()
+            alone, logits = greedy(real.reference, ids, len(item.new), frozenset(real.stops))
+            assert item.new.tolist() == alone.tolist()
             assert item.logits == pytest.approx(np.sort(logits)[:, :-6:-1], abs=2e-3)
-            parts = np.flatnonzero(said[: len(greedy)] != greedy)
+            parts = np.flatnonzero(said[: len(alone)] != alone)
             assert len(item.new) == (parts[0] + 1 if len(parts) else len(said))
 
 
@@ -134,7 +135,7 @@ def test_without_an_interpreter_the_reference_generates(real: Case, monkeypatch:
     def refusing(*_: Any) -> Any:
         raise CannotRunError("no runtime")
 
-    expected = real.reference.greedy(prompts[0], 5, frozenset(real.stops))[0].tolist()
+    expected = greedy(real.reference, prompts[0], 5, frozenset(real.stops))[0].tolist()
     monkeypatch.setattr(real, "greedy", refusing)
     assert [item.tolist() for item in continuations.drafts(real, prompts, [5])] == [expected]
 

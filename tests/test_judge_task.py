@@ -30,6 +30,7 @@ from runtime_tests.results import Rung
 from runtime_tests.rungs import task
 from runtime_tests.rungs.task import NO_QUESTIONS
 from runtime_tests.runners.engine import Answer, Request, ask
+from tests.whole_reference import greedy
 
 COUNT = 36
 
@@ -281,7 +282,7 @@ def test_a_batch_gives_what_one_prompt_alone_gives(q4_0: Made) -> None:
     prompts = [np.array([case.start, *case.tokenize("one two three " * n)], np.int32) for n in (1, 4, 2)]
     stops = frozenset(case.stops)
     for prompt, found in zip(prompts, answers(case.reference, prompts, [8] * 3, stops), strict=True):
-        alone, logits = case.reference.greedy(prompt, 8, stops)
+        alone, logits = greedy(case.reference, prompt, 8, stops)
         assert found.new.tolist() == alone.tolist()
         best = np.sort(logits.astype(np.float64), axis=-1)
         assert found.margins == pytest.approx(best[:, -1] - best[:, -2], abs=1e-3)

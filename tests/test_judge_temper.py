@@ -27,7 +27,18 @@ def test_a_model_that_is_too_nervous_is_refused_in_one_line_that_says_how_nervou
 
 @pytest.mark.parametrize("names", [("0", "2a"), ("0",)])
 def test_rungs_that_ask_nothing_of_the_floor_can_be_climbed_all_the_same(names: tuple[str, ...]) -> None:
-    check(case(0.1), names)
+    asked = []
+
+    class Unmeasured:
+        foreign = False
+
+        @property
+        def floor(self) -> Any:
+            asked.append("floor")
+            return SimpleNamespace(top1=0.1)
+
+    check(Unmeasured(), names)  # type: ignore[arg-type]
+    assert asked == []
 
 
 def test_a_calm_model_and_a_file_of_another_maker_are_not_refused() -> None:
@@ -37,11 +48,15 @@ def test_a_calm_model_and_a_file_of_another_maker_are_not_refused() -> None:
 
 
 def test_a_file_that_has_no_floor_is_left_to_the_rungs() -> None:
+    asked = []
+
     class Damaged:
         foreign = False
 
         @property
         def floor(self) -> Any:
+            asked.append("floor")
             raise CannotRunError("the weights are not the checkpoint's")
 
     check(Damaged(), None)  # type: ignore[arg-type]
+    assert asked == ["floor"]

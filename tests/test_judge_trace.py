@@ -9,11 +9,12 @@ import pytest
 
 from convert import demo
 from runtime_tests import trace
-from runtime_tests.capture import Capture, capture
+from runtime_tests.capture import Capture
 from runtime_tests.readers.checkpoint import open_checkpoint
 from runtime_tests.recovered import Recovered
 from runtime_tests.reference import Ids, Reference
 from runtime_tests.trace import Trace
+from tests.whole_reference import Whole, capture
 
 IDS: Ids = np.random.default_rng(3).integers(0, 256, 41).astype(np.int32)
 SCALES = {0: (0.03, 0.02), 2: (0.05, 0.04)}
@@ -23,12 +24,12 @@ def folder_of(name: str, q4_0: Path, e4b: Path) -> Path:
     return {"q4_0": q4_0, "shared by two": e4b}.get(name, demo.folder())
 
 
-def whole(reference: Reference, folder: Path) -> tuple[Capture, Recovered | None]:
+def whole(reference: Reference, folder: Path) -> tuple[Whole, Recovered | None]:
     opened = open_checkpoint(folder)
     if opened.format == "mobile":
-        return capture(reference, IDS, norms=True), None
+        return capture(reference, IDS), None
     with reference.weights(source := Recovered(opened)):
-        return capture(reference, IDS, norms=True), source
+        return capture(reference, IDS), source
 
 
 @pytest.mark.parametrize("name", ["demo", "int8 cache", "q4_0", "shared by two"])
@@ -39,7 +40,8 @@ def test_a_layer_by_itself_is_the_same_bit_for_bit(
     folder = folder_of(name, q4_0_e2b, mobile_e4b)
     reference = Reference(folder, 1)
     reference.cache_scales = SCALES if name == "int8 cache" else {}
-    expected, source = whole(reference, folder)
+    everything, source = whole(reference, folder)
+    expected = everything.inside
     traced = Trace(reference, IDS, source)
     last = len(reference.decoder.layers) - 1
     found = Capture()
@@ -56,8 +58,8 @@ def test_a_layer_by_itself_is_the_same_bit_for_bit(
         mine, theirs = getattr(found, part), getattr(expected, part)
         assert mine.keys() == theirs.keys()
         assert [key for key in theirs if not np.array_equal(mine[key], theirs[key])] == []
-    assert np.array_equal(traced.logits(range(len(IDS))), expected.logits)
-    assert np.array_equal(traced.embeddings, expected.embeddings)
+    assert np.array_equal(traced.logits(range(len(IDS))), everything.logits)
+    assert np.array_equal(traced.embeddings, everything.embeddings)
 
 
 def test_the_model_is_left_as_it_was() -> None:

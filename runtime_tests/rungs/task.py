@@ -148,7 +148,7 @@ def _without_static(case: Case, asked: Asked, found: list[Greedy], kept: Kept) -
     """The reference with its activation scales left out: what dropping them would cost. Mobile format only."""
     if case.folder.format != "mobile":
         return []
-    with case.reference.float_activations():
+    with case.reference.activation_steps(0):
         found = of_reference(case, asked, [item.new for item in found], kept, table.NO_STATIC)
     said = "the same weights, static activation scales left out"
     return [_system(case, asked, table.NO_STATIC, said, found)]
