@@ -262,9 +262,7 @@ class Case:
 
         second = section(PER_LAYER) if self.dims.per_layer_width else None
         decoder, tables = section(DECODER), (section(EMBEDDER), second)
-        return [
-            greedy(decoder, tables, ids, most, self.stops, self.large) for ids, most in zip(prompts, steps, strict=True)
-        ]
+        return greedy(decoder, tables, prompts, steps, self.stops, self.large)
 
     @cached_property
     def context(self) -> int:

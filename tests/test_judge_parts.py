@@ -5,13 +5,14 @@ from __future__ import annotations
 import mmap
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from runtime_tests import tapes
-from runtime_tests.case import DECODER, Case
-from runtime_tests.forced import BETWEEN, Cut
+from runtime_tests.case import DECODER, EMBEDDER, PER_LAYER, Case
+from runtime_tests.forced import BETWEEN, Cut, alone
 from runtime_tests.readers.checkpoint import open_checkpoint
 from runtime_tests.readers.litertlm import open_litertlm
 from runtime_tests.readers.pages import release
@@ -19,7 +20,7 @@ from runtime_tests.readers.tflite import Tflite, open_tflite
 from runtime_tests.rungs import blocks
 from runtime_tests.rungs.lowering import forced_logits
 from runtime_tests.rungs.second import opinions
-from runtime_tests.runners import litert
+from runtime_tests.runners import greedy, litert, one_by_one
 from runtime_tests.runners.litert import Session
 from runtime_tests.runners.one_by_one import OneByOne
 from runtime_tests.runners.process import Process
@@ -75,7 +76,7 @@ def test_a_large_part_goes_through_a_mapped_file(case: Case, monkeypatch: pytest
     assert all(np.array_equal(found[name], value) for name, value in expected.items())
 
 
-def test_signatures_one_by_one_give_what_the_file_gives_and_two_of_them_are_held(case: Case) -> None:
+def test_signatures_one_by_one_give_what_the_file_gives_and_one_of_them_is_held(case: Case) -> None:
     runner = OneByOne(case.model(DECODER), 1)
     rows = forced_logits(case, case.ids[:20], 17, Session(runner, case.model(DECODER)))
     whole = litert.interpret(case.artifact.model(DECODER), threads=1)
@@ -83,7 +84,31 @@ def test_signatures_one_by_one_give_what_the_file_gives_and_two_of_them_are_held
     assert [*runner._loaded] == ["decode"]
     session = Session(runner, case.model(DECODER))
     session.prefill(case.trace.embeddings[:3], None if case.trace.per_layer is None else case.trace.per_layer[:3])
-    assert [*runner._loaded] == ["decode", "prefill_64"]
+    assert [*runner._loaded] == ["prefill_64"]
+
+
+def test_prompts_in_groups_are_continued_as_each_alone_and_load_two_signatures_a_group(
+    case: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded = list[str]()
+
+    def seen(model: Tflite, name: str) -> list[Any]:
+        loaded.append(name)
+        return alone(model, name)
+
+    monkeypatch.setattr(one_by_one, "alone", seen)
+    monkeypatch.setattr(greedy, "GROUP", 3)
+    model, (first, second) = case.model(DECODER), ((case.interpreter(n), case.model(n)) for n in (EMBEDDER, PER_LAYER))
+    prompts, steps = [case.ids[start : 2 * start + 3] for start in range(5)], [4, 2, 3, 5, 3]
+    runner = OneByOne(model, 1)
+    made = greedy.greedy((runner, model), (first, second), prompts, steps, [], sparing=True)
+    assert loaded == ["prefill_64", "decode"] * 2
+    whole = litert.interpret(case.artifact.model(DECODER), threads=1)
+    for ids, most, found in zip(prompts, steps, made, strict=True):
+        longer = np.concatenate([ids, found[:-1]])
+        rows = forced_logits(case, longer, len(ids) - 1, Session(whole, model, sparing=True))
+        assert found.tolist() == rows.argmax(axis=-1).tolist()
+        assert len(found) == most
 
 
 def test_of_a_large_decoder_other_runtimes_play_some_layers_and_say_which(

@@ -35,9 +35,10 @@ def climb(case: Case) -> list[Check]:
     case.evidence.template = adaptation(case)
     prompts, chats = fitting.prompts(case), fitting.chats(case)
     # The artifact goes first: its tokens are what the reference reads.
-    own = case.greedy([_ids(case, text) for text in prompts], [GREEDY_STEPS] * len(prompts))
     talks = [_ids(case, case.render(chat)) for chat in chats]
-    replies = case.greedy(talks, [CHAT_STEPS] * len(chats))
+    asked_of = [*(_ids(case, text) for text in prompts), *talks]
+    said_own = case.greedy(asked_of, [GREEDY_STEPS] * len(prompts) + [CHAT_STEPS] * len(chats))
+    own, replies = said_own[: len(prompts)], said_own[len(prompts) :]
     case.heard.update((ids.tobytes(), reply) for ids, reply in zip(talks, replies, strict=True))
     case.release()  # the reference reads next, and then the engine packs the weights in a process of its own
     stopping = stopping_prompt(case)

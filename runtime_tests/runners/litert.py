@@ -166,6 +166,7 @@ class Session:
         """
         self.interpreter, self.model = interpreter, model
         self.cache, self.position = empty_cache(model), 0
+        self._parked: dict[str, tuple[tuple[int, ...], NDArray[Any]]] = {}
         lengths = prefill_lengths(model)
         self.longest = max(lengths)
         self._only = None
@@ -181,7 +182,20 @@ class Session:
         """One token, ``[1, H]`` and ``[1, L, P]``; returns its logits ``[V]``."""
         return np.asarray(self._step("decode", embeddings, per_layer)["logits"]).reshape(-1)
 
+    def park(self) -> None:
+        """Keeps of the caches what is not zero, until the next step: of a long context a short prompt fills little."""
+        if not self._parked:
+            self._parked = {name: (rows.shape, _box(rows)) for name, rows in self.cache.items()}
+            self.cache = {}
+
+    def _unpark(self) -> None:
+        for name, (shape, box) in self._parked.items():
+            self.cache[name] = np.zeros(shape, box.dtype)
+            self.cache[name][tuple(map(slice, box.shape))] = box
+        self._parked = {}
+
     def _step(self, name: str, embeddings: Floats, per_layer: Floats | None) -> dict[str, NDArray[Any]]:
+        self._unpark()
         inputs = feed(self.model, name, self.position, embeddings, per_layer)
         wanted = self.model.signatures[name].inputs
         inputs.update({key: rows for key, rows in self.cache.items() if key in wanted})
@@ -189,3 +203,10 @@ class Session:
         self.cache.update({key: rows for key, rows in out.items() if key in self.cache})
         self.position += len(embeddings)
         return out
+
+
+def _box(array: NDArray[Any]) -> NDArray[Any]:
+    """A copy of the smallest corner of an array beyond which all is zero."""
+    axes = range(array.ndim)
+    used = (array.any(axis=tuple(other for other in axes if other != axis)) for axis in axes)
+    return array[tuple(slice(0, int(np.flatnonzero(some).max(initial=-1)) + 1) for some in used)].copy()
