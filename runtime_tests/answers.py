@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from runtime_tests import metrics
 from runtime_tests.floor import RELATIVE
 from runtime_tests.progress import steps
+from runtime_tests.readers.pages import release
 from runtime_tests.reference import TOKENS_AT_ONCE, Floats, Ids, Reference
 
 ROWS, TOKENS = 128, 2048  # of one batch: beyond, activations leave the processor's caches and time doubles
@@ -299,6 +300,7 @@ def _kept_codes(linears: Sequence[Any]) -> Iterator[None]:
         for module, weight, bits in packed:
             codes = unpack[bits](weight.data, module.in_features)
             module.weight, module.num_bits = torch.nn.Parameter(codes, requires_grad=False), 8
+            release(weight.data.numpy())  # not looked at again before the end
         yield
     finally:
         for module, weight, bits in packed:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from runtime_tests.exact import exactly
 from runtime_tests.loading import load
 from runtime_tests.progress import steps
+from runtime_tests.readers.pages import release
 from runtime_tests.widening import Source, Weights
 
 Ids = NDArray[np.int32]
@@ -47,6 +48,8 @@ class Reference:
         self._weights = Weights(self.model, stored)
         self.decoder = self.model.model
         self.text = self.decoder.config
+        for layer in self.decoder.layers:
+            layer.register_forward_hook(_forget)
 
     def cache(self) -> Any:
         """An empty cache that keeps every row, in the precision of ``cache_scales``."""
@@ -256,6 +259,13 @@ class Reference:
             yield
         finally:
             self._weights.source = kept
+
+
+def _forget(layer: Any, _args: Any, _out: Any) -> None:
+    """Gives a layer's pages of the checkpoint's files back when it has run: all layers together are gigabytes."""
+    import torch
+
+    release(*(parameter.data.view(torch.uint8).numpy() for parameter in layer.parameters() if parameter.dim() == 2))
 
 
 def _batches(rows: list[tuple[int, int]], sequences: Sequence[Ids]) -> Iterator[list[tuple[int, int]]]:

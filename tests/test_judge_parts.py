@@ -13,10 +13,12 @@ import pytest
 from runtime_tests import tapes
 from runtime_tests.case import DECODER, EMBEDDER, PER_LAYER, Case
 from runtime_tests.forced import BETWEEN, Cut, alone
+from runtime_tests.readers import pages
 from runtime_tests.readers.checkpoint import open_checkpoint
 from runtime_tests.readers.litertlm import open_litertlm
 from runtime_tests.readers.pages import release
 from runtime_tests.readers.tflite import Tflite, open_tflite
+from runtime_tests.reference import Reference
 from runtime_tests.rungs import blocks
 from runtime_tests.rungs.lowering import forced_logits
 from runtime_tests.rungs.second import opinions
@@ -146,3 +148,28 @@ def _resident(view: np.ndarray) -> int:
     place = next(i for i, line in enumerate(lines) if line.startswith(f"{start:x}-"))
     rss = next(line for line in lines[place:] if line.startswith("Rss:"))
     return int(rss.split()[1]) << 10
+
+
+def test_the_reference_gives_the_pages_of_a_layers_weights_back_when_it_has_run(
+    case: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reference = Reference(case.folder.path, 1)
+    weight = reference.decoder.layers[2].mlp.up_proj.weight.data.numpy()
+    expected, kept = reference.logits(case.ids[:20]), weight.copy()
+    monkeypatch.setattr(pages, "_WORTHWHILE", 0)
+    assert _present(weight) == 1.0
+    assert np.array_equal(reference.logits(case.ids[:20]), expected)
+    assert _present(weight) == 0.0
+    assert np.array_equal(weight, kept)
+
+
+def _present(array: np.ndarray) -> float:
+    """The fraction of an array's whole pages that this process holds in memory."""
+    pagemap, (start, stop) = Path("/proc/self/pagemap"), np.lib.array_utils.byte_bounds(array)
+    if not pagemap.exists():
+        pytest.skip("not run: only Linux tells what is resident")
+    first, last = -(-start // 4096), stop // 4096
+    with pagemap.open("rb") as file:
+        file.seek(8 * first)
+        entries = np.frombuffer(file.read(8 * (last - first)), np.uint64)
+    return float((entries >> np.uint64(63)).mean())

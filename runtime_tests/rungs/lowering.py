@@ -49,6 +49,8 @@ def climb(case: Case) -> list[Check]:
         checks.append(stated("top-1 agreement with those weights", agree, "of 1"))
     from runtime_tests.rungs.second import opinions  # which stands on this rung's neighbours
 
+    del session
+    case.release()  # the other runtimes' tapes hold caches of their own
     return [*checks, *opinions(case)]
 
 
