@@ -23,6 +23,7 @@ from typing import Any
 from runtime_tests.errors import CannotRunError
 from runtime_tests.lattice import BLOCK, Lattice
 from runtime_tests.readers.checkpoint import Folder
+from runtime_tests.readers.pages import release
 
 Rows = Callable[[int, int], Any]  # weights of rows start:stop, a float32 tensor or array [rows, in]
 _AT_ONCE = 1 << 20  # elements; what is worked on stays in the processor's cache
@@ -68,6 +69,7 @@ class Recovered:
                 mine = torch.empty(len(other), BLOCK)
                 lost += _fill(mine, stored[other])
                 found[other] = mine
+        release(self._folder.stored(name, 0, rows))
         if lost:
             raise CannotRunError(f"{lost} blocks of {name} lie on no q4_0 lattice")
         return out
@@ -84,7 +86,10 @@ def chosen_by(folder: Folder, lattices: dict[str, Lattice]) -> Callable[[str], A
     def source(key: str) -> Any:
         held = lattices.get(key)
         fits = held is not None and held.tensor.shape == folder.shape(f"{key}.weight")
-        return recovered.nearest_to(key, held.rows if held is not None and fits else None)
+        found = recovered.nearest_to(key, held.rows if held is not None and fits else None)
+        if held is not None:
+            held.release()
+        return found
 
     return source
 

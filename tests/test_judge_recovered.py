@@ -27,6 +27,9 @@ class Stored:
     def shape(self, key: str) -> tuple[int, ...]:
         return self.weights.shape
 
+    def stored(self, key: str, start: int, stop: int) -> np.ndarray:
+        return to_bfloat16(self.weights[start:stop])
+
     def values(self, key: str, start: int, stop: int) -> np.ndarray:
         return bfloat16(to_bfloat16(self.weights[start:stop]))
 
@@ -43,6 +46,9 @@ class Held:
 
     def rows(self, start: int, stop: int) -> np.ndarray:
         return self.values[start:stop]
+
+    def release(self) -> None:
+        pass
 
 
 def recovered(weights: np.ndarray) -> np.ndarray:

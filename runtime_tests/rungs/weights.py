@@ -201,6 +201,8 @@ def _values(case: Case, key: str, found: Found) -> str:
             different += int(np.count_nonzero(wide != words))
         else:
             different += int(np.count_nonzero(_words(mine.reshape(-1)) != words))
+        if not whole:
+            release(case.folder.stored(key, start, stop), found.model.bytes_of(tensor, start * per_row, stop * per_row))
     return f"{key}: {different} values differ" if different else ""
 
 

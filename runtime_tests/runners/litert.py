@@ -24,7 +24,7 @@ from runtime_tests.runners.protocol import Runner
 Floats = NDArray[np.float32]
 MASKED = np.float32(-0.7 * np.finfo(np.float32).max)  # litert_compiled_model_executor_utils.cc, InitializeAttentionMask
 KERNELS = {"xnnpack": "BUILTIN", "builtin": "BUILTIN_WITHOUT_DEFAULT_DELEGATES", "reference": "BUILTIN_REF"}
-_IN_MEMORY = 256 << 20
+_IN_MEMORY, _AT_ONCE = 256 << 20, 64 << 20
 SPARING = 128  # tokens a call: where one prefill signature serves all prompts
 
 
@@ -82,9 +82,10 @@ def interpreter_of(pieces: Sequence[Any], kernels: str = "xnnpack", threads: int
         return Interpreter(b"".join(pieces), kernels, threads)
     with tempfile.NamedTemporaryFile(suffix=".tflite") as file:
         for piece in pieces:
-            for start in range(0, len(piece), 64 << 20):
-                file.write(piece[start : start + (64 << 20)])
-            release(piece)
+            for start in range(0, len(piece), _AT_ONCE):
+                part = piece[start : start + _AT_ONCE]
+                file.write(part)
+                release(part)
         file.flush()
         made = Interpreter(Path(file.name), kernels, threads)  # the mapping outlives the name
         release_file(Path(file.name))  # XNNPACK has packed what it needs
