@@ -4,7 +4,9 @@ The row tables feed it; the prompt is prefilled in chunks of odd lengths, then 6
 past the sliding window's wrap. A float32 program is held to the reference. Of a float16 program two things are asked:
 its float64 evaluation, which rounds nothing, is held to the reference the same way, for that judges the program; and
 evaluated with float16's rounding after each operation it must prefer the reference's token wherever the reference's
-margin exceeds what that rounding itself moves. This judges program and weights. It does not run Apple's Neural Engine.
+margin exceeds what that rounding itself moves. For a program of profile ``ane`` the reference has the same constants
+(``constants.py``), and what those cost against the checkpoint's own is stated. This judges program and weights. It does
+not run Apple's Neural Engine.
 """
 
 from __future__ import annotations
@@ -16,7 +18,6 @@ from numpy.typing import NDArray
 
 from runtime_tests import metrics
 from runtime_tests.case import Case
-from runtime_tests.coreml.budgets import ANE_FACTOR
 from runtime_tests.coreml.case import CoremlCase
 from runtime_tests.evidence import steps
 from runtime_tests.results import Check, none, stated
@@ -33,17 +34,26 @@ def climb(case: Case) -> list[Check]:
     found = own.exact if half else own.declared
     reference, shown = own.logits, found.astype(np.float32)
     case.evidence.steps = steps(own.prompt, reference, shown, own.floor.deviation)
-    factor = ANE_FACTOR if own.profile == "ane" else None
-    judged = judge(own, reference, shown, own.floor, factor)
     note = "float64 arithmetic: the program itself" if half else "float32 arithmetic"
     checks += [
         stated("evaluated: program and weights, not the Neural Engine or any other device", len(found), "steps", note),
-        *judged,
+        *judge(own, reference, shown, own.floor),
+        *_constants(own),
     ]
     if own.folder.format != "mobile":
         quality = metrics.snr_db(own.lattice_logits, found)
         checks.append(lattice_check(own, "logits, weights before their rounding to bfloat16", quality))
     return checks + (_half(own, found) if half else [])
+
+
+def _constants(case: CoremlCase) -> list[Check]:
+    """What the profile's constants cost: the reference with them against the checkpoint's own, no program involved."""
+    if case.profiled is case.reference:
+        return []
+    own, rounded = case.checkpoint_logits, case.logits
+    divergence, agree = metrics.mean_kl(own, rounded), float(metrics.top1(own, rounded).mean())
+    note = f"the reference's own; mean KL {divergence:.4g} nats, top-1 agreement {agree:.4g}"
+    return [stated("constants in float16: logits against the checkpoint's", metrics.snr_db(own, rounded), "dB", note)]
 
 
 def _half(case: CoremlCase, exact: NDArray[np.float64]) -> list[Check]:
