@@ -17,9 +17,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from runtime_tests.reference import Reference
 
+LOWEST, HIGHEST = -14, 7  # exponents of the powers of two
 SMALLEST, LEAST_SIZE = 2.0**-24, 2.0**-14
 ACTIVATIONS = ("input_activation_scale", "output_activation_scale")
 
@@ -53,15 +55,24 @@ def round_constants(reference: Reference) -> None:
         config.final_logit_softcapping = _number(config.final_logit_softcapping)
 
 
-def _with_gain(scales: Any) -> Any:
-    """Weight scales as a power of two times a gain in float16, tensors ``[out, 1]``.
+def power_and_gain(scales: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Weight scales of rows, of any shape, as such a program holds them: a power of two and a gain in float16.
 
-    The gain lies between 1 and 2, where float16 has 11 bits; which power of two is taken out does not matter to them.
+    The power is the largest that is not above the scale, within 2^-14..2^7, so that its product with a code is exact in
+    float16; the gain, else from 1 to 2, takes what is left.
+
+    >>> [part.tolist() for part in power_and_gain(np.array([3.001, 2**-20], np.float32))]
+    [[2.0, 6.103515625e-05], [1.5009765625, 0.015625]]
     """
+    power = np.ldexp(np.float32(1), np.clip(np.frexp(scales)[1] - 1, LOWEST, HIGHEST)).astype(np.float32)
+    return power, (scales / power).astype(np.float16).astype(np.float32)
+
+
+def _with_gain(scales: Any) -> Any:
     import torch
 
-    significand, exponent = np.frexp(scales.numpy())
-    return torch.from_numpy(np.ldexp(significand.astype(np.float16).astype(np.float32), exponent))
+    power, gain = power_and_gain(scales.numpy())
+    return torch.from_numpy(power * gain)
 
 
 def _put_epsilon(norm: Any) -> None:
