@@ -163,6 +163,19 @@ def gains_of_one_linear_by_an_ulp(patient: Patient) -> None:
     gains(patient, DOWN)[:] += 1
 
 
+def a_power_of_two_moved_from_gain_to_codes(patient: Patient) -> None:
+    """The row's scale is the same; its codes' products are not those that float16 is known to hold."""
+    patient.bytes(f"{DOWN}_weight", "scale", "decode").view(HALF)[5] *= HALF(2)
+    gains(patient, DOWN).view(HALF)[5] /= HALF(2)
+
+
+@pytest.mark.parametrize("change", [a_gain_of_lm_head_by_two_ulp, a_power_of_two_moved_from_gain_to_codes])
+def test_a_row_scale_other_than_the_checkpoints_rounded_once_is_named_by_the_weights_rung(
+    good: CoremlCase, tmp_path: Path, change: Change
+) -> None:
+    assert "weight scales equal: " in failing(judge(good, "0", tmp_path / "copy", change))
+
+
 def scaled(side: str) -> Change:
     """The activation scale of one side of a linear, 1 % larger in ``quantize`` and ``dequantize``."""
 
