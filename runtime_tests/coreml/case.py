@@ -110,7 +110,7 @@ class CoremlCase(Case):
 
     @cached_property
     def profiled(self) -> Reference:
-        """The reference that program and logits are held to: the checkpoint's, for profile ``ane`` with its constants.
+        """What the program is held to: the reference, for profile ``ane`` another with the constants that it has.
 
         Only a mobile checkpoint has such a profile: q4_0's block scales do not fit float16.
         """
@@ -120,17 +120,21 @@ class CoremlCase(Case):
         round_constants(made)
         return made
 
-    @cached_property
-    def _measured(self) -> tuple[NDArray[np.float32], Floor]:
-        return measure(self.profiled, self.ids, self.prompt, self.draws(DRAWS))
+    @property
+    def profiled_logits(self) -> NDArray[np.float32]:
+        """As :attr:`logits`, of :attr:`profiled`."""
+        return self._profile_measured[0]
+
+    @property
+    def profiled_floor(self) -> Floor:
+        """As :attr:`floor`, of :attr:`profiled`."""
+        return self._profile_measured[1]
 
     @cached_property
-    def checkpoint_logits(self) -> NDArray[np.float32]:
-        """The logits of the forced decode steps with the checkpoint's own constants, whatever the profile's are."""
+    def _profile_measured(self) -> tuple[NDArray[np.float32], Floor]:
         if self.profiled is self.reference:
-            return self.logits
-        ((_, found, _),) = self.reference.many([self.ids], [self.prompt])
-        return found
+            return self.logits, self.floor
+        return measure(self.profiled, self.ids, self.prompt, self.draws(DRAWS))
 
     @cached_property
     def declared(self) -> NDArray[np.float64]:
@@ -149,7 +153,7 @@ class CoremlCase(Case):
             return 0.0, 0.0
         moved = np.abs(self.declared - self.exact)
         if self.profiled is not self.reference:
-            moved += np.abs(self.logits - self.checkpoint_logits)
+            moved += np.abs(self.profiled_logits - self.logits)
         return float(moved.max()), float(moved.max(axis=-1).mean())
 
     @property

@@ -32,12 +32,12 @@ def climb(case: Case) -> list[Check]:
     checks = [wrap(own, note)]
     half = own.precision == "float16"
     found = own.exact if half else own.declared
-    reference, shown = own.logits, found.astype(np.float32)
-    case.evidence.steps = steps(own.prompt, reference, shown, own.floor.deviation)
+    reference, shown, floor = own.profiled_logits, found.astype(np.float32), own.profiled_floor
+    case.evidence.steps = steps(own.prompt, reference, shown, floor.deviation)
     note = "float64 arithmetic: the program itself" if half else "float32 arithmetic"
     checks += [
         stated("evaluated: program and weights, not the Neural Engine or any other device", len(found), "steps", note),
-        *judge(own, reference, shown, own.floor),
+        *judge(own, reference, shown, floor),
         *_constants(own),
     ]
     if own.folder.format != "mobile":
@@ -50,7 +50,7 @@ def _constants(case: CoremlCase) -> list[Check]:
     """What the profile's constants cost: the reference with them against the checkpoint's own, no program involved."""
     if case.profiled is case.reference:
         return []
-    own, rounded = case.checkpoint_logits, case.logits
+    own, rounded = case.logits, case.profiled_logits
     divergence, agree = metrics.mean_kl(own, rounded), float(metrics.top1(own, rounded).mean())
     note = f"the reference's own; mean KL {divergence:.4g} nats, top-1 agreement {agree:.4g}"
     return [stated("constants in float16: logits against the checkpoint's", metrics.snr_db(own, rounded), "dB", note)]
@@ -59,10 +59,10 @@ def _constants(case: CoremlCase) -> list[Check]:
 def _half(case: CoremlCase, exact: NDArray[np.float64]) -> list[Check]:
     """What float16 costs, and whether it changes a token that the reference is sure of."""
     found = case.declared
-    reference = case.logits
+    reference = case.profiled_logits
     moved = np.abs(found - exact).max(axis=-1)
     moved = np.maximum(moved, np.median(moved))  # as in floor.py: no position is undisturbed but by luck
-    ties = metrics.near_ties(reference, np.maximum(moved, case.floor.deviation))
+    ties = metrics.near_ties(reference, np.maximum(moved, case.profiled_floor.deviation))
     slips = [f"step {i}" for i in np.flatnonzero(~metrics.top1(reference, found) & ~ties)]
     note = f"{int(ties.sum())} of {len(ties)} steps have a margin below the float16 noise floor"
     agree = float(metrics.top1(reference, found).mean())
