@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from runtime_tests.budgets import Budget
 from runtime_tests.case import DECODE_STEPS, SMALL, Case
 from runtime_tests.coreml.budgets import coreml_budget
+from runtime_tests.coreml.constants import round_constants
 from runtime_tests.coreml.evaluator import Arithmetic, Evaluator
 from runtime_tests.coreml.forced import forced_logits
 from runtime_tests.coreml.matrices import matrix
@@ -21,12 +22,13 @@ from runtime_tests.coreml.session import DECODE, KINDS, Feed, Floats, Session
 from runtime_tests.coreml.shorter import shorten
 from runtime_tests.coreml.values import ROOM
 from runtime_tests.errors import CannotRunError, InputError
+from runtime_tests.floor import DRAWS, Floor, measure
 from runtime_tests.readers.checkpoint import Folder
 from runtime_tests.readers.mlpackage import MlPackage
 from runtime_tests.readers.program import Function
 from runtime_tests.readers.rows import Rows, open_rows
 from runtime_tests.recovered import Recovered
-from runtime_tests.reference import Ids
+from runtime_tests.reference import Ids, Reference
 from runtime_tests.trace import Trace
 
 FIRST, SECOND = "embed_tokens", "embed_tokens_per_layer"
@@ -107,6 +109,34 @@ class CoremlCase(Case):
         return self.shared_out(max(45, self.window + self.window // 2 + 9 - DECODE_STEPS, self.window + 9))
 
     @cached_property
+    def profiled(self) -> Reference:
+        """What the program is held to: the reference, for profile ``ane`` another with the constants that it has.
+
+        Only a mobile checkpoint has such a profile: q4_0's block scales do not fit float16.
+        """
+        if self.profile != "ane" or self.folder.format != "mobile":
+            return self.reference
+        made = Reference(self.folder.path, self.threads)
+        round_constants(made)
+        return made
+
+    @property
+    def profiled_logits(self) -> NDArray[np.float32]:
+        """As :attr:`logits`, of :attr:`profiled`."""
+        return self._profile_measured[0]
+
+    @property
+    def profiled_floor(self) -> Floor:
+        """As :attr:`floor`, of :attr:`profiled`."""
+        return self._profile_measured[1]
+
+    @cached_property
+    def _profile_measured(self) -> tuple[NDArray[np.float32], Floor]:
+        if self.profiled is self.reference:
+            return self.logits, self.floor
+        return measure(self.profiled, self.ids, self.prompt, self.draws(DRAWS))
+
+    @cached_property
     def declared(self) -> NDArray[np.float64]:
         """Logits of the forced decode steps, each operation rounded to its declared type, ``[steps, V]``."""
         return forced_logits(self, "declared", self.ids, self.prompt)
@@ -118,10 +148,12 @@ class CoremlCase(Case):
 
     @cached_property
     def arithmetic(self) -> tuple[float, float]:
-        """What float16 moves; see :attr:`Case.arithmetic`."""
+        """What float16 moves, in constants and between operations; see :attr:`Case.arithmetic`."""
         if self.precision != "float16":
             return 0.0, 0.0
         moved = np.abs(self.declared - self.exact)
+        if self.profiled is not self.reference:
+            moved += np.abs(self.profiled_logits - self.logits)
         return float(moved.max()), float(moved.max(axis=-1).mean())
 
     @property
@@ -213,7 +245,7 @@ class CoremlCase(Case):
     def trace(self) -> Trace:
         """See :attr:`Case.trace`; the lattice is the package's where the checkpoint leaves a choice."""
         if self.folder.format == "mobile":
-            return Trace(self.reference, self.ids)
+            return Trace(self.profiled, self.ids)
         recovered = Recovered(self.folder)
 
         def source(key: str) -> Any:

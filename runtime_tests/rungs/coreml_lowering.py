@@ -4,7 +4,9 @@ The row tables feed it; the prompt is prefilled in chunks of odd lengths, then 6
 past the sliding window's wrap. A float32 program is held to the reference. Of a float16 program two things are asked:
 its float64 evaluation, which rounds nothing, is held to the reference the same way, for that judges the program; and
 evaluated with float16's rounding after each operation it must prefer the reference's token wherever the reference's
-margin exceeds what that rounding itself moves. This judges program and weights. It does not run Apple's Neural Engine.
+margin exceeds what that rounding itself moves. For a program of profile ``ane`` the reference has the same constants
+(``constants.py``), and what those cost against the checkpoint's own is stated. This judges program and weights. It does
+not run Apple's Neural Engine.
 """
 
 from __future__ import annotations
@@ -16,7 +18,6 @@ from numpy.typing import NDArray
 
 from runtime_tests import metrics
 from runtime_tests.case import Case
-from runtime_tests.coreml.budgets import ANE_FACTOR
 from runtime_tests.coreml.case import CoremlCase
 from runtime_tests.evidence import steps
 from runtime_tests.results import Check, none, stated
@@ -31,14 +32,13 @@ def climb(case: Case) -> list[Check]:
     checks = [wrap(own, note)]
     half = own.precision == "float16"
     found = own.exact if half else own.declared
-    reference, shown = own.logits, found.astype(np.float32)
-    case.evidence.steps = steps(own.prompt, reference, shown, own.floor.deviation)
-    factor = ANE_FACTOR if own.profile == "ane" else None
-    judged = judge(own, reference, shown, own.floor, factor)
+    reference, shown, floor = own.profiled_logits, found.astype(np.float32), own.profiled_floor
+    case.evidence.steps = steps(own.prompt, reference, shown, floor.deviation)
     note = "float64 arithmetic: the program itself" if half else "float32 arithmetic"
     checks += [
         stated("evaluated: program and weights, not the Neural Engine or any other device", len(found), "steps", note),
-        *judged,
+        *judge(own, reference, shown, floor),
+        *_constants(own),
     ]
     if own.folder.format != "mobile":
         quality = metrics.snr_db(own.lattice_logits, found)
@@ -46,13 +46,23 @@ def climb(case: Case) -> list[Check]:
     return checks + (_half(own, found) if half else [])
 
 
+def _constants(case: CoremlCase) -> list[Check]:
+    """What the profile's constants cost: the reference with them against the checkpoint's own, no program involved."""
+    if case.profiled is case.reference:
+        return []
+    own, rounded = case.logits, case.profiled_logits
+    divergence, agree = metrics.mean_kl(own, rounded), float(metrics.top1(own, rounded).mean())
+    note = f"the reference's own; mean KL {divergence:.4g} nats, top-1 agreement {agree:.4g}"
+    return [stated("constants in float16: logits against the checkpoint's", metrics.snr_db(own, rounded), "dB", note)]
+
+
 def _half(case: CoremlCase, exact: NDArray[np.float64]) -> list[Check]:
     """What float16 costs, and whether it changes a token that the reference is sure of."""
     found = case.declared
-    reference = case.logits
+    reference = case.profiled_logits
     moved = np.abs(found - exact).max(axis=-1)
     moved = np.maximum(moved, np.median(moved))  # as in floor.py: no position is undisturbed but by luck
-    ties = metrics.near_ties(reference, np.maximum(moved, case.floor.deviation))
+    ties = metrics.near_ties(reference, np.maximum(moved, case.profiled_floor.deviation))
     slips = [f"step {i}" for i in np.flatnonzero(~metrics.top1(reference, found) & ~ties)]
     note = f"{int(ties.sum())} of {len(ties)} steps have a margin below the float16 noise floor"
     agree = float(metrics.top1(reference, found).mean())

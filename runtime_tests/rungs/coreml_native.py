@@ -19,8 +19,8 @@ def climb(case: Case) -> list[Check]:
     """Greedy agreement with the reference over the forced steps, and where the operations were placed."""
     own, checks = cast(CoremlCase, case), []
     first, second = own.lookup(own.ids)
-    reference = own.logits
-    ties = metrics.near_ties(reference, own.floor.deviation)
+    reference = own.profiled_logits
+    ties = metrics.near_ties(reference, own.profiled_floor.deviation)
     for unit in UNITS:
         session = own.session(NativeRunner(own.package, unit))  # type: ignore[arg-type]
         rows = []

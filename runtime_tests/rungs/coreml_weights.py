@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from runtime_tests.case import Case
 from runtime_tests.coreml.case import FIRST, SECOND, CoremlCase
+from runtime_tests.coreml.constants import power_and_gain
 from runtime_tests.coreml.matrices import BLOCKWISE, TABLE, Matrix, matrix, named
 from runtime_tests.coreml.values import where
 from runtime_tests.lattice import no_bfloat16, same_rounding
@@ -94,12 +95,11 @@ def _different(case: CoremlCase, packed: Packed, found: Matrix, start: int, stop
 
 
 def _halved(found: Matrix, scales: NDArray[np.float32], start: int, stop: int) -> NDArray[np.float32]:
-    """The scales with their gains rounded to float16: ``2^k float16(scale / 2^k)``, ``2^k`` the program's own."""
+    """The scales with their gains in float16; NaN, which equals nothing, where the codes have another power of two."""
     stored = found.scale.array(start, stop).astype(np.float32)
-    power = (stored[:, 0, 1 + 2] if found.bits == 2 else stored).reshape(scales.shape)
-    whole = np.frexp(power)[0] == 0.5
-    gain = (scales / power).astype(np.float16).astype(np.float32)
-    return np.where(whole & (np.abs(scales / power * 2 - 3) <= 1), power * gain, np.nan).astype(np.float32)
+    mine = (stored[:, 0, 1 + 2] if found.bits == 2 else stored).reshape(scales.shape)
+    power, gain = power_and_gain(scales)
+    return np.where(mine == power, power * gain, np.nan).astype(np.float32)
 
 
 def _lattice(case: CoremlCase) -> list[Check]:

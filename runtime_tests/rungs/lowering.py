@@ -73,19 +73,9 @@ def wrap(case: Case, note: str) -> Check:
     return at_least("tokens beyond the sliding window", len(case.ids) - case.window, 1, "tokens", note)
 
 
-def judge(
-    case: Case,
-    reference: NDArray[np.float32],
-    found: NDArray[np.float32],
-    floor: Floor,
-    factor: float | None = None,
-) -> list[Check]:
-    """Figures of the decode steps against the floor or the absolute budget, whichever asks less.
-
-    Args:
-        factor: how many times the floor is still the floor; None for the budget's.
-    """
-    budget, factor = case.budget, factor or case.budget.floor_factor
+def judge(case: Case, reference: NDArray[np.float32], found: NDArray[np.float32], floor: Floor) -> list[Check]:
+    """Figures of the decode steps against the floor or the absolute budget, whichever asks less."""
+    budget, factor = case.budget, case.budget.floor_factor
     if why := unjudgeable(floor.top1):
         raise CannotRunError(why)
     snr, divergence = metrics.snr_db(reference, found), metrics.mean_kl(reference, found)

@@ -29,8 +29,10 @@ number of heads; a layer with less uses the first heads and columns and leaves t
 **Outputs**: ``decode``: ``logits [1, 1, V]`` (float, softcapped); ``prefill_<n>``: ``done [1, 1, 1]`` (float).
 
 **Types inside.** In a float16 program of profile ``gpu`` the products (linear, attention) take and give float16;
-everything between them is float32, the residual stream too. In one of profile ``ane`` everything is float16, gains and
-activation scales rounded to it as well: the Neural Engine has no float32. Each value's type is declared in the program.
+everything between them is float32, the residual stream too. In one of profile ``ane`` everything is float16, for the
+Neural Engine has no float32: gains, activation scales and all other constants are rounded to it once. Squares leave its
+range, so a norm there is ``x / m * rsqrt(mean((x / m)^2) + (e / m)^2 + 2^-24)``, m the row's largest magnitude and at
+least 2^-14, e the root of the checkpoint's epsilon in float16. Each value's type is declared in the program.
 
 **Names of values** in every function, for whoever looks into the program: a name of the decoder with each character
 outside ``[A-Za-z0-9_]`` replaced by ``_``.
