@@ -76,6 +76,7 @@ def plan(made: Plan) -> str:
             ("time", f"about {_minutes(made.seconds)} here"),
             ("stops", _stops(made)),
             *((("not carried over", ", ".join(made.not_carried)),) if made.not_carried else ()),
+            *((("chosen", f"{', '.join(made.chosen)} (no file says)"),) if made.chosen else ()),
         ),
     )
     rows = [(stage.name, _minutes(stage.seconds), size(stage.memory), size(stage.disk)) for stage in made.stages]
