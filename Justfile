@@ -81,7 +81,7 @@ setup:
 @questions kind source output *flags: setup
     {{python}} -m convert questions "$@"
 
-# The ladder as tests, one for each rung of each bundle: just runtime-test dist/android/demo --checkpoint=FOLDER
+# The ladder as tests, one for each rung of each bundle or model: just runtime-test dist/android/demo --checkpoint=FOLDER
 [group('proof')]
 [no-exit-message]
 [no-cd]

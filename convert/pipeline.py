@@ -58,8 +58,6 @@ class ParityError(Exception):
 
 # What goes into a platform's bundle besides the model and the judge's reports.
 BUNDLES: dict[str, Any] = {"android": android, "ios": ios}
-# Without these a report proves too little; the others may be "not run" with a reason that the manifest repeats.
-REQUIRED = frozenset({"0", "2a", "2b"})
 ANSWERS = b'{"kind": "gemma-bridge answers'  # how a file of answers begins
 
 Meter = Callable[[Measure], None]
@@ -166,10 +164,13 @@ def judge(model: Path, checkpoint: Path, reports: Path) -> list[str]:
 
 
 def read_parity(report: Path, model: Path) -> Parity:
-    """The summary of a passing report.
+    """The summary of a report that allows publication.
+
+    What has to pass for that is the judge's rule alone. Here is looked whether the report obeys it: it says that the
+    artifact may be published, and every rung that it requires has passed.
 
     Raises:
-        ArtifactError: it speaks of another file, does not say that all passed, or cannot be read.
+        ArtifactError: it speaks of another file, does not allow publication, contradicts itself, or cannot be read.
     """
     asked = f"bind {report.name} to {model.name}"
     try:
@@ -179,14 +180,18 @@ def read_parity(report: Path, model: Path) -> Parity:
             rungs=[_rung(rung) for rung in found["rungs"]],
             evaluation=_evaluation(found.get("accuracy")),
         )
+        required, allowed = list(found["publication"]["required"]), found["publication"]["allowed"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ArtifactError(asked, f"it is no passing report ({error!r})", "Report this as a defect") from error
     if parity.artifact_sha256 != (ios.digest(model) if model.is_dir() else android.entry(model).sha256):
         raise ArtifactError(asked, "the report speaks of a file with another SHA-256", "Report this as a defect")
-    missing = sorted(REQUIRED - {rung.rung for rung in parity.rungs if rung.verdict == "pass"})
-    if missing:
-        found_text = f"rung {', '.join(missing)} did not run"
+    passed = {rung.rung for rung in parity.rungs if rung.verdict == "pass"}
+    missing = sorted({*map(str, required)} - passed)
+    if missing or not required:
+        found_text = f"rung {', '.join(missing)} did not run" if missing else "it requires no rung"
         raise ArtifactError(asked, found_text, "Make it run: what is not proven is not published")
+    if allowed is not True or found.get("verdict") != "pass":
+        raise ArtifactError(asked, "the judge does not allow to publish it", "Look at the failing rungs in the report")
     return parity
 
 

@@ -94,6 +94,7 @@ class Plan:
         room: what of that there is here.
         stops: tokens that end an answer, and who names each.
         not_carried: settings of generation_config.json that no engine follows.
+        chosen: settings that no file of the checkpoint gives, with the values used.
     """
 
     platform: str
@@ -116,6 +117,7 @@ class Plan:
     room: Room
     stops: tuple[Stop, ...] = ()
     not_carried: tuple[str, ...] = ()
+    chosen: tuple[str, ...] = ()
     precision: str | None = None
     profile: str | None = None
     added: tuple[int, ...] = ()
@@ -313,6 +315,7 @@ def make(request: Request, checkpoint: Checkpoint, name: str) -> Plan:
         room=there,
         stops=checkpoint.settings.stops,
         not_carried=checkpoint.settings.not_carried,
+        chosen=checkpoint.settings.chosen,
         precision=precision,
         profile=profile,
         template=template(checkpoint.folder, request.platform).told,

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from runtime_tests import metrics
 from runtime_tests.case import DECODER, Case
 from runtime_tests.errors import CannotRunError
-from runtime_tests.forced import GIVEN, Forced
+from runtime_tests.forced import GIVEN, Forced, Part
 from runtime_tests.runners.litert import Interpreter, feed, prefill_lengths
 from runtime_tests.trace import Trace
 
@@ -34,6 +34,24 @@ class Cache:
         self.lengths = {**{name: n for n, name in prefill_lengths(self.model).items()}, "decode": 1}
         self.owners = [owner.layer for owner in case.dims.owners]
         self._orders: dict[str, tuple[int, ...]] = {}
+
+    def names(self, part: Part) -> set[str]:
+        """What the reference has in a part: boundaries, linears with an int8 output, the logits.
+
+        What enters a layer is what the one before gave, so it has no name of its own.
+        """
+        if part == "head":
+            return {"logits"}
+        if part == "front":
+            return set(self.trace.front.scales)
+        captured = self.trace.layer(part)
+        owned = {f"layers.{part}/{kind}" for kind in ("key", "value")} if part in self.owners else set()
+        return {*captured.boundary, *captured.scales, *owned} - {f"layers.{part}/input"}
+
+    def known(self, boundary: str) -> bool:
+        """Whether the model has a layer of that number, and one that owns keys and values where these are named."""
+        layer, kind = boundary.removeprefix("layers.").split("/")
+        return int(layer) in (self.owners if kind in ("key", "value") else range(self.case.dims.layers))
 
     def rows(self, boundary: str, rows: slice) -> Floats:
         """The reference's rows at a boundary, ``[m, width]``; keys and values head by head."""

@@ -157,6 +157,12 @@ class Case:
 
         return Tokenizer.from_file(str(self.folder.path / "tokenizer.json"))
 
+    @property
+    def specials(self) -> dict[str, int]:
+        """The added tokens of tokenizer.json, by text."""
+        found = self._tokenizer.get_added_tokens_decoder()
+        return {token.content: number for number, token in found.items()}
+
     def tokenize(self, text: str) -> list[int]:
         """Token ids by the checkpoint's tokenizer.json, without a start token."""
         return list(self._tokenizer.encode(text, add_special_tokens=False).ids)

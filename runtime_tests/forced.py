@@ -96,6 +96,7 @@ class Cut:
     """The subgraph of a signature, to be had in parts.
 
     Attributes:
+        boundaries: names of all boundaries.
         parts: those that have outputs, in order of execution.
     """
 
@@ -123,7 +124,8 @@ class Cut:
         }
         # A name may stand for one tensor only; a linear whose output is a boundary is told apart by its key.
         within = {INSIDE + key: index for key, index in probes(graph).items()} if inside else {}
-        self._cut, self._codes, self._within = frozenset(cut), frozenset(codes), frozenset(within)
+        self.boundaries = frozenset(cut)
+        self._codes, self._within = frozenset(codes), frozenset(within)
         self._outputs = {**self._entry.outputs, **cut, **codes, **within}
         self._last = max(int(match[1]) for name in cut if (match := BOUNDARY.fullmatch(name)))
         self._home = {name: self._part(name, index) for name, index in self._outputs.items()}
@@ -183,7 +185,7 @@ class Cut:
         return Forced(
             tuple(_pack(self._model, piece, _signature(schema, entries, made))),
             frozenset(graph.tensors[index].name for index in given),
-            self._cut & names,
+            self.boundaries & names,
             self._codes & names,
             frozenset(name.removeprefix(INSIDE) for name in self._within & names),
             shapes,

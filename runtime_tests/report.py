@@ -111,6 +111,13 @@ class TemplateReport(Strict):
     diff: str = Field(description="unified, from the checkpoint's to the file's; empty when not adapted")
 
 
+class Publication(Strict):
+    """The one rule of what may be published; who publishes only looks whether it was obeyed."""
+
+    required: list[str] = Field(description="every rung that applies to this artifact here, whichever were asked for")
+    allowed: bool = Field(description="all of these ran and passed, and no other failed")
+
+
 class Parity(Strict):
     """A judgement of one artifact against one checkpoint."""
 
@@ -118,6 +125,7 @@ class Parity(Strict):
     verdict: Literal["pass", "fail"] = Field(
         description="pass: every rung that was asked for ran and passed; rung 4 is asked for where there are questions"
     )
+    publication: Publication | None = Field(default=None, description="null in reports of older versions")
     artifact: Artifact
     checkpoint: Checkpoint
     floor: Floor | None = Field(description="null when no rung needed it")
@@ -143,9 +151,11 @@ def report(
         names: the rungs that were asked for; None for all that apply.
     """
     floor = case.__dict__.get("floor")  # only when a rung has measured it
+    required = asked(case, None)
     return Parity(
         schema_version=1,
         verdict="pass" if passed(rungs, asked(case, names)) else "fail",
+        publication=Publication(required=list(required), allowed=passed(rungs, required)),
         artifact=Artifact(
             name=case.artifact.path.name,
             sha256=case.artifact.sha256(),

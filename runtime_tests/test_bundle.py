@@ -12,17 +12,21 @@ import pytest
 
 from runtime_tests.case import Case
 from runtime_tests.errors import InputError
+from runtime_tests.kinds import open_case
 from runtime_tests.ladder import STEPS, climb
 from runtime_tests.origin import checkpoint_of
-from runtime_tests.readers.bundle import check, find_model
-from runtime_tests.readers.checkpoint import open_checkpoint
-from runtime_tests.readers.litertlm import open_litertlm
+from runtime_tests.readers.bundle import check
 from runtime_tests.results import Rung
 
 
+def bare(bundle: Path) -> bool:
+    """Whether this is a model alone: a file, or a package, which is a folder."""
+    return bundle.is_file() or bundle.suffix == ".mlpackage"
+
+
 def test_every_file_is_what_was_packaged(bundle: Path) -> None:
-    if bundle.is_file():
-        pytest.skip("not run: a bare file has no manifest to be held to")
+    if bare(bundle):
+        pytest.skip("not run: a bare model has no manifest to be held to")
     try:
         check(bundle)
     except InputError as error:
@@ -34,11 +38,11 @@ def case(bundle: Path, request: pytest.FixtureRequest) -> Case:
     """What all rungs of one bundle share: the reference is loaded and run once."""
     option = request.config.getoption("checkpoint")
     given = Path(option) if option else None
-    if bundle.is_file() and given is None:
+    if bare(bundle) and given is None:
         pytest.fail(f"{bundle.name} does not say what it was made from; give --checkpoint", pytrace=False)
     try:
-        folder = given if bundle.is_file() and given else checkpoint_of(check(bundle), given)
-        return Case(open_litertlm(find_model(bundle)), open_checkpoint(folder))
+        folder = given if bare(bundle) and given else checkpoint_of(check(bundle), given)
+        return open_case(bundle, folder)
     except InputError as error:
         pytest.fail(str(error), pytrace=False)
 

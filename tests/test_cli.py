@@ -13,6 +13,7 @@ import pytest
 from commands import QUICK, REPOSITORY, convert, start, stop, wait_for
 
 from convert import demo
+from convert.checkpoint.known import known
 
 VERBS = ("list", "plan", "inspect", "convert", "verify", "bundle", "questions", "chat")
 # Frameworks, runtimes, and what talks to the network: a second or more each.
@@ -123,3 +124,10 @@ def test_the_import_contracts_are_kept() -> None:
     ran = subprocess.run([lint, "--no-cache"], cwd=REPOSITORY, capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stdout
     assert "4 kept, 0 broken" in ran.stdout
+
+
+def test_list_says_of_every_model_what_of_it_was_run() -> None:
+    lines = {line.split()[0]: " ".join(line.split()[1:]) for line in convert("list").out.splitlines() if line.strip()}
+    assert lines["demo"] == "this model, whole"
+    said = {lines[model] for model in known().usable}
+    assert said == {"synthetic weights in this format; never these"}

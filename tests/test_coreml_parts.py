@@ -25,7 +25,7 @@ from convert.progress import Silent
 from convert.targets.coreml import CoremlOptions, convert, parts, rows, write_tables
 from runtime_tests.coreml.case import CoremlCase
 from runtime_tests.coreml.forced import forced_logits
-from runtime_tests.errors import InputError
+from runtime_tests.errors import CannotRunError, InputError
 from runtime_tests.kinds import find_package, open_case
 from runtime_tests.ladder import climb
 from runtime_tests.readers.parts import open_parts
@@ -227,6 +227,9 @@ def test_core_ml_itself_is_led_through_the_parts(build: Build, monkeypatch: pyte
     assert "layers_7_output" in calls[2][1]
     session.prefill(first, second)
     assert [name for name, _, _ in calls[3:]] == NAMES[:2]
+    runner = NativeRunner(case.package, "CPU_ONLY")
+    with pytest.raises(CannotRunError, match="decode runs in part 3, of which there is no state"):
+        runner.run("decode", case.feed.inputs(case.decode, 0, first, second), runner.new_state("prefill_32"))
 
 
 def sized(shape: Shape) -> Any:

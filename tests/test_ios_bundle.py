@@ -75,6 +75,9 @@ def test_a_passing_bundle_holds_model_tables_tokenizer_and_papers(
     assert manifest.kv_cache.bytes == made.cache_bytes
     assert {s.name for s in manifest.signatures} == {"prefill_16", "decode"}
     assert "Core ML package" in (bundle / "NOTICE").read_text()
+    said = " ".join((bundle / "NOTICE").read_text().split())
+    assert "parity.json says what was compared with them" in said
+    assert "are those of the checkpoint" not in said  # a profile may round scales: the report says so, this file cannot
     tokenizer = open_checkpoint("demo").folder / "tokenizer.json"
     assert (bundle / "tokenizer.json").read_bytes() == tokenizer.read_bytes()
     report = look(str(bundle))

@@ -333,3 +333,24 @@ def test_a_boundary_of_a_layer_that_the_model_does_not_have_is_named(good: Corem
         "not run",
         "prefill_32 names a boundary layers_33_mlp, which the model does not have",
     )
+
+
+def test_names_that_a_program_lost_fail_the_blocks_rung_in_every_function(good: CoremlCase, tmp_path: Path) -> None:
+    """The values are right: without its name nothing of them was compared."""
+    lost = {"layers_3_attention", "layers_8_mlp", "layers_2_self_attn_o_proj_codes", "layers_1_per_layer_input"}
+
+    def change(patient: Patient) -> None:
+        for function in FUNCTIONS:
+            for op in patient.block(function).operations:
+                for items in (op.outputs, *(argument.arguments for argument in op.inputs.values())):
+                    for item in items:
+                        if item.name in lost:
+                            item.name = f"lost_{item.name}"
+
+    found = judge(good, tmp_path / "copy", change, "2a")
+    check = next(check for check in found.checks if not check.passed)
+    assert (check.name, check.found) == ("boundaries and int8 outputs that a function does not name", 7)
+    assert check.note == (
+        "prefill_32: layers_1_per_layer_input; prefill_32: layers_2_self_attn_o_proj_codes; "
+        "prefill_32: layers_3_attention; and 4 more"
+    )

@@ -170,6 +170,48 @@ def test_a_shared_layer_that_reads_the_wrong_owner_is_caught_by_the_blocks_rung(
     assert "layers.8" in failing(judged(mutate, "2a"))
 
 
+LOST = {
+    "layers.3/attention": 2,
+    "layers.8/output": 1,  # prefill ends before it
+    "layers.2.self_attn.o_proj.weight": 2,
+}
+
+
+def test_names_that_a_graph_lost_fail_the_blocks_rung_in_every_signature(judged: Judged) -> None:
+    """The values are right: without its name nothing of them was compared."""
+
+    def mutate(patient: Patient) -> None:
+        for name, times in LOST.items():
+            assert patient.bytes.count(name.encode()) == times, name
+            patient.bytes[:] = patient.bytes.replace(name.encode(), b"~" + name[1:].encode())
+
+    found = judged(mutate, "2a")
+    check = next(check for check in found.checks if not check.passed)
+    assert (check.name, check.found) == ("boundaries and int8 outputs that a signature does not name", 5)
+    assert check.note == (
+        "prefill_32: layers.2.self_attn.o_proj; prefill_32: layers.3/attention; "
+        "decode: layers.2.self_attn.o_proj; and 2 more"
+    )
+
+
+def test_a_graph_that_names_nothing_of_a_layer_fails_the_blocks_rung(judged: Judged) -> None:
+    def mutate(patient: Patient) -> None:
+        patient.bytes[:] = patient.bytes.replace(b"layers.9", b"layerz.9")
+
+    assert "decode: layers.9.mlp.down_proj; decode: layers.9.mlp.gate_proj" in failing(judged(mutate, "2a"))
+
+
+def test_a_boundary_that_the_model_does_not_have_is_named(judged: Judged) -> None:
+    """Layer 8 reads another layer's keys."""
+
+    def mutate(patient: Patient) -> None:
+        patient.bytes[:] = patient.bytes.replace(b"layers.8/mlp", b"layers.8/key")
+
+    found = judged(mutate, "2a")
+    said = "decode names a boundary layers.8/key, which the model does not have"
+    assert (found.status, found.why) == ("not run", said)
+
+
 def test_shifted_scale_groups_of_the_per_layer_embedding_are_caught_by_the_weights_rung(judged: Judged) -> None:
     assert "embed_tokens_per_layer" in failing(judged(_shift_groups, "0"))
 

@@ -237,10 +237,10 @@ def test_a_sampler_that_does_not_sample_may_leave_the_settings_of_one_alone(weig
     edit(weighted / "generation_config.json", lambda content: content.update(do_sample=False))
     out = tmp_path / "greedy.litertlm"
     convert(read(weighted), LitertOptions(context=64, prefill=(16,), cache="float32"), out, Silent())
-    for top_k, passes in ((64, True), (0, True)):
+    for top_k in (64, 0):
         edit(weighted / "generation_config.json", lambda content, k=top_k: content.update(top_k=k))
         checks = compare_metadata(Case(open_litertlm(out), open_checkpoint(weighted)))
-        assert all(check.passed for check in checks) is passes
+        assert all(check.passed for check in checks)
     edit(weighted / "generation_config.json", lambda content: content.update(do_sample=True))
     failed = [c for c in compare_metadata(Case(open_litertlm(out), open_checkpoint(weighted))) if not c.passed]
     assert "sampler GREEDY, do_sample is True" in failed[0].note
@@ -378,13 +378,132 @@ def test_the_app_is_told_every_stop(tmp_path: Path, listed: Any, expected: str |
         package=SimpleNamespace(path=tmp_path / "Model.mlpackage"),
         stops=[1, 50, 106],
         named_stops=Stops(2, names, None),
+        folder=SimpleNamespace(optional_json=lambda name: {}),
     )
     assert coreml_companions.compare_companions(case) == []
     content = {} if listed == "gone" else {"eos_token_id": listed}
     (tmp_path / "generation_config.json").write_text(json.dumps(content), "utf-8")
-    (check,) = coreml_companions.compare_companions(case)
+    check = coreml_companions.compare_companions(case)[0]
     assert check.passed is (expected is None)
     assert expected is None or expected in check.note
+
+
+@pytest.mark.parametrize(
+    ("given", "shipped", "expected", "chosen"),
+    [
+        ({"do_sample": True, "top_k": 64}, {"do_sample": True, "top_k": 64}, "", 0),
+        ({"do_sample": True}, {"do_sample": True, "top_k": 64, "top_p": 0.95}, "", 2),
+        ({"do_sample": False}, {"do_sample": False, "top_k": 64}, "a sampler for a checkpoint that does not sample", 1),
+        ({"do_sample": False}, {}, "do_sample is None, expected False", 0),
+        ({}, {"do_sample": True}, "do_sample is True, which no file gives", 1),
+        ({"pad_token_id": 3}, {"pad_token_id": 0}, "pad_token_id is 0, expected 3", 0),
+    ],
+)
+def test_the_app_is_told_how_to_draw_tokens_as_the_checkpoint_says(
+    tmp_path: Path, given: dict[str, Any], shipped: dict[str, Any], expected: str, chosen: int
+) -> None:
+    case: Any = SimpleNamespace(
+        package=SimpleNamespace(path=tmp_path / "Model.mlpackage"),
+        stops=[1],
+        named_stops=Stops(2, {1: ("a",)}, None),
+        folder=SimpleNamespace(optional_json=lambda name: {"eos_token_id": [1, 106], **given}),
+    )
+    (tmp_path / "generation_config.json").write_text(json.dumps({"eos_token_id": 1, **shipped}), "utf-8")
+    stops, rest, stated = coreml_companions.compare_companions(case)
+    assert stops.passed
+    assert rest.passed is (expected == "")
+    assert expected in rest.note
+    assert stated.found == chosen
+
+
+def unnamed(folder: Path) -> None:
+    """No pad token, no sampler, no tokens around thoughts: in none of the files."""
+
+    def roles(content: dict[str, Any]) -> None:
+        for role in ("pad_token", "soc_token", "eoc_token"):
+            content.pop(role, None)
+            content["model_specific_special_tokens"].pop(role, None)
+
+    for name in ("pad_token_id", "top_k", "top_p"):
+        edit(folder / "generation_config.json", lambda content, n=name: content.pop(n, None))
+    edit(folder / "tokenizer_config.json", roles)
+    edit(folder / "config.json", _without("pad_token_id"))
+
+
+def test_what_no_file_says_is_chosen_by_the_converter_and_stated_by_the_judge(
+    demo_file: Path, weighted: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unnamed(weighted)
+    chosen = "pad_token_id 0", "top_k 64", "top_p 0.95", "thoughts between <|channel> and <channel|>"
+    assert read_settings(weighted).chosen == chosen
+    case = Case(open_litertlm(demo_file), open_checkpoint(weighted))
+    checks = compare_metadata(case)
+    assert all(check.passed for check in checks)
+    (stated,) = (check for check in checks if check.sense == "stated" and "no file" in check.name)
+    assert stated.note == (
+        "pad token [0]; sampler k 64; sampler p 0.95; thoughts from '<|channel>thought\\n' to '<channel|>'"
+    )
+    message = case.artifact.llm_metadata()
+    message.channels[0].end = "</think>"
+    monkeypatch.setattr(type(case.artifact), "llm_metadata", lambda artifact: message)
+    assert "to '</think>', which are no tokens" in _failing(case)
+
+
+def _failing(case: Case) -> str:
+    return "\n".join(check.note for check in compare_metadata(case) if not check.passed)
+
+
+def _clear(*names: str) -> Callable[[Any], object]:
+    return lambda message: [message.ClearField(name) for name in names]
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (_clear("pad_token"), "pad token [], expected [0]"),
+        (lambda message: message.suppress_tokens.ids.append(9), "suppressed tokens [9], expected []"),
+        (lambda message: setattr(message.sampler_params, "seed", 7), "sampler seed 7, which no file gives"),
+        (_clear("channels"), "none, though the tokenizer has <|channel>"),
+    ],
+)
+def test_a_field_that_the_artifact_lacks_or_has_of_its_own_is_looked_at(
+    demo_file: Path, weighted: Path, monkeypatch: pytest.MonkeyPatch, change: Callable[[Any], object], expected: str
+) -> None:
+    case = Case(open_litertlm(demo_file), open_checkpoint(weighted))
+    message = case.artifact.llm_metadata()
+    change(message)
+    monkeypatch.setattr(type(case.artifact), "llm_metadata", lambda artifact: message)
+    assert expected in _failing(case)
+
+
+def test_the_padding_token_of_the_tokenizer_alone_is_carried(weighted: Path, tmp_path: Path) -> None:
+    unnamed(weighted)
+    edit(weighted / "tokenizer_config.json", lambda content: content.update(pad_token="<mask>"))
+    out = tmp_path / "model.litertlm"
+    convert(read(weighted), LitertOptions(context=64, prefill=(16,), cache="float32"), out, Silent())
+    case = Case(open_litertlm(out), open_checkpoint(weighted))
+    assert list(case.artifact.llm_metadata().pad_token.token_ids.ids) == [4]
+    assert _failing(case) == ""
+
+
+@pytest.mark.parametrize("name", ["generation_config.json", "tokenizer_config.json"])
+def test_settings_files_are_read_strictly_by_both_sides(folder: Path, name: str) -> None:
+    shutil.copy(demo() / "model.safetensors", folder)
+    text = (folder / name).read_text("utf-8")
+    spoilt = {
+        '{"top_k": 1, "top_k": 2}': "key 'top_k' occurs twice",
+        '{"top_p": NaN}': "NaN is not JSON",
+        "[]": "holds a list, not an object",
+        text + " " * (4 << 20): "bytes long; at most",
+    }
+    for content, expected in spoilt.items():
+        (folder / name).write_text(content, "utf-8")
+        with pytest.raises(InputError) as theirs:
+            open_checkpoint(folder)
+        with pytest.raises(CheckpointError) as ours:
+            read_settings(folder)
+        assert expected in str(theirs.value)
+        assert expected in str(ours.value)
 
 
 def test_the_stops_of_the_generation_settings_are_those_of_transformers(weighted: Path) -> None:

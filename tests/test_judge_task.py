@@ -263,6 +263,23 @@ def test_without_questions_the_rung_counts_only_for_who_asked_for_it(mobile: Mad
     assert not passed(good[:-1], asked(case, None))
 
 
+def test_a_report_of_some_rungs_may_pass_and_still_allows_no_publication(mobile: Made, mobile_e2b: Path) -> None:
+    """Whoever publishes reads the report alone, and it has one rule: what applies must have passed."""
+    case = Case(open_litertlm(mobile.artifact), open_checkpoint(mobile_e2b))
+    case.__dict__["floor"] = None
+    good = [Rung(name, "?", "pass", "", ()) for name in asked(case, None)]
+    for rungs, names, verdict, allowed in (
+        (good, None, "pass", True),
+        (good[:3], ("0", "1", "2a"), "pass", False),
+        (good[:-1], None, "fail", False),
+        ([*good, Rung("arm64", "?", "fail", "", ())], None, "fail", False),
+    ):
+        made = report.report(case, rungs, None, names)
+        assert made.publication is not None
+        assert made.publication.required == ["0", "1", "2a", "2b", "3"]
+        assert (made.verdict, made.publication.allowed) == (verdict, allowed)
+
+
 def test_questions_beyond_the_context_are_left_out_and_counted(q4_0: Made, tmp_path: Path) -> None:
     lines = (q4_0.folder / "evaluation.jsonl").read_text("utf-8").splitlines()
     long = json.loads(lines[0])

@@ -92,12 +92,33 @@ def test_a_report_without_a_pass_or_a_reason_is_no_passing_report(tmp_path: Path
         pipeline.read_parity(report, model)
 
 
-def test_a_report_that_leaves_a_required_rung_out_publishes_nothing(tmp_path: Path) -> None:
+LEFT_OUT = [quick_build.RUNG | {"name": "0"}, {"name": "2b", "question": "?", "status": "not run", "why": "no engine"}]
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"rungs": LEFT_OUT}, "rung 2a, 2b did not run"),
+        ({"publication": {"required": ["0", "3"], "allowed": True}}, "rung 3 did not run"),
+        ({"publication": {"required": [], "allowed": True}}, "it requires no rung"),
+        ({"publication": {"required": ["0"], "allowed": False}}, "the judge does not allow to publish it"),
+        ({"publication": {"required": ["0"], "allowed": 1}}, "the judge does not allow to publish it"),
+        ({"verdict": "fail"}, "the judge does not allow to publish it"),
+        ({"verdict": None}, "the judge does not allow to publish it"),
+        ({"publication": None}, "it is no passing report"),
+        ({"publication": {"required": ["0"]}}, "it is no passing report"),
+    ],
+)
+def test_a_report_that_does_not_allow_it_or_breaks_its_own_rule_publishes_nothing(
+    tmp_path: Path, changes: dict[str, object], words: str
+) -> None:
     model, report = tmp_path / "model.litertlm", tmp_path / "parity.json"
     model.write_bytes(b"")
-    rungs = [quick_build.RUNG | {"name": "0"}, {"name": "2b", "question": "?", "status": "not run", "why": "no engine"}]
-    report.write_text(json.dumps({"artifact": {"sha256": hashlib.sha256(b"").hexdigest()}, "rungs": rungs}))
-    with pytest.raises(ArtifactError, match="rung 2a, 2b did not run"):
+    good = quick_build.REPORT | {"artifact": {"sha256": hashlib.sha256(b"").hexdigest()}}
+    report.write_text(json.dumps(good))
+    assert [rung.rung for rung in pipeline.read_parity(report, model).rungs] == ["0", "2a", "2b", "4"]
+    report.write_text(json.dumps(good | changes))
+    with pytest.raises(ArtifactError, match=words):
         pipeline.read_parity(report, model)
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import quick_build
+import test_ios_bundle
 from commands import REPOSITORY
 
 from convert import demo, pipeline
@@ -61,6 +62,41 @@ def test_rungs_of_bundles_are_tests_and_fail_with_the_place_named(packaged: Path
     assert any(line.startswith(f"ERROR {test}rung[changed-0-weights] - {lost}") for line in told)
     assert f"FAILED {test}rung[foreign.litertlm-0-weights] - Failed: rung 0: are the integers" in ran.stdout
     assert "integers equal: 1 tensors, expected equal 0; layers.2.mlp.up_proj: 1 codes differ" in told
+
+
+@pytest.fixture(scope="module")
+def ios(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        return test_ios_bundle.build(monkeypatch, tmp_path_factory.mktemp("ios")).bundle
+
+
+def test_an_ios_bundle_and_a_bare_package_are_climbed_too(ios: Path, tmp_path: Path) -> None:
+    alone = Path(shutil.copytree(ios, tmp_path / "alone"))
+    for name in ("manifest.json", "parity.json"):
+        (alone / name).unlink()
+    package = alone / "Model.mlpackage"
+    table = alone / "embed_tokens.rows"
+    content = bytearray(table.read_bytes())
+    content[4096 + 10] ^= 1
+    table.write_bytes(content)
+    bundles = [f"--bundle={path}" for path in (ios, package)]
+    chosen = "weights or packaged or engine"
+    told = run("runtime_tests/test_bundle.py", *bundles, f"--checkpoint={demo.folder()}", "-k", chosen).stdout
+    test = "runtime_tests/test_bundle.py::test_"
+    assert f"PASSED {test}every_file_is_what_was_packaged[demo]" in told
+    assert f"PASSED {test}rung[demo-0-weights]" in told
+    assert "not run: a bare model has no manifest to be held to" in told
+    assert "row tables equal: 1 tables, expected equal 0; embed_tokens: 1 codes" in told
+    assert f"FAILED {test}rung[Model.mlpackage-0-weights]" in told
+    if sys.platform != "darwin":
+        assert told.count("not run: Core ML exists on macOS") == 1  # one line for both
+
+
+def test_a_changed_ios_bundle_is_refused_by_the_file(ios: Path, tmp_path: Path) -> None:
+    changed = Path(shutil.copytree(ios, tmp_path / "changed"))
+    (changed / "tokenizer.json").write_text("{}")
+    told = run("runtime_tests/test_bundle.py", f"--bundle={changed}", "-k", "weights or packaged").stdout
+    assert told.count("changed: tokenizer.json has 2 bytes, the manifest says") >= 2
 
 
 def flip_a_weight(file: Path, name: str) -> None:

@@ -13,7 +13,7 @@ import pytest
 from convert import tables
 from convert.bundle import ios
 from convert.checkpoint import open_checkpoint
-from convert.checkpoint.settings import Settings, read_settings
+from convert.checkpoint.settings import Settings, complete_generation, read_settings
 from convert.demo import folder as demo
 from convert.errors import CheckpointError
 from convert.plan import Request, prepare
@@ -332,6 +332,19 @@ def test_the_plan_says_which_stops_were_added_and_from_where(tmp_path: Path) -> 
     content = json.loads((bundle / "generation_config.json").read_text("utf-8"))
     assert content.pop("eos_token_id") == [1, 50, 106]
     assert content["repetition_penalty"] == 1.2
+
+
+def test_a_sampler_that_was_chosen_stands_in_the_ios_bundle_and_none_where_nothing_is_drawn(tmp_path: Path) -> None:
+    model = shutil.copytree(demo(), tmp_path / "model")
+    edit(model / "generation_config.json", lambda content: [content.pop(name) for name in ("top_k", "top_p")])
+    made, checkpoint = prepare(Request("ios", str(model), tmp_path / "out"), Silent())
+    assert "chosen top_k 64, top_p 0.95 (no file says)" in " ".join(tables.plan(made).split())
+    (tmp_path / "bundle").mkdir()
+    ios.collect(checkpoint, tmp_path / "bundle")
+    content = json.loads((tmp_path / "bundle" / "generation_config.json").read_text("utf-8"))
+    assert (content["top_k"], content["top_p"], content["do_sample"]) == (64, 0.95, True)
+    generation(model, do_sample=False)
+    assert complete_generation(model, read_settings(model)) == (model / "generation_config.json").read_bytes()
 
 
 def test_a_complete_generation_config_goes_into_the_ios_bundle_byte_for_byte(tmp_path: Path) -> None:

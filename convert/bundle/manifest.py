@@ -128,7 +128,8 @@ class Parity(_Strict):
 
 
 class Runtime(_Strict):
-    """The oldest runtime the bundle is known to work with: the one that judged it."""
+    """The oldest runtime that is asked for: of LiteRT-LM the version that judged the bundle, for no other one was run;
+    of Core ML the one that has the file's specification, on which nothing was run: parity.json says what was."""
 
     name: str
     minimum: str

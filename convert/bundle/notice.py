@@ -10,8 +10,9 @@ from convert.checkpoint.types import Source
 APACHE = Path(__file__).parent / "licences" / "Apache-2.0.txt"
 
 _CHANGES = """\
-It was changed in form: tensors were repacked from the checkpoint's layout into {container}. Codes and scales are
-those of the checkpoint; manifest.json lists the input files by SHA-256, and parity.json what was checked.
+It was changed in form: tensors were repacked from the checkpoint's layout into {container}. manifest.json lists
+the input files by SHA-256; parity.json says what was compared with them and with what result, what was run and where,
+and what was not run and why.
 """
 _GEMMA = "Gemma 4 is a model of Google LLC, published under the Apache License, Version 2.0.\n"
 _UNSTATED = """\

@@ -18,7 +18,6 @@ from convert.bundle.android import GOLDEN, MANIFEST, entry
 from convert.progress import Progress
 
 Choice = Literal["auto", "require", "skip"]
-CHOICES: tuple[Choice, ...] = ("auto", "require", "skip")
 APP, APK = "app", "app.apk"
 # Larger models would make an APK that nobody wants to install twice; they are downloaded or imported.
 LARGEST_PACKED = 100_000_000

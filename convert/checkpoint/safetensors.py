@@ -5,6 +5,8 @@ holes or overlaps (https://github.com/huggingface/safetensors, README, "Format")
 
 Rows are read with ``pread`` when they are asked for. A mapping would count the pages that were read as this process's
 memory, and a file that shrinks under a mapping kills the process where a short read is a message.
+
+Why our own: the ``safetensors`` package maps files, and takes one tensor's name twice; what it refuses is refused here.
 """
 
 from __future__ import annotations
@@ -128,7 +130,7 @@ def read_file(path: Path, asked: str) -> dict[str, Tensor]:
         found = f"{path.name} is truncated: {file.size:,} bytes found, {8 + length:,} expected for the header alone"
         raise CheckpointError(asked, found, _AGAIN)
     header = parse_object(file.read(8, length).tobytes(), f"the header of {path.name}", asked)
-    header.pop("__metadata__", None)
+    _check_texts(header.pop("__metadata__", None), header, path.name, asked)
     places = {name: _place(name, entry, path.name, asked) for name, entry in header.items()}
     data = 8 + length
     at, last = 0, "the header"
@@ -146,6 +148,15 @@ def read_file(path: Path, asked: str) -> dict[str, Tensor]:
         name: Tensor(name, dtype, shape, file, data + begin, end - begin)
         for name, (dtype, shape, begin, end) in places.items()
     }
+
+
+def _check_texts(metadata: Any, names: Mapping[str, Any], file: str, asked: str) -> None:
+    """The metadata must be texts by texts, and names and texts such that UTF-8 can write them."""
+    if metadata is not None and not (isinstance(metadata, dict) and all(isinstance(v, str) for v in metadata.values())):
+        raise CheckpointError(asked, f"{file}: __metadata__ is {shown(metadata)}, not texts by name", _AGAIN)
+    for text in (*names, *(part for pair in (metadata or {}).items() for part in pair)):
+        if any("\ud800" <= letter <= "\udfff" for letter in text):
+            raise CheckpointError(asked, f"{file}: {shown(text)} holds half a character", _AGAIN)
 
 
 def _place(name: str, entry: Any, file: str, asked: str) -> tuple[str, tuple[int, ...], int, int]:

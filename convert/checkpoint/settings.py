@@ -15,7 +15,7 @@ from typing import Any
 from convert.chat_template.source import read as read_template
 from convert.checkpoint.config import CONFIG, read_fields
 from convert.checkpoint.fields import Fields
-from convert.checkpoint.strict_json import read_object, require, shown
+from convert.checkpoint.strict_json import CONFIG_LIMIT, read_bytes, read_object, require, shown
 from convert.checkpoint.turn_end import closing
 from convert.checkpoint.vocabulary import Vocabulary, read_vocabulary
 from convert.errors import CheckpointError
@@ -23,6 +23,8 @@ from convert.errors import CheckpointError
 GENERATION, TOKENIZER_CONFIG, TEMPLATE = "generation_config.json", "tokenizer_config.json", "chat_template.jinja"
 # Gemma's own values, for a generation_config.json that samples and leaves them out.
 TOP_K, TOP_P, TEMPERATURE = 64, 0.95, 1.0
+# And for a checkpoint that names none.
+PAD, CHANNEL = 0, ("<|channel>", "<channel|>")
 _BASE = ("bos_token", "eos_token", "pad_token", "unk_token")
 _TURNS = ("sot_token", "eot_token")
 _TOOLS = ("std_token", "etd_token", "stc_token", "etc_token", "str_token", "etr_token", "escape_token")
@@ -74,6 +76,8 @@ class Settings:
     Attributes:
         start: id of the token that every conversation begins with.
         pad: id of the padding token.
+        channel: the tokens around a model's thoughts; None when it has none.
+        chosen: what no file says and is Gemma's own value here, as ``name value``.
         stops: every token that ends an answer, by id.
         suppressed: ids that are never drawn.
         roles: texts of the special tokens by the role that tokenizer_config.json gives them; each is one token.
@@ -82,6 +86,8 @@ class Settings:
 
     start: int
     pad: int
+    channel: tuple[str, str] | None
+    chosen: tuple[str, ...]
     stops: tuple[Stop, ...]
     suppressed: tuple[int, ...]
     sampler: Sampler
@@ -98,7 +104,8 @@ def read_settings(folder: Path) -> Settings:
     """Reads config.json, generation_config.json, tokenizer_config.json, tokenizer.json and the chat template.
 
     A value that is null counts as left out. Where generation_config.json samples and leaves ``top_k``, ``top_p`` or
-    ``temperature`` out, they are Gemma's: 64, 0.95 and 1.0; ``top_k`` 0 is no bound.
+    ``temperature`` out, they are Gemma's: 64, 0.95 and 1.0; ``top_k`` 0 is no bound. Where no file names the padding
+    token or the tokens around thoughts, they are Gemma's too, the latter if the tokenizer has them. ``chosen`` says so.
 
     Raises:
         CheckpointError: a file is missing or malformed, a value has a wrong type, a token has no row or is not in the
@@ -120,9 +127,18 @@ def read_settings(folder: Path) -> Settings:
     # The model waits there for a tool's answer; without a stop it would make one up.
     stops.text(roles.get("str_token") if "stc_token" in roles else None, f"{TOKENIZER_CONFIG} str_token")
     _turn_end(read_template(folder).text, roles, stops, asked)
+    pad, channel = _pad(generation, text, roles, vocabulary, rows), _channel(roles, vocabulary)
+    unsaid: dict[str, object] = {"pad_token_id": PAD} if pad is None else {}
+    if generation.boolean("do_sample", False):
+        given = {"top_k": TOP_K, "top_p": TOP_P, "temperature": TEMPERATURE}
+        unsaid |= {name: value for name, value in given.items() if name not in generation.values}
+    if channel is not None and not {"soc_token", "eoc_token"} <= roles.keys():
+        unsaid["thoughts"] = f"between {channel[0]} and {channel[1]}"
     return Settings(
         start=_start(generation, text, tokens, roles, vocabulary, rows),
-        pad=next((one for f in (generation, text) for one in _ids(f, "pad_token_id", rows)), 0),
+        pad=PAD if pad is None else pad,
+        channel=channel,
+        chosen=tuple(f"{name} {value}" for name, value in unsaid.items()),
         stops=stops.all(),
         suppressed=tuple(_ids(generation, "suppress_tokens", rows)),
         sampler=_sampler(generation, rows),
@@ -132,11 +148,19 @@ def read_settings(folder: Path) -> Settings:
 
 
 def complete_generation(folder: Path, settings: Settings) -> bytes:
-    """generation_config.json for a reader that knows no other file: with every stop, else as it is, byte for byte."""
-    path = folder / GENERATION
-    if not settings.added:
-        return path.read_bytes()
-    content = read_object(path, f"read {folder}") | {"eos_token_id": [stop.token for stop in settings.stops]}
+    """generation_config.json for a reader that knows no other file.
+
+    With every stop, and where it samples with the sampler that was chosen; else as it is, byte for byte.
+    """
+    path, asked, sampler = folder / GENERATION, f"read {folder}", settings.sampler
+    content = read_object(path, asked)
+    more: dict[str, Any] = {"eos_token_id": [stop.token for stop in settings.stops]} if settings.added else {}
+    if sampler.sample:
+        values = {"top_k": sampler.top_k, "top_p": sampler.top_p, "temperature": sampler.temperature}
+        more |= {name: value for name, value in values.items() if content.get(name) is None}
+    if not more:
+        return read_bytes(path, asked, CONFIG_LIMIT)
+    content |= more
     return (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode("utf-8")
 
 
@@ -207,6 +231,16 @@ def _roles(tokens: Fields, vocabulary: Vocabulary) -> dict[str, str]:
             raise CheckpointError(tokens.asked, found, "Take both files from the same model")
         out[role] = text
     return out
+
+
+def _pad(generation: Fields, text: Fields, roles: Mapping[str, str], vocabulary: Vocabulary, rows: int) -> int | None:
+    named = [one for fields in (generation, text) for one in _ids(fields, "pad_token_id", rows)]
+    return named[0] if named else vocabulary.id(roles["pad_token"]) if "pad_token" in roles else None
+
+
+def _channel(roles: Mapping[str, str], vocabulary: Vocabulary) -> tuple[str, str] | None:
+    begin, end = roles.get("soc_token", CHANNEL[0]), roles.get("eoc_token", CHANNEL[1])
+    return None if vocabulary.id(begin) is None or vocabulary.id(end) is None else (begin, end)
 
 
 def _start(

@@ -23,7 +23,6 @@ from convert.lattice import dequantize
 from convert.model.decoder import Decoder
 from convert.model.ops import normalize
 
-_Caches = dict[int, tuple[torch.Tensor, torch.Tensor]]
 Each = Callable[[int, Callable[[np.ndarray], np.ndarray]], None]
 _WHOLE = 64 << 20  # elements: a larger matrix, which is a head's, is multiplied with in slices of its rows
 

@@ -14,7 +14,6 @@ from typing import Any
 from convert.errors import PlanError
 
 MOST_BYTES, MOST_ROWS = 64 << 20, 20_000
-_NAMES = ("question", "choices", "answer", "answerkey", "subject", "category")
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,8 @@ Every operation computes in float32 and its result is rounded to the type that t
 programs round after each operation and accumulate in float32. In float64 nothing is rounded: the distance between the
 two is what the program's own arithmetic costs. This judges the program and its weights; a device's Neural Engine, GPU
 or CPU orders its sums and fuses its operations otherwise.
+
+Why our own: Core ML predicts on Apple's systems alone, and coremltools computes no saved program with states elsewhere.
 """
 
 from __future__ import annotations

@@ -7,7 +7,6 @@ Layout of the mobile format: transformers ``integrations/gemma_quant.py``.
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -22,10 +21,12 @@ from numpy.typing import NDArray
 from runtime_tests.dimensions import Dimensions, dimensions, read_config
 from runtime_tests.errors import InputError
 from runtime_tests.readers.bits import bfloat16, offset_binary
-from runtime_tests.readers.regular import read_regular
+from runtime_tests.readers.objects import read_object
 
 _TOWERS = ("vision_tower.", "audio_tower.", "embed_vision.", "embed_audio.")
 _SINGLE, _INDEX = "model.safetensors", "model.safetensors.index.json"
+_LARGEST_INDEX = 64 << 20  # bytes
+_SETTINGS = ("generation_config.json", "tokenizer_config.json")
 _ADAPTERS = ("adapter_config.json", "adapter_model.safetensors")
 _FILES = (
     "config.json",
@@ -67,7 +68,9 @@ class Folder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.config = self._json("config.json")
+        self.config = read_object(path / "config.json")
+        for name in _SETTINGS:  # transformers, which reads them, takes a key twice and files of any size
+            self.optional_json(name)
         quantization = self.config.get("quantization_config") or {}
         method = quantization.get("quant_method") if isinstance(quantization, dict) else quantization
         if method not in (None, "gemma"):
@@ -97,18 +100,10 @@ class Folder:
             return [_SINGLE]
         if not (self.path / _INDEX).is_file():
             raise InputError(f"{self.path.name}: neither {_SINGLE} nor {_INDEX}")
-        shards = set(dict(self._json(_INDEX).get("weight_map") or {}).values())
+        shards = set(dict(read_object(self.path / _INDEX, _LARGEST_INDEX).get("weight_map") or {}).values())
         if not shards or any(not isinstance(name, str) or Path(name).name != name for name in shards):
             raise InputError(f"{self.path.name}/{_INDEX}: no weight_map of plain file names")
         return sorted(shards)
-
-    def _json(self, name: str) -> dict[str, Any]:
-        try:
-            return dict(json.loads(read_regular(self.path / name).decode("utf-8")))
-        except FileNotFoundError as error:
-            raise InputError(f"{self.path.name}: no {name}") from error
-        except (ValueError, OSError) as error:
-            raise InputError(f"{self.path.name}/{name}: cannot be read ({error})") from error
 
     @cached_property
     def transformers(self) -> Any:
@@ -126,7 +121,7 @@ class Folder:
 
     def optional_json(self, name: str) -> dict[str, Any]:
         """A JSON file of the folder, or an empty dictionary when there is none."""
-        return self._json(name) if (self.path / name).exists() else {}
+        return read_object(self.path / name) if (self.path / name).exists() else {}
 
     def hashes(self) -> dict[str, str]:
         """SHA-256 of every file that the judge reads, by name."""

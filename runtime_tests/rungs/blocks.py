@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from runtime_tests import metrics
 from runtime_tests.cache import Cache, end_of_context, last_rows
 from runtime_tests.case import DECODER, EMBEDDER, PER_LAYER, Case
+from runtime_tests.errors import CannotRunError
 from runtime_tests.flips import farthest, touched
 from runtime_tests.forced import GIVEN, Cut, Forced, Part
 from runtime_tests.progress import walk
@@ -62,8 +63,9 @@ class Pairs:
 
 @dataclass
 class Tally:
-    """What came out of one signature, part by part."""
+    """What came out of one signature, part by part; ``compared``: names of all outputs that were held to something."""
 
+    compared: set[str] = field(default_factory=set)
     qualities: list[tuple[str, float]] = field(default_factory=list)
     linears: list[Linear] = field(default_factory=list)
     cache: list[str] = field(default_factory=list)
@@ -77,8 +79,13 @@ def climb(case: Case) -> list[Check]:
     model, layout = case.model(DECODER), Cache(case)
     names = {**{name: length for length, name in prefill_lengths(model).items()}, "decode": 1}
     cuts = {name: Cut(model, name) for name in names}
-    tallies = {name: Tally() for name in names}
-    for part in walk("layers", sequence(cuts.values())):
+    for name, cut in cuts.items():
+        if odd := sorted(item for item in cut.boundaries if not layout.known(item)):
+            raise CannotRunError(f"{name} names a boundary {odd[0]}, which the model does not have")
+    tallies, wanted = {name: Tally() for name in names}, dict[Part, set[str]]()
+    parts: list[Part] = ["front", *range(case.dims.layers), "head"]
+    for part in walk("layers", parts):
+        wanted[part] = layout.names(part)
         for name, length in names.items():
             forced = cuts[name].part(part)
             if forced is not None:
@@ -88,6 +95,7 @@ def climb(case: Case) -> list[Check]:
         checks += _judge(case, name, tallies[name])
         label = f"{name}: last {last_rows(case, length)} rows of the context written in place"
         checks.append(none(label, tallies[name].ends, "caches", caches))
+    checks.append(_complete(case, layout, tallies, wanted))
     everything = sum(len(tally.qualities) + len(tally.linears) for tally in tallies.values())
     checks.append(stated("tensors compared", everything, "tensors"))
     return checks
@@ -99,6 +107,26 @@ def sequence(cuts: Iterable[Cut]) -> list[Part]:
     layers = sorted(part for part in found if isinstance(part, int))
     ordered: list[Part] = ["front", *layers, "head"]
     return [part for part in ordered if part in found]
+
+
+def _complete(case: Case, layout: Cache, tallies: dict[str, Tally], wanted: dict[Part, set[str]]) -> Check:
+    """Everything that the reference has must be found by name in every signature, or it was not compared.
+
+    A signature that gives no logits may end where the last owner's keys and values are made: nothing behind them
+    reaches a cache.
+    """
+    last, absent, total = layout.owners[-1], list[str](), 0
+    every = set[str]().union(*wanted.values())
+    made = {name for name in wanted[last] if name.endswith(("/key", "/value", ".k_proj", ".v_proj"))}
+    early = made.union(*(some for part, some in wanted.items() if isinstance(part, int) and part < last))
+    early |= wanted["front"] if last else set()
+    caches = {f"kv_cache_{letter}_{number}" for number in range(len(layout.owners)) for letter in "kv"}
+    for name, tally in tallies.items():
+        whole = name == "decode" or "logits" in case.model(DECODER).signatures[name].outputs
+        needed = caches | (every if whole else early)
+        absent += [f"{name}: {key}" for key in sorted(needed - tally.compared)]
+        total += len(needed)
+    return none("boundaries and int8 outputs that a signature does not name", absent, "names", total)
 
 
 def _climb_part(case: Case, name: str, length: int, forced: Forced, layout: Cache, tally: Tally) -> None:
@@ -172,6 +200,7 @@ def _run(
     rows = slice(start, start + count)
     out, before = invoke(case, name, call, interpreter, forced, layout)
     for key, value in out.items():
+        expected = layout.codes(key, rows) if key in forced.codes else None
         if key in forced.boundaries:
             pairs.floats[key].append((layout.rows(boundary=key, rows=rows), layout.pick(name, key, value, count)))
         elif key == "logits":
@@ -180,8 +209,11 @@ def _run(
             tally.writes += 1
             if wrong := layout.written(key, before[key], value, rows):
                 tally.cache.append(f"{name} at {start}: {wrong}")
-        elif key in forced.codes and (expected := layout.codes(key, rows)) is not None:
+        elif expected is not None:
             pairs.codes[key].append((expected, value.reshape(-1, value.shape[-1])[:count].astype(np.int32)))
+        else:
+            continue
+        tally.compared.add(key)
 
 
 def fed(case: Case, name: str, call: tuple[int, int], forced: Forced, layout: Cache) -> dict[str, NDArray[np.generic]]:

@@ -99,12 +99,12 @@ def climb(case: Case) -> list[Check]:
     # Rounding is stated of what runs through few tokens; the longer functions do the same to the same tokens.
     few = [run.function for run in runs if sum(length_of(run.function) for _ in run.spans) < TOKENS]
     rounded = [_prepare(own, function) for function in few] if half else []
-    declared, wanted = Layered(own.package) if half else exact, set[str]()
+    declared, codes = Layered(own.package) if half else exact, dict[int, set[str]]()
     for number, segment in enumerate(exact.walk()):
         after = exact.segments[number + 1].layer if number + 1 < len(exact.segments) else own.dims.layers + 1
         layers = [layer for layer in range(segment.layer, after) if layer < own.dims.layers]
         for layer in layers:
-            wanted |= set(boundaries.codes(layer))
+            codes[layer] = set(boundaries.codes(layer))
         for layered, some in ((exact, runs), (declared, rounded))[: 2 if half else 1]:
             with layered.part(segment) as part:
                 for run in some:
@@ -112,7 +112,7 @@ def climb(case: Case) -> list[Check]:
     for run in runs:
         checks += _judge(own, run)
         checks += [check for other in rounded if other.function is run.function for check in _rounding(other)]
-    checks.append(_complete(own, boundaries, wanted))
+    checks.append(_complete(own, boundaries, runs, codes))
     compared = sum(len(run.tally.qualities) + len(run.tally.equal) for run in runs)
     return [*checks, stated("values compared", compared, "values")]
 
@@ -127,12 +127,24 @@ def _prepare(case: CoremlCase, function: Function) -> _Run:
     return _Run(function, spans, calls, Tally())
 
 
-def _complete(case: CoremlCase, boundaries: Boundaries, codes: set[str]) -> Check:
-    """Every boundary and every int8 output that the reference has must be found by name, or nothing was compared."""
-    wanted = {f"layers_{i}_{kind}" for i in range(case.dims.layers) for kind in ("attention", "mlp", "output")}
-    wanted |= {f"layers_{i}_{kind}" for i in boundaries.owners for kind in ("key", "value")} | codes
-    absent = sorted(wanted - set(case.decode.producer))
-    return none("boundaries and int8 outputs that decode does not name", absent, "names", len(wanted))
+def _complete(case: CoremlCase, boundaries: Boundaries, runs: list[_Run], codes: dict[int, set[str]]) -> Check:
+    """Everything that the reference has must be found by name in every function, or it was not compared.
+
+    A function that gives no logits may end where the last owner's keys and values are made.
+    """
+    kinds = ["attention", "mlp", "output", *(["per_layer_input"] if case.dims.per_layer_width else [])]
+    wanted = {i: {f"layers_{i}_{kind}" for kind in kinds} | codes[i] for i in range(case.dims.layers)}
+    made = {i: {f"layers_{i}_{kind}" for kind in ("key", "value")} for i in boundaries.owners}
+    last, absent, total = boundaries.owners[-1], list[str](), 0
+    own = {name for name in codes[last] if re.search(r"_[kv]_proj_", name)}
+    for run in runs:
+        name, tally = run.function.name, run.tally
+        whole = name == DECODE or "logits" in run.function.outputs
+        needed = own.union(*made.values(), *(some for i, some in wanted.items() if whole or i < last))
+        needed |= {"logits"} if whole else set()
+        absent += [f"{name}: {key}" for key in sorted(needed - tally.qualities.keys() - tally.equal.keys())]
+        total += len(needed)
+    return none("boundaries and int8 outputs that a function does not name", absent, "names", total)
 
 
 def _compare(boundaries: Boundaries, layered: Layered, part: Part, run: _Run, layers: list[int]) -> None:

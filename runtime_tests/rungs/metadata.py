@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from runtime_tests.case import DECODER, Case
-from runtime_tests.results import Check, none
+from runtime_tests.results import Check, none, stated
 from runtime_tests.rungs import spelling
 from runtime_tests.rungs.turns import compare_turns
 
@@ -21,6 +21,7 @@ def compare_metadata(case: Case) -> list[Check]:
         none("start token, model type, sampler, template", _rest(case, found), "differences", 8),
         *compare_turns(case, found),
         none("reasoning channels", _channels(case, found), "differences", 1),
+        _chosen(case, found),
         none("precision of activations", _precision(case), "differences", 1),
         none("tokenizer", spelling.stored(case), "differences", 1),
         none("state buffers", _buffers(case), "differences", len(_caches(case))),
@@ -57,13 +58,20 @@ def _rest(case: Case, found: Any) -> list[str]:
     if (sampler.type == sampler.GREEDY) == samples:
         wrong.append(f"sampler {sampler.Type.Name(sampler.type)}, do_sample is {settings.do_sample}")
     k = case.dims.vocab if settings.top_k == 0 else settings.top_k  # 0 bounds nothing
+    if not samples and sampler.k > 1:
+        wrong.append(f"sampler k {sampler.k}, do_sample is {settings.do_sample}")
+    if sampler.HasField("seed"):
+        wrong.append(f"sampler seed {sampler.seed}, which no file gives")
     for name, value in (("k", k), ("p", settings.top_p), ("temperature", settings.temperature)):
-        # What is not given is the writer's choice; a greedy sampler needs none of them.
+        # What is not given is the writer's choice, and stated; a greedy sampler needs none of them.
         if samples and value is not None and abs(getattr(sampler, name) - value) > 1e-6:
             wrong.append(f"sampler {name} {getattr(sampler, name):g}, expected {value:g}")
-    pad = settings.pad_token_id
-    if pad is not None and found.HasField("pad_token") and _ids(found.pad_token) != [pad]:
+    pad = _pad(case)
+    if pad is not None and _ids(found.pad_token) != [pad]:
         wrong.append(f"pad token {_ids(found.pad_token)}, expected [{pad}]")
+    suppressed = sorted(settings.suppress_tokens or [])
+    if sorted(found.suppress_tokens.ids) != suppressed:
+        wrong.append(f"suppressed tokens {sorted(found.suppress_tokens.ids)[:5]}, expected {suppressed[:5]}")
     if not found.jinja_prompt_template:
         wrong.append("no chat template")
     if found.max_num_tokens and found.max_num_tokens != case.context:  # 0 leaves it to the engine
@@ -71,13 +79,55 @@ def _rest(case: Case, found: Any) -> list[str]:
     return wrong
 
 
+def _pad(case: Case) -> int | None:
+    """The padding token of the checkpoint's files: of its settings, its configuration, its tokenizer; not a default."""
+    config = case.folder.config
+    text = config.get("text_config") or config
+    named = (case.named_stops.generation.pad_token_id, text.get("pad_token_id"))
+    token = next((one for one in named if one is not None), None)
+    word = _role(case, "pad_token")
+    return token if token is not None or word is None else case.specials.get(word)
+
+
+def _role(case: Case, name: str) -> str | None:
+    """The text of the token that tokenizer_config.json gives a role; at its top, or in a map of the model's own."""
+    top = case.folder.optional_json("tokenizer_config.json")
+    maps = [top.get("model_specific_special_tokens"), top.get("extra_special_tokens")]
+    values = (place.get(name) for place in (top, *(one for one in maps if isinstance(one, dict))))
+    value = next((one for one in values if one is not None), None)
+    text = value.get("content") if isinstance(value, dict) else value
+    return text if isinstance(text, str) and text else None
+
+
+def _chosen(case: Case, found: Any) -> Check:
+    """What the artifact says and no file of the checkpoint does: not wrong, and to be known."""
+    settings, sampler, said = case.named_stops.generation, found.sampler_params, list[str]()
+    if found.HasField("pad_token") and _pad(case) is None:
+        said.append(f"pad token {_ids(found.pad_token)}")
+    if settings.do_sample:
+        values = (("k", settings.top_k), ("p", settings.top_p), ("temperature", settings.temperature))
+        said += [f"sampler {name} {getattr(sampler, name):g}" for name, value in values if value is None]
+    if not _role(case, "soc_token") or not _role(case, "eoc_token"):
+        said += [
+            f"thoughts from {item.start!r} to {item.end!r}" for item in found.channels if item.is_reasoning_channel
+        ]
+    return stated("settings that no file of the checkpoint gives", len(said), "settings", "; ".join(said))
+
+
 def _channels(case: Case, found: Any) -> list[str]:
-    """Reasoning stands between the tokens that tokenizer_config.json calls soc and eoc; told wrongly, users see it."""
-    settings = case.folder.optional_json("tokenizer_config.json")
-    begin, end = settings.get("soc_token"), settings.get("eoc_token")
-    if not begin or not end:
-        return []
+    """Reasoning stands between the tokens that tokenizer_config.json calls soc and eoc; told wrongly, users see it.
+
+    Where it names none, what is listed must at least begin and end with tokens.
+    """
+    begin, end = _role(case, "soc_token"), _role(case, "eoc_token")
     listed = [channel for channel in found.channels if channel.is_reasoning_channel]
+    if not begin or not end:
+        tokens = case.specials
+        return [
+            f"{channel.start!r} to {channel.end!r}, which are no tokens"
+            for channel in listed
+            if channel.end not in tokens or not any(channel.start.startswith(token) for token in tokens)
+        ]
     wrong = [] if listed else [f"none, though the tokenizer has {begin}"]
     for channel in listed:
         if not channel.start.startswith(begin) or channel.end != end:

@@ -46,15 +46,25 @@ class NativeRunner:
         return self._package.functions[name]
 
     def new_state(self, function: str) -> Any:
-        return [self._model(name, i).make_state() for name, i in self._within(function)]
+        """The states of all parts that have the function, by the part's number."""
+        return {i: self._model(name, i).make_state() for name, i in self._within(function)}
 
     def run(self, function: str, inputs: dict[str, Any], state: Any) -> dict[str, Any]:
-        """One prediction, through all parts that have the function; arrays in the declared types."""
+        """One prediction, through all parts that have the function; arrays in the declared types.
+
+        Args:
+            state: of a function that runs in these parts at least: prefill ends before the last ones.
+
+        Raises:
+            CannotRunError: it is of fewer parts.
+        """
         known, out = dict(inputs), dict[str, Any]()
-        for (name, i), kept in zip(self._within(function), state, strict=False):
+        for name, i in self._within(function):
+            if i not in state:
+                raise CannotRunError(f"{function} runs in part {i + 1}, of which there is no state")
             types = {key: type for key, type in self._parts[i].functions[name].inputs.items() if not type.state}
             arrays = {key: np.asarray(known[key]).astype(type.dtype) for key, type in types.items()}
-            out = dict(self._model(name, i).predict(arrays, state=kept))
+            out = dict(self._model(name, i).predict(arrays, state=state[i]))
             known |= out
         return out
 

@@ -8,8 +8,6 @@ follows from the block.
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -140,8 +138,3 @@ def q4_0(weight: Tensor) -> Tensor:
     d = (extremum / -8).bfloat16().float() + 0.0
     found = (blocks / torch.where(d == 0, 1.0, d)).round().clamp(-8, 7)
     return ((found + 0.0) * d).bfloat16().float().reshape(weight.shape)
-
-
-def parameters_of(model: Any, kind: type[nn.Module], name: str) -> list[nn.Parameter]:
-    """The parameters called ``name`` of all modules of a kind."""
-    return [getattr(module, name) for module in model.modules() if isinstance(module, kind)]

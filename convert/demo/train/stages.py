@@ -19,7 +19,6 @@ from convert.demo.train.fit import Course, fit
 from convert.progress import Progress
 
 SEED = 1
-STATE = "state.safetensors"
 
 
 @dataclass(frozen=True)

@@ -179,8 +179,8 @@ def _feature(value: Value) -> Feature:
 
 def owners_by_part(config: TextConfig, ends: tuple[int, ...]) -> list[list[int]]:
     """Layers that own keys and values, by part."""
-    starts = (0, *(end + 1 for end in ends))
+    starts = (0, *(end + 1 for end in ends[:-1]))
     return [
         [layer.index for layer in config.owners if start <= layer.index <= end]
-        for start, end in zip(starts, ends, strict=False)
+        for start, end in zip(starts, ends, strict=True)
     ]

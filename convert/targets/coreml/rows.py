@@ -157,7 +157,7 @@ def _table(
     }
     text = json.dumps(described, sort_keys=True).encode()
     file.write((MAGIC + struct.pack("<II", len(text), 0) + text).ljust(PAGE, b"\0"))
-    for offset, pieces in zip((rows_offset, scales_offset), parts, strict=False):
+    for offset, pieces in zip((rows_offset, scales_offset)[: 2 if groups else 1], parts, strict=True):
         file.write(bytes(offset - file.tell()))
         for piece in pieces:
             content = memoryview(cast(Any, np.ascontiguousarray(piece))).cast("B")

@@ -6,7 +6,6 @@ Messages: ``litert_lm_builder.runtime.proto``. Values come from the checkpoint's
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +39,7 @@ def llm_metadata(folder: Path, options: LitertOptions, settings: Settings | None
     template = prepare_template(folder, "android")
     message.jinja_prompt_template = template.text
     _affixes(message.prompt_templates, template)
-    _gemma4(message, settings.roles, template)
+    _gemma4(message, settings, template)
     return bytes(message.SerializeToString(deterministic=True))
 
 
@@ -75,15 +74,15 @@ def _affixes(message: Any, template: Template) -> None:
         getattr(message, role).prefix, getattr(message, role).suffix = prefix, suffix
 
 
-def _gemma4(message: Any, roles: Mapping[str, str], template: Template) -> None:
-    gemma = message.llm_model_type.gemma4
+def _gemma4(message: Any, settings: Settings, template: Template) -> None:
+    gemma, roles = message.llm_model_type.gemma4, settings.roles
     gemma.code_fence_start, gemma.code_fence_end = roles.get("stc_token", ""), roles.get("etc_token", "")
     gemma.open_quote = gemma.close_quote = roles.get("escape_token", "")
     gemma.function_response_start = roles.get("str_token", "")
-    thought = message.channels.add()
-    thought.channel_name, thought.is_reasoning_channel = "thought", True
-    thought.start = f"{roles.get('soc_token', '<|channel>')}thought\n"
-    thought.end = roles.get("eoc_token", "<channel|>")
+    if settings.channel is not None:
+        thought = message.channels.add()
+        thought.channel_name, thought.is_reasoning_channel = "thought", True
+        thought.start, thought.end = f"{settings.channel[0]}thought\n", settings.channel[1]
     message.supports_thinking = template.thinking
     # Without the tokens around a call the engine would not find one in an answer.
     message.supports_function_calling = template.tools and bool(gemma.code_fence_start)

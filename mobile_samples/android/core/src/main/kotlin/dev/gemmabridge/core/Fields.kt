@@ -16,8 +16,6 @@ class Fields(private val members: Map<*, *>, private val where: String) {
 
     fun textOrNull(key: String): String? = if (members[key] == null) null else text(key)
 
-    fun childOrNull(key: String): Fields? = if (members[key] == null) null else child(key)
-
     fun keys(): List<String> = members.keys.map { it as String }
 
     /** A size in bytes or a count: not negative. */

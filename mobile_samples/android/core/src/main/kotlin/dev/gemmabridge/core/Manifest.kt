@@ -21,8 +21,7 @@ data class Rung(val name: String, val question: String, val verdict: String)
  * @property name the model's name, for people.
  * @property model the model file's entry in [files].
  * @property contextTokens positions of the KV cache.
- * @property runtime the engine that judged the bundle, and its version: no older one is known to work.
- * @property markers how turns are written; Gemma 4's where the manifest says nothing.
+ * @property runtime the engine that judged the bundle, and its version: no other one was run.
  */
 class Manifest private constructor(
     val name: String,
@@ -35,7 +34,6 @@ class Manifest private constructor(
     val rungs: List<Rung>,
     val licence: String,
     val source: String,
-    val markers: TurnMarkers,
 ) {
     companion object {
         private const val SELF = "\"self_sha256\": \""
@@ -97,7 +95,6 @@ class Manifest private constructor(
                 },
                 licence = root.child("licence").text("spdx"),
                 source = root.child("source").text("id"),
-                markers = root.childOrNull("turns")?.let { TurnMarkers.read(it) } ?: TurnMarkers.GEMMA_4,
             )
         }
 
