@@ -256,6 +256,8 @@ class Case:
         """
         if self.large:
             self._interpreters.clear()
+            if "trace" in self.__dict__:
+                self.trace.forget()
             trim()
             for name in self.folder.weights:
                 release_file((self.folder.path / name).resolve())

@@ -72,6 +72,12 @@ class Trace:
             self.layer(owner)
         return self._rows[owner]
 
+    def forget(self) -> None:
+        """Lets go of what running a layer once more gives again."""
+        self._kept.clear()
+        self._rows.clear()
+        self._bytes = 0
+
     def entering(self, index: int) -> Floats:
         """What a layer was given, ``[T, H]``; for the number of layers what the last one made."""
         while len(self._given) <= index:

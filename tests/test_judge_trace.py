@@ -64,8 +64,25 @@ def test_a_layer_by_itself_is_the_same_bit_for_bit(
 
 def test_the_model_is_left_as_it_was() -> None:
     reference = Reference(demo.folder(), 1)
-    before = reference.logits(IDS)
+
+    def hooks() -> list[int]:
+        return [len(module._forward_hooks) + len(module._forward_pre_hooks) for module in reference.decoder.modules()]
+
+    before, hooked = reference.logits(IDS), hooks()
     traced = Trace(reference, IDS)
     traced.layer(3)
     assert np.array_equal(reference.logits(IDS), before)
-    assert not any(module._forward_hooks or module._forward_pre_hooks for module in reference.decoder.modules())
+    assert hooks() == hooked
+
+
+def test_what_a_trace_forgot_is_there_again_when_it_is_asked_for(mobile_e2b: Path) -> None:
+    ids = np.arange(2, 40, dtype=np.int32)
+    trace = Trace(Reference(mobile_e2b, 1), ids)
+    owner = 1
+    before = trace.rows(owner), trace.entering(3), trace.layer(2)
+    trace.forget()
+    assert all(np.array_equal(a, b) for a, b in zip(trace.rows(owner), before[0], strict=True))
+    assert np.array_equal(trace.entering(3), before[1])
+    again = trace.layer(2)
+    assert again is not before[2]
+    assert all(np.array_equal(again.linears[key], value) for key, value in before[2].linears.items())
