@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from convert.bundle.manifest import read
+from convert.bundle.platform import NAMES
 from convert.checkpoint.hub import known
 from convert.errors import ArtifactError
-from convert.plan import PLATFORMS
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Catalogue:
 def catalogue(out: Path) -> Catalogue:
     """Reads manifests below ``out``; damaged ones are listed as such."""
     folders = sorted(path.parent for path in out.glob("[!.]*/[!.]*/manifest.json"))
-    return Catalogue(("demo", *known().usable), tuple(PLATFORMS), tuple(_bundle(folder) for folder in folders))
+    return Catalogue(("demo", *known().usable), NAMES, tuple(_bundle(folder) for folder in folders))
 
 
 def _bundle(folder: Path) -> Bundle:

@@ -5,15 +5,16 @@ Every verb imports what it needs when it runs, so that ``--help`` answers at onc
 
 from __future__ import annotations
 
-import os
-import signal
 import sys
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from convert.bundle.platform import NAMES
+from convert.flags import with_flags
+from convert.guard import guarded
 
 if TYPE_CHECKING:
     from convert.plan import Request
@@ -27,13 +28,14 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-Platform = Annotated[str, typer.Argument(help="android or ios")]
+Platform = Annotated[str, typer.Argument(help=" or ".join(NAMES))]
 Model = Annotated[str, typer.Argument(help="demo, a hub id (org/name or org/name@revision), or a folder")]
 Context = Annotated[int | None, typer.Option(help="tokens in the KV cache [default: the model's, at most 4096]")]
-Prefill = Annotated[str | None, typer.Option(help="tokens per prefill call [default: 8,32,128,1024; ios: 128,1024]")]
-Cache = Annotated[str, typer.Option(help="element type of the KV cache: float32 or int8 (android)")]
-Precision = Annotated[str | None, typer.Option(help="ios: float16, or float32 to prove the program [default: float16]")]
-Profile = Annotated[str | None, typer.Option(help="ios: gpu, or ane: for the Neural Engine, in parts [default: gpu]")]
+Prefill = Annotated[
+    str | None,
+    typer.Option(help="tokens per prefill call, separated by commas [default: as suits what runs the model]"),
+]
+Runtime = Annotated[str | None, typer.Option(help="what runs the model [default: the platform's own]")]
 Out = Annotated[Path, typer.Option(envvar="GEMMA_BRIDGE_OUT", help="folder that takes <platform>/<name>/")]
 Name = Annotated[str | None, typer.Option(help="folder name of the bundle [default: the model's]")]
 Evaluation = Annotated[
@@ -54,24 +56,24 @@ def list_(out: Out = Path("dist"), as_json: Json = False) -> None:
 
 
 @app.command(epilog="Example: gemma-bridge plan android google/gemma-4-E2B-it-qat-mobile-transformers --context 2048")
+@with_flags
 def plan(
-    platform: Platform = "android",
+    platform: Platform = NAMES[0],
     model: Model = "demo",
     context: Context = None,
     prefill: Prefill = None,
-    cache: Cache = "float32",
-    precision: Precision = None,
-    profile: Profile = None,
+    runtime: Runtime = None,
     out: Out = Path("dist"),
     name: Name = None,
     as_json: Json = False,
+    **flags: str,
 ) -> None:
     """What would be built from what, with sizes; builds nothing."""
     from convert import tables
     from convert.plan import prepare
     from convert.progress import for_terminal
 
-    request = _request("plan", platform, model, context, prefill, cache, out, precision, profile, name=name)
+    request = _request("plan", platform, model, context, prefill, out, flags, runtime, name)
     made, _ = prepare(request, for_terminal())  # a hub id may have to be downloaded
     _say(tables.to_json(made) if as_json else tables.plan(made))
 
@@ -82,28 +84,28 @@ def inspect(
 ) -> None:
     """Sections, signatures, KV layout, bits and bytes of a file, a bundle or a checkpoint."""
     from convert import tables
-    from convert.inspection.look import look
+    from convert.look import look
 
     found = look(what)
     _say(tables.to_json(found) if as_json else tables.report(found))
 
 
 @app.command(epilog="Example: gemma-bridge convert demo /tmp/demo.litertlm --context 512 --prefill 64")
+@with_flags
 def convert(
     model: Model,
     output: Annotated[Path, typer.Argument(help="the .litertlm to write, or the .mlpackage, with row tables beside")],
     context: Context = None,
     prefill: Prefill = None,
-    cache: Cache = "float32",
-    precision: Precision = None,
-    profile: Profile = None,
+    runtime: Runtime = None,
+    **flags: str,
 ) -> None:
     """One model, unjudged. To ship something, use bundle."""
     from convert import pipeline
     from convert.progress import for_terminal
 
-    platform = "ios" if output.suffix == ".mlpackage" else "android"
-    request = _request("convert", platform, model, context, prefill, cache, output.parent, precision, profile)
+    platform, runtime = pipeline.kind_of(output, runtime)
+    request = _request("convert", platform, model, context, prefill, output.parent, flags, runtime)
     size = pipeline.convert_file(request, output, for_terminal())
     _say(f"{output}  {size / 1e6:.1f} MB, not judged")
 
@@ -130,36 +132,33 @@ def verify(
 
 
 @app.command(epilog="Example: gemma-bridge bundle android demo --context 1024 --prefill 128")
+@with_flags
 def bundle(
-    platform: Platform = "android",
+    platform: Platform = NAMES[0],
     model: Model = "demo",
     context: Context = None,
     prefill: Prefill = None,
-    cache: Cache = "float32",
-    precision: Precision = None,
-    profile: Profile = None,
+    runtime: Runtime = None,
     out: Out = Path("dist"),
     name: Name = None,
-    apk: Annotated[
-        str, typer.Option(envvar="GEMMA_BRIDGE_APK", help="android: app.apk; auto where possible, require or skip")
-    ] = "auto",
     evaluation: Evaluation = None,
     questions: Questions = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="print the plan and stop")] = False,
+    **flags: str,
 ) -> None:
     """Converts, judges and packs; what does not pass is not published."""
     from convert import pipeline, tables
     from convert.plan import prepare
     from convert.progress import for_terminal
 
-    request = _request("bundle", platform, model, context, prefill, cache, out, precision, profile, apk, name)
+    request = _request("bundle", platform, model, context, prefill, out, flags, runtime, name)
     request = replace(request, evaluation=evaluation, questions=questions)
     if dry_run:
         _say(tables.plan(prepare(request, for_terminal())[0]))
         return
     built = pipeline.build(request, for_terminal())
-    apk = "" if built.apk is None else f"apk: {built.apk}\n"
-    _say(f"{built.table.rstrip()}\n\n{apk}{out / platform / built.bundle.name}  {built.bytes / 1e6:.1f} MB")
+    packed = "" if built.packed is None else f"{built.packed}\n"
+    _say(f"{built.table.rstrip()}\n\n{packed}{out / platform / built.bundle.name}  {built.bytes / 1e6:.1f} MB")
 
 
 @app.command(epilog="Example: gemma-bridge questions gsm8k test.jsonl gsm8k.jsonl")
@@ -204,92 +203,28 @@ def _request(
     model: str,
     context: int | None,
     prefill: str | None,
-    cache: str,
     out: Path,
-    precision: str | None,
-    profile: str | None,
-    apk: str = "skip",
+    flags: dict[str, str],
+    runtime: str | None,
     name: str | None = None,
 ) -> Request:
     from convert.errors import PlanError
     from convert.plan import Request
 
-    asked = f"{verb} {model}"
-    if cache not in ("float32", "int8"):
-        raise PlanError(asked, f"there is no cache type {cache!r}", "Use --cache float32 or --cache int8")
-    if apk not in ("auto", "require", "skip"):
-        raise PlanError(asked, f"there is no --apk {apk!r}", "Use --apk auto, require or skip")
     try:
         lengths = None if prefill is None else tuple(int(part) for part in prefill.split(","))
     except ValueError:
         found = f"--prefill {prefill!r} is no list of numbers"
-        raise PlanError(asked, found, "Give whole numbers separated by commas, such as 128,1024") from None
-    # The cache type was checked above.
-    return Request(platform, model, out, context, lengths, cache, verb, precision, profile, apk, name)  # type: ignore[arg-type]
+        action = "Give whole numbers separated by commas, such as 128,1024"
+        raise PlanError(f"{verb} {model}", found, action) from None
+    given = {key: value for key, value in flags.items() if value is not None}
+    return Request(platform, model, out, context, lengths, given, runtime, verb, name)
 
 
 def _say(text: str) -> None:
     sys.stdout.write(text if text.endswith("\n") else text + "\n")
 
 
-def _terminated(signum: int, frame: Any) -> NoReturn:
-    raise SystemExit(128 + signum)  # runs the clean-up that dying at once would skip
-
-
 def main() -> None:
     """Entry point. Exit codes: 0 done, 1 over budget, 2 refused with one line on stderr, 130 interrupted."""
     guarded(lambda: app(standalone_mode=False))
-
-
-def guarded(command: Callable[[], object]) -> NoReturn:
-    """Runs a command and ends the process with the exit code that its outcome deserves."""
-    from convert import streams
-
-    signal.signal(signal.SIGTERM, _terminated)
-    # The hub's client logs each of its attempts; a refusal is one line of ours.
-    os.environ.setdefault("HF_HUB_VERBOSITY", "critical")
-    code: object
-    try:
-        streams.prepare()
-        result = command()
-        code = result if isinstance(result, int) else 0  # the parser hands an interrupt on as a number
-    except KeyboardInterrupt:
-        code = 130
-    except SystemExit as ended:
-        code = ended.code
-        if code != 0 and isinstance(ended.__context__, BrokenPipeError):  # which the parser makes a silent 1 of
-            streams.complain("standard output cannot be written to (Broken pipe)")
-            code = 2
-    except Exception as error:
-        code = _refused(error)
-    lost = streams.finish()
-    if lost is not None and code in (None, 0):
-        streams.complain(lost)
-        code = 2
-    sys.exit(code)
-
-
-def _refused(error: Exception) -> int:
-    """Exit code of an error that a user can cause, after saying it in one line; anything else is a defect and rises."""
-    from convert import child, streams
-    from convert.errors import ConvertError
-
-    match error:
-        case typer.Abort():
-            return 130
-        case child.StageError():
-            return error.code  # has spoken for itself
-        case ConvertError() | streams.OutputClosedError():
-            streams.complain(str(error))
-            return 2
-        case OSError():  # a full disk, a missing right, a folder that vanished: nothing that a traceback would explain
-            streams.complain(f"{streams.system_error(error)}. Mend that and run the command again")
-            return 2
-    if hasattr(error, "format_message"):  # a usage error of the command-line parser
-        streams.complain(f"{error.format_message()} (see --help)")
-        return 2
-    if type(error).__name__ == "ParityError":
-        sys.stdout.write(getattr(error, "table", ""))
-        streams.complain(str(error))
-        return 1
-    raise error

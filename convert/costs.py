@@ -19,31 +19,23 @@ from __future__ import annotations
 
 import hashlib
 import os
-import sys
 import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from math import prod
 
-from convert.checkpoint.types import Checkpoint
+from convert.checkpoint.types import TABLES, Checkpoint
 from convert.lattice import packed_width
 
 MB = 1 << 20
-TABLES = ("embed_tokens", "embed_tokens_per_layer")
 
 # -- Memory of processes before they have read anything: Python with its packages. Bytes, measured. Of the judge, the
 # builder and a child of the judge together some are pages of libraries. The demo's judge passes where 0.6 GB are free.
 BUILDER, CONVERTER, JUDGE, CHILD = 95 * MB, 280 * MB, 480 * MB, 250 * MB
 LIBRARIES = 250 * MB
 
-# -- Converting. Processor time over the bytes of the model, in bytes that go once through numpy: reading, proving the
-# lattice of q4_0, turning codes over, writing. E2B mobile: 9 to 14 s for 2.24 GB; q4_0: 84 s for 8.34 GB.
-CONVERT_PASSES = {
-    ("mobile", "android"): 14.0,
-    ("mobile", "ios"): 20.0,
-    ("q4_0", "android"): 40.0,
-    ("q4_0", "ios"): 26.0,
-}
+# -- Converting.
 CONVERT_MEMORY = 600 * MB  # graph and the pieces in hand: 0.72 to 0.87 GB with the process itself, whatever the size
 
 # -- The judge.
@@ -53,32 +45,24 @@ DECODE_STEPS, WINDOWS, BEYOND, LEAST = 64, 1.5, 9, 109  # the forced sequence: C
 DRAWS, LARGE_DRAWS = 5, 3  # floor.DRAWS, Case.draws
 # Rung 3, and the goldens of the report: prompts, tokens of one with its answer; continuations.DRAWS.
 PROMPTS, GOLDENS, PROMPT_TOKENS, PROMPT_DRAWS, LARGE_PROMPT_DRAWS = 8, 9, 64, 8, 4
-REPLIES = 6  # rung 3: chats and what stops, which the artifact answers and no reference reads
 ANSWER, QUESTION = 32, 64  # rung 4: tokens of an answer and of a question, about
-UNPACK = {"mobile": 12.0, "q4_0": 8.0}  # a pass: bytes through numpy for each weight, from codes to float32
+# A pass: bytes through numpy for each weight, from what is stored to float32.
+UNPACK = {"integers": 12.0, "rounded lattice": 8.0}
 # A pass in the time of its linears' products alone: attention, norms, roundings, and matrices that no cache holds.
 # E2B mobile, rung 1, on a busy machine: 320 s of processor time for 17 TFLOP.
 BEYOND_PRODUCTS = 2.0
-INTEGER = 2.0  # products of XNNPACK in the time of a float32 one (0.5 to 1.7 TOPS of two threads here)
-BANDWIDTH = 4.5  # weights that a decode step of XNNPACK reads, in the time of a byte through numpy
-TRACED = 3.5  # rung 2a: how often a layer of the reference runs, about
-PLAIN = 60.0  # a product of kernels without XNNPACK, in float32 products
-COMPARE_PASSES = {"mobile": 10.0, "q4_0": 40.0}  # rung 0: bytes through numpy for each byte of the model
-EVALUATOR = 4.0  # a pass of the Core ML evaluator in float64, in float32 passes
+# Rung 0: bytes through numpy for each byte of the model.
+COMPARE_PASSES = {"integers": 10.0, "rounded lattice": 40.0}
 # Seconds on a model that is all but empty: processes that start, graphs that are read.
 STARTING = {"convert": 4.0, "0": 4.0, "1": 8.0, "2a": 4.0, "2b": 6.0, "3": 8.0, "4": 2.0}
-STARTING |= {"noise floor": 4.0, "report": 3.0, "app.apk": 10.0}
+STARTING |= {"noise floor": 4.0, "report": 3.0}
 WRITTEN = 400e6  # bytes that a disk takes for good in a second
 TOUCHED = 0.6  # of a mapped file's pages, what a rung leaves resident: E2B mobile, rung 2a: 2.75 of 4.7 GB
 BATCH_STATES = 24  # float32 values of a token that a batch holds at once, in hidden sizes: residuals, MLP, scores
 HEAD_SLICE = 256 * MB  # widening.SLICED_FROM as float32
 
 # -- The judge's files.
-MAPPED_FROM = 256 * MB  # runners/litert.py: larger sections are copied to be mapped
-PACKED_UP_TO = 100_000_000  # convert/bundle/sample.py: larger models are not put into the APK
-REPORTS, LAYER_FILES, APK = 2 * MB, 1 * MB, 96 * MB
-PLAYED_CACHES = 6  # second opinions: the cache at four positions, copied once more at times
-SAMPLED = 5  # layers of a large decoder that they play
+REPORTS = 2 * MB
 
 
 @dataclass(frozen=True)
@@ -123,11 +107,11 @@ class Sizes:
         owners: layers with keys and values of their own.
         prefills: prefill signatures.
         questions: of rung 4.
-        apk: an APK may be built.
+        kind, static: facts of the checkpoint, ``stored`` and ``static_activations``.
     """
 
-    format: str
-    platform: str
+    kind: str
+    static: bool
     files: int
     stored: int
     model: int
@@ -144,12 +128,24 @@ class Sizes:
     context: int
     prefills: int
     questions: int
-    apk: bool
+
+
+@dataclass(frozen=True)
+class TargetCosts:
+    """What a target costs.
+
+    Attributes:
+        convert_passes: processor time of converting over the bytes of the model, in bytes that go once through numpy:
+            reading, proving a lattice, turning codes over, writing. By how the weights are stored.
+        judged: the judge's stages, in order.
+    """
+
+    convert_passes: Mapping[str, float]
+    judged: Callable[[Sizes, Rates], list[Stage]]
 
 
 def sizes(
     checkpoint: Checkpoint,
-    platform: str,
     *,
     model: int,
     tables: int,
@@ -157,7 +153,6 @@ def sizes(
     context: int,
     prefills: int,
     questions: int,
-    apk: bool,
 ) -> Sizes:
     """The sizes of what is to be built from a checkpoint; see :class:`Sizes`."""
     config, stored, head, linears, largest = checkpoint.config, 0, 0, 0, 0
@@ -176,8 +171,8 @@ def sizes(
         elif len(floats.shape) == 2 and name not in TABLES:
             linears, largest = linears + weights, max(largest, 4 * weights)
     return Sizes(
-        format=checkpoint.format,
-        platform=platform,
+        kind=checkpoint.stored,
+        static=checkpoint.static_activations,
         files=sum(path.stat().st_size for path in checkpoint.folder.glob("*.safetensors")),
         stored=stored,
         model=model,
@@ -194,7 +189,6 @@ def sizes(
         context=context,
         prefills=prefills,
         questions=questions,
-        apk=apk,
     )
 
 
@@ -203,23 +197,21 @@ def tokens(s: Sizes) -> int:
     return min(max(LEAST, int(WINDOWS * s.window) + BEYOND), s.context)
 
 
-def stages(s: Sizes, rate: Rates) -> tuple[Stage, ...]:
-    """Every stage of a bundle in order; the judge's by rung."""
-    packed = 3 * s.model if s.apk and s.model <= PACKED_UP_TO else 0
-    hashed = s.files / rate.hashed
-    made = [
-        Stage("digest", hashed, BUILDER, 0, 0),
-        Stage("convert", _convert_seconds(s, rate), BUILDER + CONVERTER + _convert_memory(s), 0, s.model),
-        *(_coreml if s.platform == "ios" else _litert)(s, rate),
+def stages(s: Sizes, rate: Rates, target: TargetCosts, packing: Sequence[Stage] = ()) -> tuple[Stage, ...]:
+    """Every stage of a bundle in order; the judge's by rung.
+
+    Args:
+        packing: what a platform does with the finished papers.
+    """
+    converted = STARTING["convert"] + target.convert_passes[s.kind] * s.model / rate.bytes + s.model / rate.hashed
+    return (
+        Stage("digest", s.files / rate.hashed, BUILDER, 0, 0),
+        Stage("convert", converted, BUILDER + CONVERTER + _convert_memory(s), 0, s.model),
+        *target.judged(s, rate),
         Stage("papers", s.model / rate.hashed, BUILDER, 0, s.model + REPORTS),
-    ]
-    if s.apk:
-        made.append(
-            Stage(
-                "app.apk", STARTING["app.apk"] + packed / rate.hashed, BUILDER + 3 * packed, 0, s.model + packed + APK
-            )
-        )
-    return (*made, Stage("publish", s.model / WRITTEN, BUILDER, 0, s.model + REPORTS))
+        *packing,
+        Stage("publish", s.model / WRITTEN, BUILDER, 0, s.model + REPORTS),
+    )
 
 
 def converting(s: Sizes) -> tuple[Stage, ...]:
@@ -227,43 +219,44 @@ def converting(s: Sizes) -> tuple[Stage, ...]:
     return (Stage("convert", 0.0, CONVERTER + _convert_memory(s), 0, s.model),)
 
 
-def _convert_seconds(s: Sizes, rate: Rates) -> float:
-    return STARTING["convert"] + CONVERT_PASSES[s.format, s.platform] * s.model / rate.bytes + s.model / rate.hashed
-
-
 def _convert_memory(s: Sizes) -> int:
     return min(CONVERT_MEMORY, 4 * s.model)
 
 
-def _pass(s: Sizes, rate: Rates, length: float, rows: float, passes: float = 1.0) -> float:
+def one_pass(s: Sizes, rate: Rates, length: float, rows: float, passes: float = 1.0) -> float:
     """Seconds of the reference over ``length`` tokens, ``rows`` of which go through the head, in so many batches.
 
     The weights are made float32 anew for each batch.
     """
     products = 2.0 * length * s.linears * BEYOND_PRODUCTS + 2.0 * rows * s.head
-    return products / rate.flops + passes * UNPACK[s.format] * (s.linears + s.head) / rate.bytes
+    return products / rate.flops + passes * UNPACK[s.kind] * (s.linears + s.head) / rate.bytes
 
 
-def _read_once(s: Sizes, draws: int) -> int:
+def draws(s: Sizes) -> tuple[int, int]:
+    """How many disturbed runs make the noise floor, and that of short prompts."""
+    return (LARGE_DRAWS, LARGE_PROMPT_DRAWS) if s.model >= LARGE else (DRAWS, PROMPT_DRAWS)
+
+
+def read_once(s: Sizes, draws: int) -> int:
     """What the reference holds while a batch of the sequence and its draws goes through it.
 
     A matrix in float32, the head in slices, the states of the batch, and the logits that are judged.
     """
     states = (1 + draws) * tokens(s) * BATCH_STATES * s.hidden * 4
-    return 2 * s.largest + min(4 * s.head, HEAD_SLICE) + states + (draws + 4) * _rows(s) * s.vocab * 4
+    return 2 * s.largest + min(4 * s.head, HEAD_SLICE) + states + (draws + 4) * rows_judged(s) * s.vocab * 4
 
 
-def _rows(s: Sizes) -> int:
+def rows_judged(s: Sizes) -> int:
     return min(DECODE_STEPS, tokens(s))
 
 
-def _questions(s: Sizes, rate: Rates, step: float) -> float:
+def questions(s: Sizes, rate: Rates, step: float) -> float:
     """Rung 4: the artifact answers, token by token; then the reference reads all of it, in batches."""
     read = s.questions * (QUESTION + ANSWER)
-    return s.questions * ANSWER * step + _pass(s, rate, read, s.questions * ANSWER, read / 4096)
+    return s.questions * ANSWER * step + one_pass(s, rate, read, s.questions * ANSWER, read / 4096)
 
 
-def _rung(name: str, seconds: float, held: int, mapped: int, disk: int) -> Stage:
+def rung(name: str, seconds: float, held: int, mapped: int, disk: int) -> Stage:
     """A rung by what the judge holds beyond its packages; ``mapped`` are file pages beside that."""
     begun = STARTING[name]
     memory = BUILDER + JUDGE + CHILD + held + mapped
@@ -271,96 +264,32 @@ def _rung(name: str, seconds: float, held: int, mapped: int, disk: int) -> Stage
     return Stage(title, begun + seconds, memory, LIBRARIES + mapped, disk + REPORTS)
 
 
-def _floor(s: Sizes, rate: Rates, draws: int) -> Stage:
+def floor(s: Sizes, rate: Rates, draws: int) -> Stage:
     """The reference as it is and disturbed; of q4_0 also with the weights before their rounding."""
-    length, rows = tokens(s), _rows(s)
-    seconds = _pass(s, rate, (1 + draws) * length, (1 + draws) * rows)
-    if s.format != "mobile":
-        seconds += _pass(s, rate, length, rows)
-    return _rung("noise floor", seconds, _read_once(s, draws), int(TOUCHED * s.stored), s.model)
+    length, rows = tokens(s), rows_judged(s)
+    seconds = one_pass(s, rate, (1 + draws) * length, (1 + draws) * rows)
+    if s.kind == "rounded lattice":
+        seconds += one_pass(s, rate, length, rows)
+    return rung("noise floor", seconds, read_once(s, draws), int(TOUCHED * s.stored), s.model)
 
 
-def _first(s: Sizes, rate: Rates, draws: int) -> Stage:
+def first(s: Sizes, rate: Rates, draws: int) -> Stage:
     """Rung 1: the reference and our decoder over the sequence, of mobile ours also with rounded activations."""
-    length, rows = tokens(s), _rows(s)
-    seconds = (3 if s.format == "mobile" else 2) * _pass(s, rate, length, rows)
+    length, rows = tokens(s), rows_judged(s)
+    seconds = (3 if s.static else 2) * one_pass(s, rate, length, rows)
     files = 2 * (s.layers + 1) * length * s.hidden * 4 + rows * s.vocab * 4  # what each layer was given and gave
-    return _rung("1", seconds, _read_once(s, draws), int(TOUCHED * s.stored), s.model + files)
+    return rung("1", seconds, read_once(s, draws), int(TOUCHED * s.stored), s.model + files)
 
 
-def _prompts(s: Sizes, rate: Rates, count: int, draws: int) -> float:
+def prompts(s: Sizes, rate: Rates, count: int, draws: int) -> float:
     """Prompts with the artifact's answers, read by the reference as it is and disturbed."""
     read = (1 + draws) * count * PROMPT_TOKENS
-    return _pass(s, rate, read, read / 2)
+    return one_pass(s, rate, read, read / 2)
 
 
-def _zeroth(s: Sizes, rate: Rates, mapped: int) -> Stage:
+def zeroth(s: Sizes, rate: Rates, mapped: int) -> Stage:
     """Rung 0 reads everything, once."""
-    return _rung("0", COMPARE_PASSES[s.format] * s.model / rate.bytes, min(512 * MB, 2 * s.model), mapped, s.model)
-
-
-def _litert(s: Sizes, rate: Rates) -> list[Stage]:
-    large, length, rows, decoder = s.model >= LARGE, tokens(s), _rows(s), s.model - s.tables
-    draws, short = (LARGE_DRAWS, LARGE_PROMPT_DRAWS) if large else (DRAWS, PROMPT_DRAWS)
-    numbers, mapped = _read_once(s, draws), int(TOUCHED * (s.stored + s.model))
-    step = decoder / (BANDWIDTH * rate.bytes)
-    integers = 2.0 * s.linears * length / (INTEGER * rate.flops)
-    runs = _pass(s, rate, length, rows)
-    # The runtime's own order of the weights, and the sections that it was made from, mapped from copies.
-    running, copied = decoder + 2 * s.cache, s.model if s.model > MAPPED_FROM else 0
-    played = 2 * decoder + PLAYED_CACHES * s.cache
-    if large:
-        played = SAMPLED * (decoder // s.layers + PLAYED_CACHES * s.cache // s.owners)
-    heard = PLAIN * 2.0 * s.linears * (4 * SAMPLED / s.layers if large else 24) / rate.flops
-    told = _prompts(s, rate, PROMPTS, short) + 2 * (PROMPTS + REPLIES) * ANSWER * step
-    tables = s.tables if s.tables > MAPPED_FROM else 0
-    layer = 2 * decoder // s.layers
-    made = [
-        _floor(s, rate, draws),
-        _zeroth(s, rate, mapped),
-        _first(s, rate, draws),
-        _rung(
-            "2a",
-            TRACED * runs + s.prefills * integers + step,
-            _read_once(s, 0) + layer + 3 * s.cache,
-            mapped,
-            s.model + tables + layer,
-        ),
-        _rung(
-            "2b",
-            integers + 2 * rows * step + heard,
-            numbers + running,
-            mapped,
-            s.model + copied + played + LAYER_FILES * s.layers,
-        ),
-        # The engine keeps the weights in its own order in a file.
-        _rung("3", told, numbers + running, mapped, s.model + copied + decoder),
-    ]
-    if s.questions:
-        made.append(_rung("4", _questions(s, rate, step), numbers + running, mapped, s.model + copied + decoder))
-    golden = _prompts(s, rate, GOLDENS, short) + GOLDENS * ANSWER * step
-    return [*made, _rung("report", golden, numbers + running, mapped, s.model + copied)]
-
-
-def _coreml(s: Sizes, rate: Rates) -> list[Stage]:
-    length, rows = tokens(s), _rows(s)
-    draws, short = (LARGE_DRAWS, LARGE_PROMPT_DRAWS) if s.model >= LARGE else (DRAWS, PROMPT_DRAWS)
-    held, mapped = 2 * _read_once(s, draws), int(TOUCHED * (s.stored + s.model))
-    runs, asked = _pass(s, rate, length, rows), PROMPTS * PROMPT_TOKENS
-    own = EVALUATOR * _pass(s, rate, asked, asked)
-    made = [
-        _floor(s, rate, draws),
-        _zeroth(s, rate, mapped),
-        _first(s, rate, draws),
-        _rung("2a", EVALUATOR * runs, held, mapped, s.model),
-        _rung("2b", 3 * EVALUATOR * runs, held, mapped, s.model),
-    ]
-    if sys.platform == "darwin":  # Core ML itself runs on a Mac alone
-        made.append(_rung("3", own + _prompts(s, rate, PROMPTS, short), held, mapped, s.model))
-    if s.questions:
-        step = EVALUATOR * _pass(s, rate, 1, 1) / 8  # many questions at once
-        made.append(_rung("4", _questions(s, rate, step), held, mapped, s.model))
-    return [*made, _rung("report", own + _prompts(s, rate, GOLDENS, short), held, mapped, s.model)]
+    return rung("0", COMPARE_PASSES[s.kind] * s.model / rate.bytes, min(512 * MB, 2 * s.model), mapped, s.model)
 
 
 @cache

@@ -19,12 +19,9 @@ from __future__ import annotations
 from convert.errors import PlanError
 
 DEFAULT_CONTEXT = 4096
-DEFAULT_PREFILL = {"litert": (8, 32, 128, 1024), "coreml": (128, 1024)}
 # The judge lets the engine hold a conversation: up to 32 tokens of template and message, and a reply of 24. At least
 # one of its bare prompts then fits as well, whatever the tokenizer.
 LEAST_CONTEXT = 64
-# Lengths shorter than the shortest that was asked for are added on targets whose runtime pads.
-_PADS = frozenset({"litert"})
 
 
 def context_length(asked: str, context: int | None, most: int) -> int:
@@ -54,14 +51,18 @@ def context_length(asked: str, context: int | None, most: int) -> int:
 
 
 def prefill_lengths(
-    asked: str, prefill: tuple[int, ...] | None, context: int, target: str
+    asked: str, prefill: tuple[int, ...] | None, context: int, usual: tuple[int, ...], pads: bool
 ) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Prefill lengths, ascending, and those among them that were added to what was asked for.
+
+    Args:
+        usual: the target's defaults.
+        pads: whether its runtime pads, so that lengths below the shortest that was asked for are added.
 
     Raises:
         PlanError: a length is not positive or above the context.
     """
-    default = tuple(sorted({min(n, context) for n in DEFAULT_PREFILL[target]}))
+    default = tuple(sorted({min(n, context) for n in usual}))
     if prefill is None:
         return default, ()
     if not prefill or min(prefill) < 1 or max(prefill) > context:
@@ -70,5 +71,5 @@ def prefill_lengths(
             f"prefill lengths {', '.join(map(str, prefill)) or 'none'} were asked for with a context of {context}",
             f"Give --prefill lengths from 1 to {context}, separated by commas",
         )
-    added = tuple(n for n in default if n < min(prefill)) if target in _PADS else ()
+    added = tuple(n for n in default if n < min(prefill)) if pads else ()
     return (*added, *sorted(set(prefill))), added

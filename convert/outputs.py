@@ -13,12 +13,10 @@ from pathlib import Path
 
 from convert.errors import PlanError
 
-MODEL_MAGIC, ROWS_MAGIC = b"LITERTLM", b"GBROWS1\0"
 QUESTIONS_MAGIC = b'{"defaults": '
 # The file that makes a folder what it is, and a key that this file holds.
-BUNDLE, PACKAGE = ("manifest.json", b'"self_sha256"'), ("Manifest.json", b'"rootModelIdentifier"')
+BUNDLE = ("manifest.json", b'"self_sha256"')
 _MANIFEST_LIMIT = 64 << 20
-TABLES = ("embed_tokens.rows", "embed_tokens_per_layer.rows")
 _ELSEWHERE = "Give another path, or move what is there"
 _KINDS = (
     (stat.S_ISLNK, "a symbolic link"),
@@ -49,33 +47,6 @@ def check_folder(folder: Path, asked: str) -> None:
         return
 
 
-def check_model(out: Path, asked: str) -> None:
-    """Refuses a place for a ``.litertlm`` that holds anything else than an older one.
-
-    Raises:
-        PlanError: says what is there.
-    """
-    check_folder(out.parent, asked)
-    _check_file(out, asked, MODEL_MAGIC, "a .litertlm")
-    part = out.with_name(f".{out.name}.part")  # where it is written first; a killed run may have left one
-    _check_file(part, asked, None, "a leftover of ours")
-
-
-def check_package(out: Path, asked: str) -> None:
-    """Refuses a place for an ``.mlpackage`` and what lies beside it: further parts and row tables.
-
-    Raises:
-        PlanError: says what is there.
-    """
-    check_folder(out.parent, asked)
-    _check_folder_of_ours(out, asked, PACKAGE, "an .mlpackage")
-    further = sorted(out.parent.glob(f"{_escaped(out.stem)}_[2-9]*{out.suffix}")) if out.parent.is_dir() else []
-    for part in further:
-        _check_folder_of_ours(part, asked, PACKAGE, "an .mlpackage")
-    for name in TABLES:
-        _check_file(out.with_name(name), asked, ROWS_MAGIC, "a row table")
-
-
 def check_bundle(folder: Path, asked: str) -> None:
     """Refuses a place for a bundle that holds anything else than an older one.
 
@@ -83,7 +54,7 @@ def check_bundle(folder: Path, asked: str) -> None:
         PlanError: says what is there.
     """
     check_folder(folder.parent, asked)
-    _check_folder_of_ours(folder, asked, BUNDLE, "a bundle")
+    check_own_folder(folder, asked, BUNDLE, "a bundle")
 
 
 def check_report(path: Path, asked: str) -> None:
@@ -95,7 +66,7 @@ def check_report(path: Path, asked: str) -> None:
     if not path.parent.is_dir():
         raise PlanError(asked, f"{path} lies in no folder", "Make the folder first, or give another path")
     check_folder(path.parent, asked)
-    _check_file(path, asked, None, "a report")
+    check_file(path, asked, None, "a report")
 
 
 def check_questions_file(path: Path, asked: str) -> None:
@@ -105,11 +76,15 @@ def check_questions_file(path: Path, asked: str) -> None:
         PlanError: says what is there.
     """
     check_folder(path.parent, asked)
-    _check_file(path, asked, QUESTIONS_MAGIC, "a converted file of questions")
+    check_file(path, asked, QUESTIONS_MAGIC, "a converted file of questions")
 
 
-def _check_file(path: Path, asked: str, magic: bytes | None, what: str) -> None:
-    """An absent or empty regular file will do, and one that begins with ``magic``; None: any regular file."""
+def check_file(path: Path, asked: str, magic: bytes | None, what: str) -> None:
+    """An absent or empty regular file will do, and one that begins with ``magic``; None: any regular file.
+
+    Raises:
+        PlanError: anything else is there.
+    """
     status = _status(path, asked)
     if status is None:
         return
@@ -127,8 +102,12 @@ def _check_file(path: Path, asked: str, magic: bytes | None, what: str) -> None:
         raise PlanError(asked, f"{path} is a file that is not {what}, so it is not replaced", _ELSEWHERE)
 
 
-def _check_folder_of_ours(path: Path, asked: str, mark: tuple[str, bytes], what: str) -> None:
-    """An absent or empty folder will do, and one whose manifest has the key of ``mark``."""
+def check_own_folder(path: Path, asked: str, mark: tuple[str, bytes], what: str) -> None:
+    """An absent or empty folder will do, and one whose manifest has the key of ``mark``.
+
+    Raises:
+        PlanError: anything else is there.
+    """
     status = _status(path, asked)
     if status is None:
         return
@@ -161,6 +140,6 @@ def _kind(mode: int) -> str:
     return next((name for test, name in _KINDS if test(mode)), "no regular file")
 
 
-def _escaped(text: str) -> str:
+def escaped(text: str) -> str:
     """Text as a glob pattern that means itself."""
     return "".join(f"[{c}]" if c in "*?[" else c for c in text)

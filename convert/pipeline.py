@@ -19,14 +19,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from convert import child, outputs, streams
-from convert.bundle import android, atomic, ios, sample
+from convert import child, streams
+from convert.bundle import atomic
+from convert.bundle import papers as paperwork
 from convert.bundle.manifest import Evaluation, Parity, Rung
+from convert.bundle.names import GOLDEN, PAGE, PARITY
+from convert.bundle.platform import NAMES, find_platform
 from convert.checkpoint import used_files, with_digests
 from convert.checkpoint.unchanged import check_unchanged, looks
 from convert.errors import ArtifactError
-from convert.plan import Plan, Request, prepare
+from convert.plan import Plan, Request, choose, prepare
 from convert.progress import Progress
+from convert.targets import all_targets
+from convert.targets.target import Target
+from convert.work import order
 
 
 @dataclass(frozen=True)
@@ -40,12 +46,12 @@ class Measure:
 
 @dataclass(frozen=True)
 class Built:
-    """A published bundle, its size in bytes, the judge's table, and what became of ``app.apk`` (android)."""
+    """A published bundle, its size in bytes, the judge's table, and what packing has to say."""
 
     bundle: Path
     bytes: int
     table: str
-    apk: str | None = None
+    packed: str | None = None
 
 
 class ParityError(Exception):
@@ -56,8 +62,6 @@ class ParityError(Exception):
         super().__init__("over budget, or not proven: nothing was published")
 
 
-# What goes into a platform's bundle besides the model and the judge's reports.
-BUNDLES: dict[str, Any] = {"android": android, "ios": ios}
 ANSWERS = b'{"kind": "gemma-bridge answers'  # how a file of answers begins
 
 Meter = Callable[[Measure], None]
@@ -76,7 +80,8 @@ def build(request: Request, progress: Progress, meter: Meter = lambda measure: N
     for line in plan.room.tight:
         streams.note(f"warning: {line}")
     # Before the long work, so that what has to fail fails at once.
-    tools = sample.tools(request.apk, progress) if plan.platform == "android" else None
+    platform, target = find_platform(request.asked, plan.platform), all_targets()[plan.target]
+    tools = platform.tools(plan.packing, progress)
     before = looks(used_files(checkpoint))
     with _measured("digest", meter):
         checkpoint = with_digests(checkpoint, progress)
@@ -87,11 +92,10 @@ def build(request: Request, progress: Progress, meter: Meter = lambda measure: N
         env = os.environ | {"TMPDIR": str(site.work / "tmp"), "COLUMNS": str(terminal_width())}
         if request.evaluation is None:
             forget(answers_of(plan))  # of a build that was killed
-        papers = BUNDLES[plan.platform]
-        papers.collect(checkpoint, site.new)
-        model = site.new / papers.MODEL
-        command = [sys.executable, "-m", "convert", "convert", reference(plan, request), str(model), *flags(plan)]
-        ran = child.run(command, env, site.lock)
+        target.collect(checkpoint, site.new)
+        model, told = site.new / target.model, site.work / "order.json"
+        told.write_text(order(plan, checkpoint, model), encoding="utf-8")
+        ran = child.run([sys.executable, "-m", "convert.work", str(told)], env, site.lock)
         ran.check("convert")
         check_unchanged(before, request.asked)
         meter(Measure("convert", ran.seconds, ran.peak_bytes))
@@ -100,36 +104,21 @@ def build(request: Request, progress: Progress, meter: Meter = lambda measure: N
             ran = child.run(command, env, site.lock)
         if ran.code != 2:  # it has not refused by itself; a verdict on files that were changed meanwhile is none
             check_unchanged(before, request.asked)
-        if ran.code == 1 and (site.new / android.PARITY).is_file():  # without a report the judge itself has failed
+        if ran.code == 1 and (site.new / PARITY).is_file():  # without a report the judge itself has failed
             forget(answers_of(plan))
             raise ParityError(ran.output)
         ran.check("judge")
         meter(Measure("judge", ran.seconds, ran.peak_bytes))
         with progress.stage("papers"), _measured("papers", meter):
-            papers.finish(site.new, plan.name, checkpoint, read_parity(site.new / android.PARITY, model))
-        apk = None
-        if tools is not None:
-            with _measured("app.apk", meter):
-                apk = sample.add(site.new, tools, request.apk, site.work / "tmp", progress).status
+            parity = read_parity(site.new / PARITY, model, target)
+            paperwork.finish(site.new, plan.name, checkpoint, parity, target, plan.platform)
+        with _measured("packing", meter):
+            packed = platform.pack(site.new, tools, plan.packing, site.work / "tmp", progress)
         with progress.stage("publish"), _measured("publish", meter):
             size = sum(path.stat().st_size for path in site.new.rglob("*") if path.is_file())
             site.publish()
         forget(answers_of(plan))
-    return Built(plan.bundle, size, ran.output, apk)
-
-
-def reference(plan: Plan, request: Request) -> str:
-    """The model as a child has to be told it: a hub id with the very revision that was planned."""
-    return request.model if plan.revision is None else f"{plan.source}@{plan.revision}"
-
-
-def flags(plan: Plan) -> list[str]:
-    """The plan's choices as flags of the ``convert`` verb."""
-    lengths = ",".join(map(str, plan.prefill))
-    made = ["--context", str(plan.context), "--prefill", lengths]
-    if plan.precision is None or plan.profile is None:
-        return [*made, "--cache", plan.cache]
-    return [*made, "--precision", plan.precision, "--profile", plan.profile]
+    return Built(plan.bundle, size, ran.output, packed)
 
 
 def evaluation(plan: Plan, request: Request) -> list[str]:
@@ -158,12 +147,12 @@ def forget(answers: Path) -> None:
 def judge(model: Path, checkpoint: Path, reports: Path) -> list[str]:
     """The judge's command line; it writes its reports into ``reports``."""
     command = [sys.executable, "-m", "runtime_tests", "verify", str(model), "--checkpoint", str(checkpoint)]
-    for flag, name in (("--json", android.PARITY), ("--html", android.PAGE), ("--golden", android.GOLDEN)):
+    for flag, name in (("--json", PARITY), ("--html", PAGE), ("--golden", GOLDEN)):
         command += [flag, str(reports / name)]
     return command
 
 
-def read_parity(report: Path, model: Path) -> Parity:
+def read_parity(report: Path, model: Path, target: Target) -> Parity:
     """The summary of a report that allows publication.
 
     What has to pass for that is the judge's rule alone. Here is looked whether the report obeys it: it says that the
@@ -183,7 +172,7 @@ def read_parity(report: Path, model: Path) -> Parity:
         required, allowed = list(found["publication"]["required"]), found["publication"]["allowed"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ArtifactError(asked, f"it is no passing report ({error!r})", "Report this as a defect") from error
-    if parity.artifact_sha256 != (ios.digest(model) if model.is_dir() else android.entry(model).sha256):
+    if parity.artifact_sha256 != target.digest(model):
         raise ArtifactError(asked, "the report speaks of a file with another SHA-256", "Report this as a defect")
     passed = {rung.rung for rung in parity.rungs if rung.verdict == "pass"}
     missing = sorted({*map(str, required)} - passed)
@@ -207,61 +196,39 @@ def _rung(rung: dict[str, str]) -> Rung:
     return Rung(rung=rung["name"], question=rung["question"], verdict=verdict)
 
 
+def kind_of(out: Path, runtime: str | None) -> tuple[str, str | None]:
+    """A platform that ships what a path's ending says, and the target of that: ``Model.mlpackage``, ``x.litertlm``.
+
+    An ending that says nothing leaves it to the first platform.
+    """
+    for target in all_targets().values():
+        if runtime in (None, target.name) and Path(target.model).suffix == out.suffix:
+            return min(target.platforms), target.name
+    named = all_targets().get(runtime or "")
+    return (min(named.platforms) if named else NAMES[0]), runtime
+
+
 def convert_file(request: Request, out: Path, progress: Progress) -> int:
     """Converts into one model without judging it, for those who want to look inside; returns its size in bytes.
+
+    The model appears whole or not at all, and what lies beside it, each of it whole.
 
     Raises:
         ConvertError: refused; ``out`` is untouched.
     """
-    (outputs.check_package if request.platform == "ios" else outputs.check_model)(out, request.asked)
-    if request.platform == "ios":
-        return _convert_package(request, out, progress)
-    from convert.targets.litert import convert
-    from convert.targets.litert.options import LitertOptions
-
-    plan, checkpoint = prepare(request, progress)
-    part = out.with_name(f".{out.name}.part")
-    missing = [folder for folder in out.parents if not folder.exists()]
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        before = looks(used_files(checkpoint))
-        convert(checkpoint, LitertOptions(plan.context, plan.prefill, plan.cache), part, progress)
-        check_unchanged(before, request.asked)
-        atomic.sync(part)
-        part.replace(out)
-    except BaseException:
-        with suppress(OSError):
-            part.unlink(missing_ok=True)
-        for folder in missing:
-            with suppress(OSError):  # holds something by now, or was never made
-                folder.rmdir()
-        raise
-    return out.stat().st_size
-
-
-def _convert_package(request: Request, out: Path, progress: Progress) -> int:
-    """The package appears whole or not at all, then further parts and row tables beside it, each of them whole."""
-    from convert.targets import coreml
-
+    choose(request).target.place(out, request.asked)
     plan, checkpoint = prepare(request, progress)
     before = looks(used_files(checkpoint))
-    # Digests of the input say in the package what it was made of.
+    # Digests of the input say in the model what it was made of.
     checkpoint = with_digests(checkpoint, progress)
-    options = coreml.CoremlOptions(plan.context, plan.prefill, plan.precision, plan.profile)  # type: ignore[arg-type]
-    with atomic.site(out) as site:
-        beside = site.work / "beside"
-        beside.mkdir()
-        coreml.convert(checkpoint, options, site.new, progress, lambda k: beside / coreml.part_path(out, k).name)
-        coreml.write_tables(checkpoint, beside, progress)
+    target = all_targets()[plan.target]
+    with atomic.site(out, as_folder=False) as site:
+        target.convert(checkpoint, plan.options, site.new / out.name, progress)
         check_unchanged(before, request.asked)
-        atomic.sync_tree(beside)
-        site.publish()
-        for made in sorted(beside.iterdir()):
-            if made.is_dir() and (out.parent / made.name).exists():
-                shutil.rmtree(out.parent / made.name)
-            made.replace(out.parent / made.name)
-        atomic.sync(out.parent)
-    return sum(path.stat().st_size for part in ios.packages(out) for path in part.rglob("*") if path.is_file())
+        made = [path for path in site.new.rglob("*") if path.is_file()]
+        size = sum(path.stat().st_size for path in made)
+        site.publish_each()
+    return size
 
 
 @contextmanager

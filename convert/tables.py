@@ -15,10 +15,9 @@ from rich.table import Table
 
 if TYPE_CHECKING:
     from convert.catalogue import Catalogue
-    from convert.inspection.artifact import Report
-    from convert.inspection.graph import Signature
-    from convert.inspection.look import CheckpointReport
+    from convert.inspection.report import Report, Signature
     from convert.inspection.weights import Share
+    from convert.look import CheckpointReport
     from convert.memory import Memory
     from convert.plan import Plan
 
@@ -68,7 +67,7 @@ def plan(made: Plan) -> str:
             ("context", f"{made.context} tokens"),
             ("prefill", _prefill(made)),
             ("KV cache", f"{made.cache}, {size(made.cache_bytes)} at full context"),
-            *((("precision", made.precision), ("profile", made.profile)) if made.precision else ()),
+            *(item for item in made.flags.items() if item[0] != "cache"),
             ("template", made.template),
             ("model file", f"about {size(made.weight_bytes)}"),
             ("disk", f"{size(made.disk_needed)} needed, {size(made.room.disk)} free"),
@@ -116,7 +115,7 @@ def _prefill(made: Plan) -> str:
 
 def report(found: Report | CheckpointReport) -> str:
     """What ``inspect`` prints."""
-    from convert.inspection.look import CheckpointReport
+    from convert.look import CheckpointReport
 
     return _checkpoint(found) if isinstance(found, CheckpointReport) else _file(found)
 

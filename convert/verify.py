@@ -14,6 +14,7 @@ from convert.checkpoint import resolve
 from convert.checkpoint.unchanged import check_unchanged, looks
 from convert.errors import ArtifactError
 from convert.inspection.intact import intact
+from convert.targets import all_targets
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ def _checkpoint(bundle: Path, given: str | None) -> Path:
     asked = f"verify {bundle}"
     if not bundle.exists():
         raise ArtifactError(asked, "there is no such file or folder", "Build it first: bundle android")
-    if not bundle.is_dir() or bundle.suffix == ".mlpackage":
+    if not bundle.is_dir() or bundle.suffix in {Path(target.model).suffix for target in all_targets().values()}:
         if given is None:
             raise ArtifactError(asked, "a bare model does not say what it was made from", "Give --checkpoint")
         return resolve(given).folder

@@ -10,8 +10,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from convert import cli, pipeline
-from convert.bundle.sample import Choice
+from convert import guard, pipeline
 from convert.plan import Request
 from convert.progress import Lines, Silent
 
@@ -50,13 +49,11 @@ def judge(verdict: str) -> object:
     return command
 
 
-def build(
-    out: Path, verdict: str = "pass", model: str = "demo", apk: Choice = "skip", told: str = ""
-) -> pipeline.Built:
+def build(out: Path, verdict: str = "pass", model: str = "demo", apk: str = "skip", told: str = "") -> pipeline.Built:
     pipeline.judge = judge(verdict)  # type: ignore[assignment]
     progress = Lines() if told else Silent()
-    return pipeline.build(Request("android", model, out, context=96, prefill=(16,), apk=apk), progress)
+    return pipeline.build(Request("android", model, out, context=96, prefill=(16,), flags={"apk": apk}), progress)
 
 
 if __name__ == "__main__":
-    cli.guarded(lambda: build(Path(sys.argv[1]), *sys.argv[2:]))
+    guard.guarded(lambda: build(Path(sys.argv[1]), *sys.argv[2:]))

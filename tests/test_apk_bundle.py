@@ -54,7 +54,7 @@ def test_the_project_holds_the_bundles_own_papers(tmp_path: Path) -> None:
     }
     assert {**outer, "files": inner["files"], "apk": None, "self_sha256": ""} == {**inner, "self_sha256": ""}
     check(bundle)
-    assert built.apk == "not built: --apk skip"
+    assert built.packed == "apk: not built: --apk skip"
     assert manifest.read(bundle).apk == manifest.Apk(status="not built: --apk skip", unsigned_sha256=None)
 
 
@@ -78,8 +78,8 @@ def test_what_a_work_copy_collects_is_not_copied(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("_nothing_to_be_had")
 def test_offline_the_bundle_says_why_there_is_no_apk_and_succeeds(tmp_path: Path) -> None:
     built = quick_build.build(tmp_path / "dist", apk="auto")
-    assert built.apk is not None
-    assert built.apk.startswith("not built: ")
+    assert built.packed is not None
+    assert built.packed.startswith("apk: not built: ")
     assert not (built.bundle / "app.apk").exists()
     assert (built.bundle / "app" / "settings.gradle.kts").is_file()
     check(built.bundle)
@@ -110,8 +110,8 @@ def test_an_unknown_choice_is_refused(tmp_path: Path) -> None:
 
 
 def test_an_iphone_has_no_apk_to_require(tmp_path: Path) -> None:
-    with pytest.raises(PlanError, match="--apk require was given, which ios does not have"):
-        pipeline.build(Request("ios", "demo", tmp_path, apk="require"), Silent())
+    with pytest.raises(PlanError, match="--apk was given, which ios does not have"):
+        pipeline.build(Request("ios", "demo", tmp_path, flags={"apk": "require"}), Silent())
 
 
 def test_without_the_samples_sources_there_is_a_bundle_all_the_same(
@@ -119,7 +119,7 @@ def test_without_the_samples_sources_there_is_a_bundle_all_the_same(
 ) -> None:
     monkeypatch.setattr(project.sources, "__defaults__", (tmp_path / "nowhere",))
     built = quick_build.build(tmp_path / "dist", apk="auto")
-    assert built.apk == "not built: the sample's sources are not installed here"
+    assert built.packed == "apk: not built: the sample's sources are not installed here"
     assert not (built.bundle / "app").exists()
 
 
@@ -136,14 +136,14 @@ def test_sources_that_do_not_compile_are_no_bundle_where_an_apk_is_required(
     with pytest.raises(toolchain.ToolError):
         quick_build.build(tmp_path / "dist", apk="require")
     assert not (tmp_path / "dist").exists()
-    assert quick_build.build(tmp_path / "dist", apk="auto").apk == "not built: kotlinc says: error: no"
+    assert quick_build.build(tmp_path / "dist", apk="auto").packed == "apk: not built: kotlinc says: error: no"
 
 
 @pytest.mark.slow
 def test_a_bundle_with_an_apk_is_whole_and_carries_its_own_files(tmp_path: Path) -> None:
     apk_tools.tools()
     built = quick_build.build(tmp_path, apk="require")
-    assert built.apk == "built"
+    assert built.packed == "apk: built"
     assert [path.name for path in (tmp_path / "android").iterdir()] == ["demo"]
     check(built.bundle)
     with zipfile.ZipFile(built.bundle / "app.apk") as apk:

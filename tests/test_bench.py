@@ -77,7 +77,7 @@ def test_every_second_of_a_run_belongs_to_one_stage() -> None:
     judge = "python -m runtime_tests verify model"
     samples = [
         sample(1, 10),
-        sample(3, 20, 5, "python -m convert convert x"),
+        sample(3, 20, 5, "python -m convert.work x"),
         sample(5, 90, 7, judge),
         sample(7, 40, 9, judge),
         sample(9, 30, 3),

@@ -133,16 +133,16 @@ def write(folder: Path, text: str | bytes) -> Path:
 )
 def test_a_template_without_end_or_measure_is_refused_in_one_line(folder: Path, text: str | bytes, words: str) -> None:
     with pytest.raises(CheckpointError, match=words) as caught:
-        prepare(write(folder, text), "android", seconds=1)
+        prepare(write(folder, text), adapted=True, seconds=1)
     assert "\n" not in str(caught.value)
 
 
 def test_ios_gets_the_template_as_it_is(folder: Path) -> None:
-    made = prepare(write(folder, PUBLISHED), "ios")
+    made = prepare(write(folder, PUBLISHED), adapted=False)
     assert (made.text, made.changes) == (PUBLISHED, ())
     assert (made.tools, made.thinking) == (True, True)
     with pytest.raises(CheckpointError, match="is no template"):
-        prepare(write(folder, "{{"), "ios")
+        prepare(write(folder, "{{"), adapted=False)
 
 
 def test_the_plan_says_what_becomes_of_the_template_and_refuses_before_any_work(folder: Path) -> None:

@@ -306,7 +306,7 @@ def test_digests_cover_configuration_weights_and_tokenizer(tmp_path):
 
 @pytest.mark.parametrize("width", [61, 62, 63])
 def test_unused_bits_at_the_end_of_a_row_are_zero_codes(tmp_path, width):
-    from convert.checkpoint.mobile import PackedMatrix
+    from convert.checkpoint.formats.mobile import PackedMatrix
     from convert.checkpoint.safetensors import read_file
 
     codes = random_codes(np.random.default_rng(1), (3, width), 2)

@@ -82,7 +82,12 @@ def test_a_plan_as_json_holds_what_the_table_shows() -> None:
     ran = convert("plan", "android", "demo", "--context", "300", "--prefill", "64,32,64", "--json")
     found = json.loads(ran.out)
     assert ran.code == 0
-    assert (found["context"], found["prefill"], found["format"], found["name"]) == (300, [8, 32, 64], "mobile", "demo")
+    assert (*(found["options"][name] for name in ("context", "prefill")), found["format"], found["name"]) == (
+        300,
+        [8, 32, 64],
+        "mobile",
+        "demo",
+    )
     assert "300 tokens" in convert("plan", "android", "demo", "--context", "300").out
 
 

@@ -15,14 +15,14 @@ import numpy as np
 import pytest
 from coreml_patient import Patient
 
-from convert.bundle import ios
+from convert.bundle import papers
 from convert.bundle.manifest import Parity
 from convert.checkpoint import open_checkpoint, with_digests
 from convert.demo.layout import tensors
 from convert.demo.shapes import E2B, E4B, Shape
-from convert.inspection.package import inspect_package
 from convert.progress import Silent
-from convert.targets.coreml import CoremlOptions, convert, parts, rows, write_tables
+from convert.targets.coreml import TARGET, CoremlOptions, companions, convert, parts, rows, write_tables
+from convert.targets.coreml.inspect import inspect_package
 from runtime_tests.coreml.case import CoremlCase
 from runtime_tests.coreml.forced import forced_logits
 from runtime_tests.errors import CannotRunError, InputError
@@ -149,8 +149,8 @@ def test_an_odd_number_of_parts_is_refused(build: Build, tmp_path: Path, said: s
 
 def test_digest_and_inspection_speak_of_all_parts(build: Build) -> None:
     package = build(4).package
-    assert [path.name for path in ios.packages(package.path)] == NAMES
-    assert ios.digest(package.path) == package.sha256()
+    assert [path.name for path in companions.packages(package.path)] == NAMES
+    assert companions.digest(package.path) == package.sha256()
     report, whole = inspect_package(package.path), inspect_package(build(12).package.path)
     assert report.weights == whole.weights
     assert report.cache is not None
@@ -177,11 +177,11 @@ def test_a_bundle_of_parts_lists_them_all_and_opens_as_one(mobile_e4b: Path, tmp
     checkpoint, folder = with_digests(open_checkpoint(mobile_e4b)), tmp_path / "bundle"
     convert(checkpoint, CoremlOptions(160, (32,), "float16", "ane", 4), folder / NAMES[0], Silent())
     write_tables(checkpoint, folder, Silent())
-    ios.collect(checkpoint, folder)
-    digest = ios.digest(folder / NAMES[0])
+    companions.collect(checkpoint, folder)
+    digest = companions.digest(folder / NAMES[0])
     for name in ("parity.json", "parity.html", "golden.json"):
         (folder / name).write_text(json.dumps({"artifact": {"sha256": digest}, "artifact_sha256": digest}))
-    manifest = ios.finish(folder, "bundle", checkpoint, Parity(artifact_sha256=digest, rungs=[]))
+    manifest = papers.finish(folder, "bundle", checkpoint, Parity(artifact_sha256=digest, rungs=[]), TARGET, "ios")
     weights = [f"{name}/Data/com.apple.CoreML/weights/weight.bin" for name in NAMES]
     assert {name for name in manifest.files if name.endswith("weight.bin")} == set(weights)
     assert manifest.memory.mapped_weights == sum(manifest.files[name].bytes for name in weights)

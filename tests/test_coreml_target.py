@@ -99,7 +99,7 @@ def test_a_changed_code_would_be_seen(mobile_e2b: Path, build: Build) -> None:
 
 def unrounded(folder: Path) -> Checkpoint:
     """The checkpoint as the program holds it: a q4_0 weight is code times scale, before its rounding to bfloat16."""
-    return replace(open_checkpoint(folder), format="codes")
+    return replace(open_checkpoint(folder), stored="integers")
 
 
 def logits(package: Package, checkpoint: Checkpoint, ids: np.ndarray) -> np.ndarray:

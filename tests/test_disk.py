@@ -31,7 +31,8 @@ def test_a_plan_covers_the_most_that_was_measured(
 ) -> None:
     name, platform, apk, context = case
     model = name if name == "demo" else str(request.getfixturevalue(name))
-    asked = Request(platform, model, Path("dist"), context=context, apk=apk)  # type: ignore[arg-type]
+    flags = {"apk": apk} if platform == "android" else {}
+    asked = Request(platform, model, Path("dist"), context=context, flags=flags)
     made = plan.make(asked, open_checkpoint(model), "demo")
     assert MEASURED[case] < made.disk_needed < 5 * MEASURED[case]
 
@@ -65,7 +66,9 @@ def test_a_bundle_is_built_in_just_the_disk_that_was_planned(tmp_path: Path, mob
     disk.mkdir()
     flags = ("--out", str(disk), "--context", "192", "--prefill", "16,64", "--apk", "skip")
     needed = plan.make(
-        Request("android", str(mobile_e2b), disk, context=192, prefill=(16, 64)), open_checkpoint(mobile_e2b), "demo"
+        Request("android", str(mobile_e2b), disk, context=192, prefill=(16, 64), flags={"apk": "skip"}),
+        open_checkpoint(mobile_e2b),
+        "demo",
     ).disk_needed
     ran = in_a_disk_of(needed + 8192, disk, "bundle", "android", str(mobile_e2b), *flags)
     assert ran.returncode == 0, ran.stderr

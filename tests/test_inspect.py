@@ -12,10 +12,13 @@ from commands import convert
 from convert import demo
 from convert.checkpoint import open_checkpoint
 from convert.errors import ArtifactError
-from convert.inspection.artifact import Report, inspect
-from convert.inspection.look import CheckpointReport, look
+from convert.inspection.report import Report
 from convert.inspection.weights import Share, component, histogram, merge
+from convert.look import CheckpointReport, look
 from convert.model.signature import signatures
+from convert.targets.litert import LitertOptions
+from convert.targets.litert.inspect import inspect
+from convert.targets.litert.sizes import cache_bytes
 from runtime_tests.readers.litertlm import open_litertlm
 from runtime_tests.readers.tflite import open_tflite
 
@@ -56,11 +59,9 @@ def test_signatures_are_those_that_the_model_declares(report: Report) -> None:
 
 
 def test_the_cache_is_counted_as_the_plan_counts_it(report: Report) -> None:
-    from convert.plan import cache_bytes
-
     assert report.cache is not None
     assert (report.cache.dtype, report.cache.context, report.cache.pairs) == ("float32", CONTEXT, 5)
-    assert report.cache.bytes == cache_bytes(open_checkpoint("demo").config, CONTEXT, "float32")
+    assert report.cache.bytes == cache_bytes(open_checkpoint("demo"), LitertOptions(CONTEXT, (8,)))
 
 
 def test_quantized_weights_of_the_file_are_those_of_the_checkpoint(report: Report) -> None:
@@ -121,7 +122,7 @@ def test_table_and_json_speak_of_the_same_file(file: Path) -> None:
 
 def test_a_bundle_without_its_model_is_refused(tmp_path: Path) -> None:
     (tmp_path / "manifest.json").write_text("{}")
-    with pytest.raises(ArtifactError, match=r"the bundle has 0 \.litertlm files"):
+    with pytest.raises(ArtifactError, match=r"the bundle has 0 models"):
         look(str(tmp_path))
 
 

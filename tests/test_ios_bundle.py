@@ -14,17 +14,16 @@ import quick_build
 from commands import convert, digests
 
 from convert import pipeline, plan
-from convert.bundle import ios
 from convert.bundle.manifest import read
 from convert.checkpoint import open_checkpoint
 from convert.errors import ArtifactError, CheckpointError, PlanError
-from convert.inspection.artifact import Report
-from convert.inspection.look import look
-from convert.inspection.package import inspect_table
+from convert.inspection.report import Report
 from convert.lattice import dequantize
+from convert.look import look
 from convert.plan import Request
 from convert.progress import Silent
-from convert.targets.coreml import write_tables
+from convert.targets.coreml import TABLES, companions, write_tables
+from convert.targets.coreml.inspect import inspect_table
 
 # A judge that takes any package: its digest is worked out here, apart from the writer.
 JUDGE = """
@@ -43,8 +42,8 @@ sys.exit(verdict == "over")
 """
 
 
-def request(out: Path, model: str | Path = "demo", **choices: object) -> Request:
-    return Request("ios", str(model), out, context=96, prefill=(16,), **choices)  # type: ignore[arg-type]
+def request(out: Path, model: str | Path = "demo", **flags: str) -> Request:
+    return Request("ios", str(model), out, context=96, prefill=(16,), flags=flags)
 
 
 def build(monkeypatch: pytest.MonkeyPatch, out: Path, verdict: str = "pass") -> pipeline.Built:
@@ -63,7 +62,7 @@ def test_a_passing_bundle_holds_model_tables_tokenizer_and_papers(
     assert bundle == tmp_path / "ios" / "demo"
     model = {"Manifest.json", "Data/com.apple.CoreML/model.mlmodel", "Data/com.apple.CoreML/weights/weight.bin"}
     papers = {"LICENSE", "NOTICE", "golden.json", "manifest.json", "parity.html", "parity.json"}
-    beside = {*papers, *ios.COMPANIONS, *ios.TABLES}
+    beside = {*papers, *companions.COMPANIONS, *TABLES}
     found = digests(bundle)
     assert found.keys() == {f"Model.mlpackage/{name}" for name in model} | beside
     manifest = read(bundle)
@@ -112,7 +111,7 @@ def test_the_neural_engine_takes_no_block_scales(q4_0_e2b: Path, tmp_path: Path)
     [
         ({"profile": "tpu"}, "there is no --profile 'tpu'. Use --profile gpu or ane"),
         ({"precision": "int8"}, "there is no --precision 'int8'. Use --precision float16 or float32"),
-        ({"cache": "int8"}, "the cache of a Core ML program has the program's own type. Leave --cache out"),
+        ({"cache": "int8"}, "--cache was given, which ios does not have. Leave --cache out"),
     ],
 )
 def test_choices_that_do_not_exist_are_refused(tmp_path: Path, choices: dict[str, str], words: str) -> None:
@@ -122,13 +121,13 @@ def test_choices_that_do_not_exist_are_refused(tmp_path: Path, choices: dict[str
 
 def test_android_has_no_precision(tmp_path: Path) -> None:
     with pytest.raises(PlanError, match=r"--precision was given, which android does not have"):
-        plan.prepare(Request("android", "demo", tmp_path, precision="float16"), Silent())
+        plan.prepare(Request("android", "demo", tmp_path, flags={"precision": "float16"}), Silent())
 
 
 def test_a_converted_package_appears_with_its_tables_and_nothing_else(tmp_path: Path) -> None:
     ran = convert("convert", "demo", tmp_path / "x.mlpackage", "--context", "96", "--prefill", "16")
     assert ran.code == 0, ran.err
-    assert {path.name for path in tmp_path.iterdir()} == {"x.mlpackage", *ios.TABLES}
+    assert {path.name for path in tmp_path.iterdir()} == {"x.mlpackage", *TABLES}
 
 
 @pytest.mark.parametrize("name", ["mobile_e2b", "mobile_e4b", "q4_0_e2b"])
@@ -136,7 +135,7 @@ def test_rows_of_the_tables_are_the_checkpoints(name: str, request: pytest.Fixtu
     """Read as the format's description says, by code that shares nothing with the writer."""
     checkpoint = open_checkpoint(request.getfixturevalue(name))
     paths = write_tables(checkpoint, tmp_path, Silent())
-    assert [path.name for path in paths] == list(ios.TABLES)
+    assert [path.name for path in paths] == list(TABLES)
     for path in paths:
         content, key = path.read_bytes(), path.stem
         assert content[:8] == b"GBROWS1\0"
@@ -178,4 +177,4 @@ def test_a_packages_digest_is_that_of_its_listing(tmp_path: Path) -> None:
     (tmp_path / "b" / "x").write_bytes(b"1")
     (tmp_path / "a").write_bytes(b"2")
     lines = "".join(f"{hashlib.sha256(data).hexdigest()}  {name}\n" for name, data in (("a", b"2"), ("b/x", b"1")))
-    assert ios.digest(tmp_path) == hashlib.sha256(lines.encode()).hexdigest()
+    assert companions.digest(tmp_path) == hashlib.sha256(lines.encode()).hexdigest()

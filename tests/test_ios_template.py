@@ -7,8 +7,8 @@ import shutil
 from pathlib import Path
 
 from convert import demo
-from convert.bundle import ios
 from convert.checkpoint import open_checkpoint
+from convert.targets.coreml import companions
 
 
 def test_a_template_in_tokenizer_config_is_shipped_as_a_file(tmp_path: Path) -> None:
@@ -18,6 +18,6 @@ def test_a_template_in_tokenizer_config_is_shipped_as_a_file(tmp_path: Path) -> 
     path, text = folder / "tokenizer_config.json", (folder / "chat_template.jinja").read_text("utf-8")
     (folder / "chat_template.jinja").unlink()
     path.write_text(json.dumps(json.loads(path.read_text("utf-8")) | {"chat_template": text}), "utf-8")
-    ios.collect(open_checkpoint(folder), out)
-    assert {name.name for name in out.iterdir()} == set(ios.COMPANIONS)
+    companions.collect(open_checkpoint(folder), out)
+    assert {name.name for name in out.iterdir()} == set(companions.COMPANIONS)
     assert (out / "chat_template.jinja").read_bytes() == text.encode()

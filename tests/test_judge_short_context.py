@@ -9,6 +9,7 @@ from typing import Any, cast
 import pytest
 
 from convert import demo
+from convert.targets.litert import TARGET
 from runtime_tests import fitting
 from runtime_tests.case import Case
 from runtime_tests.errors import CannotRunError
@@ -34,7 +35,7 @@ def case(tmp_path_factory: pytest.TempPathFactory) -> Case:
     ignored = shutil.ignore_patterns("evaluation.jsonl", "accuracy.json")
     shutil.copytree(demo.folder(), folder / "checkpoint", ignore=ignored)
     file = folder / "model.litertlm"
-    lengths, _ = prefill_lengths("convert", None, CONTEXT, "litert")
+    lengths, _ = prefill_lengths("convert", None, CONTEXT, TARGET.prefill, TARGET.pads)
     convert(read(folder / "checkpoint"), LitertOptions(CONTEXT, lengths, "float32"), file, Silent())
     return Case(open_litertlm(file), open_checkpoint(folder / "checkpoint"))
 

@@ -18,17 +18,19 @@ from convert.errors import PlanError
 from convert.lengths import LEAST_CONTEXT, context_length, prefill_lengths
 from convert.plan import Request, make
 from convert.progress import Silent
+from convert.targets import all_targets
 from convert.targets.litert import convert
 from convert.targets.litert.options import LitertOptions
 
 MOST = 2048
+LITERT, COREML = ((target.prefill, target.pads) for name in ("litert", "coreml") for target in [all_targets()[name]])
 
 
 @pytest.mark.parametrize(
     ("context", "expected"), [(2048, (8, 32, 128, 1024)), (512, (8, 32, 128, 512)), (64, (8, 32, 64))]
 )
 def test_default_prefill_lengths_are_capped_by_the_context(context: int, expected: tuple[int, ...]) -> None:
-    assert prefill_lengths("plan", None, context, "litert") == (expected, ())
+    assert prefill_lengths("plan", None, context, *LITERT) == (expected, ())
 
 
 @pytest.mark.parametrize(
@@ -43,12 +45,12 @@ def test_default_prefill_lengths_are_capped_by_the_context(context: int, expecte
 def test_shorter_lengths_are_added_to_those_asked_for(
     asked: tuple[int, ...], expected: tuple[int, ...], added: tuple[int, ...]
 ) -> None:
-    assert prefill_lengths("plan", asked, 1024, "litert") == (expected, added)
+    assert prefill_lengths("plan", asked, 1024, *LITERT) == (expected, added)
 
 
 def test_core_ml_gets_the_lengths_that_were_asked_for_alone() -> None:
-    assert prefill_lengths("plan", (1024,), 1024, "coreml") == ((1024,), ())
-    assert prefill_lengths("plan", None, 1024, "coreml") == ((128, 1024), ())
+    assert prefill_lengths("plan", (1024,), 1024, *COREML) == ((1024,), ())
+    assert prefill_lengths("plan", None, 1024, *COREML) == ((128, 1024), ())
 
 
 def test_the_plan_says_which_lengths_were_added_and_why(tmp_path: Path) -> None:
@@ -61,7 +63,7 @@ def test_the_plan_says_which_lengths_were_added_and_why(tmp_path: Path) -> None:
 @given(context=st.integers(LEAST_CONTEXT, MOST), asked=st.lists(st.integers(1, MOST), min_size=1, max_size=4))
 def test_accepted_lengths_fit_ascend_and_hold_what_was_asked_for(context: int, asked: list[int]) -> None:
     try:
-        found, added = prefill_lengths("plan", tuple(asked), context, "litert")
+        found, added = prefill_lengths("plan", tuple(asked), context, *LITERT)
     except PlanError:
         assert max(asked) > context
     else:
@@ -69,13 +71,13 @@ def test_accepted_lengths_fit_ascend_and_hold_what_was_asked_for(context: int, a
         assert found[0] <= 8
         assert found[-1] <= context
         # The same again, as the pipeline hands the plan's choice to its child.
-        assert prefill_lengths("convert", found, context, "litert") == (found, ())
+        assert prefill_lengths("convert", found, context, *LITERT) == (found, ())
 
 
 @pytest.mark.parametrize("asked", [(), (0,), (-1, 16), (16, 257)])
 def test_prefill_lengths_outside_the_context_are_refused(asked: tuple[int, ...]) -> None:
     with pytest.raises(PlanError, match="Give --prefill lengths from 1 to 256"):
-        prefill_lengths("plan", asked, 256, "litert")
+        prefill_lengths("plan", asked, 256, *LITERT)
 
 
 @pytest.mark.parametrize("context", [-5, 0, 1, 16, 32, LEAST_CONTEXT - 1])
@@ -118,7 +120,7 @@ json.dump([turn, used], sys.stdout)
 def test_a_conversation_in_the_stock_engine_goes_on_until_its_context_is_full(tmp_path: Path) -> None:
     """With a prefill length of 128 alone the second message would be refused."""
     context, file = 128, tmp_path / "short.litertlm"
-    prefill, _ = prefill_lengths("convert", (128,), context, "litert")
+    prefill, _ = prefill_lengths("convert", (128,), context, *LITERT)
     convert(open_checkpoint(demo.folder()), LitertOptions(context, prefill, "float32"), file, Silent())
     ran = subprocess.run(
         [sys.executable, "-c", TALK, str(file)], cwd=REPOSITORY, capture_output=True, text=True, check=False

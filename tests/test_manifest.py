@@ -13,10 +13,11 @@ import quick_build
 from commands import REPOSITORY
 
 from convert import demo, pipeline
-from convert.bundle import android, manifest, notice
+from convert.bundle import manifest, notice
 from convert.checkpoint import open_checkpoint
 from convert.checkpoint.types import Source
 from convert.errors import ArtifactError
+from convert.targets.litert import TARGET
 
 
 @pytest.fixture(scope="module")
@@ -82,9 +83,7 @@ def test_the_text_is_sorted_and_holds_no_path_and_no_clock(bundle: Path) -> None
 
 def test_toolchain_versions_are_the_pinned_ones(made: manifest.Manifest) -> None:
     pins = dict(line.split("==") for line in (REPOSITORY / "constraints.txt").read_text().splitlines() if "==" in line)
-    assert {name: pins[name] for name in android.TOOLCHAIN} == {
-        name: made.toolchain[name] for name in android.TOOLCHAIN
-    }
+    assert {name: pins[name] for name in TARGET.toolchain} == {name: made.toolchain[name] for name in TARGET.toolchain}
     assert made.runtime.minimum == pins["litert-lm-api"]
 
 
@@ -137,7 +136,7 @@ def test_a_folder_without_a_manifest_is_no_bundle(tmp_path: Path) -> None:
     ],
 )
 def test_the_notice_says_what_is_known_of_the_licence(source: str, spdx: str, words: str, tmp_path: Path) -> None:
-    notice.write(Source(source, None, {}), tmp_path)
+    notice.write(Source(source, None, {}), tmp_path, "a LiteRT-LM file")
     assert notice.licence(Source(source, None, {})).spdx == spdx
     assert words in (tmp_path / "NOTICE").read_text()
     assert "It was changed in form" in (tmp_path / "NOTICE").read_text()

@@ -15,9 +15,11 @@ from commands import Outcome, convert, digests
 
 from convert import outputs, pipeline
 from convert.errors import PlanError
+from convert.targets import all_targets
 from runtime_tests import outputs as reports
 from runtime_tests.errors import InputError
 
+LITERT, COREML = (all_targets()[name] for name in ("litert", "coreml"))
 SHORT = ("--context", "64", "--prefill", "16")
 
 
@@ -82,7 +84,7 @@ def test_a_model_file_replaces_no_other_kind_of_thing(tmp_path: Path, make: Call
     make(tmp_path / "x.litertlm")
     before = snapshot(tmp_path)
     with pytest.raises(PlanError, match=words):
-        outputs.check_model(tmp_path / "x.litertlm", "convert demo")
+        LITERT.place(tmp_path / "x.litertlm", "convert demo")
     assert snapshot(tmp_path) == before
 
 
@@ -93,7 +95,7 @@ def test_a_package_and_what_lies_beside_it_replace_no_other_kind_of_thing(
 ) -> None:
     make(tmp_path / name)
     with pytest.raises(PlanError, match=r"is .*(, in the place of|not replaced|neither replaced)"):
-        outputs.check_package(tmp_path / "x.mlpackage", "convert demo")
+        COREML.place(tmp_path / "x.mlpackage", "convert demo")
 
 
 @kinds
@@ -114,16 +116,16 @@ def test_a_report_replaces_no_other_kind_of_thing(tmp_path: Path, make: Callable
 
 
 def test_older_files_of_the_same_kind_and_empty_ones_are_replaced(tmp_path: Path, demo_file: Path) -> None:
-    outputs.check_model(demo_file, "convert")
+    LITERT.place(demo_file, "convert")
     (tmp_path / "empty").touch()
-    outputs.check_model(tmp_path / "empty", "convert")
+    LITERT.place(tmp_path / "empty", "convert")
     outputs.check_bundle(tmp_path / "new", "bundle")
     (tmp_path / "new").mkdir()
     outputs.check_bundle(tmp_path / "new", "bundle")
     package = tmp_path / "x.mlpackage"
     package.mkdir()
     (package / "Manifest.json").write_text('{"rootModelIdentifier": "1"}')
-    outputs.check_package(package, "convert")
+    COREML.place(package, "convert")
 
 
 def test_older_reports_are_replaced_whole(tmp_path: Path) -> None:

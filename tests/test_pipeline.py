@@ -23,12 +23,16 @@ from convert.bundle.manifest import Evaluation
 from convert.errors import ArtifactError, ConvertError, PlanError
 from convert.pipeline import ParityError
 from convert.plan import Request
+from convert.targets import all_targets
 from runtime_tests.kept import Kept
 
 
 @pytest.fixture(autouse=True)
 def _real_judge_afterwards(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pipeline, "judge", pipeline.judge)
+
+
+LITERT = all_targets()["litert"]
 
 
 def test_a_passing_bundle_is_published_with_its_papers(tmp_path: Path) -> None:
@@ -89,7 +93,7 @@ def test_a_report_without_a_pass_or_a_reason_is_no_passing_report(tmp_path: Path
     rung = {"name": "0", "question": "equal?", "status": status, "why": ""}
     report.write_text(json.dumps({"artifact": {"sha256": "0" * 64}, "rungs": [rung]}))
     with pytest.raises(ArtifactError, match="no passing report"):
-        pipeline.read_parity(report, model)
+        pipeline.read_parity(report, model, LITERT)
 
 
 LEFT_OUT = [quick_build.RUNG | {"name": "0"}, {"name": "2b", "question": "?", "status": "not run", "why": "no engine"}]
@@ -116,10 +120,10 @@ def test_a_report_that_does_not_allow_it_or_breaks_its_own_rule_publishes_nothin
     model.write_bytes(b"")
     good = quick_build.REPORT | {"artifact": {"sha256": hashlib.sha256(b"").hexdigest()}}
     report.write_text(json.dumps(good))
-    assert [rung.rung for rung in pipeline.read_parity(report, model).rungs] == ["0", "2a", "2b", "4"]
+    assert [rung.rung for rung in pipeline.read_parity(report, model, LITERT).rungs] == ["0", "2a", "2b", "4"]
     report.write_text(json.dumps(good | changes))
     with pytest.raises(ArtifactError, match=words):
-        pipeline.read_parity(report, model)
+        pipeline.read_parity(report, model, LITERT)
 
 
 def test_two_builders_of_one_bundle_do_not_meet(tmp_path: Path) -> None:

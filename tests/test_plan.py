@@ -17,6 +17,8 @@ from convert.errors import CheckpointError, PlanError
 from convert.inspection.questions import count_questions
 from convert.plan import Request
 from convert.progress import Silent
+from convert.targets.litert import LitertOptions
+from convert.targets.litert.sizes import cache_bytes
 
 Usage = namedtuple("Usage", "total used free")
 
@@ -153,13 +155,13 @@ def test_what_the_target_has_kernels_for_is_accepted(
 
 def test_an_int8_cache_without_scales_is_refused(checkpoint: Checkpoint, tmp_path: Path) -> None:
     with pytest.raises(PlanError, match=r"no cache scales for layer 0\. Use --cache float32"):
-        plan.make(request(tmp_path, cache="int8"), replace(checkpoint, caches={}), "demo")
+        plan.make(request(tmp_path, flags={"cache": "int8"}), replace(checkpoint, caches={}), "demo")
 
 
 def test_the_cache_is_counted_over_owning_layers_alone(checkpoint: Checkpoint) -> None:
     # Four sliding owners of one 32-wide head and a full one of 64, keys and values, four bytes, 100 positions.
-    assert plan.cache_bytes(checkpoint.config, 100, "float32") == 2 * 100 * 4 * (4 * 32 + 64)
-    assert plan.cache_bytes(checkpoint.config, 100, "int8") == 2 * 100 * (4 * 32 + 64)
+    assert cache_bytes(checkpoint, LitertOptions(100, (8,))) == 2 * 100 * 4 * (4 * 32 + 64)
+    assert cache_bytes(checkpoint, LitertOptions(100, (8,), "int8")) == 2 * 100 * (4 * 32 + 64)
 
 
 @pytest.mark.parametrize(
@@ -167,7 +169,7 @@ def test_the_cache_is_counted_over_owning_layers_alone(checkpoint: Checkpoint) -
     [
         ({"platform": "symbian"}, "no platform 'symbian'"),
         ({"name": "../x"}, "is no plain name"),
-        ({"precision": "float32"}, "--precision was given"),
+        ({"flags": {"precision": "float32"}}, "--precision was given"),
         ({"out": Path(__file__)}, "is not a folder"),
     ],
 )

@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 
 from convert import tables
-from convert.bundle import ios
 from convert.checkpoint import open_checkpoint
 from convert.checkpoint.settings import Settings, complete_generation, read_settings
 from convert.demo import folder as demo
 from convert.errors import CheckpointError
 from convert.plan import Request, prepare
 from convert.progress import Silent
+from convert.targets.coreml import companions
 
 FILES = ("config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
 Change = Callable[[dict[str, Any]], object]
@@ -328,7 +328,7 @@ def test_the_plan_says_which_stops_were_added_and_from_where(tmp_path: Path) -> 
         generation(model, eos_token_id=1)
     bundle = tmp_path / "bundle"
     bundle.mkdir()
-    ios.collect(checkpoint, bundle)
+    companions.collect(checkpoint, bundle)
     content = json.loads((bundle / "generation_config.json").read_text("utf-8"))
     assert content.pop("eos_token_id") == [1, 50, 106]
     assert content["repetition_penalty"] == 1.2
@@ -340,7 +340,7 @@ def test_a_sampler_that_was_chosen_stands_in_the_ios_bundle_and_none_where_nothi
     made, checkpoint = prepare(Request("ios", str(model), tmp_path / "out"), Silent())
     assert "chosen top_k 64, top_p 0.95 (no file says)" in " ".join(tables.plan(made).split())
     (tmp_path / "bundle").mkdir()
-    ios.collect(checkpoint, tmp_path / "bundle")
+    companions.collect(checkpoint, tmp_path / "bundle")
     content = json.loads((tmp_path / "bundle" / "generation_config.json").read_text("utf-8"))
     assert (content["top_k"], content["top_p"], content["do_sample"]) == (64, 0.95, True)
     generation(model, do_sample=False)
@@ -348,6 +348,6 @@ def test_a_sampler_that_was_chosen_stands_in_the_ios_bundle_and_none_where_nothi
 
 
 def test_a_complete_generation_config_goes_into_the_ios_bundle_byte_for_byte(tmp_path: Path) -> None:
-    ios.collect(open_checkpoint("demo"), tmp_path)
+    companions.collect(open_checkpoint("demo"), tmp_path)
     name = "generation_config.json"
     assert (tmp_path / name).read_bytes() == (demo() / name).read_bytes()

@@ -10,7 +10,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from convert import cli
+from convert import guard
 
 
 def _command(arguments: list[str]) -> str:
@@ -40,4 +40,4 @@ def _command(arguments: list[str]) -> str:
 
 
 if __name__ == "__main__":
-    cli.guarded(lambda: print(_command(sys.argv[1:]), end=""))  # noqa: T201
+    guard.guarded(lambda: print(_command(sys.argv[1:]), end=""))  # noqa: T201

@@ -6,7 +6,7 @@ import os
 import sys
 from pathlib import Path
 
-from convert import cli
+from convert import guard
 from convert.bench.parser import Parser
 from convert.demo.layout import FORMATS
 from convert.demo.shapes import FULL_SIZE
@@ -44,4 +44,4 @@ def _command(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    cli.guarded(lambda: _command(sys.argv[1:]))
+    guard.guarded(lambda: _command(sys.argv[1:]))

@@ -31,7 +31,7 @@ BARS = {
     ("android", "e4b", "q4_0"): (30.0, 12_000_000_000),
     ("ios", "e2b", "mobile"): (20.0, 8_000_000_000),
 }
-_CONVERTER, _JUDGE = " -m convert convert ", " -m runtime_tests verify "
+_CONVERTER, _JUDGE = " -m convert.work ", " -m runtime_tests verify "
 _RUNG = re.compile(r"rung (\w+): ")
 _TOLD = re.compile(r"(digest|papers|app\.apk|publish) +([\d.]+) s$")
 _ROW = re.compile(r"^│ (\w+) +│.*│ (pass|fail|not run) *│")

@@ -7,7 +7,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from convert import cli, tables
+from convert import guard, tables
 from convert.bench.rates import copy_rate, read_rate, stage, table
 from convert.child import run
 from convert.pipeline import Measure
@@ -47,7 +47,7 @@ def decode(file: Path, scratch: Path) -> str:
     """Prefill and decode speed of the stock engine on two threads, beside the machine's memory bandwidth."""
     from litert_lm import Backend, Benchmark, LogSeverity, set_min_log_severity
 
-    from convert.inspection.artifact import inspect
+    from convert.targets.litert.inspect import inspect
 
     set_min_log_severity(LogSeverity.ERROR)
     weights = inspect(file).section("tf_lite_prefill_decode")
@@ -71,4 +71,4 @@ def decode(file: Path, scratch: Path) -> str:
 
 
 if __name__ == "__main__":
-    cli.guarded(lambda: print(decode(Path(sys.argv[1]), Path(sys.argv[2])), end=""))  # noqa: T201
+    guard.guarded(lambda: print(decode(Path(sys.argv[1]), Path(sys.argv[2])), end=""))  # noqa: T201

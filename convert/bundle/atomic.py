@@ -48,23 +48,39 @@ class Site:
     def publish(self) -> None:
         """Puts ``new`` in the place of ``final``, durably. Before it the old folder is there, after it the new one."""
         sync_tree(self.new)
-        if not self.final.exists():
-            self.new.rename(self.final)
-        elif not exchange(self.new, self.final):
-            # No exchange on this file system: a moment without either, which `site` repairs if we die in it.
-            self.final.rename(self.work / "old")
-            self.new.rename(self.final)
+        self._put(self.new, self.final)
         sync(self.final.parent)
+
+    def publish_each(self) -> None:
+        """Puts what is in ``new`` beside each other where ``final`` lies, what is called like it last."""
+        sync_tree(self.new)
+        for path in sorted(self.new.iterdir(), key=lambda path: (path.name == self.final.name, path.name)):
+            self._put(path, self.final.with_name(path.name))
+        sync(self.final.parent)
+
+    def _put(self, new: Path, place: Path) -> None:
+        if not place.exists():
+            new.rename(place)
+        elif not new.is_dir() and not place.is_dir():
+            new.replace(place)
+        elif not exchange(new, place):
+            # No exchange on this file system: a moment without either, which `site` repairs if we die in it.
+            place.rename(self.work / ("old" if place == self.final else "beside"))
+            new.rename(place)
+            _remove(self.work / "beside")
 
 
 @contextmanager
-def site(final: Path, lock_wait_s: float = LOCK_WAIT_S) -> Iterator[Site]:
+def site(final: Path, lock_wait_s: float = LOCK_WAIT_S, as_folder: bool = True) -> Iterator[Site]:
     """Takes the lock, clears what a killed builder left, gives an empty ``new``; removes every trace afterwards.
+
+    Args:
+        as_folder: whether ``final`` can only be a folder.
 
     Raises:
         PlanError: another builder is at work, or ``final`` is not a folder.
     """
-    if final.exists() and not final.is_dir():
+    if as_folder and final.exists() and not final.is_dir():
         raise PlanError(f"build {final}", "a file of that name is in the way", "Move it, or choose another --out")
     missing = [folder for folder in final.parents if not folder.exists()]
     work = final.parent / f".{final.name}.work"
@@ -114,13 +130,17 @@ def _clear(work: Path, final: Path) -> None:
     # A killed judge's own helpers may still write scratch files for an instant: try again before giving up.
     for patience in (True,) * 20 + (False,):
         for entry in list(work.iterdir()):
-            if entry.is_dir() and not entry.is_symlink():
-                shutil.rmtree(entry, ignore_errors=patience)
-            else:
-                entry.unlink(missing_ok=True)
+            _remove(entry, patience)
         if not any(work.iterdir()):
             return
         time.sleep(0.1)
+
+
+def _remove(path: Path, patience: bool = False) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=patience)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def exchange(a: Path, b: Path) -> bool:

@@ -42,7 +42,7 @@ def notice(source: Source, container: str) -> str:
     return f"This bundle holds a model converted by gemma-bridge from {where}.\n\n{body}\n{changes}"
 
 
-def write(source: Source, folder: Path, container: str = "a LiteRT-LM file") -> None:
+def write(source: Source, folder: Path, container: str) -> None:
     """Writes LICENSE and NOTICE."""
     (folder / "LICENSE").write_bytes(APACHE.read_bytes())
     (folder / "NOTICE").write_text(notice(source, container), encoding="utf-8")

@@ -8,22 +8,21 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Literal
 
 from convert.apk import build, toolchain
 from convert.apk.pieces import ApkUnavailableError
 from convert.bundle import manifest as m
 from convert.bundle import project
-from convert.bundle.android import GOLDEN, MANIFEST, entry
+from convert.bundle.names import GOLDEN, MANIFEST
+from convert.bundle.papers import entry
 from convert.progress import Progress
 
-Choice = Literal["auto", "require", "skip"]
 APP, APK = "app", "app.apk"
 # Larger models would make an APK that nobody wants to install twice; they are downloaded or imported.
 LARGEST_PACKED = 100_000_000
 
 
-def tools(choice: Choice, progress: Progress) -> toolchain.Toolchain | str:
+def tools(choice: str, progress: Progress) -> toolchain.Toolchain | str:
     """What an APK is built with, or why there will be none.
 
     Raises:
@@ -41,7 +40,7 @@ def tools(choice: Choice, progress: Progress) -> toolchain.Toolchain | str:
         return _line(error.why)
 
 
-def add(folder: Path, found: toolchain.Toolchain | str, choice: Choice, work: Path, progress: Progress) -> m.Apk:
+def add(folder: Path, found: toolchain.Toolchain | str, choice: str, work: Path, progress: Progress) -> m.Apk:
     """Adds ``app/`` and ``app.apk`` to a bundle with finished papers, and to its manifest.
 
     Args:
@@ -69,7 +68,7 @@ def add(folder: Path, found: toolchain.Toolchain | str, choice: Choice, work: Pa
 
 
 def _built(
-    out: Path, assets: dict[str, Path], found: toolchain.Toolchain, choice: Choice, work: Path, progress: Progress
+    out: Path, assets: dict[str, Path], found: toolchain.Toolchain, choice: str, work: Path, progress: Progress
 ) -> m.Apk:
     try:
         return m.Apk(status="built", unsigned_sha256=build.build(found, assets, out, work, progress).unsigned_sha256)

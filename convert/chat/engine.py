@@ -12,7 +12,7 @@ from typing import Any
 
 from convert.chat.native_log import NativeLog
 from convert.errors import ArtifactError
-from convert.inspection.artifact import inspect
+from convert.targets.litert.inspect import inspect
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from convert.bundle import manifest as m
 from convert.errors import ArtifactError
-from convert.inspection.artifact import inspect
+from convert.targets.litert.inspect import inspect
 
 
 def find(what: Path) -> Path:

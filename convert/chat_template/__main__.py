@@ -1,4 +1,4 @@
-"""``python -m convert.chat_template FOLDER PLATFORM SECONDS``: adapts a template, as a process with little to spend.
+"""``python -m convert.chat_template FOLDER adapted|as-it-is SECONDS``: adapts a template with little to spend.
 
 A template is a program from somewhere. Its time and memory are bounded here, so that one without end costs a refusal.
 The answer is JSON on stdout: ``{"adapted": ...}`` or ``{"refused": [found, action]}``.
@@ -16,14 +16,14 @@ from typing import Any
 MEMORY_BYTES = 2 << 30
 
 
-def _answer(folder: Path, platform: str) -> dict[str, Any]:
+def _answer(folder: Path, how: str) -> dict[str, Any]:
     from convert.chat_template.adapt import RefusedError, adapt, as_it_is
     from convert.chat_template.source import read
     from convert.errors import CheckpointError
 
     try:
         source = read(folder)
-        adapted = adapt(source) if platform == "android" else as_it_is(source)
+        adapted = adapt(source) if how == "adapted" else as_it_is(source)
         return {"adapted": asdict(adapted), "name": source.name}
     except CheckpointError as error:
         return {"refused": [error.found, error.action]}

@@ -43,17 +43,25 @@ class Template:
 PROCESSOR_SECONDS = 10  # the largest published template takes a third of one
 
 
-def prepare(folder: Path, platform: str, seconds: int = PROCESSOR_SECONDS) -> Template:
-    """The chat template of a checkpoint folder as a platform gets it.
+def prepare(folder: Path, adapted: bool, seconds: int = PROCESSOR_SECONDS) -> Template:
+    """The chat template of a checkpoint folder as it is packed.
 
     Args:
+        adapted: for an engine that renders it itself; else as it is.
         seconds: of a processor that a template may take.
 
     Raises:
         CheckpointError: there is none, or it is refused.
     """
     asked = f"read the chat template of {folder.name}"
-    command = [sys.executable, "-m", "convert.chat_template", str(folder), platform, str(seconds)]
+    command = [
+        sys.executable,
+        "-m",
+        "convert.chat_template",
+        str(folder),
+        "adapted" if adapted else "as-it-is",
+        str(seconds),
+    ]
     ran = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)
     if ran.returncode < 0:
         found = f"it took {seconds} seconds of a processor, so it may run without end (signal {-ran.returncode})"

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from convert.checkpoint import hub, other_kinds
 from convert.checkpoint.config import CONFIG, TextConfig, read_config, read_fields
-from convert.checkpoint.formats import choose, reader
+from convert.checkpoint.format import choose, reader
 from convert.checkpoint.inventory import Ledger
 from convert.checkpoint.names import by_published_name
 from convert.checkpoint.safetensors import INDEX, read_folder
@@ -163,6 +163,7 @@ def open_folder(located: Located) -> Checkpoint:
     contents = reader(name).read(ledger, config, settings)
     return Checkpoint(
         format=name,
+        stored=contents.stored,
         folder=folder,
         config=config,
         quants=contents.quants,

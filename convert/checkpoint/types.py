@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,10 @@ from numpy.typing import NDArray
 from convert.checkpoint.config import TextConfig
 from convert.checkpoint.settings import Settings, read_settings
 from convert.lattice import QuantTensor
+
+Stored = Literal["integers", "rounded lattice"]
+# Matrices of which a token takes one row.
+TABLES = ("embed_tokens", "embed_tokens_per_layer")
 
 
 class FloatTensor(Protocol):
@@ -80,16 +84,18 @@ class Checkpoint:
     """An opened checkpoint. Opening reads headers only; tensors are read when their rows are asked for.
 
     Attributes:
-        format: ``mobile`` or ``q4_0``.
+        format: name of the format.
+        stored: ``integers``; or ``rounded lattice``: floats that are the grid's points, rounded for storage.
         folder: where its files lie.
         quants: quantized matrices by module path.
         floats: floating-point tensors by name.
-        activations: static scales by module path (mobile only).
-        caches: KV cache scales by layer index (mobile only).
+        activations: static scales by module path, where the format has them.
+        caches: KV cache scales by layer index, where the format has them.
         left_out: tensors that are recognized but not converted, with the reason (vision, audio).
     """
 
     format: str
+    stored: Stored
     folder: Path
     config: TextConfig
     quants: Mapping[str, QuantTensor]
@@ -98,6 +104,11 @@ class Checkpoint:
     caches: Mapping[int, CacheScales]
     left_out: Mapping[str, str]
     source: Source
+
+    @property
+    def static_activations(self) -> bool:
+        """Whether the model was trained with activation scales of its own."""
+        return bool(self.activations)
 
     @cached_property
     def settings(self) -> Settings:

@@ -104,8 +104,8 @@ class EagerOps:
         if key in self._checkpoint.quants:
             tensor = self._checkpoint.quants[key]
             values = torch.from_numpy(dequantize(tensor.codes(start, stop), tensor.scales(start, stop)))
-            # q4_0 checkpoints store the grid's points rounded to bfloat16: that is what a reference computes with.
-            return values.bfloat16().float() if self._checkpoint.format == "q4_0" else values
+            # Where the grid's points are stored rounded to bfloat16, that is what a reference computes with.
+            return values.bfloat16().float() if self._checkpoint.stored == "rounded lattice" else values
         return torch.from_numpy(self._checkpoint.floats[self._stored(key)].float32(start, stop))
 
 

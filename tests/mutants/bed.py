@@ -12,7 +12,7 @@ from convert.checkpoint import with_digests
 from convert.demo import folder as demo
 from convert.demo import small
 from convert.progress import Silent
-from convert.targets.litert import LitertOptions, convert
+from convert.targets.litert import TARGET, LitertOptions, convert
 from runtime_tests.case import Case
 from runtime_tests.readers.checkpoint import open_checkpoint
 from runtime_tests.readers.litertlm import open_litertlm
@@ -54,7 +54,8 @@ class Bed:
     @cached_property
     def bundle(self) -> Path:
         """A bundle folder with the sound artifact, a report that allows publication, and every paper."""
-        from convert.bundle import android
+        from convert.bundle import papers
+        from convert.bundle.names import GOLDEN, PAGE, PARITY
         from convert.pipeline import read_parity
         from runtime_tests import golden, report
         from runtime_tests.html import page
@@ -62,14 +63,14 @@ class Bed:
 
         folder = self.work / f"bundle_{self.name.replace(' ', '_')}"
         folder.mkdir()
-        shutil.copy(self.artifact, folder / android.MODEL)
-        case = self.control.like(open_litertlm(folder / android.MODEL))
+        shutil.copy(self.artifact, folder / TARGET.model)
+        case = self.control.like(open_litertlm(folder / TARGET.model))
         parity = report.report(case, climb(case, asked(case, None)))
-        (folder / android.PARITY).write_text(report.dump(parity), "utf-8")
-        (folder / android.PAGE).write_text(page.render(parity.model_dump(mode="json")), "utf-8")
-        (folder / android.GOLDEN).write_text(golden.dump(golden.golden(case)), "utf-8")
-        summary = read_parity(folder / android.PARITY, folder / android.MODEL)
-        android.finish(folder, self.name, with_digests(read(self.checkpoint)), summary)
+        (folder / PARITY).write_text(report.dump(parity), "utf-8")
+        (folder / PAGE).write_text(page.render(parity.model_dump(mode="json")), "utf-8")
+        (folder / GOLDEN).write_text(golden.dump(golden.golden(case)), "utf-8")
+        summary = read_parity(folder / PARITY, folder / TARGET.model, TARGET)
+        papers.finish(folder, self.name, with_digests(read(self.checkpoint)), summary, TARGET, "android")
         return folder
 
     def convert(self, checkpoint: Path, out: Path) -> None:

@@ -18,7 +18,7 @@ from tests.mutants.source import reads
 KIND = "graph"
 OPS, DYNAMIC, EMBEDDER = "targets.litert.ops", "targets.litert.dynamic", "targets.litert.embedder"
 LOWERED, BLOCKS = "targets.litert.decoder", "targets.litert.blocks"
-TERMS = "self._terms = options.terms or TERMS[checkpoint.format]"
+TERMS = "self._terms = options.terms or (TERMS_OF_LOGITS if checkpoint.static_activations else TERMS_OF_ALL)"
 SHORT = "        if length == 1:\n"
 LENGTH = "length, context = rows.shape[axis], cache.shape[axis]"
 CACHES = "written[layer.index]\n    for tensor"

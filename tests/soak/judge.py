@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from convert.bundle import ios
 from convert.checkpoint import open_checkpoint as read
 from convert.errors import ConvertError
 from convert.lengths import prefill_lengths
 from convert.progress import Silent
+from convert.targets import all_targets
 from runtime_tests.case import Case
 from runtime_tests.errors import InputError
 from runtime_tests.kinds import open_case
@@ -98,20 +98,12 @@ class Stand:
     def convert(self, checkpoint: Path, folder: Path) -> Path:
         """Converts with this model's choices, in this process."""
         opened, drawn = read(checkpoint), self.drawn
-        lengths, _ = prefill_lengths("soak", drawn.prefill, drawn.context, "litert" if self._android else "coreml")
-        if self._android:
-            from convert.targets import litert
-
-            out = folder / "model.litertlm"
-            litert.convert(opened, litert.LitertOptions(drawn.context, lengths, drawn.cache), out, Silent())
-            return out
-        from convert.targets import coreml
-
-        out = folder / ios.MODEL
-        options = coreml.CoremlOptions(drawn.context, lengths, drawn.precision)  # type: ignore[arg-type]
-        coreml.convert(opened, options, out, Silent(), lambda k: coreml.part_path(out, k))
-        coreml.write_tables(opened, folder, Silent())
-        ios.collect(opened, folder)
+        target = all_targets()["litert" if self._android else "coreml"]
+        lengths, _ = prefill_lengths("soak", drawn.prefill, drawn.context, target.prefill, target.pads)
+        own = {"cache": drawn.cache} if self._android else {"precision": drawn.precision}
+        out = folder / target.model
+        target.convert(opened, target.options(drawn.context, lengths, **own), out, Silent())
+        target.collect(opened, folder)
         return out
 
     def spoil(self, fault: Fault) -> Told:

@@ -83,13 +83,20 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from convert.errors import PlanError
+from convert.outputs import check_file, check_folder, check_own_folder, escaped
 from convert.targets.coreml.options import CoremlOptions
+from convert.targets.target import Described, Sizes, Target
 
 if TYPE_CHECKING:
     from convert.checkpoint.types import Checkpoint
+    from convert.costs import TargetCosts
+    from convert.inspection.report import Report
     from convert.progress import Progress
 
-__all__ = ["CoremlOptions", "convert", "part_path", "write_tables"]
+__all__ = ["TARGET", "CoremlOptions", "convert", "part_path", "write_tables"]
+
+TABLES = ("embed_tokens.rows", "embed_tokens_per_layer.rows")
 
 
 def convert(
@@ -127,3 +134,116 @@ def write_tables(checkpoint: Checkpoint, folder: Path, progress: Progress) -> li
 
     with progress.stage("write row tables", rows.size(checkpoint)) as stage:
         return rows.write(checkpoint, folder, stage.advance)
+
+
+def _convert(checkpoint: Checkpoint, options: CoremlOptions, out: Path, progress: Progress) -> None:
+    convert(checkpoint, options, out, progress)
+    write_tables(checkpoint, out.parent, progress)
+
+
+def _resolve(asked: str, options: CoremlOptions) -> None:
+    if (options.precision, options.profile) == ("float32", "ane"):
+        found = "--precision float32 was asked for with --profile ane, and the Neural Engine has no float32"
+        raise PlanError(asked, found, "Leave --precision out")
+
+
+def _check(asked: str, checkpoint: Checkpoint, options: CoremlOptions) -> None:
+    from convert.checkpoint.types import TABLES as KEYS
+
+    for key, tensor in checkpoint.quants.items():
+        if options.profile == "ane" and tensor.groups > 1 and key not in KEYS:
+            found = f"--profile ane was asked for and {key} has a scale for every {tensor.columns // tensor.groups}"
+            action = "Use --profile gpu, or a mobile checkpoint, whose scales are one a row"
+            raise PlanError(asked, f"{found} columns, which the Neural Engine does not take", action)
+
+
+def _needs(checkpoint: Checkpoint) -> None:
+    from convert.targets.coreml.companions import check
+
+    check(checkpoint)
+
+
+def _sizes(checkpoint: Checkpoint, options: CoremlOptions) -> Sizes:
+    from convert.targets.coreml.sizes import sizes
+
+    return sizes(checkpoint, options)
+
+
+def _costs() -> TargetCosts:
+    from convert.targets.coreml.costs import COSTS
+
+    return COSTS
+
+
+def _place(out: Path, asked: str) -> None:
+    """Further parts and row tables lie beside the package."""
+    check_folder(out.parent, asked)
+    further = sorted(out.parent.glob(f"{escaped(out.stem)}_[2-9]*{out.suffix}")) if out.parent.is_dir() else []
+    for part in (out, *further):
+        check_own_folder(part, asked, ("Manifest.json", b'"rootModelIdentifier"'), "an .mlpackage")
+    for name in TABLES:
+        check_file(out.with_name(name), asked, b"GBROWS1\0", "a row table")
+
+
+def _collect(checkpoint: Checkpoint, folder: Path) -> None:
+    from convert.targets.coreml.companions import collect
+
+    collect(checkpoint, folder)
+
+
+def _files(folder: Path, checkpoint: Checkpoint) -> set[str]:
+    from convert.targets.coreml.companions import COMPANIONS, packages
+
+    parts = packages(folder / TARGET.model)
+    package = {path.relative_to(folder).as_posix() for part in parts for path in part.rglob("*") if path.is_file()}
+    tables = [table for table in TABLES if table != TABLES[1] or checkpoint.config.per_layer_width]
+    return {*package, *tables, *COMPANIONS}
+
+
+def _digest(model: Path) -> str:
+    from convert.targets.coreml.companions import digest
+
+    return digest(model)
+
+
+def _described(folder: Path) -> Described:
+    from convert.targets.coreml.inspect import inspect_package, inspect_table
+
+    found, tables = inspect_package(folder / TARGET.model), [folder / name for name in TABLES]
+    there = [table for table in tables if table.is_file()]
+    weights = (*found.weights, *(inspect_table(table) for table in there))
+    return Described(found, weights, found.section("weights"), sum(table.stat().st_size for table in there))
+
+
+def _inspect(path: Path) -> Report | None:
+    from convert.targets.coreml.inspect import inspect_package
+
+    return inspect_package(path) if path.suffix == ".mlpackage" and path.is_dir() else None
+
+
+TARGET = Target(
+    name="coreml",
+    container="a Core ML package and tables of rows",
+    model="Model.mlpackage",
+    platforms=frozenset({"ios"}),
+    options=CoremlOptions,
+    prefill=(128, 1024),
+    pads=False,
+    renders=False,
+    kernels=frozenset({(2, 0), (4, 0), (8, 0), (4, 32)}),
+    toolchain=("Jinja2", "coremltools", "matplotlib", "numpy", "protobuf", "torch", "transformers"),
+    runtime=lambda: ("Core ML", "iOS 18"),
+    resolve=_resolve,
+    check=_check,
+    needs=_needs,
+    sizes=_sizes,
+    costs=_costs,
+    convert=_convert,
+    place=_place,
+    collect=_collect,
+    files=_files,
+    digest=_digest,
+    describe=_described,
+    inspect=_inspect,
+    kinds=("an .mlpackage",),
+)

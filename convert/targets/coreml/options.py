@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
-Precision = Literal["float16", "float32"]
-Profile = Literal["gpu", "ane"]
+from convert.choices import choice
 
 ALIGNMENT = 32  # devices take state dimensions in multiples of this
 
@@ -23,8 +21,8 @@ class CoremlOptions:
 
     context: int
     prefill: tuple[int, ...]
-    precision: Precision = "float16"
-    profile: Profile = "gpu"
+    precision: str = choice("float16", ("float16", "float32"), "float32 to prove the program")
+    profile: str = choice("gpu", ("gpu", "ane"), "ane: for the Neural Engine, in parts")
     part_layers: int = 15
 
     @property

@@ -5,13 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from convert.errors import PlanError
+from convert.outputs import check_file, check_folder
 from convert.targets.litert.options import LitertOptions
+from convert.targets.target import Described, Sizes, Target
 
 if TYPE_CHECKING:
     from convert.checkpoint.types import Checkpoint
+    from convert.costs import TargetCosts
+    from convert.inspection.report import Report
     from convert.progress import Progress
 
-__all__ = ["LitertOptions", "convert"]
+__all__ = ["TARGET", "LitertOptions", "convert"]
+
+ENGINE = "litert-lm-api"  # the engine that climbs rung 3
 
 
 def convert(checkpoint: Checkpoint, options: LitertOptions, out: Path, progress: Progress) -> None:
@@ -23,3 +30,111 @@ def convert(checkpoint: Checkpoint, options: LitertOptions, out: Path, progress:
     from convert.targets.litert.build import build
 
     build(checkpoint, options, out, progress)
+
+
+def _resolve(asked: str, options: LitertOptions) -> None:
+    """All of its choices go together."""
+
+
+def _check(asked: str, checkpoint: Checkpoint, options: LitertOptions) -> None:
+    missing = [layer.index for layer in checkpoint.config.owners if layer.index not in checkpoint.caches]
+    if options.cache == "int8" and missing:
+        found = f"the checkpoint has no cache scales for layer {missing[0]}"
+        raise PlanError(asked, f"--cache int8 was asked for and {found}", "Use --cache float32")
+
+
+def _needs(checkpoint: Checkpoint) -> None:
+    """Tokenizer and template become sections of the file; converting and planning read them."""
+
+
+def _sizes(checkpoint: Checkpoint, options: LitertOptions) -> Sizes:
+    from convert.targets.litert.sizes import sizes
+
+    return sizes(checkpoint, options)
+
+
+def _costs() -> TargetCosts:
+    from convert.targets.litert.costs import COSTS
+
+    return COSTS
+
+
+def _place(out: Path, asked: str) -> None:
+    check_folder(out.parent, asked)
+    check_file(out, asked, b"LITERTLM", "a .litertlm")
+
+
+def _collect(checkpoint: Checkpoint, folder: Path) -> None:
+    """Nothing lies beside the model: tokenizer and template are sections of its file."""
+
+
+def _files(folder: Path, checkpoint: Checkpoint) -> set[str]:
+    return {TARGET.model}
+
+
+def _digest(model: Path) -> str:
+    import hashlib
+
+    with model.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _described(folder: Path) -> Described:
+    from convert.targets.litert.inspect import inspect
+
+    found = inspect(folder / TARGET.model)
+    tables = found.section("tf_lite_embedder") + found.section("tf_lite_per_layer_embedder")
+    return Described(found, found.weights, found.section("tf_lite_prefill_decode"), tables)
+
+
+def _inspect(path: Path) -> Report | None:
+    from convert.targets.litert.inspect import inspect
+
+    return inspect(path) if path.suffix in (".litertlm", ".tflite") and path.is_file() else None
+
+
+def _runtime() -> tuple[str, str]:
+    from importlib.metadata import version
+
+    return "LiteRT-LM", version(ENGINE).partition("+")[0]
+
+
+TARGET = Target(
+    name="litert",
+    container="a LiteRT-LM file",
+    model="model.litertlm",
+    platforms=frozenset({"android"}),
+    options=LitertOptions,
+    prefill=(8, 32, 128, 1024),
+    pads=True,
+    renders=True,
+    # XNNPACK and the reference kernels run these; two-bit weights in blocks are refused at load time.
+    kernels=frozenset({(2, 0), (4, 0), (8, 0), (4, 32)}),
+    # Public versions are stated, without the tag of a build: the same pin elsewhere is to give the same manifest.
+    toolchain=(
+        "Jinja2",
+        "ai-edge-litert",
+        "flatbuffers",
+        "litert-lm-api",
+        "litert-lm-builder",
+        "matplotlib",
+        "numpy",
+        "protobuf",
+        "torch",
+        "transformers",
+    ),
+    runtime=_runtime,
+    resolve=_resolve,
+    check=_check,
+    needs=_needs,
+    sizes=_sizes,
+    costs=_costs,
+    convert=convert,
+    place=_place,
+    collect=_collect,
+    files=_files,
+    digest=_digest,
+    describe=_described,
+    inspect=_inspect,
+    kinds=("a .litertlm", "a .tflite"),
+)

@@ -36,7 +36,7 @@ def llm_metadata(folder: Path, options: LitertOptions, settings: Settings | None
     message.suppress_tokens.ids.extend(settings.suppressed)
     _sampler(message.sampler_params, settings.sampler)
     message.max_num_tokens = options.context
-    template = prepare_template(folder, "android")
+    template = prepare_template(folder, adapted=True)
     message.jinja_prompt_template = template.text
     _affixes(message.prompt_templates, template)
     _gemma4(message, settings, template)

@@ -13,7 +13,7 @@ from convert.targets.litert import dynamic, weights
 from convert.targets.litert.blocks import blocks
 from convert.targets.litert.emit import Symbol, concatenate
 from convert.targets.litert.graph import Subgraph, per_tensor
-from convert.targets.litert.options import TERMS, LitertOptions
+from convert.targets.litert.options import TERMS_OF_ALL, TERMS_OF_LOGITS, LitertOptions
 
 _FEW = 16  # rows are few when the other side has this many times more
 
@@ -23,7 +23,7 @@ class LitertOps:
 
     def __init__(self, graph: Subgraph, checkpoint: Checkpoint, options: LitertOptions) -> None:
         self._graph, self._checkpoint = graph, checkpoint
-        self._terms = options.terms or TERMS[checkpoint.format]
+        self._terms = options.terms or (TERMS_OF_LOGITS if checkpoint.static_activations else TERMS_OF_ALL)
 
     def linear(self, x: Symbol, key: str) -> Symbol:
         tensor = self._checkpoint.quants.get(key)
@@ -32,7 +32,7 @@ class LitertOps:
             weight = weights.floats(self._graph, self._checkpoint, f"{stored}.weight")
             return Symbol(dynamic.fully_connected(x, weight, "float32", name=f"{key}/out"))
         scales = self._checkpoint.activations.get(key)
-        if self._checkpoint.format == "q4_0":
+        if self._checkpoint.stored == "rounded lattice":
             out = dynamic.blockwise(x, blocks(self._graph, tensor, key), self._terms)
             return self._named(out, f"{key}/out")
         weight = weights.quantized(self._graph, tensor, key)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-# How many int8 terms a float activation is split into before it meets integer weights (see ``dynamic``), by checkpoint
-# format. Two are 16 bits: plenty for logits (mobile: lm_head alone). In q4_0 models the errors of all layers add up, so
+from convert.choices import choice
+
+# How many int8 terms a float activation is split into before it meets integer weights (see ``dynamic``). Two are 16
+# bits: plenty for logits, where all other activations are static. Where none are, the errors of all layers add up, so
 # they get three, float32's 24 bits; one token takes the kernels as long with three as with two.
-TERMS = {"mobile": 2, "q4_0": 3}
+TERMS_OF_LOGITS, TERMS_OF_ALL = 2, 3
 
 
 @dataclass(frozen=True)
@@ -16,10 +18,10 @@ class LitertOptions:
     context: positions of the KV cache, in tokens.
     prefill: tokens per prefill call, one signature each.
     cache: element type of the KV cache: ``float32``, or ``int8`` with the checkpoint's scales.
-    terms: int8 terms per float activation, 1 to 3: 8, 16 or 24 bits; None takes the format's (``TERMS``).
+    terms: int8 terms per float activation, 1 to 3: 8, 16 or 24 bits; None: two or three, see above.
     """
 
     context: int
     prefill: tuple[int, ...]
-    cache: str = "float32"
+    cache: str = choice("float32", ("float32", "int8"), "element type of the KV cache")
     terms: int | None = None

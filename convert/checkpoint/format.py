@@ -5,18 +5,19 @@ from __future__ import annotations
 import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
+from pkgutil import iter_modules
 from typing import Protocol, cast
 
+from convert.checkpoint import formats
 from convert.checkpoint.config import TextConfig
 from convert.checkpoint.fields import Fields
 from convert.checkpoint.inventory import Ledger
 from convert.checkpoint.strict_json import shown
-from convert.checkpoint.types import ActivationScales, CacheScales, FloatTensor
+from convert.checkpoint.types import ActivationScales, CacheScales, FloatTensor, Stored
 from convert.errors import CheckpointError
 from convert.lattice import QuantTensor
 
-# quant_method in config.json -> the module of this package that reads it.
-_READERS: Mapping[str | None, str] = {"gemma": "mobile", None: "q4_0"}
 _FIELD = "quantization_config"
 
 
@@ -24,6 +25,7 @@ _FIELD = "quantization_config"
 class Contents:
     """What a reader found; see ``convert.checkpoint.types.Checkpoint`` for the fields."""
 
+    stored: Stored
     quants: Mapping[str, QuantTensor]
     floats: Mapping[str, FloatTensor]
     activations: Mapping[str, ActivationScales]
@@ -31,7 +33,13 @@ class Contents:
 
 
 class Reader(Protocol):
-    """A module that reads one format."""
+    """A module of ``convert.checkpoint.formats``: it reads one format.
+
+    Attributes:
+        METHOD: the ``quant_method`` in config.json that says so; None: it has none.
+    """
+
+    METHOD: str | None
 
     def read(self, ledger: Ledger, config: TextConfig, settings: Fields | None) -> Contents:
         """Takes every tensor that the decoder needs from the ledger."""
@@ -49,18 +57,24 @@ def choose(text: Fields, whole: Fields) -> tuple[str, Fields | None]:
         raise text.fail(_FIELD, "the same as the one at the top level, or left out")
     settings = holders[0].object(_FIELD) if holders else None
     if settings is None:
-        return _READERS[None], None
+        return readers()[None], None
     method = settings.values.get("quant_method")
-    if not isinstance(method, str) or method not in _READERS:
+    if not isinstance(method, str) or method not in readers():
         found = f"{settings.path}: quant_method is {shown(method)}"
         action = "Read are 'gemma' (mobile) and checkpoints without one (q4_0-unquantized)"
         if method == "compressed-tensors":
             action += ", which hold the same numbers: take the sibling repository ...-qat-mobile-transformers for a"
             action += " ...-qat-mobile-ct, and ...-qat-q4_0-unquantized for a ...-qat-w4a16-ct"
         raise CheckpointError(text.asked, found, action)
-    return _READERS[method], settings
+    return readers()[method], settings
 
 
 def reader(name: str) -> Reader:
     """The module that reads a format, found by the format's name."""
-    return cast(Reader, importlib.import_module(f"convert.checkpoint.{name}"))
+    return cast(Reader, importlib.import_module(f"{formats.__name__}.{name}"))
+
+
+@cache
+def readers() -> dict[str | None, str]:
+    """Names of the formats by the ``quant_method`` that says so."""
+    return {reader(module.name).METHOD: module.name for module in iter_modules(formats.__path__)}

@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from convert.errors import ArtifactError
-from convert.inspection.artifact import Cache, Report, Section
-from convert.inspection.graph import Signature, Tensor
+from convert.inspection.report import Cache, Report, Section, Signature, Tensor
 from convert.inspection.weights import Share, component, merge
 from runtime_tests.readers.regular import open_regular
 

@@ -14,30 +14,12 @@ from math import prod
 from typing import Any
 
 from convert.errors import ArtifactError
+from convert.inspection.report import Signature, Tensor
 from convert.inspection.weights import Share, component
 
 _BITS = {"INT2": 2, "INT4": 4, "INT8": 8, "INT16": 16, "FLOAT16": 16, "FLOAT32": 32}
 _WEIGHT_ENDINGS = (".weight", ".layer_scalar", ".weight_unscale")
 _DAMAGE = (struct.error, IndexError, ValueError, TypeError, AttributeError, KeyError, OverflowError)
-
-
-@dataclass(frozen=True)
-class Tensor:
-    """An input or output; ``dtype`` in numpy's spelling."""
-
-    name: str
-    shape: tuple[int, ...]
-    dtype: str
-
-
-@dataclass(frozen=True)
-class Signature:
-    """One entry point of one section, inputs and outputs by name."""
-
-    section: str
-    name: str
-    inputs: tuple[Tensor, ...]
-    outputs: tuple[Tensor, ...]
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from convert.errors import ArtifactError
-from convert.inspection.artifact import Report, inspect
-from convert.inspection.package import inspect_package
+from convert.inspection.report import Report
 from convert.inspection.weights import Share, histogram
+from convert.targets import all_targets
 
 
 @dataclass(frozen=True)
@@ -47,24 +47,19 @@ def look(what: str) -> Report | CheckpointReport:
         ConvertError: no such checkpoint.
     """
     path = Path(what)
+    for target in all_targets().values():
+        if (found := target.inspect(path)) is not None:
+            return found
     if path.is_file():
-        if path.suffix not in (".litertlm", ".tflite"):
-            raise ArtifactError(
-                f"inspect {what}",
-                f"a file of kind {path.suffix!r} was found",
-                "Give a .litertlm, a .tflite, an .mlpackage or a folder",
-            )
-        return inspect(path)
-    if path.suffix == ".mlpackage" and path.is_dir():
-        return inspect_package(path)
-    if (path / "manifest.json").is_file() and (path / "Model.mlpackage").is_dir():
-        return inspect_package(path / "Model.mlpackage")
+        kinds = ", ".join(kind for target in all_targets().values() for kind in target.kinds)
+        found_kind = f"a file of kind {path.suffix!r} was found"
+        raise ArtifactError(f"inspect {what}", found_kind, f"Give {kinds} or a folder")
     if (path / "manifest.json").is_file():
-        models = sorted(path.glob("*.litertlm"))
+        models = [path / target.model for target in all_targets().values() if (path / target.model).exists()]
         if len(models) != 1:
-            found = f"the bundle has {len(models)} .litertlm files"
-            raise ArtifactError(f"inspect {what}", found, "Build the bundle again")
-        return inspect(models[0])
+            found_models = f"the bundle has {len(models)} models"
+            raise ArtifactError(f"inspect {what}", found_models, "Build the bundle again")
+        return look(str(models[0]))
     return _checkpoint(what)
 
 

@@ -4,54 +4,14 @@ byte, and none of the writers' code."""
 from __future__ import annotations
 
 import mmap
-from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 
 from convert.errors import ArtifactError
-from convert.inspection.graph import Outside, Signature, outside
-from convert.inspection.weights import Share, merge
+from convert.inspection.report import Cache, Report, Section, Signature
+from convert.inspection.weights import merge
+from convert.targets.litert.outside import Outside, outside
 from runtime_tests.readers.regular import open_regular
-
-
-@dataclass(frozen=True)
-class Section:
-    """One section of the container; ``kind`` is the model type of TFLite sections. Offsets in bytes."""
-
-    kind: str
-    begin: int
-    bytes: int
-
-
-@dataclass(frozen=True)
-class Cache:
-    """The KV cache as decode takes it: ``pairs`` of key and value tensors with ``context`` positions."""
-
-    dtype: str
-    context: int
-    pairs: int
-    bytes: int
-
-
-@dataclass(frozen=True)
-class Report:
-    """Everything ``inspect`` says about a file.
-
-    Attributes:
-        operators: number of operators by section and code.
-    """
-
-    file: str
-    bytes: int
-    sections: tuple[Section, ...]
-    signatures: tuple[Signature, ...]
-    cache: Cache | None
-    weights: tuple[Share, ...]
-    operators: dict[str, dict[str, int]]
-
-    def section(self, kind: str) -> int:
-        """Bytes of a section; 0 when there is none."""
-        return sum(section.bytes for section in self.sections if section.kind == kind)
 
 
 def inspect(path: Path) -> Report:

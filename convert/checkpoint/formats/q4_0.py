@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from convert.checkpoint.config import TextConfig
 from convert.checkpoint.fields import Fields
-from convert.checkpoint.formats import Contents
+from convert.checkpoint.format import Contents
 from convert.checkpoint.inventory import Ledger, parts
 from convert.checkpoint.other_kinds import USE
 from convert.checkpoint.recover import BLOCK, recover
@@ -25,6 +25,7 @@ from convert.checkpoint.types import FloatTensor
 from convert.errors import CheckpointError, LatticeError
 from convert.lattice import QuantTensor, pack
 
+METHOD = None  # ``quant_method`` in config.json
 _PROBED_ROWS = 8
 # Blocks of bfloat16 noise practically never fit the lattice; blocks with one or two distinct values may by chance.
 _MOSTLY = 0.1
@@ -164,7 +165,7 @@ def read(ledger: Ledger, config: TextConfig, settings: Fields | None) -> Content
         raise CheckpointError(ledger.asked, f"{found}, and config.json has no quantization_config", USE)
     if astray:
         raise _astray(astray[0], ledger.asked)
-    return Contents(quants, floats, {}, {})
+    return Contents("rounded lattice", quants, floats, {}, {})
 
 
 def _astray(stored: Floats, asked: str) -> LatticeError:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from convert.checkpoint.config import TextConfig
 from convert.checkpoint.fields import Fields
-from convert.checkpoint.formats import Contents
+from convert.checkpoint.format import Contents
 from convert.checkpoint.inventory import Ledger, Part, parts
 from convert.checkpoint.patterns import read_rules
 from convert.checkpoint.safetensors import Tensor
@@ -23,6 +23,7 @@ from convert.checkpoint.types import ActivationScales, CacheScales, FloatTensor
 from convert.errors import CheckpointError
 from convert.lattice import QuantTensor, flip_offset, packed_width, unpack
 
+METHOD = "gemma"  # ``quant_method`` in config.json
 _DAMAGED = "Do not use this checkpoint: download it again"
 
 
@@ -88,7 +89,7 @@ def read(ledger: Ledger, config: TextConfig, settings: Fields | None) -> Content
             activations[part.key] = ActivationScales(*scales)
     if not quants:
         raise CheckpointError(ledger.asked, f"{settings.path} quantizes no module", "Use a QAT checkpoint")
-    return Contents(quants, floats, activations, _caches(ledger, config))
+    return Contents("integers", quants, floats, activations, _caches(ledger, config))
 
 
 def _matrix(ledger: Ledger, part: Part, bits: int, config: TextConfig) -> PackedMatrix:

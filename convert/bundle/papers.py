@@ -1,0 +1,110 @@
+"""LICENSE, NOTICE and the manifest of a bundle, made from what the finished model says of itself."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+
+from convert import __version__
+from convert.bundle import manifest as m
+from convert.bundle import notice
+from convert.bundle.names import MANIFEST, PAPERS
+from convert.checkpoint.types import Checkpoint
+from convert.errors import ArtifactError
+from convert.inspection.report import Signature
+from convert.targets.target import Described, Target
+
+PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
+
+
+def finish(
+    folder: Path, name: str, checkpoint: Checkpoint, parity: m.Parity, target: Target, platform: str
+) -> m.Manifest:
+    """Writes LICENSE, NOTICE and the manifest beside the model and its reports.
+
+    Raises:
+        ArtifactError: the model cannot be read back, or a file lies in the folder that nobody announced.
+    """
+    notice.write(checkpoint.source, folder, target.container)
+    expected = {*target.files(folder, checkpoint), *PAPERS}
+    found = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()}
+    if found != expected:
+        odd = ", ".join(sorted(found ^ expected))
+        raise ArtifactError(f"bundle {name}", f"{odd}: missing or not meant to be there", "Report this as a defect")
+    files = {file: entry(folder / file) for file in sorted(found)}
+    made = describe(name, checkpoint, target.describe(folder), parity, files, target, platform)
+    (folder / MANIFEST).write_text(m.to_json(made), encoding="utf-8")
+    return made
+
+
+def describe(
+    name: str,
+    checkpoint: Checkpoint,
+    made: Described,
+    parity: m.Parity,
+    files: dict[str, m.File],
+    target: Target,
+    platform: str,
+) -> m.Manifest:
+    """The manifest. Signatures, cache and weights are those read back from the finished files."""
+    config, source, cache = checkpoint.config, checkpoint.source, made.report.cache
+    if cache is None:
+        found = f"{made.report.file} has no KV cache in its decode signature"
+        raise ArtifactError(f"bundle {name}", found, "Report this as a defect")
+    runtime, minimum = target.runtime()
+    return m.Manifest(
+        schema_version=m.SCHEMA_VERSION,
+        name=name,
+        platform=platform,
+        model=target.model,
+        source=m.Source(
+            id=source.id,
+            revision=source.revision,
+            format=checkpoint.format,
+            files={f: m.File(bytes=size, sha256=sha) for f, (sha, size) in source.files.items()},
+        ),
+        quantization=[m.Weights.model_validate(asdict(share)) for share in made.weights],
+        signatures=[_signature(signature) for signature in made.report.signatures],
+        kv_cache=m.Cache(
+            dtype=cache.dtype,  # type: ignore[arg-type]  # checked by the model
+            context=cache.context,
+            bytes=cache.bytes,
+            owners=[layer.index for layer in config.owners],
+            readers={layer.index: layer.owner for layer in config.layers if not layer.owns_kv},
+            window=config.window,
+        ),
+        files=files,
+        toolchain={"gemma-bridge": __version__, "python": PYTHON} | {p: public_version(p) for p in target.toolchain},
+        runtime=m.Runtime(name=runtime, minimum=minimum),
+        memory=m.Memory(
+            mapped_weights=made.mapped_weights, mapped_embeddings=made.mapped_embeddings, kv_cache=cache.bytes
+        ),
+        parity=parity,
+        licence=notice.licence(source),
+    )
+
+
+def entry(path: Path) -> m.File:
+    """Size and SHA-256 of a file, read once."""
+    with path.open("rb") as file:
+        return m.File(bytes=path.stat().st_size, sha256=hashlib.file_digest(file, "sha256").hexdigest())
+
+
+def public_version(package: str) -> str:
+    """Installed version without a local build tag.
+
+    >>> public_version("numpy").count("+")
+    0
+    """
+    return version(package).partition("+")[0]
+
+
+def _signature(found: Signature) -> m.Signature:
+    inputs, outputs = (
+        [m.Tensor(name=t.name, shape=list(t.shape), dtype=t.dtype) for t in tensors]
+        for tensors in (found.inputs, found.outputs)
+    )
+    return m.Signature(section=found.section, name=found.name, inputs=inputs, outputs=outputs)

@@ -1,0 +1,66 @@
+"""What converting to a ``.litertlm`` and judging it cost; see ``convert.costs`` for the units and what is common."""
+
+from __future__ import annotations
+
+from convert import costs
+from convert.costs import Rates, Sizes, Stage, TargetCosts
+
+PLAIN = 60.0  # a product of kernels without XNNPACK, in float32 products
+INTEGER = 2.0  # products of XNNPACK in the time of a float32 one (0.5 to 1.7 TOPS of two threads here)
+BANDWIDTH = 4.5  # weights that a decode step of XNNPACK reads, in the time of a byte through numpy
+TRACED = 3.5  # rung 2a: how often a layer of the reference runs, about
+PLAYED_CACHES = 6  # second opinions: the cache at four positions, copied once more at times
+SAMPLED = 5  # layers of a large decoder that they play
+MAPPED_FROM = 256 * costs.MB  # runners/litert.py: larger sections are copied to be mapped
+REPLIES = 6  # rung 3: chats and what stops, which the artifact answers and no reference reads
+LAYER_FILES = 1 * costs.MB
+
+
+def judged(s: Sizes, rate: Rates) -> list[Stage]:
+    """The stages of the judge for a ``.litertlm``."""
+    large, length, rows, decoder = s.model >= costs.LARGE, costs.tokens(s), costs.rows_judged(s), s.model - s.tables
+    draws, short = costs.draws(s)
+    numbers, mapped = costs.read_once(s, draws), int(costs.TOUCHED * (s.stored + s.model))
+    step = decoder / (BANDWIDTH * rate.bytes)
+    integers = 2.0 * s.linears * length / (INTEGER * rate.flops)
+    runs = costs.one_pass(s, rate, length, rows)
+    # The runtime's own order of the weights, and the sections that it was made from, mapped from copies.
+    running, copied = decoder + 2 * s.cache, s.model if s.model > MAPPED_FROM else 0
+    played = 2 * decoder + PLAYED_CACHES * s.cache
+    if large:
+        played = SAMPLED * (decoder // s.layers + PLAYED_CACHES * s.cache // s.owners)
+    heard = PLAIN * 2.0 * s.linears * (4 * SAMPLED / s.layers if large else 24) / rate.flops
+    told = costs.prompts(s, rate, costs.PROMPTS, short) + 2 * (costs.PROMPTS + REPLIES) * costs.ANSWER * step
+    tables = s.tables if s.tables > MAPPED_FROM else 0
+    layer = 2 * decoder // s.layers
+    made = [
+        costs.floor(s, rate, draws),
+        costs.zeroth(s, rate, mapped),
+        costs.first(s, rate, draws),
+        costs.rung(
+            "2a",
+            TRACED * runs + s.prefills * integers + step,
+            costs.read_once(s, 0) + layer + 3 * s.cache,
+            mapped,
+            s.model + tables + layer,
+        ),
+        costs.rung(
+            "2b",
+            integers + 2 * rows * step + heard,
+            numbers + running,
+            mapped,
+            s.model + copied + played + LAYER_FILES * s.layers,
+        ),
+        # The engine keeps the weights in its own order in a file.
+        costs.rung("3", told, numbers + running, mapped, s.model + copied + decoder),
+    ]
+    if s.questions:
+        made.append(
+            costs.rung("4", costs.questions(s, rate, step), numbers + running, mapped, s.model + copied + decoder)
+        )
+    golden = costs.prompts(s, rate, costs.GOLDENS, short) + costs.GOLDENS * costs.ANSWER * step
+    return [*made, costs.rung("report", golden, numbers + running, mapped, s.model + copied)]
+
+
+# E2B mobile: 9 to 14 s for 2.24 GB; q4_0: 84 s for 8.34 GB.
+COSTS = TargetCosts({"integers": 14.0, "rounded lattice": 40.0}, judged)

@@ -1,0 +1,109 @@
+"""What a target says of itself. Whoever plans, converts, inspects or packs asks this and knows no target by name.
+
+A target is a folder of this package with a ``TARGET``. It is found there by :func:`convert.targets.all_targets`;
+nothing else lists it. Its functions import what they need when they are called.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from convert.checkpoint.types import Checkpoint
+    from convert.costs import TargetCosts
+    from convert.inspection.report import Report
+    from convert.inspection.weights import Share
+    from convert.progress import Progress
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """What a model takes, in bytes, estimated upwards from the checkpoint's headers.
+
+    Attributes:
+        model: the model file, or all that lies in its place.
+        tables: what of it the embedding tables take.
+        cache: KV cache of one conversation at full context.
+        elements: type of the cache's elements.
+    """
+
+    model: int
+    tables: int
+    cache: int
+    elements: str
+
+
+@dataclass(frozen=True)
+class Described:
+    """A finished model, read back.
+
+    Attributes:
+        report: signatures, cache, sections.
+        weights: all of them, tables that lie beside the model included.
+        mapped_weights, mapped_embeddings: bytes that every token reads, and of tables of which it reads a few rows.
+    """
+
+    report: Report
+    weights: tuple[Share, ...]
+    mapped_weights: int
+    mapped_embeddings: int
+
+
+@dataclass(frozen=True)
+class Target:
+    """A kind of model file.
+
+    Attributes:
+        name: of its folder.
+        container: in what the tensors are, in words, for NOTICE.
+        model: file or folder name of the model in a bundle.
+        platforms: names of those that can ship it.
+        options: the dataclass of its choices, frozen, with ``context`` and ``prefill``; see ``convert.choices``.
+        prefill: default tokens per prefill call.
+        pads: its runtime pads a last piece, so that short prefill lengths are added; see ``convert.lengths``.
+        renders: its runtime renders the chat template itself, so that this is adapted to it.
+        kernels: weights it can multiply with, as (bits, columns per scale; 0 is one scale a row).
+        toolchain: packages that have a say in the bytes or in the judgement.
+        runtime: name and least version of what runs the model.
+        resolve: refuses options that do not go together. PlanError.
+        check: refuses a checkpoint that it cannot hold exactly, beyond ``kernels``. PlanError.
+        needs: refuses a checkpoint that lacks a file which a bundle cannot do without. CheckpointError.
+        sizes: estimates of a checkpoint's model.
+        costs: what the judge's stages cost, see ``convert.costs``.
+        convert: writes the model to a path, and whatever lies beside it into the same folder, which is empty.
+        place: refuses a path for a model that holds something of the user's. PlanError.
+        collect: copies what an app needs beside the model into a bundle's folder.
+        files: what a bundle's folder has to hold of all this, as relative names.
+        digest: of a model, as the judge's report gives it: hex SHA-256.
+        describe: the model in a bundle's folder.
+        inspect: a file or folder that is a model of this kind; None where it is none.
+        kinds: how such files are called, in words.
+    """
+
+    name: str
+    container: str
+    model: str
+    platforms: frozenset[str]
+    options: type[Any]
+    prefill: tuple[int, ...]
+    pads: bool
+    renders: bool
+    kernels: frozenset[tuple[int, int]]
+    toolchain: tuple[str, ...]
+    runtime: Callable[[], tuple[str, str]]
+    resolve: Callable[[str, Any], None]
+    check: Callable[[str, Checkpoint, Any], None]
+    needs: Callable[[Checkpoint], None]
+    sizes: Callable[[Checkpoint, Any], Sizes]
+    costs: Callable[[], TargetCosts]
+    convert: Callable[[Checkpoint, Any, Path, Progress], None]
+    place: Callable[[Path, str], None]
+    collect: Callable[[Checkpoint, Path], None]
+    files: Callable[[Path, Checkpoint], set[str]]
+    digest: Callable[[Path], str]
+    describe: Callable[[Path], Described]
+    inspect: Callable[[Path], Report | None]
+    kinds: tuple[str, ...]
