@@ -124,8 +124,8 @@ def catalogue(found: Catalogue) -> str:
     """What ``list`` prints."""
     # What lies behind a hub id was never fetched where this is tested: its format is known from headers alone.
     run = {"demo": "this model, whole"}
-    rows = ((model, run.get(model, "synthetic weights in this format; never these")) for model in found.models)
-    parts = [table("models", ("id", "what was run in tests"), rows)]
+    rows = ((model, run.get(model, "synthetic weights, never these")) for model in found.models)
+    parts = [table("models", ("id", "run in tests"), rows)]
     parts.append(table("platforms", ("name",), ((platform,) for platform in found.platforms)))
     if found.bundles:
         built = ((b.platform, b.name, b.source, size(b.bytes), b.state) for b in found.bundles)

@@ -135,4 +135,4 @@ def test_list_says_of_every_model_what_of_it_was_run() -> None:
     lines = {line.split()[0]: " ".join(line.split()[1:]) for line in convert("list").out.splitlines() if line.strip()}
     assert lines["demo"] == "this model, whole"
     said = {lines[model] for model in known().usable}
-    assert said == {"synthetic weights in this format; never these"}
+    assert said == {"synthetic weights, never these"}
