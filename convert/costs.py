@@ -29,6 +29,7 @@ from convert.checkpoint.types import TABLES, Checkpoint
 from convert.lattice import packed_width
 
 MB = 1 << 20
+OVERHEAD, MARGIN = 4 * MB, 0.01  # of a model file
 
 # -- Memory of processes before they have read anything: Python with its packages. Bytes, measured. Of the judge, the
 # builder and a child of the judge together some are pages of libraries. The demo's judge passes where 0.6 GB are free.
@@ -190,6 +191,35 @@ def sizes(
         prefills=prefills,
         questions=questions,
     )
+
+
+def model_bytes(tables: int, others: int) -> int:
+    """A model file of so many bytes of weights.
+
+    Graph, metadata, tokenizer, alignment come on top: some of it is the same for all models, some grows with the
+    weights.
+    """
+    return OVERHEAD + round((tables + others) * (1 + MARGIN))
+
+
+def float_bytes(checkpoint: Checkpoint, head: int) -> tuple[int, int]:
+    """Bytes of the checkpoint's floats in a model: of the tables, and of all others, which become float32.
+
+    Tables of bfloat16 rows keep their 16 bits.
+
+    Args:
+        head: bytes of a weight of a tied head that is not quantized, which is in the model once more.
+    """
+    tables = others = 0
+    for key, floats in checkpoint.floats.items():
+        count = prod(floats.shape)
+        if key.removesuffix(".weight") in TABLES:
+            tables += count * (2 if floats.dtype == "BF16" else 4)
+        else:
+            others += count * 4
+        if checkpoint.config.tied and key == "embed_tokens.weight":
+            others += count * head
+    return tables, others
 
 
 def tokens(s: Sizes) -> int:

@@ -23,7 +23,7 @@ from convert.lengths import context_length, prefill_lengths
 from convert.memory import available
 from convert.progress import Progress
 from convert.room import Room, free_disk, room
-from convert.targets.target import Target
+from convert.targets.target import Sizes, Target
 
 
 @dataclass(frozen=True)
@@ -162,7 +162,7 @@ def choose(request: Request) -> Chosen:
     target = find_target(asked, platform, request.runtime)
     choices.check_known(asked, request.flags, request.platform, target.options, platform.choices)
     given = choices.chosen(asked, target.options, request.flags)
-    target.resolve(asked, target.options(context=request.context or 0, prefill=(), **given))
+    target.agree(asked, target.options(context=request.context or 0, prefill=(), **given))
     return Chosen(platform, target, platform.choices(**choices.chosen(asked, platform.choices, request.flags)), given)
 
 
@@ -182,7 +182,7 @@ def make(request: Request, checkpoint: Checkpoint, name: str) -> Plan:
     check_kernels(checkpoint, target, asked)
     target.check(asked, checkpoint, options)
     sizes = target.sizes(checkpoint, options)
-    stages = _stages(request, checkpoint, found, options)
+    stages = _stages(request, checkpoint, found, options, sizes)
     out = request.out.absolute()
     there = room(stages, free_disk(out), available())
     if there.lacking and request.verb != "plan":  # which shows what is lacking
@@ -214,8 +214,9 @@ def make(request: Request, checkpoint: Checkpoint, name: str) -> Plan:
     )
 
 
-def _stages(request: Request, checkpoint: Checkpoint, found: Chosen, options: Any) -> tuple[costs.Stage, ...]:
-    sizes = found.target.sizes(checkpoint, options)
+def _stages(
+    request: Request, checkpoint: Checkpoint, found: Chosen, options: Any, sizes: Sizes
+) -> tuple[costs.Stage, ...]:
     counted = costs.sizes(
         checkpoint,
         model=sizes.model,

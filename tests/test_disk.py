@@ -10,9 +10,11 @@ from pathlib import Path
 import pytest
 from commands import REPOSITORY, convert
 
-from convert import plan
+from convert import costs, plan
 from convert.checkpoint import open_checkpoint
 from convert.plan import Request
+from convert.progress import Silent
+from convert.targets import all_targets
 
 # The most that lay on a tmpfs of its own while a bundle was built there, by statvfs every 10 ms; in bytes.
 MEASURED = {
@@ -75,6 +77,29 @@ def test_a_bundle_is_built_in_just_the_disk_that_was_planned(tmp_path: Path, mob
     ran = in_a_disk_of(needed // 2, disk, "bundle", "android", str(mobile_e2b), *flags)
     assert (ran.returncode, ran.stderr.count("\n")) == (2, 1)
     assert "GB of disk" in ran.stderr
+
+
+@pytest.mark.parametrize("name", ["demo", "mobile_e4b", "q4_0_e2b"])
+@pytest.mark.parametrize(
+    ("target", "flags"),
+    [
+        ("litert", {}),
+        ("coreml", {}),
+        ("coreml", {"precision": "float32"}),
+        ("coreml", {"profile": "ane"}),
+    ],
+)
+def test_a_models_size_is_estimated_upwards_and_by_little_more_than_the_margin(
+    target: str, flags: dict[str, str], name: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    if (name, flags.get("profile")) == ("q4_0_e2b", "ane"):
+        pytest.skip("not run: the profile takes no scales of blocks")
+    checkpoint = open_checkpoint(name if name == "demo" else str(request.getfixturevalue(name)))
+    kind = all_targets()[target]
+    options = kind.options(context=96, prefill=(16,), **flags)
+    kind.convert(checkpoint, options, tmp_path / kind.model, Silent())
+    made = sum(path.stat().st_size for path in tmp_path.rglob("*") if path.is_file())
+    assert made <= kind.sizes(checkpoint, options).model <= 1.1 * made + costs.OVERHEAD
 
 
 def test_a_plan_says_what_is_needed(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,14 +18,16 @@ import pytest
 import quick_build
 from commands import REPOSITORY, digests, start, stop, wait_for
 
-from convert import child, pipeline
+from convert import child, demo, pipeline
 from convert.bundle import atomic
 from convert.bundle.manifest import Evaluation
 from convert.errors import ArtifactError, ConvertError, PlanError
 from convert.pipeline import ParityError
 from convert.plan import Request
+from convert.progress import Silent
 from convert.targets import all_targets
 from runtime_tests.kept import Kept
+from runtime_tests.readers.litertlm import open_litertlm
 
 
 @pytest.fixture(autouse=True)
@@ -234,6 +237,40 @@ def running(process_id: int) -> bool:
     except OSError:
         return False
     return state != "Z"
+
+
+def test_a_models_id_is_that_of_its_inputs_by_whichever_command_it_is_made(tmp_path: Path) -> None:
+    other = tmp_path / "demo"  # the same name, and one more blank in a file that says the same
+    shutil.copytree(demo.folder(), other)
+    with (other / "tokenizer_config.json").open("a", encoding="utf-8") as file:
+        file.write(" ")
+
+    def made(model: str, name: str) -> set[str]:
+        bundled = quick_build.build(tmp_path / name, model=model).bundle / LITERT.model
+        alone = tmp_path / f"{name}.litertlm"
+        request = Request("android", model, tmp_path, context=96, prefill=(16,), verb="convert")
+        pipeline.convert_file(request, alone, Silent())
+        assert bundled.read_bytes() == alone.read_bytes()
+        return {str(open_litertlm(path).system["uuid"]) for path in (bundled, alone)}
+
+    assert len(made("demo", "a") | made(str(other), "b")) == 2
+
+
+@pytest.mark.parametrize("can_exchange", [True, False])
+def test_a_model_and_what_lies_beside_it_are_replaced_each_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, can_exchange: bool
+) -> None:
+    if not can_exchange:
+        monkeypatch.setattr(atomic, "exchange", lambda a, b: False)
+    for text in ("old", "new"):
+        with atomic.site(tmp_path / "x.model", as_folder=False) as site:
+            for name in ("x.model", "x_2.model"):
+                (site.new / name).mkdir()
+                (site.new / name / "weights").write_text(text)
+            (site.new / "x.rows").write_text(text)
+            site.publish_each()
+    assert {path.name for path in tmp_path.iterdir()} == {"x.model", "x_2.model", "x.rows"}
+    assert {path.read_text() for path in tmp_path.rglob("*") if path.is_file()} == {"new"}
 
 
 def test_the_judge_is_told_of_ones_own_questions_and_where_to_keep_answers(tmp_path: Path) -> None:

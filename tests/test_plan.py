@@ -158,6 +158,27 @@ def test_an_int8_cache_without_scales_is_refused(checkpoint: Checkpoint, tmp_pat
         plan.make(request(tmp_path, flags={"cache": "int8"}), replace(checkpoint, caches={}), "demo")
 
 
+def test_a_variable_sets_a_platforms_own_choice_and_troubles_no_other(
+    checkpoint: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GEMMA_BRIDGE_APK", "skip")
+    assert plan.make(request(tmp_path), checkpoint, "demo").packing.apk == "skip"
+    assert plan.make(request(tmp_path, flags={"apk": "auto"}), checkpoint, "demo").packing.apk == "auto"
+    plan.make(request(tmp_path, platform="ios"), checkpoint, "demo")
+    monkeypatch.setenv("GEMMA_BRIDGE_APK", "perhaps")
+    with pytest.raises(PlanError, match=r"no --apk 'perhaps'\. Use --apk auto, require or skip"):
+        plan.make(request(tmp_path), checkpoint, "demo")
+
+
+def test_a_runtime_that_the_platform_does_not_ship_is_refused_with_those_it_does(
+    checkpoint: Checkpoint, tmp_path: Path
+) -> None:
+    with pytest.raises(
+        PlanError, match=r"--runtime coreml was given, which android does not have\. Use one of: litert"
+    ):
+        plan.make(request(tmp_path, runtime="coreml"), checkpoint, "demo")
+
+
 def test_the_cache_is_counted_over_owning_layers_alone(checkpoint: Checkpoint) -> None:
     # Four sliding owners of one 32-wide head and a full one of 64, keys and values, four bytes, 100 positions.
     assert cache_bytes(checkpoint, LitertOptions(100, (8,))) == 2 * 100 * 4 * (4 * 32 + 64)

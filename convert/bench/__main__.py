@@ -1,4 +1,4 @@
-"""``python -m convert.bench demo``, ``coreml``, ``tokenizer`` or ``start``.
+"""``python -m convert.bench demo``, ``coreml``, ``products``, ``tokenizer`` or ``start``.
 
 A figure of this machine alone says little, so each run also measures what the machine can do: how fast it copies a
 file, and how fast it reads memory.
@@ -19,7 +19,9 @@ def _command(arguments: list[str]) -> str:
         description="Time and peak memory of each stage.",
         epilog="example: python -m convert.bench demo",
     )
-    parser.add_argument("model", nargs="?", default="demo", help="demo, a hub id, a folder, coreml, tokenizer, start")
+    parser.add_argument(
+        "model", nargs="?", default="demo", help="demo, a hub id, a folder, coreml, products, tokenizer, start"
+    )
     parser.add_argument("--out", type=Path, default=Path("dist"), help="where full-size files lie meanwhile")
     options = parser.parse_args(arguments)
     if options.model == "start":  # a folder of that name is ./start
@@ -30,6 +32,10 @@ def _command(arguments: list[str]) -> str:
         from convert.bench.coreml import coreml
 
         return coreml("e2b", options.out)
+    if options.model == "products":
+        from convert.bench.products import products
+
+        return products()
     if options.model == "tokenizer":
         from convert.bench.tokenizer import tokenizer
 

@@ -22,7 +22,9 @@ def bundle(model: str) -> str:
     measures: list[Measure] = []
     with tempfile.TemporaryDirectory() as out:
         start = time.perf_counter()
-        built = pipeline.build(Request("android", model, Path(out)), for_terminal(), measures.append)
+        built = pipeline.build(
+            Request("android", model, Path(out), flags={"apk": "skip"}), for_terminal(), measures.append
+        )
         seconds = time.perf_counter() - start
         size = built.bytes
         copied = copy_rate(Path(out))

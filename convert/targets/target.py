@@ -68,7 +68,7 @@ class Target:
         kernels: weights it can multiply with, as (bits, columns per scale; 0 is one scale a row).
         toolchain: packages that have a say in the bytes or in the judgement.
         runtime: name and least version of what runs the model.
-        resolve: refuses options that do not go together. PlanError.
+        agree: refuses options that do not go together. PlanError.
         check: refuses a checkpoint that it cannot hold exactly, beyond ``kernels``. PlanError.
         needs: refuses a checkpoint that lacks a file which a bundle cannot do without. CheckpointError.
         sizes: estimates of a checkpoint's model.
@@ -94,7 +94,7 @@ class Target:
     kernels: frozenset[tuple[int, int]]
     toolchain: tuple[str, ...]
     runtime: Callable[[], tuple[str, str]]
-    resolve: Callable[[str, Any], None]
+    agree: Callable[[str, Any], None]
     check: Callable[[str, Checkpoint, Any], None]
     needs: Callable[[Checkpoint], None]
     sizes: Callable[[Checkpoint, Any], Sizes]

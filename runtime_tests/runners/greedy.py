@@ -12,8 +12,6 @@ from runtime_tests.runners.litert import Session, lookup
 from runtime_tests.runners.protocol import Runner
 
 Section = tuple[Runner, Tflite]
-
-
 GROUP = 16  # prompts whose caches are kept while others are prefilled
 
 

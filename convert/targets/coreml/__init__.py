@@ -141,7 +141,7 @@ def _convert(checkpoint: Checkpoint, options: CoremlOptions, out: Path, progress
     write_tables(checkpoint, out.parent, progress)
 
 
-def _resolve(asked: str, options: CoremlOptions) -> None:
+def _agree(asked: str, options: CoremlOptions) -> None:
     if (options.precision, options.profile) == ("float32", "ane"):
         found = "--precision float32 was asked for with --profile ane, and the Neural Engine has no float32"
         raise PlanError(asked, found, "Leave --precision out")
@@ -233,7 +233,7 @@ TARGET = Target(
     kernels=frozenset({(2, 0), (4, 0), (8, 0), (4, 32)}),
     toolchain=("Jinja2", "coremltools", "matplotlib", "numpy", "protobuf", "torch", "transformers"),
     runtime=lambda: ("Core ML", "iOS 18"),
-    resolve=_resolve,
+    agree=_agree,
     check=_check,
     needs=_needs,
     sizes=_sizes,

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from math import prod
-
+from convert import costs
 from convert.checkpoint.types import TABLES, Checkpoint
 from convert.lattice import packed_width
 from convert.targets.coreml.options import CoremlOptions, aligned
 from convert.targets.target import Sizes
 
-# Program, tokenizer, alignment of records: some of it is the same for all models, some grows with the weights.
-_OVERHEAD, _MARGIN = 4 << 20, 0.01
 _BYTES = {"float32": 4, "float16": 2}
 
 
@@ -20,23 +17,14 @@ def sizes(checkpoint: Checkpoint, options: CoremlOptions) -> Sizes:
     In the program a scale takes four bytes and a gain as many; a matrix of two bits has four numbers in the place of a
     scale. Row tables keep their bits and have float32 scales. A tied head is in the program once more.
     """
-    tables = others = 0
+    tables, others = costs.float_bytes(checkpoint, head=_BYTES[options.precision])
     for key, tensor in checkpoint.quants.items():
         codes = tensor.rows * packed_width(tensor.columns, tensor.bits)
         if key in TABLES:
             tables += codes + 4 * tensor.rows * tensor.groups
         else:
             others += codes + tensor.rows * (4 * tensor.groups * (4 if tensor.bits == 2 else 1) + 4)
-    for key, floats in checkpoint.floats.items():
-        count = prod(floats.shape)
-        if key.removesuffix(".weight") in TABLES:
-            tables += count * (2 if floats.dtype == "BF16" else 4)
-        else:
-            others += count * 4
-        if checkpoint.config.tied and key == "embed_tokens.weight":
-            others += count * _BYTES[options.precision]
-    model = _OVERHEAD + round((tables + others) * (1 + _MARGIN))
-    return Sizes(model, tables, state_bytes(checkpoint, options), options.precision)
+    return Sizes(costs.model_bytes(tables, others), tables, state_bytes(checkpoint, options), options.precision)
 
 
 def state_bytes(checkpoint: Checkpoint, options: CoremlOptions) -> int:

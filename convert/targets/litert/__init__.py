@@ -32,7 +32,7 @@ def convert(checkpoint: Checkpoint, options: LitertOptions, out: Path, progress:
     build(checkpoint, options, out, progress)
 
 
-def _resolve(asked: str, options: LitertOptions) -> None:
+def _agree(asked: str, options: LitertOptions) -> None:
     """All of its choices go together."""
 
 
@@ -124,7 +124,7 @@ TARGET = Target(
         "transformers",
     ),
     runtime=_runtime,
-    resolve=_resolve,
+    agree=_agree,
     check=_check,
     needs=_needs,
     sizes=_sizes,

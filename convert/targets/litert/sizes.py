@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from math import prod
-
+from convert import costs
 from convert.checkpoint.types import TABLES, Checkpoint
 from convert.lattice import QuantTensor, packed_width
 from convert.targets.litert.options import LitertOptions
 from convert.targets.target import Sizes
 
-# Graph, metadata, tokenizer, alignment: some of it is the same for all models, some grows with the weights.
-_OVERHEAD, _MARGIN = 4 << 20, 0.01
 _CACHE_BYTES = {"float32": 4, "int8": 1}
 
 
@@ -21,22 +18,13 @@ def sizes(checkpoint: Checkpoint, options: LitertOptions) -> Sizes:
     (float16, and a float16 offset for blocks of negative scale). Floats become float32, except tables of bfloat16
     rows, which keep their 16 bits; a tied head that is not quantized is stored once more as float32.
     """
-    tables = others = 0
+    tables, others = costs.float_bytes(checkpoint, head=4)
     for key, tensor in checkpoint.quants.items():
         if key in TABLES:
             tables += _stored(key, tensor)
         else:
             others += _stored(key, tensor)
-    for key, floats in checkpoint.floats.items():
-        count = prod(floats.shape)
-        if key.removesuffix(".weight") in TABLES:
-            tables += count * (2 if floats.dtype == "BF16" else 4)
-        else:
-            others += count * 4
-        if checkpoint.config.tied and key == "embed_tokens.weight":
-            others += count * 4
-    model = _OVERHEAD + round((tables + others) * (1 + _MARGIN))
-    return Sizes(model, tables, cache_bytes(checkpoint, options), options.cache)
+    return Sizes(costs.model_bytes(tables, others), tables, cache_bytes(checkpoint, options), options.cache)
 
 
 def _stored(key: str, tensor: QuantTensor) -> int:
