@@ -98,8 +98,13 @@ def test_a_models_size_is_estimated_upwards_and_by_little_more_than_the_margin(
     kind = all_targets()[target]
     options = kind.options(context=96, prefill=(16,), **flags)
     kind.convert(checkpoint, options, tmp_path / kind.model, Silent())
-    made = sum(path.stat().st_size for path in tmp_path.rglob("*") if path.is_file())
-    assert made <= kind.sizes(checkpoint, options).model <= 1.1 * made + costs.OVERHEAD
+    sizes = {path.name: path.stat().st_size for path in tmp_path.rglob("*") if path.is_file()}
+    made = kind.sizes(checkpoint, options).model
+    assert sum(sizes.values()) <= made
+    # Small models are mostly overhead, so what grows with the weights is looked at by itself.
+    weights = sum(size for name, size in sizes.items() if name.endswith((".bin", ".rows")))
+    weights = weights or sum(share.code_bytes + share.scale_bytes for share in kind.describe(tmp_path).weights)
+    assert weights <= made - costs.OVERHEAD <= 1.2 * weights
 
 
 def test_a_plan_says_what_is_needed(tmp_path: Path) -> None:

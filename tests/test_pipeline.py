@@ -264,12 +264,12 @@ def test_a_model_and_what_lies_beside_it_are_replaced_each_whole(
         monkeypatch.setattr(atomic, "exchange", lambda a, b: False)
     for text in ("old", "new"):
         with atomic.site(tmp_path / "x.model", as_folder=False) as site:
-            for name in ("x.model", "x_2.model"):
+            for name in ("x.model", "x_2.model", "x_3.model"):
                 (site.new / name).mkdir()
                 (site.new / name / "weights").write_text(text)
             (site.new / "x.rows").write_text(text)
             site.publish_each()
-    assert {path.name for path in tmp_path.iterdir()} == {"x.model", "x_2.model", "x.rows"}
+    assert {path.name for path in tmp_path.iterdir()} == {"x.model", "x_2.model", "x_3.model", "x.rows"}
     assert {path.read_text() for path in tmp_path.rglob("*") if path.is_file()} == {"new"}
 
 
