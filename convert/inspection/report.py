@@ -5,15 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from convert.inspection.weights import Share
-
-
-@dataclass(frozen=True)
-class Tensor:
-    """An input or output; ``dtype`` in numpy's spelling."""
-
-    name: str
-    shape: tuple[int, ...]
-    dtype: str
+from convert.model.signature import Tensor
 
 
 @dataclass(frozen=True)

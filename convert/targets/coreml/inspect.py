@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from convert.errors import ArtifactError
-from convert.inspection.report import Cache, Report, Section, Signature, Tensor
+from convert.inspection.report import Cache, Report, Section, Signature
 from convert.inspection.weights import Share, component, merge
+from convert.model.signature import Tensor
 from runtime_tests.readers.regular import open_regular
 
 if TYPE_CHECKING:

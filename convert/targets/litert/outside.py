@@ -14,8 +14,9 @@ from math import prod
 from typing import Any
 
 from convert.errors import ArtifactError
-from convert.inspection.report import Signature, Tensor
+from convert.inspection.report import Signature
 from convert.inspection.weights import Share, component
+from convert.model.signature import Tensor
 
 _BITS = {"INT2": 2, "INT4": 4, "INT8": 8, "INT16": 16, "FLOAT16": 16, "FLOAT32": 32}
 _WEIGHT_ENDINGS = (".weight", ".layer_scalar", ".weight_unscale")
