@@ -22,7 +22,8 @@ from runtime_tests.case import DECODER, EMBEDDER, PER_LAYER, Case
 from runtime_tests.errors import CannotRunError
 from runtime_tests.flips import touched
 from runtime_tests.forced import BETWEEN, GIVEN, INSIDE, Cut, Forced
-from runtime_tests.rungs.blocks import calls, expected_logits, invoke, sequence
+from runtime_tests.rungs.blocks import sequence
+from runtime_tests.rungs.forced_calls import calls, expected_logits, invoke
 from runtime_tests.rungs.lowering import chunks
 from runtime_tests.runners.litert import empty_cache, feed, lookup, prefill_lengths, shortest
 from runtime_tests.stages import FRONT, HEAD, Block, Stage, chains

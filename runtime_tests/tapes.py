@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -12,12 +13,20 @@ from runtime_tests.cache import Cache
 from runtime_tests.case import DECODER, EMBEDDER, PER_LAYER, SMALL, Case
 from runtime_tests.errors import CannotRunError
 from runtime_tests.forced import Cut, Forced
-from runtime_tests.rungs.blocks import fed
+from runtime_tests.rungs.forced_calls import expected_logits, fed
 from runtime_tests.runners.litert import empty_cache, feed, lookup, prefill_lengths, shortest
 from runtime_tests.runners.protocol import Arrays, Call, Tape
 from runtime_tests.runners.replay import play
 
 CHUNK = 13  # odd, and shorter than any prefill signature: the rest of it is padding
+
+
+@dataclass(frozen=True)
+class Block:
+    """A tape of a block, and what the reference has where its calls keep floats, by name, one entry a call."""
+
+    tape: Tape
+    expected: tuple[Arrays, ...]
 
 
 def here(run: Callable[[str, Arrays], Arrays], tape: Tape) -> list[Arrays]:
@@ -26,7 +35,7 @@ def here(run: Callable[[str, Arrays], Arrays], tape: Tape) -> list[Arrays]:
     return play(run, calls, {name: np.zeros(shape, dtype) for name, (shape, dtype) in tape.state.items()})
 
 
-def blocks(case: Case, positions: int = 4) -> tuple[list[Tape], str]:
+def blocks(case: Case, positions: int = 4) -> tuple[list[Block], str]:
     """Decode, cut at its named boundaries, at some positions beyond the sliding window.
 
     A small decoder is one tape. Of a large one, plain kernels and copies on disk forbid to play all layers: there is a
@@ -55,10 +64,14 @@ def small(case: Case) -> bool:
     return case.artifact.path.stat().st_size < SMALL
 
 
-def _tape(case: Case, forced: Forced, where: list[int], layout: Cache) -> Tape:
+def _tape(case: Case, forced: Forced, where: list[int], layout: Cache) -> Block:
     keep = tuple(sorted({*forced.boundaries, *forced.codes, *({"logits"} & forced.outputs)}))
     calls = [Call("forced", fed(case, "decode", (p, 1), forced, layout), (), keep) for p in where]
-    return Tape(forced.model(), tuple(calls))
+    logits = expected_logits(layout, where) if "logits" in keep else {}
+    expected = [{key: layout.rows(key, slice(p, p + 1)) for key in sorted(forced.boundaries)} for p in where]
+    for position, floats in zip(where, expected, strict=True):
+        floats.update({"logits": logits[position]} if logits else {})
+    return Block(Tape(forced.model(), tuple(calls)), tuple(expected))
 
 
 def _sample(case: Case, cut: Cut) -> list[int]:
