@@ -60,6 +60,8 @@ STARTING |= {"noise floor": 4.0, "report": 3.0}
 WRITTEN = 400e6  # bytes that a disk takes for good in a second
 TOUCHED = 0.6  # of a mapped file's pages, what a rung leaves resident: E2B mobile, rung 2a: 2.75 of 4.7 GB
 BATCH_STATES = 24  # float32 values of a token that a batch holds at once, in hidden sizes: residuals, MLP, scores
+# What the reference keeps unpacked while it writes itself, where no artifact's tokens stand to be read: answers.py.
+KEPT_FLOATS, KEPT_CODES = 1 << 30, 5 << 29
 HEAD_SLICE = 256 * MB  # widening.SLICED_FROM as float32
 
 # -- The judge's files.
@@ -274,6 +276,17 @@ def read_once(s: Sizes, draws: int) -> int:
     """
     states = (1 + draws) * tokens(s) * BATCH_STATES * s.hidden * 4
     return 2 * s.largest + min(4 * s.head, HEAD_SLICE) + states + (draws + 4) * rows_judged(s) * s.vocab * 4
+
+
+def kept(s: Sizes) -> int:
+    """What the reference holds of the weights while it writes answers itself: floats, integers of a byte, or nothing.
+
+    Only integers are unpacked by the reference; a rounded lattice is stored as floats.
+    """
+    weights = s.linears + s.head
+    if s.kind != "integers":
+        return 0
+    return 4 * weights if 4 * weights <= KEPT_FLOATS else weights if weights <= KEPT_CODES else 0
 
 
 def rows_judged(s: Sizes) -> int:

@@ -19,7 +19,7 @@ from runtime_tests.readers.litertlm import open_litertlm
 from runtime_tests.readers.pages import release
 from runtime_tests.readers.tflite import Tflite, open_tflite
 from runtime_tests.reference import Reference
-from runtime_tests.rungs import blocks
+from runtime_tests.rungs import forced_calls
 from runtime_tests.rungs.lowering import forced_logits
 from runtime_tests.rungs.second import opinions
 from runtime_tests.runners import greedy, litert, one_by_one
@@ -68,10 +68,10 @@ def test_a_part_that_is_cut_between_layers_alone_gives_what_the_whole_gives(case
 
 
 def test_a_large_part_goes_through_a_mapped_file(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
-    layout, cut = blocks.Cache(case), Cut(case.model(DECODER), "decode")
+    layout, cut = forced_calls.Cache(case), Cut(case.model(DECODER), "decode")
     forced = cut.part(1)
     assert forced is not None
-    inputs = blocks.fed(case, "decode", (9, 1), forced, layout)
+    inputs = forced_calls.fed(case, "decode", (9, 1), forced, layout)
     expected = forced.interpreter(threads=1).run("forced", inputs)
     monkeypatch.setattr(litert, "_IN_MEMORY", 0)
     found = forced.interpreter(threads=1).run("forced", inputs)
@@ -117,7 +117,7 @@ def test_of_a_large_decoder_other_runtimes_play_some_layers_and_say_which(
     case: Case, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tapes, "SMALL", 0)
-    checks = {check.name: check for check in opinions(case, [Process("same", "litert", "ai_edge_litert")])}
+    checks = {check.name: check for check in opinions(case, [Process("same", "litert", "ai_edge_litert")]).checks}
     note = checks["same: calls compared"].note
     assert re.fullmatch(r"of 10 layers 0, [\d, ]*9: the first, the last, one of each kind and bits", note)
     assert checks["same: int8 outputs equal"].found == 1.0
