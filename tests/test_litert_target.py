@@ -169,10 +169,10 @@ def test_the_renderer_gets_no_python_only_template_syntax(mobile_e2b: Path, tmp_
 
 
 def test_an_operator_that_the_target_lacks_is_named() -> None:
-    from convert.targets.litert.emit import Symbol
+    from convert.targets.litert.emit import symbol
 
-    x = Symbol(Model().subgraph("main").input("x", (1, 4), "float32"))
-    with pytest.raises(NotImplementedError, match=r"no operator for .*erf"):
+    x = symbol(Model().subgraph("main").input("x", (1, 4), "float32"))
+    with pytest.raises(NotImplementedError, match=r"no operation for .*erf"):
         torch.erf(x)  # type: ignore[arg-type]
     with pytest.raises(NotImplementedError, match="power 3"):
         x.pow(3)

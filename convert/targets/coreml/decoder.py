@@ -6,7 +6,7 @@ from typing import Any, cast
 
 from convert.checkpoint.types import Checkpoint
 from convert.model.decoder import Decoder
-from convert.targets.coreml.emit import Symbol
+from convert.targets.coreml.emit import symbol
 from convert.targets.coreml.graph import Function, Program
 from convert.targets.coreml.ops import CoremlOps, Slot
 from convert.targets.coreml.options import CoremlOptions
@@ -33,7 +33,7 @@ def _function(
     function: Function, checkpoint: Checkpoint, entry: Entry, options: CoremlOptions, ends: tuple[int, ...]
 ) -> None:
     config, n = checkpoint.config, entry.length
-    inputs: dict[str, Any] = {f.name: Symbol(function, function.input(f.name, f.shape, f.dtype)) for f in entry.inputs}
+    inputs: dict[str, Any] = {f.name: symbol(function, function.input(f.name, f.shape, f.dtype)) for f in entry.inputs}
     caches = dict[int, Any]()
     for part, owners in enumerate(owners_by_part(config, ends)):
         suffix = f"_{part}" if len(ends) > 1 else ""
@@ -61,7 +61,7 @@ def _function(
     )
     if result is None:
         last = config.owners[-1].index
-        result = ops.read_cache(caches[last][1], last, "value").slice([0, 0, 0, 0], [1, 1, 1, 1]).reshape(1, 1, 1)
+        result = ops.read_cache(caches[last][1], last, "value").box([0, 0, 0, 0], [1, 1, 1, 1]).reshape(1, 1, 1)
     (output,) = entry.outputs
     if result.shape != output.shape:
         raise AssertionError(f"{entry.name}/{output.name}: {result.shape} is not {output.shape}")

@@ -8,7 +8,7 @@ from typing import Any, cast
 from convert.checkpoint.types import Checkpoint
 from convert.model.decoder import Decoder
 from convert.model.signature import Signature
-from convert.targets.litert.emit import Symbol
+from convert.targets.litert.emit import symbol
 from convert.targets.litert.graph import Model, per_tensor
 from convert.targets.litert.ops import LitertOps, cache_scale
 from convert.targets.litert.options import LitertOptions
@@ -28,7 +28,7 @@ def _entry(model: Model, checkpoint: Checkpoint, signature: Signature, options: 
     inputs: dict[str, Any] = {}
     for tensor in signature.inputs:
         quantization = per_tensor(scales[tensor.name]) if tensor.name in scales else None
-        inputs[tensor.name] = Symbol(graph.input(tensor.name, tensor.shape, tensor.dtype, quantization))
+        inputs[tensor.name] = symbol(graph.input(tensor.name, tensor.shape, tensor.dtype, quantization))
     caches = {
         layer.index: (inputs[f"kv_cache_k_{i}"], inputs[f"kv_cache_v_{i}"]) for i, layer in enumerate(config.owners)
     }
@@ -45,10 +45,10 @@ def _entry(model: Model, checkpoint: Checkpoint, signature: Signature, options: 
     for i, layer in enumerate(config.owners):
         results[f"kv_cache_k_{i}"], results[f"kv_cache_v_{i}"] = written[layer.index]
     for tensor in signature.outputs:
-        symbol = results[tensor.name]
-        if symbol.shape != tensor.shape or symbol.value.dtype != tensor.dtype:
-            raise AssertionError(f"{signature.name}/{tensor.name}: {symbol.shape} is not {tensor.shape}")
-        graph.output(tensor.name, symbol.value)
+        found = results[tensor.name]
+        if found.shape != tensor.shape or found.dtype != tensor.dtype:
+            raise AssertionError(f"{signature.name}/{tensor.name}: {found.shape} is not {tensor.shape}")
+        graph.output(tensor.name, found.value)
 
 
 def _cache_scales(checkpoint: Checkpoint) -> dict[str, float]:
