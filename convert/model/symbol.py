@@ -61,6 +61,7 @@ class Value(Protocol):
     def dtype(self) -> str: ...
 
 
+T = TypeVar("T", bound=Arithmetic)
 V = TypeVar("V", bound=Value)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -26,7 +25,7 @@ class Slot:
 
 
 class CoremlOps:
-    """Implements ``convert.model.ops.Ops`` by appending operations to a function.
+    """Implements ``convert.model.ops.Ops[Symbol, Slot]`` by appending operations to a function.
 
     Products (linear, attention) run in the type of the program. Between them the types are float32 all the same:
     residuals and gated products leave float16's range, and static scales do not fit it. On the Neural Engine, which
@@ -38,15 +37,12 @@ class CoremlOps:
         function: Function,
         checkpoint: Checkpoint,
         options: CoremlOptions,
-        position: Value,
-        ends: tuple[int, ...] = (),
+        position: Symbol,
     ) -> None:
-        """``ends``: last layers of the parts."""
-        self._ends = {f"layers.{layer}/output" for layer in ends[:-1]}
         self._function, self._checkpoint = function, checkpoint
         self.product = options.precision
         self.work = options.precision if options.profile == "ane" else "float32"
-        self._position = symbol(function, position)
+        self._position = position
         self._states: dict[str, Symbol] = {}
 
     def linear(self, x: Symbol, key: str) -> Symbol:
@@ -86,8 +82,6 @@ class CoremlOps:
     def mark(self, x: Symbol, name: str) -> Symbol:
         if x.value not in self._function.inputs:
             self._function.rename(x.value, name)
-        if name in self._ends:
-            self._function.part += 1
         return x
 
     def read_cache(self, cache: Slot, owner: int, part: str) -> Symbol:
@@ -97,14 +91,16 @@ class CoremlOps:
             state, context = self._current(cache.state), cache.state.shape[2]
             rows = state.box([cache.index, 0, 0, 0], [1, cache.kv_heads, context, cache.head_dim])
             self.mark(rows, f"layers.{owner}/{part}_cache")
+            meaning = f"{part.capitalize()}s of layer {owner} at all positions, for later layers that read them too."
+            self._function.offer(rows.value, meaning)
             return rows if part == "key" else rows.permute(0, 1, 3, 2)
 
         return self._function.once(("cache", owner, part), make)
 
-    def write_cache(self, cache: Slot, rows: Symbol, position: Any, axis: int, owner: int, part: str) -> Slot:
+    def write_cache(self, cache: Slot, rows: Symbol, position: Symbol, axis: int, owner: int, part: str) -> Slot:
         """The state with rows in their place: read, updated, written, so that Core ML can update it where it lies.
 
-        The position is an input of the function. A write past the end is the caller's mistake: see the package.
+        Core ML cannot leave rows out. So the function's input ``position`` may be no larger than where all rows fit.
         """
         if axis == 3:
             rows = rows.permute(0, 1, 3, 2)

@@ -1,9 +1,10 @@
 """A program in parts, as the Neural Engine wants it: where the layers are cut, and what goes from part to part.
 
-The decoder runs over symbols once, as for one part; each operation remembers the part of the layer that made it. Then
-operations are dealt out. Constants, and what only moves elements of inputs, are made in every part that reads them;
-keys and values stay in the state of their part; everything else that a later part reads is an output of the part that
-makes it and an input, of the same name, of those that read it.
+The decoder runs over symbols once, as for one part, and its layers are counted off: each operation remembers the part
+of the layer that made it. Then operations are dealt out. Constants, and what only moves elements of inputs, are made
+in every part that reads them; keys and values stay in the state of their part; everything else that a later part reads
+is an output of the part that makes it and an input, of the same name, of those that read it. Whoever makes such a
+value offers it: see ``Function.offer``.
 """
 
 from __future__ import annotations
@@ -83,6 +84,7 @@ class _Deal:
         self.function, self.entry, self.live = function, entry, function.live()
         self.maker = {id(op.output): op for op in self.live if op.output is not None}
         self.results = {id(value) for value in function.outputs}
+        self.features = {feature.name: feature for feature in (*entry.inputs, *entry.outputs)}
         count = max(op.part for op in self.live) + 1
         self.kept: dict[int, set[int]] = {}
         self.read: dict[int, dict[int, Value]] = {}  # inputs, and what other parts make
@@ -90,8 +92,7 @@ class _Deal:
             self.kept[part], self.read[part] = self._needed(part)
         self.crossing = {i: value for read in self.read.values() for i, value in read.items() if i in self.maker}
         for value in self.crossing.values():
-            if len(value.shape) == 4 and value.shape == _per_layer(entry):
-                value.name = PER_LAYER
+            value.name = function.offers[id(value)].name
 
     def _needed(self, part: int) -> tuple[set[int], dict[int, Value]]:
         stack = [op for op in self.live if op.part == part and (self._fixed(op) or id(op.output) in self.results)]
@@ -127,22 +128,26 @@ class _Deal:
         gone = [value for i, value in self.crossing.items() if i in made]
         results = [value for value in self.function.outputs if id(value) in made]
         function.outputs = [*gone, *results]
-        known = {feature.name: feature for feature in (*self.entry.inputs, *self.entry.outputs)}
         states = tuple(value for value in function.inputs if value.state)
         for value in states:
             value.name = value.name.split("_")[0]
         return Entry(
             self.entry.name,
             self.entry.length,
-            tuple(known.get(value.name) or _feature(value) for value in function.inputs if not value.state),
+            tuple(self._feature(value) for value in function.inputs if not value.state),
             tuple(
                 Feature(
                     v.name, v.shape, v.dtype, f"{v.name.capitalize()} of this part's layers that own them, in order."
                 )
                 for v in states
             ),
-            tuple(known.get(value.name) or _feature(value) for value in function.outputs),
+            tuple(self._feature(value) for value in function.outputs),
         )
+
+    def _feature(self, value: Value) -> Feature:
+        if id(value) not in self.crossing:
+            return self.features[value.name]
+        return Feature(value.name, value.shape, value.dtype, self.function.offers[id(value)].meaning)
 
 
 def _values(op: Operation) -> Iterator[Value]:
@@ -160,21 +165,6 @@ def _moved(op: Operation, into: Program, names: dict[int, str]) -> Operation:
         for key, values in op.inputs.items()
     }
     return replace(op, inputs=inputs, constant=record(op.constant) if isinstance(op.constant, Blob) else op.constant)
-
-
-def _per_layer(entry: Entry) -> tuple[int, ...]:
-    return next((feature.shape for feature in entry.inputs if feature.name == "per_layer_embeddings"), ())
-
-
-def _feature(value: Value) -> Feature:
-    if value.name == PER_LAYER:
-        meaning = "What every layer gets of the tokens, from the first part."
-    elif value.name.endswith("_cache"):
-        layer, part = value.name.split("_")[1:3]
-        meaning = f"{part.capitalize()}s of layer {layer} at all positions, for later layers that read them too."
-    else:
-        meaning = f"{value.name}: the residual stream between two parts."
-    return Feature(value.name, value.shape, value.dtype, meaning)
 
 
 def owners_by_part(config: TextConfig, ends: tuple[int, ...]) -> list[list[int]]:

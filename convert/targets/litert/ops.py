@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
-
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
@@ -20,7 +18,7 @@ _FEW = 16  # rows are few when the other side has this many times more
 
 
 class LitertOps:
-    """Implements ``convert.model.ops.Ops`` by appending operators to a subgraph."""
+    """Implements ``convert.model.ops.Ops[Symbol, Symbol]`` by appending operators to a subgraph."""
 
     def __init__(self, graph: Subgraph, checkpoint: Checkpoint, options: LitertOptions) -> None:
         self._graph, self._checkpoint = graph, checkpoint
@@ -53,7 +51,7 @@ class LitertOps:
         return x * symbol(weights.floats(self._graph, self._checkpoint, key))
 
     def normalize(self, x: Symbol, eps: float) -> Symbol:
-        return cast(Symbol, normalize(cast(Any, x), eps))
+        return normalize(x, eps)
 
     def mark(self, x: Symbol, name: str) -> Symbol:
         if x.value.index not in self._graph.inputs.values():
