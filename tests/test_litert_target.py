@@ -14,11 +14,11 @@ from litert_tools import packed, runner
 from convert.checkpoint import open_checkpoint, with_digests
 from convert.errors import CheckpointError
 from convert.lattice import dequantize
-from convert.model.signature import signatures
 from convert.progress import Silent
 from convert.targets.litert import LitertOptions, container, convert, embedder, metadata
 from convert.targets.litert.decoder import decoder
 from convert.targets.litert.graph import Model
+from convert.targets.litert.signature import signatures
 
 CONTEXT = 48
 

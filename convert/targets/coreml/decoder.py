@@ -4,31 +4,32 @@ from __future__ import annotations
 
 from convert.checkpoint.types import Checkpoint
 from convert.model.decoder import Decoder
+from convert.model.signature import Signature
 from convert.targets.coreml.emit import Symbol, symbol
 from convert.targets.coreml.graph import Function, Program
 from convert.targets.coreml.ops import CoremlOps, Slot
 from convert.targets.coreml.options import CoremlOptions
 from convert.targets.coreml.parts import PER_LAYER, last_layers, owners_by_part, split
-from convert.targets.coreml.signature import KINDS, Entry, entries, states
+from convert.targets.coreml.signature import KINDS, signatures, states
 
 
 def decoder(checkpoint: Checkpoint, options: CoremlOptions) -> Program:
     """Runs the decoder over symbols, once per function; weights are shared by key."""
     program, ends = Program(), last_layers(checkpoint, options)
-    for entry in entries(checkpoint.config, options):
+    for entry in signatures(checkpoint.config, options):
         _function(program.function(entry.name), checkpoint, entry, options, ends)
     return program
 
 
-def parts(checkpoint: Checkpoint, options: CoremlOptions) -> list[tuple[Program, tuple[Entry, ...]]]:
+def parts(checkpoint: Checkpoint, options: CoremlOptions) -> list[tuple[Program, tuple[Signature, ...]]]:
     """The programs to write, with their functions' inputs, states and outputs; one, save for profile ``ane``."""
-    program, made = decoder(checkpoint, options), entries(checkpoint.config, options)
+    program, made = decoder(checkpoint, options), signatures(checkpoint.config, options)
     count = len(last_layers(checkpoint, options))
     return [(program, made)] if count == 1 else split(program, made, count)
 
 
 def _function(
-    function: Function, checkpoint: Checkpoint, entry: Entry, options: CoremlOptions, ends: tuple[int, ...]
+    function: Function, checkpoint: Checkpoint, entry: Signature, options: CoremlOptions, ends: tuple[int, ...]
 ) -> None:
     config, n = checkpoint.config, entry.length
     inputs = {f.name: symbol(function, function.input(f.name, f.shape, f.dtype)) for f in entry.inputs}

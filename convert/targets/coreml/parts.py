@@ -15,10 +15,10 @@ from math import prod
 
 from convert.checkpoint.config import TextConfig
 from convert.checkpoint.types import Checkpoint
+from convert.model.signature import Signature, Tensor
 from convert.targets.coreml.blob import Blob
 from convert.targets.coreml.graph import Function, Operation, Program, Value
 from convert.targets.coreml.options import CoremlOptions
-from convert.targets.coreml.signature import Entry, Feature
 
 PART_BYTES = 1_700_000_000  # of weights as float16: what one part may have (measured on devices by others)
 _MOVES = frozenset({"reshape", "transpose", "slice_by_index", "concat", "cast"})
@@ -65,10 +65,10 @@ def layer_bytes(checkpoint: Checkpoint) -> list[int]:
     return sizes
 
 
-def split(program: Program, entries: tuple[Entry, ...], count: int) -> list[tuple[Program, tuple[Entry, ...]]]:
+def split(program: Program, entries: tuple[Signature, ...], count: int) -> list[tuple[Program, tuple[Signature, ...]]]:
     """Deals a program out; a part lacks the functions that have nothing to do in it."""
     names = {id(blob): key for key, blob in program.storage.blobs.items()}
-    made: list[tuple[Program, list[Entry]]] = [(Program(), []) for _ in range(count)]
+    made: list[tuple[Program, list[Signature]]] = [(Program(), []) for _ in range(count)]
     for entry in entries:
         deal = _Deal(program.functions[entry.name], entry)
         for part, (into, kept) in enumerate(made):
@@ -80,11 +80,11 @@ def split(program: Program, entries: tuple[Entry, ...], count: int) -> list[tupl
 class _Deal:
     """The operations of one function by part."""
 
-    def __init__(self, function: Function, entry: Entry) -> None:
+    def __init__(self, function: Function, entry: Signature) -> None:
         self.function, self.entry, self.live = function, entry, function.live()
         self.maker = {id(op.output): op for op in self.live if op.output is not None}
         self.results = {id(value) for value in function.outputs}
-        self.features = {feature.name: feature for feature in (*entry.inputs, *entry.outputs)}
+        self.known = {tensor.name: tensor for tensor in (*entry.inputs, *entry.outputs)}
         count = max(op.part for op in self.live) + 1
         self.kept: dict[int, set[int]] = {}
         self.read: dict[int, dict[int, Value]] = {}  # inputs, and what other parts make
@@ -115,7 +115,7 @@ class _Deal:
         sources = (self.maker.get(id(value)) for value in _values(op))
         return not (whole or op.type in _MOVES) or any(m is not None and m.type == "read_state" for m in sources)
 
-    def write(self, part: int, into: Program, names: dict[int, str]) -> Entry:
+    def write(self, part: int, into: Program, names: dict[int, str]) -> Signature:
         """Makes the function of one part and says what it takes and gives."""
         function = into.function(self.function.name)
         kept = [op for op in self.live if id(op) in self.kept[part]]
@@ -129,25 +129,21 @@ class _Deal:
         results = [value for value in self.function.outputs if id(value) in made]
         function.outputs = [*gone, *results]
         states = tuple(value for value in function.inputs if value.state)
+        owners = "of this part's layers that own them, in order."
         for value in states:
             value.name = value.name.split("_")[0]
-        return Entry(
+        return Signature(
             self.entry.name,
             self.entry.length,
-            tuple(self._feature(value) for value in function.inputs if not value.state),
-            tuple(
-                Feature(
-                    v.name, v.shape, v.dtype, f"{v.name.capitalize()} of this part's layers that own them, in order."
-                )
-                for v in states
-            ),
-            tuple(self._feature(value) for value in function.outputs),
+            inputs=tuple(self._tensor(value) for value in function.inputs if not value.state),
+            outputs=tuple(self._tensor(value) for value in function.outputs),
+            states=tuple(Tensor(v.name, v.shape, v.dtype, f"{v.name.capitalize()} {owners}") for v in states),
         )
 
-    def _feature(self, value: Value) -> Feature:
+    def _tensor(self, value: Value) -> Tensor:
         if id(value) not in self.crossing:
-            return self.features[value.name]
-        return Feature(value.name, value.shape, value.dtype, self.function.offers[id(value)].meaning)
+            return self.known[value.name]
+        return Tensor(value.name, value.shape, value.dtype, self.function.offers[id(value)].meaning)
 
 
 def _values(op: Operation) -> Iterator[Value]:
