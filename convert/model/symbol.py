@@ -2,7 +2,7 @@
 
 ``Symbol`` stands in for a ``torch.Tensor``. Its methods, and the torch functions applied to it, work out the shape and
 type of a result as torch does and have the target append one of its operators. The target brings a :class:`Builder`:
-constants, and a table of its operators by the names in :class:`Step`. What is not in the table here or in the
+constants, and a table of its operators by the names in ``Operator``. What is not in the table here or in the
 target's raises, by name: there is no silent fallback.
 """
 
@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, Protocol, Self, TypeVar
+from typing import Any, Generic, Literal, Protocol, Self, TypeAlias, TypeVar
 
 import numpy as np
 import torch
@@ -64,16 +64,20 @@ class Value(Protocol):
 T = TypeVar("T", bound=Arithmetic)
 V = TypeVar("V", bound=Value)
 
+Two: TypeAlias = Literal["add", "subtract", "multiply", "divide", "maximum", "minimum", "less"]
+One: TypeAlias = Literal["abs", "cos", "gelu", "round", "rsqrt", "sin", "softmax", "tanh"]
+Reduction: TypeAlias = Literal["max", "mean", "min", "sum"]
+Move: TypeAlias = Literal["concatenate", "reshape", "slice", "transpose"]
+Operator: TypeAlias = Two | One | Reduction | Move | Literal["cast"]
+
 
 @dataclass(frozen=True)
 class Step(Generic[V]):
     """An operator to append.
 
     Attributes:
-        operator: ``add``, ``subtract``, ``multiply``, ``divide``, ``maximum``, ``minimum``, ``less`` of two;
-            ``cos``, ``sin``, ``rsqrt``, ``tanh``, ``abs``, ``round``, ``gelu``, ``softmax`` (over the last axis),
-            ``cast`` of one, element by element; ``mean``, ``sum``, ``max``, ``min`` along an axis; ``reshape``,
-            ``transpose``, ``slice``, ``concatenate``.
+        operator: its name here; ``softmax`` is over the last axis, everything else of one or two operands element by
+            element, with numpy's broadcasting.
         inputs: its operands.
         shape, dtype: of its result.
         axis: of a reduction or ``concatenate``, from 0 on.
@@ -83,7 +87,7 @@ class Step(Generic[V]):
         approximate: of ``gelu``: ``tanh`` or ``none``.
     """
 
-    operator: str
+    operator: Operator
     inputs: tuple[V, ...]
     shape: tuple[int, ...]
     dtype: str
@@ -116,7 +120,9 @@ class Builder(Protocol[V]):
 G = TypeVar("G")
 
 
-def look_up(table: Mapping[str, Callable[[G, Step[V]], V]], operator: str, target: str) -> Callable[[G, Step[V]], V]:
+def look_up(
+    table: Mapping[Operator, Callable[[G, Step[V]], V]], operator: Operator, target: str
+) -> Callable[[G, Step[V]], V]:
     """The entry of a target's table of operators.
 
     Raises:
@@ -199,8 +205,8 @@ class Symbol(Generic[V]):
     def mean(self, dim: int, keepdim: bool) -> Symbol[V]:
         return self.reduce("mean", dim, keepdim)
 
-    def reduce(self, operator: str, dim: int, keepdim: bool) -> Symbol[V]:
-        """``mean``, ``sum``, ``max`` or ``min`` along one dimension."""
+    def reduce(self, operator: Reduction, dim: int, keepdim: bool) -> Symbol[V]:
+        """Along one dimension."""
         axis = dim % len(self.shape)
         shape = tuple(1 if i == axis else n for i, n in enumerate(self.shape) if keepdim or i != axis)
         return self.step(operator, shape, axis=axis, keepdim=keepdim)
@@ -217,7 +223,7 @@ class Symbol(Generic[V]):
     def sin(self) -> Symbol[V]:
         return self.unary("sin")
 
-    def unary(self, operator: str) -> Symbol[V]:
+    def unary(self, operator: One) -> Symbol[V]:
         """Element by element."""
         return self.step(operator, self.shape)
 
@@ -254,13 +260,13 @@ class Symbol(Generic[V]):
         """The elements of a box of ``shape`` from ``begin`` on."""
         return self.step("slice", tuple(shape), begin=tuple(begin))
 
-    def step(self, operator: str, shape: tuple[int, ...], dtype: str | None = None, **options: Any) -> Symbol[V]:
+    def step(self, operator: Operator, shape: tuple[int, ...], dtype: str | None = None, **options: Any) -> Symbol[V]:
         """An operator on this tensor alone; ``options`` as of :class:`Step`."""
         value = self.builder.append(Step(operator, (self.value,), shape, dtype or self.dtype, **options))
         return self if value is self.value else Symbol(self.builder, value)
 
 
-def binary(operator: str, a: Any, b: Any, dtype: str | None = None) -> Symbol[Any]:
+def binary(operator: Two, a: Any, b: Any, dtype: str | None = None) -> Symbol[Any]:
     """Element by element, with broadcasting; a number or torch tensor takes the other side's type.
 
     Types promote as in torch: float16 meets float32 in float32.

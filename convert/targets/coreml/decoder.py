@@ -38,6 +38,9 @@ def _function(
         suffix = f"_{part}" if len(ends) > 1 else ""
         features = states(config, options, owners) if owners else ()
         kept = [function.input(f"{f.name}{suffix}", f.shape, f.dtype, state=True) for f in features]
+        for feature, state in zip(features, kept, strict=True):
+            meaning = f"{feature.name.capitalize()} of this part's layers that own them, in order."
+            function.offer(state, meaning, feature.name)
         for i, index in enumerate(owners):
             layer = config.layers[index]
             keys, values = (Slot(state, i, layer.kv_heads, layer.head_dim) for state in kept)

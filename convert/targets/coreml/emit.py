@@ -112,7 +112,7 @@ def _concatenate(function: Function, step: Step) -> Value:
 
 _GELU = {"tanh": "TANH_APPROXIMATION", "none": "EXACT"}
 
-OPERATIONS: Mapping[str, Operator] = {
+OPERATIONS: Mapping[model.Operator, Operator] = {
     "abs": _one("abs"),
     "add": _two("add"),
     "cast": _cast,

@@ -47,7 +47,7 @@ class Operation:
 
 @dataclass(frozen=True)
 class Offer:
-    """What a value is called, and what it means, where it goes from one part of a program to another."""
+    """What a value that goes from part to part, or the state of a part, is called there, and what it means."""
 
     name: str
     meaning: str
@@ -152,7 +152,7 @@ class Function:
         value.name = self._claim(identifier(name))
 
     def offer(self, value: Value, meaning: str, name: str = "") -> None:
-        """Says what a value is to a later part of the program, and what it is called on the way there."""
+        """Says what a value or state is called, and what it means, where the program is in parts."""
         self.offers[id(value)] = Offer(name or value.name, meaning)
 
     def output(self, name: str, value: Value) -> None:

@@ -129,20 +129,20 @@ class _Deal:
         results = [value for value in self.function.outputs if id(value) in made]
         function.outputs = [*gone, *results]
         states = tuple(value for value in function.inputs if value.state)
-        owners = "of this part's layers that own them, in order."
         for value in states:
-            value.name = value.name.split("_")[0]
+            value.name = self.function.offers[id(value)].name
         return Signature(
             self.entry.name,
             self.entry.length,
             inputs=tuple(self._tensor(value) for value in function.inputs if not value.state),
             outputs=tuple(self._tensor(value) for value in function.outputs),
-            states=tuple(Tensor(v.name, v.shape, v.dtype, f"{v.name.capitalize()} {owners}") for v in states),
+            states=tuple(self._offered(value) for value in states),
         )
 
     def _tensor(self, value: Value) -> Tensor:
-        if id(value) not in self.crossing:
-            return self.known[value.name]
+        return self._offered(value) if id(value) in self.crossing else self.known[value.name]
+
+    def _offered(self, value: Value) -> Tensor:
         return Tensor(value.name, value.shape, value.dtype, self.function.offers[id(value)].meaning)
 
 

@@ -87,7 +87,7 @@ def _concatenate(graph: Subgraph, step: Step) -> Value:
     return graph.op("CONCATENATION", step.inputs, step.shape, options=options)
 
 
-OPERATORS: Mapping[str, Operator] = {
+OPERATORS: Mapping[model.Operator, Operator] = {
     "add": _plain("ADD", schema.AddOptionsT),
     "cast": _plain("CAST", schema.CastOptionsT),
     "concatenate": _concatenate,
