@@ -26,7 +26,7 @@ from convert.model import eager
 from convert.progress import Silent
 from convert.targets.coreml import CoremlOptions, convert, weights
 from convert.targets.coreml.decoder import decoder
-from convert.targets.coreml.signature import entries
+from convert.targets.coreml.signature import signatures
 
 CONTEXT, CHUNK = 64, 16
 Build = Callable[[Path, str], Package]
@@ -204,7 +204,7 @@ def test_gelu_stays_the_tanh_one(mobile_e2b: Path, build: Build) -> None:
 def test_no_id_and_no_angle_goes_into_the_program(mobile_e2b: Path, build: Build) -> None:
     """At a vocabulary of 262144 an id would not fit int16, and angles lose their bits in float16: rows go in."""
     config = replace(read_config(mobile_e2b), vocab=262_144)
-    for entry in entries(config, CoremlOptions(CONTEXT, (CHUNK,))):
+    for entry in signatures(config, CoremlOptions(CONTEXT, (CHUNK,))):
         types = {f.name: f.dtype for f in entry.inputs}
         assert {name for name, dtype in types.items() if dtype != "float16"} == {"position"}
         assert {"cos_sliding", "sin_full", "embeddings", "per_layer_embeddings"} <= types.keys()

@@ -15,9 +15,9 @@ from convert.errors import ArtifactError
 from convert.inspection.report import Report
 from convert.inspection.weights import Share, component, histogram, merge
 from convert.look import CheckpointReport, look
-from convert.model.signature import signatures
 from convert.targets.litert import LitertOptions
 from convert.targets.litert.inspect import inspect
+from convert.targets.litert.signature import signatures
 from convert.targets.litert.sizes import cache_bytes
 from runtime_tests.readers.litertlm import open_litertlm
 from runtime_tests.readers.tflite import open_tflite

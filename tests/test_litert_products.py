@@ -14,7 +14,7 @@ from convert.errors import PlanError
 from convert.lattice import dequantize, pack
 from convert.targets.litert import dynamic, weights
 from convert.targets.litert.blocks import blocks
-from convert.targets.litert.emit import Symbol
+from convert.targets.litert.emit import symbol
 from convert.targets.litert.graph import Model
 
 IN, OUT = 192, 40
@@ -56,7 +56,7 @@ def q4_0(seed: int, size: float = 0.01) -> Matrix:
 def product(matrix: Matrix, terms: int) -> Callable[[np.ndarray], np.ndarray]:
     model = Model()
     graph = model.subgraph("main")
-    x = Symbol(graph.input("x", (1, 3, IN), "float32"))
+    x = symbol(graph.input("x", (1, 3, IN), "float32"))
     if matrix.groups > 1:
         y = dynamic.blockwise(x, blocks(graph, matrix, "w"), terms)
     else:

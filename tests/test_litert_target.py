@@ -14,11 +14,11 @@ from litert_tools import packed, runner
 from convert.checkpoint import open_checkpoint, with_digests
 from convert.errors import CheckpointError
 from convert.lattice import dequantize
-from convert.model.signature import signatures
 from convert.progress import Silent
 from convert.targets.litert import LitertOptions, container, convert, embedder, metadata
 from convert.targets.litert.decoder import decoder
 from convert.targets.litert.graph import Model
+from convert.targets.litert.signature import signatures
 
 CONTEXT = 48
 
@@ -169,10 +169,10 @@ def test_the_renderer_gets_no_python_only_template_syntax(mobile_e2b: Path, tmp_
 
 
 def test_an_operator_that_the_target_lacks_is_named() -> None:
-    from convert.targets.litert.emit import Symbol
+    from convert.targets.litert.emit import symbol
 
-    x = Symbol(Model().subgraph("main").input("x", (1, 4), "float32"))
-    with pytest.raises(NotImplementedError, match=r"no operator for .*erf"):
+    x = symbol(Model().subgraph("main").input("x", (1, 4), "float32"))
+    with pytest.raises(NotImplementedError, match=r"no operation for .*erf"):
         torch.erf(x)  # type: ignore[arg-type]
     with pytest.raises(NotImplementedError, match="power 3"):
         x.pow(3)

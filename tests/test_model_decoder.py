@@ -14,6 +14,9 @@ from convert.checkpoint.config import FULL, SLIDING, Rope
 from convert.model import eager
 from convert.model.rope import angles, inverse_frequencies, rotate
 from convert.model.signature import signatures
+from convert.targets.coreml import CoremlOptions
+from convert.targets.coreml import signature as coreml
+from convert.targets.litert import signature as litert
 
 
 def tokens(count: int) -> np.ndarray:
@@ -77,12 +80,31 @@ def test_turning_keeps_lengths_and_depends_on_the_distance_alone() -> None:
 
 def test_signatures_list_prefill_by_length_and_decode_last(mobile_e2b: Path) -> None:
     config = open_checkpoint(mobile_e2b).config
-    found = signatures(config, 128, (64, 16), "int8")
+    found = signatures(config, 128, (64, 16), "float16", "int8")
     assert [s.name for s in found] == ["prefill_16", "prefill_64", "decode"]
     assert [s.gives_logits for s in found] == [False, False, True]
-    caches = [t for t in found[0].inputs if t.name.startswith("kv_cache")]
-    assert len(caches) == 2 * len(config.owners)
-    assert {t.dtype for t in caches} == {"int8"}
-    assert found[0].outputs == tuple(caches)
-    keys, values = caches[0].shape, caches[1].shape
+    assert [[t.name for t in s.outputs] for s in found] == [[], [], ["logits"]]
+    assert {t.dtype for s in found for t in (*s.inputs, *s.outputs)} == {"float16"}
+    states = found[0].states
+    assert len(states) == 2 * len(config.owners)
+    assert {t.dtype for t in states} == {"int8"}
+    keys, values = states[0].shape, states[1].shape
     assert keys == (values[0], values[1], values[3], values[2])
+
+
+def test_a_target_adds_to_the_signatures_of_the_decoder(mobile_e2b: Path) -> None:
+    config = open_checkpoint(mobile_e2b).config
+    common = signatures(config, 128, (64, 16), "float32", "float32")
+    in_litert = litert.signatures(config, 128, (64, 16), "float32")
+    in_coreml = coreml.signatures(config, CoremlOptions(128, (64, 16), "float32"))
+    for ours, *theirs in zip(common, in_litert, in_coreml, strict=True):
+        for found in theirs:
+            assert (found.name, found.length) == (ours.name, ours.length)
+            assert found.inputs[: len(ours.inputs)] == ours.inputs
+            assert set(ours.outputs) <= set(found.outputs)
+            assert all(t.meaning.endswith(".") for t in (*found.inputs, *found.outputs, *found.states))
+        passed, kept = theirs
+        assert passed.states == ours.states
+        assert passed.inputs[-len(ours.states) :] == passed.outputs[: len(ours.states)] == ours.states
+        assert [t.name for t in kept.states] == ["keys", "values"]
+        assert not set(kept.states) & {*kept.inputs, *kept.outputs}

@@ -19,7 +19,7 @@ from convert.lattice import dequantize, pack
 from convert.targets.litert import dynamic
 from convert.targets.litert import pack as flatbuffer
 from convert.targets.litert.blocks import blocks
-from convert.targets.litert.emit import Symbol
+from convert.targets.litert.emit import symbol
 from convert.targets.litert.graph import Model
 from convert.targets.litert.options import TERMS_OF_ALL
 
@@ -80,7 +80,7 @@ def distance(matrix: Drawn, x: NDArray[np.float32], resolver: str) -> float:
 
     model, file = Model(), io.BytesIO()
     graph = model.subgraph("main")
-    given = Symbol(graph.input("x", x.shape, "float32"))
+    given = symbol(graph.input("x", x.shape, "float32"))
     graph.output("y", dynamic.blockwise(given, blocks(graph, matrix, "w"), TERMS_OF_ALL).value)
     flatbuffer.write(model, file, lambda n: None)
     native: Any = Interpreter(

@@ -6,23 +6,23 @@ All positions of the KV cache are attended to through a mask, as a runtime with 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Generic
 
 import torch
 import torch.nn.functional as F
 
 from convert.checkpoint.config import SLIDING, Layer, TextConfig
-from convert.model.ops import Ops
+from convert.model.ops import C, Ops
 from convert.model.rope import angles, inverse_frequencies, rotate
+from convert.model.symbol import T
 
 # Added to scores outside the window. Finite: a padded row may be masked everywhere, and must not become NaN, because
 # its keys and values stay in the cache until they are overwritten.
 OUTSIDE_WINDOW = -1e9
 
-Caches = Mapping[int, tuple[torch.Tensor, torch.Tensor]]
 
-
-class Decoder:
+class Decoder(Generic[T, C]):
     """The decoder's mathematics over given operations.
 
     Args:
@@ -30,20 +30,20 @@ class Decoder:
         ops: where weights come from and how the semantic operations run.
     """
 
-    def __init__(self, config: TextConfig, ops: Ops) -> None:
+    def __init__(self, config: TextConfig, ops: Ops[T, C]) -> None:
         self.config, self.ops = config, ops
         head_dims = {layer.kind: layer.head_dim for layer in config.layers}
         self.frequencies = {kind: inverse_frequencies(config.ropes[kind], dim) for kind, dim in head_dims.items()}
 
     def __call__(
         self,
-        embeddings: torch.Tensor,
-        per_layer_embeddings: torch.Tensor | None,
-        input_pos: torch.Tensor,
-        mask: torch.Tensor,
-        caches: Caches,
+        embeddings: T,
+        per_layer_embeddings: T | None,
+        input_pos: T,
+        mask: T,
+        caches: Mapping[int, tuple[C, C]],
         logits: bool,
-    ) -> tuple[torch.Tensor | None, dict[int, tuple[torch.Tensor, torch.Tensor]]]:
+    ) -> tuple[T | None, dict[int, tuple[C, C]]]:
         """Runs n tokens.
 
         Args:
@@ -60,55 +60,78 @@ class Decoder:
         turns, masks = self.around(embeddings, input_pos, mask)
         return self.run(embeddings, per_layer_embeddings, turns, masks, input_pos, caches, logits)
 
-    def around(
-        self, embeddings: torch.Tensor, input_pos: torch.Tensor, mask: torch.Tensor
-    ) -> tuple[dict[str, tuple[torch.Tensor, torch.Tensor]], dict[str, torch.Tensor]]:
+    def around(self, embeddings: T, input_pos: T, mask: T) -> tuple[dict[str, tuple[T, T]], dict[str, T]]:
         """Rotary rows and masks of n tokens, by kind of layer; arguments as of a call."""
         turns = {kind: angles(input_pos, frequencies) for kind, frequencies in self.frequencies.items()}
         return turns, self._masks(mask, input_pos)
 
     def run(
         self,
-        embeddings: torch.Tensor,
-        per_layer_embeddings: torch.Tensor | None,
-        turns: Mapping[str, tuple[torch.Tensor, torch.Tensor]],
-        masks: Mapping[str, torch.Tensor],
-        input_pos: torch.Tensor,
-        caches: Caches,
+        embeddings: T,
+        per_layer_embeddings: T | None,
+        turns: Mapping[str, tuple[T, T]],
+        masks: Mapping[str, T],
+        input_pos: T,
+        caches: Mapping[int, tuple[C, C]],
         logits: bool,
-    ) -> tuple[torch.Tensor | None, dict[int, tuple[torch.Tensor, torch.Tensor]]]:
-        """The same for targets that get rotary rows and masks as inputs.
+    ) -> tuple[T | None, dict[int, tuple[C, C]]]:
+        """The same for targets that get rotary rows and masks as inputs; for ``turns`` and ``masks`` see ``layers``."""
+        given = self.per_layer_inputs(embeddings, per_layer_embeddings)
+        written: dict[int, tuple[C, C]] = {}
+        x = embeddings
+        for _, found in self.layers(embeddings, given, turns, masks, input_pos, caches, written, logits):
+            x = found
+        return self.logits(x) if logits else None, written
+
+    def layers(
+        self,
+        embeddings: T,
+        per_layer_inputs: T | None,
+        turns: Mapping[str, tuple[T, T]],
+        masks: Mapping[str, T],
+        input_pos: T,
+        caches: Mapping[int, tuple[C, C]],
+        written: dict[int, tuple[C, C]],
+        logits: bool,
+    ) -> Iterator[tuple[Layer, T]]:
+        """Runs one layer after the other. A target can cut the work between two of them.
 
         Args:
+            per_layer_inputs: what the method of that name gave.
             turns: by kind of layer: cosines and sines ``[1, n, 1, head_dim / 2]``.
-            masks: by kind of layer: as ``mask``, for sliding layers narrowed to the window.
+            masks: by kind of layer: as ``mask`` of a call, for sliding layers narrowed to the window.
+            written: the caches after the write; those of each layer are added.
+            logits: False ends the work where the last cache is written.
+
+        Yields:
+            A layer that is done and the residual stream behind it, ``[1, n, hidden]``. Besides this stream, later
+            layers read the per-layer inputs and the caches in ``written``.
         """
-        per_layer = self.per_layer_inputs(embeddings, per_layer_embeddings)
-        written: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
+        per_layer = None if per_layer_inputs is None else self.by_layer(per_layer_inputs)
         x = embeddings
         for layer in self.config.layers:
             found = self.layer(x, layer, per_layer, turns, masks, input_pos, caches, written, logits)
             if found is None:
-                return None, written
+                return
             x = found
-        return self.logits(x), written
+            yield layer, x
 
     def layer(
         self,
-        x: torch.Tensor,
+        x: T,
         layer: Layer,
-        per_layer: list[torch.Tensor] | None,
-        turns: Mapping[str, tuple[torch.Tensor, torch.Tensor]],
-        masks: Mapping[str, torch.Tensor],
-        input_pos: torch.Tensor,
-        caches: Caches,
-        written: dict[int, tuple[torch.Tensor, torch.Tensor]],
+        per_layer: Sequence[T] | None,
+        turns: Mapping[str, tuple[T, T]],
+        masks: Mapping[str, T],
+        input_pos: T,
+        caches: Mapping[int, tuple[C, C]],
+        written: dict[int, tuple[C, C]],
         logits: bool,
-    ) -> torch.Tensor | None:
+    ) -> T | None:
         """One layer: ``[1, n, hidden]`` to the same.
 
         Args:
-            per_layer: what :meth:`per_layer_inputs` gave.
+            per_layer: what :meth:`by_layer` gave.
             written: the caches so far; those of this layer are added.
             logits: False ends the work, with None, where the last cache is written.
         """
@@ -126,10 +149,10 @@ class Decoder:
         x = self.ops.scale(x, f"layers.{layer.index}.layer_scalar")
         return self.ops.mark(x, f"layers.{layer.index}/output")
 
-    def _norm(self, x: torch.Tensor, key: str) -> torch.Tensor:
+    def _norm(self, x: T, key: str) -> T:
         return self.ops.scale(self.ops.normalize(x, self.config.norm_eps), f"{key}.weight")
 
-    def _masks(self, mask: torch.Tensor, input_pos: torch.Tensor) -> dict[str, torch.Tensor]:
+    def _masks(self, mask: T, input_pos: T) -> dict[str, T]:
         """The given causal mask for full layers, and the same narrowed to the window for sliding ones."""
         kinds = {layer.kind for layer in self.config.layers}
         masks = dict.fromkeys(kinds, mask)
@@ -140,13 +163,20 @@ class Decoder:
             masks[SLIDING] = mask + outside
         return masks
 
-    def per_layer_inputs(self, embeddings: torch.Tensor, table: torch.Tensor | None) -> list[torch.Tensor] | None:
-        """What each layer gets of the token: its row of the table and a projection of its embedding, averaged."""
+    def per_layer_inputs(self, embeddings: T, table: T | None) -> T | None:
+        """What the layers get of each token: its row of the table and a projection of its embedding, averaged.
+
+        Returns:
+            ``[1, n, layers, per_layer_width]``, or None where there is no table.
+        """
         if table is None:
             return None
         projected = self.ops.linear(embeddings, "per_layer_model_projection") * self.config.hidden**-0.5
         projected = self._norm(projected.reshape(table.shape), "per_layer_projection_norm")
-        both = (projected + table) * 2.0**-0.5
+        return (projected + table) * 2.0**-0.5
+
+    def by_layer(self, both: T) -> list[T]:
+        """The per-layer inputs of each layer, ``[1, n, per_layer_width]``."""
         return [
             self.ops.mark(both[:, :, layer.index, :], f"layers.{layer.index}/per_layer_input")
             for layer in self.config.layers
@@ -154,12 +184,12 @@ class Decoder:
 
     def _write_kv(
         self,
-        normed: torch.Tensor,
+        normed: T,
         layer: Layer,
-        turn: tuple[torch.Tensor, torch.Tensor],
-        input_pos: torch.Tensor,
-        cache: tuple[torch.Tensor, torch.Tensor],
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+        turn: tuple[T, T],
+        input_pos: T,
+        cache: tuple[C, C],
+    ) -> tuple[C, C]:
         prefix, n = f"layers.{layer.index}.self_attn", normed.shape[1]
         shape = (1, n, layer.kv_heads, layer.head_dim)
         keys = self._norm(self.ops.linear(normed, f"{prefix}.k_proj").reshape(shape), f"{prefix}.k_norm")
@@ -175,12 +205,12 @@ class Decoder:
 
     def _attention(
         self,
-        normed: torch.Tensor,
+        normed: T,
         layer: Layer,
-        turn: tuple[torch.Tensor, torch.Tensor],
-        mask: torch.Tensor,
-        cache: tuple[torch.Tensor, torch.Tensor],
-    ) -> torch.Tensor:
+        turn: tuple[T, T],
+        mask: T,
+        cache: tuple[C, C],
+    ) -> T:
         prefix, n, heads = f"layers.{layer.index}.self_attn", normed.shape[1], self.config.heads
         groups = heads // layer.kv_heads
         query = self.ops.linear(normed, f"{prefix}.q_proj").reshape(1, n, heads, layer.head_dim)
@@ -195,20 +225,20 @@ class Decoder:
         mixed = mixed.reshape(1, heads, n, layer.head_dim).permute(0, 2, 1, 3).reshape(1, n, heads * layer.head_dim)
         return self._norm(self.ops.linear(mixed, f"{prefix}.o_proj"), f"layers.{layer.index}.post_attention_layernorm")
 
-    def _mlp(self, x: torch.Tensor, layer: Layer) -> torch.Tensor:
+    def _mlp(self, x: T, layer: Layer) -> T:
         prefix = f"layers.{layer.index}"
         normed = self._norm(x, f"{prefix}.pre_feedforward_layernorm")
         gate = F.gelu(self.ops.linear(normed, f"{prefix}.mlp.gate_proj"), approximate="tanh")
         down = self.ops.linear(gate * self.ops.linear(normed, f"{prefix}.mlp.up_proj"), f"{prefix}.mlp.down_proj")
         return self._norm(down, f"{prefix}.post_feedforward_layernorm")
 
-    def _per_layer_input(self, x: torch.Tensor, layer: Layer, given: torch.Tensor) -> torch.Tensor:
+    def _per_layer_input(self, x: T, layer: Layer, given: T) -> T:
         prefix = f"layers.{layer.index}"
         gate = F.gelu(self.ops.linear(x, f"{prefix}.per_layer_input_gate"), approximate="tanh")
         projected = self.ops.linear(gate * given, f"{prefix}.per_layer_projection")
         return self._norm(projected, f"{prefix}.post_per_layer_input_norm")
 
-    def logits(self, x: torch.Tensor) -> torch.Tensor:
+    def logits(self, x: T) -> T:
         """Last hidden states ``[1, n, hidden]`` to logits ``[1, n, vocab]``."""
         logits = self.ops.linear(self._norm(x, "norm"), "lm_head")
         if self.config.softcap is not None:

@@ -35,7 +35,7 @@ def round_to_grid(x: torch.Tensor, scale: float) -> torch.Tensor:
 
 
 class EagerOps:
-    """Implements ``convert.model.ops.Ops`` in float32 torch.
+    """Implements ``convert.model.ops.Ops[torch.Tensor, torch.Tensor]`` in float32.
 
     Args:
         observe: called with every marked tensor and its name.
@@ -160,7 +160,7 @@ def run(
     """
     config = checkpoint.config
     ops = EagerOps(checkpoint, observe)
-    decoder = Decoder(config, ops)
+    decoder: Decoder[torch.Tensor, torch.Tensor] = Decoder(config, ops)
     pieces = [_piece(checkpoint, decoder, tokens, part, context) for part in _parts(len(tokens), prefill, singles)]
     empty = {
         layer.index: (
@@ -217,7 +217,13 @@ def _parts(total: int, prefill: int, singles: int | None) -> list[tuple[int, int
     return [(a, b) for a, b in found if b > a]
 
 
-def _piece(checkpoint: Checkpoint, decoder: Decoder, tokens: np.ndarray, part: tuple[int, int], context: int) -> _Piece:
+def _piece(
+    checkpoint: Checkpoint,
+    decoder: Decoder[torch.Tensor, torch.Tensor],
+    tokens: np.ndarray,
+    part: tuple[int, int],
+    context: int,
+) -> _Piece:
     config, ids = checkpoint.config, tokens[part[0] : part[1]]
     x = look_up(checkpoint, "embed_tokens", ids, float(config.hidden) ** 0.5)
     table = None
@@ -227,7 +233,8 @@ def _piece(checkpoint: Checkpoint, decoder: Decoder, tokens: np.ndarray, part: t
     position = torch.arange(*part, dtype=torch.int32)
     allowed = torch.arange(context).reshape(1, 1, 1, -1) <= position.reshape(1, 1, -1, 1)
     turns, masks = decoder.around(x, position, torch.where(allowed, 0.0, -2.0e38))
-    return _Piece(position, turns, masks, decoder.per_layer_inputs(x, table), x)
+    given = decoder.per_layer_inputs(x, table)
+    return _Piece(position, turns, masks, None if given is None else decoder.by_layer(given), x)
 
 
 def _tell(layer: int) -> None:

@@ -7,52 +7,60 @@ hole in its graph and fills it after tracing.
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import torch
 
+from convert.model.symbol import T
 
-def normalize(x: torch.Tensor, eps: float) -> torch.Tensor:
+C = TypeVar("C")
+
+
+def normalize(x: T, eps: float) -> T:
     """Root-mean-square normalization over the last dimension, without a weight."""
     return x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + eps)
 
 
-class Ops(Protocol):
-    """What a target must implement. Shapes are written ``[...]`` for leading dimensions that pass through."""
+class Ops(Protocol[T, C]):
+    """What a target must implement. Shapes are written ``[...]`` for leading dimensions that pass through.
 
-    def linear(self, x: torch.Tensor, key: str) -> torch.Tensor:
+    ``T`` is the tensor that the decoder computes with, a ``torch.Tensor`` or a target's ``Symbol``. ``C`` is what holds
+    the keys or the values of a layer: a tensor too, or a place in a state.
+    """
+
+    def linear(self, x: T, key: str) -> T:
         """``x [..., in] -> [..., out]`` with the weight ``key``, its static activation scales included."""
         ...
 
-    def scale(self, x: torch.Tensor, key: str) -> torch.Tensor:
+    def scale(self, x: T, key: str) -> T:
         """``x [..., width]`` times the float parameter ``key`` of shape ``[width]`` or ``[1]``."""
         ...
 
-    def normalize(self, x: torch.Tensor, eps: float) -> torch.Tensor:
+    def normalize(self, x: T, eps: float) -> T:
         """``normalize`` of this module, or what does the same in the target's arithmetic."""
         ...
 
-    def read_cache(self, cache: torch.Tensor, owner: int, part: str) -> torch.Tensor:
+    def read_cache(self, cache: C, owner: int, part: str) -> T:
         """The cache of layer ``owner`` as float32; ``part`` is ``key`` or ``value``."""
         ...
 
-    def write_cache(
-        self, cache: torch.Tensor, rows: torch.Tensor, position: torch.Tensor, axis: int, owner: int, part: str
-    ) -> torch.Tensor:
+    def write_cache(self, cache: C, rows: T, position: T, axis: int, owner: int, part: str) -> C:
         """The cache with float32 ``rows`` written from ``position`` (int32 scalar) on along ``axis``.
 
-        Rows that would lie past the end are dropped; the rows before them keep their places.
+        The first row lies in the cache: that is the caller's duty. A row past the end is written nowhere. It neither
+        moves the rows before it nor comes round to the beginning. So a chunk may be padded, unless the signature says
+        that all rows must fit, as it does where a runtime cannot leave rows out.
         """
         ...
 
-    def attention_scores(self, query: torch.Tensor, keys: torch.Tensor) -> torch.Tensor:
+    def attention_scores(self, query: T, keys: T) -> T:
         """``[1, kv, m, head_dim] x [1, kv, context, head_dim] -> [1, kv, m, context]``."""
         ...
 
-    def attention_mix(self, weights: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
+    def attention_mix(self, weights: T, values: T) -> T:
         """``[1, kv, m, context] x [1, kv, head_dim, context] -> [1, kv, m, head_dim]``."""
         ...
 
-    def mark(self, x: torch.Tensor, name: str) -> torch.Tensor:
+    def mark(self, x: T, name: str) -> T:
         """x itself; a target that can name tensors calls it ``name``, so that a judge finds it in the artifact."""
         ...

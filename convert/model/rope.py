@@ -8,6 +8,7 @@ from __future__ import annotations
 import torch
 
 from convert.checkpoint.config import Rope
+from convert.model.symbol import T
 
 
 def inverse_frequencies(rope: Rope, head_dim: int) -> torch.Tensor:
@@ -22,13 +23,13 @@ def inverse_frequencies(rope: Rope, head_dim: int) -> torch.Tensor:
     return torch.cat([rotated, torch.zeros(head_dim // 2 - turning)])
 
 
-def angles(position: torch.Tensor, frequencies: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def angles(position: T, frequencies: torch.Tensor) -> tuple[T, T]:
     """Cosines and sines, float32 ``[1, n, 1, head_dim / 2]``, of positions int32 ``[n]``."""
     radians = position.float().reshape(1, -1, 1, 1) * frequencies.reshape(1, 1, 1, -1)
     return radians.cos(), radians.sin()
 
 
-def rotate(x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
+def rotate(x: T, cos: T, sin: T) -> T:
     """Turns the pairs ``(x[i], x[i + head_dim / 2])`` of x ``[1, n, heads, head_dim]``."""
     first, second = x.chunk(2, dim=-1)
     return torch.cat([first * cos - second * sin, second * cos + first * sin], dim=-1)

@@ -1,13 +1,14 @@
-"""The signatures of the decoder: names, order, shapes, types. Exporters, runners, manifest and apps all read this.
+"""The signatures of the decoder: names, order, shapes, types and meanings of what goes in, is kept and comes out.
 
-``prefill_<n>`` takes n tokens and returns the caches alone: logits of prompt tokens are never needed, so everything
-after the last layer that writes keys and values is left out of it. ``decode`` takes one token and returns logits too.
+``prefill_<n>`` takes n tokens and fills the caches alone: logits of prompt tokens are never needed, so everything after
+the last layer that writes keys and values is left out of it. ``decode`` takes one token and returns logits too. How
+positions and masks go in and where the caches are kept is each runtime's: a target derives its signatures from these.
 Names follow LiteRT-LM, so that the stock engine runs the file.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from convert.checkpoint.config import TextConfig
 
@@ -16,21 +17,31 @@ DECODE = "decode"
 
 @dataclass(frozen=True)
 class Tensor:
-    """An input or output: name, shape, element type (``float32``, ``int32`` or ``int8``)."""
+    """An input, state or output: name, shape, element type as numpy spells it, and what it means, in a sentence.
+
+    Two that differ in words alone are equal.
+    """
 
     name: str
     shape: tuple[int, ...]
     dtype: str
+    meaning: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True)
 class Signature:
-    """One entry point: ``length`` tokens at a time."""
+    """One entry point: ``length`` tokens at a time.
+
+    Attributes:
+        states: what is kept from call to call. Where the runtime does not keep it itself, each state is among the
+            inputs and the outputs too, under its name.
+    """
 
     name: str
     length: int
     inputs: tuple[Tensor, ...]
     outputs: tuple[Tensor, ...]
+    states: tuple[Tensor, ...] = ()
 
     @property
     def gives_logits(self) -> bool:
@@ -41,31 +52,33 @@ def cache_tensors(config: TextConfig, context: int, dtype: str) -> tuple[Tensor,
     """One key and one value tensor per layer that owns them, numbered by owner; values are stored transposed."""
     out = []
     for i, layer in enumerate(config.owners):
-        out.append(Tensor(f"kv_cache_k_{i}", (1, layer.kv_heads, context, layer.head_dim), dtype))
-        out.append(Tensor(f"kv_cache_v_{i}", (1, layer.kv_heads, layer.head_dim, context), dtype))
+        rows = f"of layer {layer.index}, one per position"
+        out.append(Tensor(f"kv_cache_k_{i}", (1, layer.kv_heads, context, layer.head_dim), dtype, f"Keys {rows}."))
+        out.append(Tensor(f"kv_cache_v_{i}", (1, layer.kv_heads, layer.head_dim, context), dtype, f"Values {rows}."))
     return tuple(out)
 
 
-def signatures(config: TextConfig, context: int, prefill: tuple[int, ...], cache: str) -> tuple[Signature, ...]:
-    """All signatures of a decoder, prefill lengths ascending, decode last.
+def signatures(
+    config: TextConfig, context: int, prefill: tuple[int, ...], element: str, cache: str
+) -> tuple[Signature, ...]:
+    """What the signatures of all targets have in common, prefill lengths ascending, decode last.
 
     Args:
         context: positions in the KV cache.
         prefill: numbers of tokens per prefill call.
-        cache: element type of the KV cache, ``float32`` or ``int8``.
+        element: type of what goes in and comes out, ``float32`` or ``float16``.
+        cache: element type of the KV cache.
     """
-    caches = cache_tensors(config, context, cache)
+    states = cache_tensors(config, context, cache)
     out = []
     for length in (*sorted(set(prefill)), 0):
         name, n = (f"prefill_{length}", length) if length else (DECODE, 1)
-        inputs = [Tensor("embeddings", (1, n, config.hidden), "float32")]
+        meaning = f"Rows of embed_tokens for {n} tokens, times {config.hidden}^0.5."
+        inputs = [Tensor("embeddings", (1, n, config.hidden), element, meaning)]
         if config.per_layer_width:
             shape = (1, n, len(config.layers), config.per_layer_width)
-            inputs.append(Tensor("per_layer_embeddings", shape, "float32"))
-        inputs.append(Tensor("input_pos", (n,), "int32"))
-        inputs.append(Tensor("mask", (1, 1, n, context), "float32"))
-        outputs = list(caches)
-        if not length:
-            outputs.append(Tensor("logits", (1, 1, config.vocab), "float32"))
-        out.append(Signature(name, n, (*inputs, *caches), tuple(outputs)))
+            meaning = f"Rows of embed_tokens_per_layer for the same tokens, times {config.per_layer_width}^0.5."
+            inputs.append(Tensor("per_layer_embeddings", shape, element, meaning))
+        logits = Tensor("logits", (1, 1, config.vocab), element, "Logits of the next token, softcap applied.")
+        out.append(Signature(name, n, tuple(inputs), () if length else (logits,), states))
     return tuple(out)

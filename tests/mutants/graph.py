@@ -26,7 +26,7 @@ ACCUMULATE = """        if length == 1:
             options = schema.GatherOptionsT()
             options.axis = axis
             at = [cache.value, position.reshape((1,)).value]
-            rows = rows + Symbol(self._graph.op("GATHER", at, rows.shape, options=options))
+            rows = rows + symbol(self._graph.op("GATHER", at, rows.shape, options=options))
 """
 
 
@@ -201,8 +201,8 @@ MUTANTS = (
         "offsets are in the file and not in the sum",
         (
             DYNAMIC,
-            'fully_connected(Symbol(sums), offsets, "float32"))',
-            'fully_connected(Symbol(sums), offsets, "float32")) * 0.0',
+            'fully_connected(symbol(sums), offsets, "float32"))',
+            'fully_connected(symbol(sums), offsets, "float32")) * 0.0',
         ),
         bed="q4_0",
     ),
@@ -217,7 +217,7 @@ MUTANTS = (
         "unscale_unused",
         "block scales moved by a power of two, which is told and not applied",
         (BLOCKS, "return np.float32(1.0)", "return np.float32(2.0)"),
-        (DYNAMIC, "return out if weight.factor is None else out * Symbol(weight.factor)", "return out"),
+        (DYNAMIC, "return out if weight.factor is None else out * symbol(weight.factor)", "return out"),
         bed="q4_0",
     ),
     _build(

@@ -1,181 +1,132 @@
-"""Arithmetic on values of a program: the few tensor functions that the decoder uses, as MIL operations.
-
-``Symbol`` stands in for a ``torch.Tensor`` while the decoder runs: its methods and the torch functions applied to it
-append operations instead of computing. Types promote as in torch: float16 meets float32 in float32. Anything the
-decoder does not use raises, by name: there is no silent fallback.
-"""
+"""The operations of MIL for the steps of ``convert.model.symbol``, and symbols of a function."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 import numpy as np
-import torch
+from numpy.typing import NDArray
 
+from convert.model import symbol as model
 from convert.targets.coreml.graph import Function, Value
 
-_HANDLERS: dict[Any, Callable[..., Any]] = {}
+Symbol: TypeAlias = model.Symbol[Value]
+Step: TypeAlias = model.Step[Value]
+Operator: TypeAlias = Callable[[Function, Step], Value]
+
+_CAST = {"float16": "fp16", "float32": "fp32"}
 
 
-def handles(*functions: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    def register(handler: Callable[..., Any]) -> Callable[..., Any]:
-        for function in functions:
-            _HANDLERS[function] = handler
-        return handler
-
-    return register
+def symbol(function: Function, value: Value) -> Symbol:
+    """A value of a function, for arithmetic."""
+    return model.Symbol(Emitter(function), value)
 
 
-class Symbol:
-    """A tensor that is not there yet."""
-
-    def __init__(self, function: Function, value: Value) -> None:
-        self.function, self.value = function, value
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return self.value.shape
-
-    @property
-    def dtype(self) -> str:
-        return self.value.dtype
-
-    @classmethod
-    def __torch_function__(cls, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if function not in _HANDLERS:
-            raise NotImplementedError(f"the Core ML target has no operation for {function}")
-        return _HANDLERS[function](*args, **(kwargs or {}))
-
-    def __add__(self, other: Any) -> Symbol:
-        return binary("add", self, other)
-
-    def __sub__(self, other: Any) -> Symbol:
-        return binary("sub", self, other)
-
-    def __mul__(self, other: Any) -> Symbol:
-        return binary("mul", self, other)
-
-    def __truediv__(self, other: Any) -> Symbol:
-        return binary("real_div", self, other)
-
-    __radd__, __rmul__ = __add__, __mul__
-
-    def __getitem__(self, item: Any) -> Symbol:
-        """Integers and full slices only; integers drop their dimension, save the last one."""
-        items = item if isinstance(item, tuple) else (item,)
-        out, kept = self, []
-        for axis, part in enumerate(items):
-            if isinstance(part, int):
-                out = out.narrow(axis, part, 1)
-            elif part == slice(None):
-                kept.append(self.shape[axis])
-            else:
-                raise NotImplementedError(f"index {part}")
-        return out.reshape((*kept, *self.shape[len(items) :]) or (1,))
-
-    def op(self, type: str, inputs: dict[str, Any], shape: Sequence[int], dtype: str = "") -> Symbol:
-        """An operation that reads this value; numbers and arrays among its inputs become constants."""
-        given = {key: lift(self.function, value) for key, value in inputs.items()}
-        return Symbol(self.function, self.function.op(type, given, shape, dtype or self.dtype))
-
-    def cast(self, dtype: str) -> Symbol:
-        if dtype == self.dtype:
-            return self
-        names = {"float16": "fp16", "float32": "fp32"}
-        make = lambda: self.op("cast", {"x": self, "dtype": names[dtype]}, self.shape, dtype)  # noqa: E731
-        return self.function.once(("cast", id(self.value), dtype), make)
-
-    def reshape(self, *shape: Any) -> Symbol:
-        flat = list(shape[0]) if len(shape) == 1 and not isinstance(shape[0], int) else list(shape)
-        if -1 in flat:
-            flat[flat.index(-1)] = math.prod(self.shape) // -math.prod(flat)
-        if tuple(flat) == self.shape:
-            return self
-        return self.op("reshape", {"x": self, "shape": np.asarray(flat, np.int32)}, flat)
-
-    def permute(self, *order: int) -> Symbol:
-        """Turning a turned tensor turns the original, so that turning back costs nothing."""
-        source, before = self.function.once(("turned", id(self.value)), lambda: (self, tuple(range(len(order)))))
-        whole = tuple(before[i] for i in order)
-        if whole == tuple(range(len(whole))):
-            return source
-        shape = tuple(source.shape[i] for i in whole)
-        moved = [i for i in whole if source.shape[i] != 1]
-        if moved == sorted(moved):
-            out = source.reshape(shape)  # only dimensions of size one move
-        else:
-            out = source.op("transpose", {"x": source, "perm": np.asarray(whole, np.int32)}, shape)
-        if out is not source:
-            self.function.once(("turned", id(out.value)), lambda: (source, whole))
-        return out
-
-    def chunk(self, chunks: int, dim: int) -> tuple[Symbol, ...]:
-        axis = dim % len(self.shape)
-        size = self.shape[axis] // chunks
-        return tuple(self.narrow(axis, i * size, size) for i in range(chunks))
-
-    def narrow(self, dim: int, start: int, length: int) -> Symbol:
-        return self.slice(
-            [start if i == dim else 0 for i in range(len(self.shape))],
-            [length if i == dim else n for i, n in enumerate(self.shape)],
-        )
-
-    def slice(self, begin: Sequence[int], shape: Sequence[int]) -> Symbol:
-        """A box of ``shape`` from ``begin`` on."""
-        if tuple(shape) == self.shape:
-            return self
-        end = [a + b for a, b in zip(begin, shape, strict=True)]
-        inputs = {"x": self, "begin": np.asarray(begin, np.int32), "end": np.asarray(end, np.int32)}
-        return self.op("slice_by_index", inputs, shape)
+def append(function: Function, type: str, inputs: Mapping[str, Any], shape: Sequence[int], dtype: str) -> Symbol:
+    """An operation; symbols among its inputs are read, numbers and arrays become constants."""
+    return symbol(function, _append(function, type, inputs, shape, dtype))
 
 
-def lift(function: Function, x: Any) -> Any:
-    """A Symbol's value, or a constant."""
-    if isinstance(x, Symbol):
+@dataclass(frozen=True)
+class Emitter:
+    """Implements ``convert.model.symbol.Builder``."""
+
+    function: Function
+    target: str = "Core ML"
+
+    def constant(self, array: NDArray[Any]) -> Value:
+        return self.function.constant(array)
+
+    def append(self, step: Step) -> Value:
+        return model.look_up(OPERATIONS, step.operator, self.target)(self.function, step)
+
+
+def _append(function: Function, type: str, inputs: Mapping[str, Any], shape: Sequence[int], dtype: str) -> Value:
+    return function.op(type, {key: _lift(function, value) for key, value in inputs.items()}, shape, dtype)
+
+
+def _lift(function: Function, x: Any) -> Any:
+    if isinstance(x, model.Symbol):
         return x.value
     if isinstance(x, np.ndarray | np.generic | str | bool):
         return function.constant(x)
     if isinstance(x, list | tuple):
-        return [lift(function, part) for part in x]
+        return [_lift(function, part) for part in x]
     return x
 
 
-def binary(type: str, a: Any, b: Any) -> Symbol:
-    """Elementwise, with broadcasting; a number takes the other side's type."""
-    known = a if isinstance(a, Symbol) else b
-    types = {x.dtype for x in (a, b) if isinstance(x, Symbol)}
-    dtype = "float32" if len(types) > 1 else known.dtype
-    if len(types) > 1 and types != {"float16", "float32"}:
-        raise NotImplementedError(f"{type} of {' and '.join(sorted(types))}")
-    left, right = (x.cast(dtype) if isinstance(x, Symbol) else np.dtype(dtype).type(x) for x in (a, b))
-    shapes = [x.shape if isinstance(x, Symbol) else () for x in (left, right)]
-    return known.op(type, {"x": left, "y": right}, np.broadcast_shapes(*shapes), dtype)
+def _two(type: str) -> Operator:
+    return lambda function, step: _append(
+        function, type, {"x": step.inputs[0], "y": step.inputs[1]}, step.shape, step.dtype
+    )
 
 
-@handles(torch.tanh)
-def _tanh(x: Symbol) -> Symbol:
-    return x.op("tanh", {"x": x}, x.shape)
+def _one(type: str, more: Callable[[Step], dict[str, Any]] = lambda step: {}) -> Operator:
+    """An operation on one value; ``more`` gives its choices."""
+    return lambda function, step: _append(function, type, {"x": step.inputs[0], **more(step)}, step.shape, step.dtype)
 
 
-@handles(torch.nn.functional.gelu)
-def _gelu(x: Symbol, approximate: str = "none") -> Symbol:
-    mode = {"tanh": "TANH_APPROXIMATION", "none": "EXACT"}[approximate]
-    return x.op("gelu", {"x": x, "mode": mode}, x.shape)
+def _reduce(type: str) -> Operator:
+    """Axes count from the end."""
+
+    def more(step: Step) -> dict[str, Any]:
+        axis = step.axis - len(step.inputs[0].shape)
+        return {"axes": np.array([axis], np.int32), "keep_dims": np.bool_(step.keepdim)}
+
+    return _one(type, more)
 
 
-@handles(torch.softmax)
-def _softmax(x: Symbol, dim: int) -> Symbol:
-    return x.op("softmax", {"x": x, "axis": np.int32(dim)}, x.shape)
+def _cast(function: Function, step: Step) -> Value:
+    """The same value is cast to a type once."""
+    if step.dtype not in _CAST:
+        raise NotImplementedError(f"cast to {step.dtype}")
+    make = _one("cast", lambda step: {"dtype": _CAST[step.dtype]})
+    found: Value = function.once(("cast", id(step.inputs[0]), step.dtype), lambda: make(function, step))
+    return found
 
 
-@handles(torch.cat)
-def concatenate(parts: Sequence[Symbol], dim: int = 0) -> Symbol:
-    known = parts[0]
-    if len({part.dtype for part in parts}) > 1:
-        raise NotImplementedError("concatenation of several types")
-    axis, shape = dim % len(known.shape), list(known.shape)
-    shape[axis] = sum(part.shape[axis] for part in parts)
-    inputs = {"values": list(parts), "axis": np.int32(axis), "interleave": np.bool_(False)}
-    return known.op("concat", inputs, shape)
+def _reshape(function: Function, step: Step) -> Value:
+    """A single element keeps one dimension: nothing here needs a value without."""
+    shape = step.shape or (1,)
+    if shape == step.inputs[0].shape:
+        return step.inputs[0]
+    inputs = {"x": step.inputs[0], "shape": np.asarray(shape, np.int32)}
+    return _append(function, "reshape", inputs, shape, step.dtype)
+
+
+def _slice(function: Function, step: Step) -> Value:
+    (x,) = step.inputs
+    if step.shape == x.shape:
+        return x
+    end = [a + b for a, b in zip(step.begin, step.shape, strict=True)]
+    inputs = {"x": x, "begin": np.asarray(step.begin, np.int32), "end": np.asarray(end, np.int32)}
+    return _append(function, "slice_by_index", inputs, step.shape, step.dtype)
+
+
+def _concatenate(function: Function, step: Step) -> Value:
+    inputs = {"values": step.inputs, "axis": np.int32(step.axis), "interleave": np.bool_(False)}
+    return _append(function, "concat", inputs, step.shape, step.dtype)
+
+
+_GELU = {"tanh": "TANH_APPROXIMATION", "none": "EXACT"}
+
+OPERATIONS: Mapping[model.Operator, Operator] = {
+    "abs": _one("abs"),
+    "add": _two("add"),
+    "cast": _cast,
+    "concatenate": _concatenate,
+    "divide": _two("real_div"),
+    "gelu": _one("gelu", lambda step: {"mode": _GELU[step.approximate]}),
+    "max": _reduce("reduce_max"),
+    "maximum": _two("maximum"),
+    "mean": _reduce("reduce_mean"),
+    "multiply": _two("mul"),
+    "reshape": _reshape,
+    "slice": _slice,
+    "softmax": _one("softmax", lambda step: {"axis": np.int32(-1)}),
+    "subtract": _two("sub"),
+    "tanh": _one("tanh"),
+    "transpose": _one("transpose", lambda step: {"perm": np.asarray(step.order, np.int32)}),
+}

@@ -45,6 +45,14 @@ class Operation:
     part: int = 0
 
 
+@dataclass(frozen=True)
+class Offer:
+    """What a value that goes from part to part, or the state of a part, is called there, and what it means."""
+
+    name: str
+    meaning: str
+
+
 @dataclass
 class Program:
     """Functions and the weights that they share by key."""
@@ -78,6 +86,7 @@ class Function:
     inputs: list[Value] = field(default_factory=list)
     outputs: list[Value] = field(default_factory=list)
     part: int = 0
+    offers: dict[int, Offer] = field(default_factory=dict)
     _names: set[str] = field(default_factory=set)
     _counts: dict[str, int] = field(default_factory=dict)
     _shared: dict[tuple[Any, ...], Any] = field(default_factory=dict)
@@ -141,6 +150,10 @@ class Function:
     def rename(self, value: Value, name: str) -> None:
         """Gives a result the name to be found by."""
         value.name = self._claim(identifier(name))
+
+    def offer(self, value: Value, meaning: str, name: str = "") -> None:
+        """Says what a value or state is called, and what it means, where the program is in parts."""
+        self.offers[id(value)] = Offer(name or value.name, meaning)
 
     def output(self, name: str, value: Value) -> None:
         """Makes a result an output, under its name."""

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from convert.checkpoint.types import Checkpoint
+from convert.model.symbol import concatenate
 from convert.targets.coreml import weights
-from convert.targets.coreml.emit import Symbol, binary, concatenate
+from convert.targets.coreml.emit import Symbol, append, symbol
 from convert.targets.coreml.graph import Function, Value
 from convert.targets.coreml.options import CoremlOptions
 
@@ -25,7 +25,7 @@ class Slot:
 
 
 class CoremlOps:
-    """Implements ``convert.model.ops.Ops`` by appending operations to a function.
+    """Implements ``convert.model.ops.Ops[Symbol, Slot]`` by appending operations to a function.
 
     Products (linear, attention) run in the type of the program. Between them the types are float32 all the same:
     residuals and gated products leave float16's range, and static scales do not fit it. On the Neural Engine, which
@@ -37,15 +37,12 @@ class CoremlOps:
         function: Function,
         checkpoint: Checkpoint,
         options: CoremlOptions,
-        position: Value,
-        ends: tuple[int, ...] = (),
+        position: Symbol,
     ) -> None:
-        """``ends``: last layers of the parts."""
-        self._ends = {f"layers.{layer}/output" for layer in ends[:-1]}
         self._function, self._checkpoint = function, checkpoint
         self.product = options.precision
         self.work = options.precision if options.profile == "ane" else "float32"
-        self._position = Symbol(function, position)
+        self._position = position
         self._states: dict[str, Symbol] = {}
 
     def linear(self, x: Symbol, key: str) -> Symbol:
@@ -61,10 +58,8 @@ class CoremlOps:
         else:
             weight = weights.quantized(self._function, tensor, key, self.product, self.work)
         shape = (*x.shape[:-1], weight.value.shape[0])
-        out = x.cast(self.product).op(
-            "linear", {"x": x.cast(self.product), "weight": self._symbol(weight.value)}, shape
-        )
-        out = out.cast(self.work)
+        inputs = {"x": x.cast(self.product), "weight": self._symbol(weight.value)}
+        out = append(self._function, "linear", inputs, shape, self.product).cast(self.work)
         if weight.gain is not None:
             out = out * self._symbol(weight.gain)
         if scales is not None and scales.output:
@@ -78,18 +73,15 @@ class CoremlOps:
     def normalize(self, x: Symbol, eps: float) -> Symbol:
         x = x.cast(self.work)
         if self.work == "float32":
-            return x * self._rsqrt(self._reduce("reduce_mean", x * x), eps)
+            return x * self._rsqrt((x * x).mean(-1, keepdim=True), eps)
         # Squares leave float16's range, so the row is first divided by its largest magnitude.
-        size = self._reduce("reduce_max", x.op("abs", {"x": x}, x.shape))
-        size = binary("maximum", size, 2.0**-14)
-        x, rest = x / size, binary("real_div", eps**0.5, size)
-        return x * self._rsqrt(self._reduce("reduce_mean", x * x) + rest * rest, 2.0**-24)
+        size = x.unary("abs").reduce("max", -1, keepdim=True).maximum(2.0**-14)
+        x, rest = x / size, eps**0.5 / size
+        return x * self._rsqrt((x * x).mean(-1, keepdim=True) + rest * rest, 2.0**-24)
 
     def mark(self, x: Symbol, name: str) -> Symbol:
         if x.value not in self._function.inputs:
             self._function.rename(x.value, name)
-        if name in self._ends:
-            self._function.part += 1
         return x
 
     def read_cache(self, cache: Slot, owner: int, part: str) -> Symbol:
@@ -97,23 +89,25 @@ class CoremlOps:
 
         def make() -> Symbol:
             state, context = self._current(cache.state), cache.state.shape[2]
-            rows = state.slice([cache.index, 0, 0, 0], [1, cache.kv_heads, context, cache.head_dim])
+            rows = state.box([cache.index, 0, 0, 0], [1, cache.kv_heads, context, cache.head_dim])
             self.mark(rows, f"layers.{owner}/{part}_cache")
+            meaning = f"{part.capitalize()}s of layer {owner} at all positions, for later layers that read them too."
+            self._function.offer(rows.value, meaning)
             return rows if part == "key" else rows.permute(0, 1, 3, 2)
 
         return self._function.once(("cache", owner, part), make)
 
-    def write_cache(self, cache: Slot, rows: Symbol, position: Any, axis: int, owner: int, part: str) -> Slot:
+    def write_cache(self, cache: Slot, rows: Symbol, position: Symbol, axis: int, owner: int, part: str) -> Slot:
         """The state with rows in their place: read, updated, written, so that Core ML can update it where it lies.
 
-        The position is an input of the function. A write past the end is the caller's mistake: see the package.
+        Core ML cannot leave rows out. So the function's input ``position`` may be no larger than where all rows fit.
         """
         if axis == 3:
             rows = rows.permute(0, 1, 3, 2)
         rows, state = rows.cast(self.product), self._current(cache.state)
         begin, end = self._box(cache.index, rows.shape)
         inputs = {"x": state, "update": rows, "begin": begin, "end": end}
-        updated = state.op("slice_update", inputs, state.shape)
+        updated = append(self._function, "slice_update", inputs, state.shape, state.dtype)
         self._function.op("write_state", {"input": cache.state, "data": updated.value}, None)
         self._states[cache.state.name] = self._read(cache.state)
         return cache
@@ -127,7 +121,8 @@ class CoremlOps:
     def _matmul(self, left: Symbol, right: Symbol, turned: bool) -> Symbol:
         left, right = left.cast(self.product), right.cast(self.product)
         inputs = {"x": left, "y": right, "transpose_x": np.bool_(False), "transpose_y": np.bool_(turned)}
-        return left.op("matmul", inputs, (*left.shape[:-1], right.shape[-2 if turned else -1])).cast(self.work)
+        shape = (*left.shape[:-1], right.shape[-2 if turned else -1])
+        return append(self._function, "matmul", inputs, shape, self.product).cast(self.work)
 
     def _box(self, index: int, shape: tuple[int, ...]) -> tuple[Symbol, Symbol]:
         """Corners ``int32 [4]`` of the rows of one layer from the position on."""
@@ -158,23 +153,22 @@ class CoremlOps:
         def make() -> Symbol:
             source = x.cast(self.work)
             inputs = {"input": source, "scale": np.dtype(self.work).type(scale), "output_dtype": "int8"}
-            codes = source.op("quantize", inputs, x.shape, "int8")
+            codes = append(self._function, "quantize", inputs, x.shape, "int8")
             return self.mark(codes, name)
 
         return self._function.once(("quantize", id(x.value), scale.tobytes()), make)
 
     def _dequantize(self, codes: Symbol, scale: np.float32) -> Symbol:
         inputs = {"input": codes, "scale": np.dtype(self.work).type(scale)}
-        make = lambda: codes.op("dequantize", inputs, codes.shape, self.work)  # noqa: E731
-        return self._function.once(("dequantize", id(codes.value)), make)
 
-    def _reduce(self, type: str, x: Symbol) -> Symbol:
-        inputs = {"x": x, "axes": np.array([-1], np.int32), "keep_dims": np.bool_(True)}
-        return x.op(type, inputs, (*x.shape[:-1], 1))
+        def make() -> Symbol:
+            return append(self._function, "dequantize", inputs, codes.shape, self.work)
+
+        return self._function.once(("dequantize", id(codes.value)), make)
 
     def _rsqrt(self, x: Symbol, eps: float) -> Symbol:
         """``1 / sqrt(x + eps)``"""
-        return x.op("rsqrt", {"x": x, "epsilon": np.dtype(x.dtype).type(eps)}, x.shape)
+        return append(self._function, "rsqrt", {"x": x, "epsilon": np.dtype(x.dtype).type(eps)}, x.shape, x.dtype)
 
     def _symbol(self, value: Value) -> Symbol:
-        return Symbol(self._function, value)
+        return symbol(self._function, value)

@@ -14,9 +14,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from convert.model.signature import Signature, Tensor
 from convert.targets.coreml import proto
 from convert.targets.coreml.graph import Program
-from convert.targets.coreml.signature import Entry, Feature
 
 SPECIFICATION = 9  # iOS 18
 _AUTHOR = "com.apple.CoreML"
@@ -26,7 +26,7 @@ MODEL, WEIGHTS = f"{_AUTHOR}/model.mlmodel", f"{_AUTHOR}/weights"
 def write(
     folder: Path,
     program: Program,
-    entries: tuple[Entry, ...],
+    entries: tuple[Signature, ...],
     about: str,
     metadata: Mapping[str, str],
     advance: Callable[[int], None],
@@ -62,7 +62,7 @@ def _manifest(content: bytes) -> str:
     return json.dumps(made, indent=4, sort_keys=True) + "\n"
 
 
-def _model(program: Program, entries: tuple[Entry, ...], about: str, metadata: Mapping[str, str]) -> Any:
+def _model(program: Program, entries: tuple[Signature, ...], about: str, metadata: Mapping[str, str]) -> Any:
     model = proto.model().Model(specificationVersion=SPECIFICATION)
     description = model.description
     description.defaultFunctionName = entries[-1].name
@@ -83,7 +83,7 @@ def _model(program: Program, entries: tuple[Entry, ...], about: str, metadata: M
     return model
 
 
-def _array(made: Any, feature: Feature, of: Callable[[Any], Any]) -> None:
+def _array(made: Any, feature: Tensor, of: Callable[[Any], Any]) -> None:
     made.name, made.shortDescription = feature.name, feature.meaning
     array = of(made)
     array.shape.extend(feature.shape)

@@ -1,9 +1,10 @@
 """A program in parts, as the Neural Engine wants it: where the layers are cut, and what goes from part to part.
 
-The decoder runs over symbols once, as for one part; each operation remembers the part of the layer that made it. Then
-operations are dealt out. Constants, and what only moves elements of inputs, are made in every part that reads them;
-keys and values stay in the state of their part; everything else that a later part reads is an output of the part that
-makes it and an input, of the same name, of those that read it.
+The decoder runs over symbols once, as for one part, and its layers are counted off: each operation remembers the part
+of the layer that made it. Then operations are dealt out. Constants, and what only moves elements of inputs, are made
+in every part that reads them; keys and values stay in the state of their part; everything else that a later part reads
+is an output of the part that makes it and an input, of the same name, of those that read it. Whoever makes such a
+value offers it: see ``Function.offer``.
 """
 
 from __future__ import annotations
@@ -14,10 +15,10 @@ from math import prod
 
 from convert.checkpoint.config import TextConfig
 from convert.checkpoint.types import Checkpoint
+from convert.model.signature import Signature, Tensor
 from convert.targets.coreml.blob import Blob
 from convert.targets.coreml.graph import Function, Operation, Program, Value
 from convert.targets.coreml.options import CoremlOptions
-from convert.targets.coreml.signature import Entry, Feature
 
 PART_BYTES = 1_700_000_000  # of weights as float16: what one part may have (measured on devices by others)
 _MOVES = frozenset({"reshape", "transpose", "slice_by_index", "concat", "cast"})
@@ -64,10 +65,10 @@ def layer_bytes(checkpoint: Checkpoint) -> list[int]:
     return sizes
 
 
-def split(program: Program, entries: tuple[Entry, ...], count: int) -> list[tuple[Program, tuple[Entry, ...]]]:
+def split(program: Program, entries: tuple[Signature, ...], count: int) -> list[tuple[Program, tuple[Signature, ...]]]:
     """Deals a program out; a part lacks the functions that have nothing to do in it."""
     names = {id(blob): key for key, blob in program.storage.blobs.items()}
-    made: list[tuple[Program, list[Entry]]] = [(Program(), []) for _ in range(count)]
+    made: list[tuple[Program, list[Signature]]] = [(Program(), []) for _ in range(count)]
     for entry in entries:
         deal = _Deal(program.functions[entry.name], entry)
         for part, (into, kept) in enumerate(made):
@@ -79,10 +80,11 @@ def split(program: Program, entries: tuple[Entry, ...], count: int) -> list[tupl
 class _Deal:
     """The operations of one function by part."""
 
-    def __init__(self, function: Function, entry: Entry) -> None:
+    def __init__(self, function: Function, entry: Signature) -> None:
         self.function, self.entry, self.live = function, entry, function.live()
         self.maker = {id(op.output): op for op in self.live if op.output is not None}
         self.results = {id(value) for value in function.outputs}
+        self.known = {tensor.name: tensor for tensor in (*entry.inputs, *entry.outputs)}
         count = max(op.part for op in self.live) + 1
         self.kept: dict[int, set[int]] = {}
         self.read: dict[int, dict[int, Value]] = {}  # inputs, and what other parts make
@@ -90,8 +92,7 @@ class _Deal:
             self.kept[part], self.read[part] = self._needed(part)
         self.crossing = {i: value for read in self.read.values() for i, value in read.items() if i in self.maker}
         for value in self.crossing.values():
-            if len(value.shape) == 4 and value.shape == _per_layer(entry):
-                value.name = PER_LAYER
+            value.name = function.offers[id(value)].name
 
     def _needed(self, part: int) -> tuple[set[int], dict[int, Value]]:
         stack = [op for op in self.live if op.part == part and (self._fixed(op) or id(op.output) in self.results)]
@@ -114,7 +115,7 @@ class _Deal:
         sources = (self.maker.get(id(value)) for value in _values(op))
         return not (whole or op.type in _MOVES) or any(m is not None and m.type == "read_state" for m in sources)
 
-    def write(self, part: int, into: Program, names: dict[int, str]) -> Entry:
+    def write(self, part: int, into: Program, names: dict[int, str]) -> Signature:
         """Makes the function of one part and says what it takes and gives."""
         function = into.function(self.function.name)
         kept = [op for op in self.live if id(op) in self.kept[part]]
@@ -127,22 +128,22 @@ class _Deal:
         gone = [value for i, value in self.crossing.items() if i in made]
         results = [value for value in self.function.outputs if id(value) in made]
         function.outputs = [*gone, *results]
-        known = {feature.name: feature for feature in (*self.entry.inputs, *self.entry.outputs)}
         states = tuple(value for value in function.inputs if value.state)
         for value in states:
-            value.name = value.name.split("_")[0]
-        return Entry(
+            value.name = self.function.offers[id(value)].name
+        return Signature(
             self.entry.name,
             self.entry.length,
-            tuple(known.get(value.name) or _feature(value) for value in function.inputs if not value.state),
-            tuple(
-                Feature(
-                    v.name, v.shape, v.dtype, f"{v.name.capitalize()} of this part's layers that own them, in order."
-                )
-                for v in states
-            ),
-            tuple(known.get(value.name) or _feature(value) for value in function.outputs),
+            inputs=tuple(self._tensor(value) for value in function.inputs if not value.state),
+            outputs=tuple(self._tensor(value) for value in function.outputs),
+            states=tuple(self._offered(value) for value in states),
         )
+
+    def _tensor(self, value: Value) -> Tensor:
+        return self._offered(value) if id(value) in self.crossing else self.known[value.name]
+
+    def _offered(self, value: Value) -> Tensor:
+        return Tensor(value.name, value.shape, value.dtype, self.function.offers[id(value)].meaning)
 
 
 def _values(op: Operation) -> Iterator[Value]:
@@ -160,21 +161,6 @@ def _moved(op: Operation, into: Program, names: dict[int, str]) -> Operation:
         for key, values in op.inputs.items()
     }
     return replace(op, inputs=inputs, constant=record(op.constant) if isinstance(op.constant, Blob) else op.constant)
-
-
-def _per_layer(entry: Entry) -> tuple[int, ...]:
-    return next((feature.shape for feature in entry.inputs if feature.name == "per_layer_embeddings"), ())
-
-
-def _feature(value: Value) -> Feature:
-    if value.name == PER_LAYER:
-        meaning = "What every layer gets of the tokens, from the first part."
-    elif value.name.endswith("_cache"):
-        layer, part = value.name.split("_")[1:3]
-        meaning = f"{part.capitalize()}s of layer {layer} at all positions, for later layers that read them too."
-    else:
-        meaning = f"{value.name}: the residual stream between two parts."
-    return Feature(value.name, value.shape, value.dtype, meaning)
 
 
 def owners_by_part(config: TextConfig, ends: tuple[int, ...]) -> list[list[int]]:

@@ -12,12 +12,12 @@ from typing import BinaryIO
 
 from convert.checkpoint.types import Checkpoint
 from convert.errors import CheckpointError
-from convert.model.signature import signatures
 from convert.progress import Progress
 from convert.targets.litert import container, embedder, metadata, pack, sentencepiece
 from convert.targets.litert.decoder import decoder
 from convert.targets.litert.graph import Model
 from convert.targets.litert.options import LitertOptions
+from convert.targets.litert.signature import signatures
 
 
 def build(

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, cast
 
 from convert.checkpoint.types import Checkpoint
 from convert.model.decoder import Decoder
 from convert.model.signature import Signature
-from convert.targets.litert.emit import Symbol
+from convert.targets.litert.emit import Symbol, symbol
 from convert.targets.litert.graph import Model, per_tensor
 from convert.targets.litert.ops import LitertOps, cache_scale
 from convert.targets.litert.options import LitertOptions
@@ -25,14 +24,14 @@ def decoder(checkpoint: Checkpoint, signatures: Iterable[Signature], options: Li
 def _entry(model: Model, checkpoint: Checkpoint, signature: Signature, options: LitertOptions) -> None:
     graph, config = model.subgraph(signature.name), checkpoint.config
     scales = _cache_scales(checkpoint) if options.cache == "int8" else {}
-    inputs: dict[str, Any] = {}
+    inputs: dict[str, Symbol] = {}
     for tensor in signature.inputs:
         quantization = per_tensor(scales[tensor.name]) if tensor.name in scales else None
-        inputs[tensor.name] = Symbol(graph.input(tensor.name, tensor.shape, tensor.dtype, quantization))
+        inputs[tensor.name] = symbol(graph.input(tensor.name, tensor.shape, tensor.dtype, quantization))
     caches = {
         layer.index: (inputs[f"kv_cache_k_{i}"], inputs[f"kv_cache_v_{i}"]) for i, layer in enumerate(config.owners)
     }
-    run = Decoder(config, cast(Any, LitertOps(graph, checkpoint, options)))
+    run = Decoder(config, LitertOps(graph, checkpoint, options))
     logits, written = run(
         inputs["embeddings"],
         inputs.get("per_layer_embeddings"),
@@ -41,14 +40,14 @@ def _entry(model: Model, checkpoint: Checkpoint, signature: Signature, options: 
         caches,
         logits=signature.gives_logits,
     )
-    results: dict[str, Any] = {"logits": logits}
+    results = {} if logits is None else {"logits": logits}
     for i, layer in enumerate(config.owners):
         results[f"kv_cache_k_{i}"], results[f"kv_cache_v_{i}"] = written[layer.index]
     for tensor in signature.outputs:
-        symbol = results[tensor.name]
-        if symbol.shape != tensor.shape or symbol.value.dtype != tensor.dtype:
-            raise AssertionError(f"{signature.name}/{tensor.name}: {symbol.shape} is not {tensor.shape}")
-        graph.output(tensor.name, symbol.value)
+        found = results[tensor.name]
+        if found.shape != tensor.shape or found.dtype != tensor.dtype:
+            raise AssertionError(f"{signature.name}/{tensor.name}: {found.shape} is not {tensor.shape}")
+        graph.output(tensor.name, found.value)
 
 
 def _cache_scales(checkpoint: Checkpoint) -> dict[str, float]:

@@ -11,11 +11,11 @@ float32's.
 
 from __future__ import annotations
 
-import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
+from convert.model.symbol import concatenate
 from convert.targets.litert.blocks import Blocks
-from convert.targets.litert.emit import Symbol, concatenate, reduce, unary
+from convert.targets.litert.emit import Symbol, symbol
 from convert.targets.litert.graph import Value
 
 _STEPS = 255.0
@@ -38,26 +38,26 @@ def per_channel(x: Symbol, weight: Value, terms: int) -> Symbol:
     Not stacked as rows of one product: the 2-bit kernel has a fast path for a single row, and none for two.
     """
     parts = split(x, terms)
-    out = Symbol(fully_connected(parts[0], weight, "float32"))
+    out = symbol(fully_connected(parts[0], weight, "float32"))
     for part in parts[1:]:
-        out = out + Symbol(fully_connected(part, weight, "float32"))
+        out = out + symbol(fully_connected(part, weight, "float32"))
     return out
 
 
 def blockwise(x: Symbol, weight: Blocks, terms: int) -> Symbol:
     """``x [1, n, in] -> [1, n, out]``: terms stacked as rows, so that weights are read once, plus the block offsets."""
-    n, graph = x.shape[1], x.graph
+    n, graph = x.shape[1], x.value.graph
     rows = graph.once(("stack", x.value.index, terms), lambda: concatenate(split(x, terms), dim=1).value)
-    product = Symbol(fully_connected(Symbol(rows), weight.codes, "float32"))
+    product = symbol(fully_connected(symbol(rows), weight.codes, "float32"))
     blocks = weight.offsets.shape[1]
     sums = graph.once(
-        ("block sums", x.value.index), lambda: reduce("SUM", x.reshape((1, n, blocks, -1)), -1, False).value
+        ("block sums", x.value.index), lambda: x.reshape((1, n, blocks, -1)).reduce("sum", -1, False).value
     )
     offsets = graph.op("DEQUANTIZE", [weight.offsets], weight.offsets.shape, "float32", schema.DequantizeOptionsT())
-    out = Symbol(fully_connected(Symbol(sums), offsets, "float32"))
+    out = symbol(fully_connected(symbol(sums), offsets, "float32"))
     for term in range(terms):
         out = out + product.narrow(1, term * n, n)
-    return out if weight.factor is None else out * Symbol(weight.factor)
+    return out if weight.factor is None else out * symbol(weight.factor)
 
 
 def fully_connected(
@@ -67,7 +67,7 @@ def fully_connected(
     options = schema.FullyConnectedOptionsT()
     options.keepNumDims = True
     shape = (*x.shape[:-1], weight.shape[0])
-    return x.graph.op("FULLY_CONNECTED", [x.value, weight], shape, dtype, options, name, quantization)
+    return x.value.graph.op("FULLY_CONNECTED", [x.value, weight], shape, dtype, options, name, quantization)
 
 
 def _on_grid(x: Symbol) -> Symbol:
@@ -76,18 +76,9 @@ def _on_grid(x: Symbol) -> Symbol:
     Levels are counted from the lowest value, so that lowest and highest always end exactly 255 steps apart: rounding
     multiples of the step instead sometimes leaves them 254 apart, and the kernel would then choose another grid.
     """
-    low = _extreme("REDUCE_MIN", "MINIMUM", x)
-    high = _extreme("REDUCE_MAX", "MAXIMUM", x)
-    span = _pairwise("MAXIMUM", high - low, Symbol(x.graph.constant(np.asarray(_SMALLEST, np.float32))))
+    low = x.reduce("min", -1, True).minimum(0.0)
+    high = x.reduce("max", -1, True).maximum(0.0)
+    span = (high - low).maximum(_SMALLEST)
     step = span * (1.0 / _STEPS)
-    level = unary("ROUND", ((x - low) / span) * _STEPS)
-    return (level + unary("ROUND", low / step)) * step
-
-
-def _extreme(over_row: str, with_zero: str, x: Symbol) -> Symbol:
-    return _pairwise(with_zero, reduce(over_row, x, -1, True), Symbol(x.graph.constant(np.asarray(0.0, np.float32))))
-
-
-def _pairwise(builtin: str, a: Symbol, b: Symbol) -> Symbol:
-    shape = np.broadcast_shapes(a.shape, b.shape)
-    return Symbol(a.graph.op(builtin, [a.value, b.value], shape, options=schema.MaximumMinimumOptionsT()))
+    level = (((x - low) / span) * _STEPS).unary("round")
+    return (level + (low / step).unary("round")) * step

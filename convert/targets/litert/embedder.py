@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from convert.checkpoint.rows import check_finite, row_blocks
 from convert.checkpoint.types import Checkpoint, FloatTensor
 from convert.lattice import QuantTensor
-from convert.targets.litert.emit import Symbol, concatenate
+from convert.model.symbol import concatenate
+from convert.targets.litert.emit import Symbol, symbol
 from convert.targets.litert.graph import Model, Stream, Subgraph, Value
 from convert.targets.litert.weights import channel_scales, code_stream, floats
 
@@ -38,7 +39,7 @@ def per_layer_embedder(checkpoint: Checkpoint) -> Model:
 def _lookup(checkpoint: Checkpoint, name: str, key: str, shape: tuple[int, ...], factor: float) -> Model:
     model = Model()
     graph = model.subgraph(name)
-    ids = Symbol(graph.input("token_ids", (1, 1), "int32")).reshape((1,))
+    ids = symbol(graph.input("token_ids", (1, 1), "int32")).reshape((1,))
     if key in checkpoint.quants:
         rows = _integer_rows(graph, checkpoint.quants[key], key, ids)
     elif checkpoint.floats[f"{key}.weight"].dtype == "BF16":
@@ -60,13 +61,13 @@ def _integer_rows(graph: Subgraph, table: QuantTensor, key: str, ids: Symbol) ->
     shape = (table.rows * groups, width)
     weight = graph.tensor(shape, f"int{table.bits}", f"{key}.weight", buffer, channel_scales(scales))
     if groups > 1:
-        ids = ids * groups + Symbol(graph.constant(np.arange(groups, dtype=np.int32)))
+        ids = ids * groups + symbol(graph.constant(np.arange(groups, dtype=np.int32)))
     return _embedding_lookup(ids, weight)
 
 
 def _embedding_lookup(ids: Symbol, table: Value) -> Symbol:
     shape = (*ids.shape, table.shape[1])
-    return Symbol(ids.graph.op("EMBEDDING_LOOKUP", [ids.value, table], shape, "float32"))
+    return symbol(table.graph.op("EMBEDDING_LOOKUP", [ids.value, table], shape, "float32"))
 
 
 def _bfloat16_rows(graph: Subgraph, table: FloatTensor, key: str, ids: Symbol) -> Symbol:
@@ -81,8 +82,8 @@ def _bfloat16_rows(graph: Subgraph, table: FloatTensor, key: str, ids: Symbol) -
     weight = graph.tensor(table.shape, "int16", f"{key}.weight", buffer)
     width = table.shape[1]
     options = schema.GatherOptionsT()
-    row = Symbol(graph.op("GATHER", [weight, ids.value], (1, width), "int16", options)).reshape((width, 1))
-    halves = concatenate([Symbol(graph.constant(np.zeros((width, 1), np.int16))), row], dim=1)
-    return Symbol(graph.op("BITCAST", [halves.value], (width,), "float32", schema.BitcastOptionsT())).reshape(
+    row = symbol(graph.op("GATHER", [weight, ids.value], (1, width), "int16", options)).reshape((width, 1))
+    halves = concatenate([symbol(graph.constant(np.zeros((width, 1), np.int16))), row], dim=1)
+    return symbol(graph.op("BITCAST", [halves.value], (width,), "float32", schema.BitcastOptionsT())).reshape(
         (1, width)
     )

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
-
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from convert.checkpoint.types import Checkpoint
 from convert.model.ops import normalize
+from convert.model.symbol import concatenate
 from convert.targets.litert import dynamic, weights
 from convert.targets.litert.blocks import blocks
-from convert.targets.litert.emit import Symbol, concatenate
+from convert.targets.litert.emit import Symbol, symbol
 from convert.targets.litert.graph import Subgraph, per_tensor
 from convert.targets.litert.options import TERMS_OF_ALL, TERMS_OF_LOGITS, LitertOptions
 
@@ -19,7 +18,7 @@ _FEW = 16  # rows are few when the other side has this many times more
 
 
 class LitertOps:
-    """Implements ``convert.model.ops.Ops`` by appending operators to a subgraph."""
+    """Implements ``convert.model.ops.Ops[Symbol, Symbol]`` by appending operators to a subgraph."""
 
     def __init__(self, graph: Subgraph, checkpoint: Checkpoint, options: LitertOptions) -> None:
         self._graph, self._checkpoint = graph, checkpoint
@@ -30,7 +29,7 @@ class LitertOps:
         if tensor is None:
             stored = "embed_tokens" if key == "lm_head" and self._checkpoint.config.tied else key
             weight = weights.floats(self._graph, self._checkpoint, f"{stored}.weight")
-            return Symbol(dynamic.fully_connected(x, weight, "float32", name=f"{key}/out"))
+            return symbol(dynamic.fully_connected(x, weight, "float32", name=f"{key}/out"))
         scales = self._checkpoint.activations.get(key)
         if self._checkpoint.stored == "rounded lattice":
             out = dynamic.blockwise(x, blocks(self._graph, tensor, key), self._terms)
@@ -39,7 +38,7 @@ class LitertOps:
         if scales is not None and scales.input and scales.output:
             codes = self.quantize(x, float(scales.input), f"{key}/in")
             parameters = per_tensor(float(scales.output))
-            product = Symbol(dynamic.fully_connected(codes, weight, "int8", parameters, f"{key}/codes"))
+            product = symbol(dynamic.fully_connected(codes, weight, "int8", parameters, f"{key}/codes"))
             return self.dequantize(product, f"{key}/out")
         if scales is not None and scales.input:
             x = self.dequantize(self.quantize(x, float(scales.input), f"{key}/in"), f"{key}/rounded")
@@ -49,10 +48,10 @@ class LitertOps:
         return self._named(out, f"{key}/out")
 
     def scale(self, x: Symbol, key: str) -> Symbol:
-        return x * Symbol(weights.floats(self._graph, self._checkpoint, key))
+        return x * symbol(weights.floats(self._graph, self._checkpoint, key))
 
     def normalize(self, x: Symbol, eps: float) -> Symbol:
-        return cast(Symbol, normalize(cast(Any, x), eps))
+        return normalize(x, eps)
 
     def mark(self, x: Symbol, name: str) -> Symbol:
         if x.value.index not in self._graph.inputs.values():
@@ -63,7 +62,7 @@ class LitertOps:
         if cache.value.dtype == "float32":
             return cache
         key, name = ("cache", cache.value.index), f"cache.{owner}.{part}"
-        return Symbol(self._graph.once(key, lambda: self.dequantize(cache, name).value))
+        return symbol(self._graph.once(key, lambda: self.dequantize(cache, name).value))
 
     def write_cache(self, cache: Symbol, rows: Symbol, position: Symbol, axis: int, owner: int, part: str) -> Symbol:
         """DYNAMIC_UPDATE_SLICE that never moves its rows.
@@ -85,7 +84,7 @@ class LitertOps:
         room = tuple(n + int(after) for n, (_, after) in zip(cache.shape, paddings, strict=True))
         inputs = [cache.value, self._graph.constant(paddings)]
         options = schema.PadOptionsT()
-        roomy = Symbol(self._graph.op("PAD", inputs, room, options=options, quantization=parameters))
+        roomy = symbol(self._graph.op("PAD", inputs, room, options=options, quantization=parameters))
         updated = self._update(roomy, rows, start, parameters)
         out = updated.narrow(axis, 0, context)
         self._graph.tensors[out.value.index].quantization = parameters
@@ -102,7 +101,7 @@ class LitertOps:
         key = ("quantize", x.value.index, np.float32(scale).tobytes())
         options = schema.QuantizeOptionsT()
         parameters = per_tensor(scale)
-        return Symbol(
+        return symbol(
             self._graph.once(
                 key,
                 lambda: self._graph.op("QUANTIZE", [x.value], x.shape, "int8", options, name, parameters),
@@ -110,7 +109,7 @@ class LitertOps:
         )
 
     def dequantize(self, x: Symbol, name: str) -> Symbol:
-        return Symbol(self._graph.op("DEQUANTIZE", [x.value], x.shape, "float32", schema.DequantizeOptionsT(), name))
+        return symbol(self._graph.op("DEQUANTIZE", [x.value], x.shape, "float32", schema.DequantizeOptionsT(), name))
 
     def _named(self, x: Symbol, name: str) -> Symbol:
         self._graph.rename(x.value, name)
@@ -120,16 +119,16 @@ class LitertOps:
         """int32 ``[4]``: the position on one axis, zero on the others."""
 
         def make() -> Symbol:
-            zero = Symbol(self._graph.constant(np.zeros(1, np.int32)))
+            zero = symbol(self._graph.constant(np.zeros(1, np.int32)))
             one = position.reshape((1,))
             return concatenate([one if i == axis else zero for i in range(4)], dim=0)
 
-        return Symbol(self._graph.once(("start", axis), lambda: make().value))
+        return symbol(self._graph.once(("start", axis), lambda: make().value))
 
     def _update(self, cache: Symbol, rows: Symbol, start: Symbol, parameters: object) -> Symbol:
         options = schema.DynamicUpdateSliceOptionsT()
         inputs = [cache.value, rows.value, start.value]
-        return Symbol(
+        return symbol(
             self._graph.op("DYNAMIC_UPDATE_SLICE", inputs, cache.shape, None, options, quantization=parameters)
         )
 
@@ -147,7 +146,7 @@ class LitertOps:
         options = schema.BatchMatMulOptionsT()
         options.adjY = True
         shape = (*left.shape[:-1], right.shape[-2])
-        return Symbol(self._graph.op("BATCH_MATMUL", [left.value, right.value], shape, options=options))
+        return symbol(self._graph.op("BATCH_MATMUL", [left.value, right.value], shape, options=options))
 
 
 def cache_scale(checkpoint: Checkpoint, owner: int, part: str) -> float:
