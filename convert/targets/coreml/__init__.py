@@ -91,6 +91,7 @@ from convert.targets.target import Described, Sizes, Target
 if TYPE_CHECKING:
     from convert.checkpoint.types import Checkpoint
     from convert.costs import TargetCosts
+    from convert.feeding import Calls
     from convert.inspection.report import Report
     from convert.progress import Progress
 
@@ -215,6 +216,12 @@ def _described(folder: Path) -> Described:
     return Described(found, weights, found.section("weights"), sum(table.stat().st_size for table in there))
 
 
+def _calls(checkpoint: Checkpoint, folder: Path) -> Calls | None:
+    from convert.targets.coreml.feeding import calls
+
+    return calls(checkpoint, folder / TARGET.model)
+
+
 def _inspect(path: Path) -> Report | None:
     from convert.targets.coreml.inspect import inspect_package
 
@@ -244,6 +251,7 @@ TARGET = Target(
     files=_files,
     digest=_digest,
     describe=_described,
+    calls=_calls,
     inspect=_inspect,
     kinds=("an .mlpackage",),
 )

@@ -9,6 +9,8 @@ from convert.checkpoint.config import FULL, SLIDING, TextConfig
 from convert.model.signature import DECODE
 from convert.targets.coreml.options import CoremlOptions, aligned
 
+# In a mask, where a token may not look: within float16, and finite.
+HIDDEN = -10_000.0
 # Suffix of the inputs that belong to a kind of layer.
 KINDS: Mapping[str, str] = {SLIDING: "sliding", FULL: "full"}
 
@@ -88,7 +90,7 @@ def _entry(name: str, n: int, config: TextConfig, options: CoremlOptions) -> Ent
     for kind, suffix in KINDS.items():
         if kind in layers:
             within = f", within the last {config.window} positions" if kind == SLIDING else ""
-            meaning = f"0 where a token may look (itself and before{within}), -10000 elsewhere."
+            meaning = f"0 where a token may look (itself and before{within}), {HIDDEN:g} elsewhere."
             inputs.append(Feature(f"mask_{suffix}", (1, 1, n, context), float_, meaning))
     if name == DECODE:
         output = Feature("logits", (1, 1, config.vocab), float_, "Logits of the next token, softcap applied.")
