@@ -73,7 +73,8 @@ runs a function in each part that has it, in order. An output of a part is the i
 ``<sha256 hex of the file>``, two blanks, ``<path>``, newline: what ``sha256sum`` prints. Files of further parts are
 among them, as ``../Model_2.mlpackage/<path>``.
 
-Row tables: see ``convert.targets.coreml.rows``.
+Row tables: see ``convert.targets.coreml.rows``. What an app has to know of all this stands as data in the bundle's
+manifest.json (``feeding.py`` here, ``mobile_samples/MANIFEST.md``).
 """
 
 from __future__ import annotations
