@@ -9,7 +9,6 @@ from pathlib import Path
 from convert import feeding as f
 from convert.checkpoint.config import SLIDING, Layer, Rope, TextConfig
 from convert.checkpoint.types import TABLES, Checkpoint
-from convert.model.signature import DECODE
 from convert.targets.coreml.inspect import PartInside, inspect_parts, table_header
 from convert.targets.coreml.signature import HIDDEN, KINDS
 
@@ -42,7 +41,7 @@ def calls(checkpoint: Checkpoint, model: Path) -> f.Calls:
             rest="shortest_that_holds",
             padding=f.Padding(embeddings="zeros", positions="continue"),
             past_end="start_earlier",
-            last_token=DECODE,
+            last_token="decode",
         ),
         inputs=_inputs(parts),
         outputs=[f.Output(name="logits", meaning="logits"), f.Output(name="done", meaning="nothing")],
