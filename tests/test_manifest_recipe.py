@@ -92,19 +92,31 @@ class App:
         return cosines, sines
 
 
-def test_an_app_that_follows_the_recipe_gets_the_logits_that_the_judge_gets(bundle: Path) -> None:
-    case = open_case(bundle, demo.folder())
-    assert isinstance(case, CoremlCase)
-    app, evaluator = App(bundle), case.evaluator("float64")
+@pytest.fixture(scope="module")
+def case(bundle: Path) -> CoremlCase:
+    found = open_case(bundle, demo.folder())
+    assert isinstance(found, CoremlCase)
+    return found
+
+
+def logits(app: App, case: CoremlCase) -> Array:
+    """Of the token behind ``IDS``, ``[V]``."""
+    evaluator = case.evaluator("float64")
     state = evaluator.new_state("decode")
     calls = [*app.spans(len(IDS))]
     assert calls == [("prefill_16", 16, 0, 16), ("prefill_16", 16, 16, 32), ("prefill_16", 16, 32, 43)]
     for function, n, position, end in calls:
         evaluator.run(function, app.inputs(function, n, position, IDS[position:end]), state)
     found = evaluator.run("decode", app.inputs("decode", 1, len(IDS) - 1, IDS[-1:]), state)["logits"]
-    expected = forced_logits(case, "float64", np.array(IDS, np.int32), len(IDS) - 1)
-    assert np.allclose(np.asarray(found).reshape(-1), expected[0], rtol=0, atol=1e-3)
-    assert abs(expected).max() > 1
+    return np.asarray(found).reshape(-1)
+
+
+def test_an_app_that_follows_the_recipe_gets_the_logits_that_the_judge_gets(bundle: Path, case: CoremlCase) -> None:
+    (expected,) = forced_logits(case, "float64", np.array(IDS, np.int32), len(IDS) - 1)
+    assert np.allclose(logits(App(bundle), case), expected, rtol=0, atol=1e-6)
+    wrong = App(bundle)
+    wrong.calls["mask"]["hidden"] = -5.0
+    assert abs(logits(wrong, case) - expected).max() > 0.1
 
 
 @pytest.mark.parametrize(("tokens", "expected"), [(96, (80, 95)), (90, (80, 89)), (2, (0, 1)), (1, None)])
