@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from convert import child, streams
+from convert import feeding as feed
 from convert.bundle import atomic
 from convert.bundle import papers as paperwork
 from convert.bundle.manifest import Evaluation, Parity, Rung
@@ -99,8 +100,11 @@ def build(request: Request, progress: Progress, meter: Meter = lambda measure: N
         ran.check("convert")
         check_unchanged(before, request.asked)
         meter(Measure("convert", ran.seconds, ran.peak_bytes))
+        # The judge feeds the model as an app will: by this part of the manifest, which comes after its report.
+        fed, beside = feed.feeding(checkpoint, target.calls(checkpoint, site.new)), site.work / "feeding.json"
+        beside.write_text(feed.to_json(fed), encoding="utf-8")
         with progress.elsewhere("judge"):
-            command = [*judge(model, plan.folder, site.new), *evaluation(plan, request)]
+            command = [*judge(model, plan.folder, site.new), "--feeding", str(beside), *evaluation(plan, request)]
             ran = child.run(command, env, site.lock)
         if ran.code != 2:  # it has not refused by itself; a verdict on files that were changed meanwhile is none
             check_unchanged(before, request.asked)
@@ -111,7 +115,7 @@ def build(request: Request, progress: Progress, meter: Meter = lambda measure: N
         meter(Measure("judge", ran.seconds, ran.peak_bytes))
         with progress.stage("papers"), _measured("papers", meter):
             parity = read_parity(site.new / PARITY, model, target)
-            paperwork.finish(site.new, plan.name, checkpoint, parity, target, plan.platform)
+            paperwork.finish(site.new, plan.name, checkpoint, parity, target, plan.platform, fed)
         with _measured("packing", meter):
             packed = platform.pack(site.new, tools, plan.packing, site.work / "tmp", progress)
         with progress.stage("publish"), _measured("publish", meter):

@@ -24,6 +24,7 @@ from runtime_tests.lattice import Lattice, lattices
 from runtime_tests.match import is_foreign, recognize
 from runtime_tests.matrices import matrices
 from runtime_tests.readers.checkpoint import Folder
+from runtime_tests.readers.feeding import Feeding
 from runtime_tests.readers.litertlm import LiteRtLm
 from runtime_tests.readers.pages import release_file
 from runtime_tests.readers.tflite import Tflite, open_tflite
@@ -61,11 +62,13 @@ class Case:
         kept: those answers, once the rung has begun.
         tell: says a line to whoever watches.
         threads: CPU threads for both sides; by default 1 for a small artifact, else 2.
+        feeding: what the bundle says of how its model is fed; None for a bare model.
         modules: files in ``rungs/`` that climb a rung in place of the usual one, by the rung's name.
         elsewhere: rungs that need another operating system than this one.
         sections: whether the artifact is a ``.litertlm``, whose sections can be taken apart.
     """
 
+    feeding: Feeding | None = None
     modules: Mapping[str, str] = MappingProxyType({})
     elsewhere: frozenset[str] = frozenset()
     sections: bool = True
@@ -162,6 +165,16 @@ class Case:
         """The added tokens of tokenizer.json, by text."""
         found = self._tokenizer.get_added_tokens_decoder()
         return {token.content: number for number, token in found.items()}
+
+    def spelled(self, token: int) -> str | None:
+        """How tokenizer.json writes a token; None where it has none of this id."""
+        found = self._tokenizer.id_to_token(token)
+        return None if found is None else str(found)
+
+    def token(self, text: str) -> int | None:
+        """The token that tokenizer.json writes so; None where it has none."""
+        found = self._tokenizer.token_to_id(text)
+        return None if found is None else int(found)
 
     def tokenize(self, text: str) -> list[int]:
         """Token ids by the checkpoint's tokenizer.json, without a start token."""

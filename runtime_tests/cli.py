@@ -96,6 +96,10 @@ def verify(
         typer.Option(help="Rung 4: keep answers here, so that a killed run goes on. [default: beside the report]"),
     ] = None,
     float_: Annotated[Path | None, typer.Option("--float", help="Rung 4: folder of the float model.")] = None,
+    feeding: Annotated[
+        Path | None,
+        typer.Option(help="How a bare model is fed, as a bundle's manifest.json says it; without: as usual."),
+    ] = None,
     arm64: Annotated[bool, typer.Option("--arm64", help="Run it on an emulated arm64 processor as well.")] = False,
 ) -> None:
     """Judges an artifact against its checkpoint. Exit code 0: pass; 1: over budget or not run; 2: bad input."""
@@ -103,7 +107,7 @@ def verify(
     try:
         names = None if rungs is None else tuple(part.strip() for part in rungs.split(","))
         asked = Questions(evaluation, questions, answers)
-        ok = _verify(bundle, checkpoint, names, outputs, locate, threads, asked, float_, arm64)
+        ok = _verify(bundle, checkpoint, names, outputs, locate, threads, asked, float_, arm64, feeding)
     except InputError as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(2) from error
@@ -120,6 +124,7 @@ def _verify(
     asked: Questions,
     float_model: Path | None,
     arm64: bool,
+    feeding: Path | None,
 ) -> bool:
     from rich.console import Console
 
@@ -142,7 +147,7 @@ def _verify(
     from runtime_tests.html import page
     from runtime_tests.kinds import open_case
 
-    case = open_case(bundle, checkpoint, threads, asked.evaluation, float_model, asked.questions)
+    case = open_case(bundle, checkpoint, threads, asked.evaluation, float_model, asked.questions, feeding)
     if asked.evaluation is not None:
         case.kept_at = asked.answers or _beside(bundle, outputs)
     if asked.questions is not None and case.evaluation is None:

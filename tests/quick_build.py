@@ -16,7 +16,7 @@ from convert.progress import Lines, Silent
 
 JUDGE = """
 import hashlib, json, sys, time
-model, reports, verdict = sys.argv[1:]
+model, reports, verdict = sys.argv[1:4]
 time.sleep(0.3)
 digest = hashlib.sha256(open(model, "rb").read()).hexdigest()
 if verdict == "broken":

@@ -29,6 +29,7 @@ from runtime_tests.errors import CannotRunError, InputError
 from runtime_tests.kinds import find_package, open_case
 from runtime_tests.ladder import climb
 from runtime_tests.readers.parts import open_parts
+from runtime_tests.rungs.coreml_feeding import compare_feeding
 from runtime_tests.runners.coreml_native import NativeRunner
 
 NAMES = ["Model.mlpackage", "Model_2.mlpackage", "Model_3.mlpackage"]
@@ -191,6 +192,17 @@ def test_a_bundle_of_parts_lists_them_all_and_opens_as_one(mobile_e4b: Path, tmp
         "program, part 3",
     ]
     assert find_package(folder) == folder / NAMES[0]
+    assert manifest.feeding.calls is not None
+    parts = manifest.feeding.calls.parts
+    assert [part.model for part in parts] == NAMES
+    assert [part.functions.keys() for part in parts] == [{"decode", "prefill_32"}, {"decode", "prefill_32"}, {"decode"}]
+    assert parts[0].functions["decode"].gives == ["per_layer_inputs", "layers_3_output"]
+    assert {"per_layer_inputs", "layers_3_output"} <= {*parts[1].functions["decode"].takes}
+    owners = [layer for part in parts for state in part.states if state.holds == "keys" for layer in state.layers]
+    assert owners == manifest.kv_cache.owners
+    case = open_case(folder, mobile_e4b)
+    assert isinstance(case, CoremlCase)
+    assert [check.name for check in compare_feeding(case) if not check.passed] == []
     shutil.copytree(folder / NAMES[1], folder / "Stray_2.mlpackage")
     with pytest.raises(InputError, match="2 packages; give the one to judge"):
         find_package(folder)

@@ -28,7 +28,7 @@ from convert.targets.coreml.inspect import inspect_table
 # A judge that takes any package: its digest is worked out here, apart from the writer.
 JUDGE = """
 import hashlib, json, pathlib, sys
-model, reports, verdict = sys.argv[1:]
+model, reports, verdict = sys.argv[1:4]
 root = pathlib.Path(model)
 files = sorted(p.relative_to(root).as_posix() for p in root.rglob("*") if p.is_file())
 lines = "".join(f"{hashlib.sha256((root / f).read_bytes()).hexdigest()}  {f}\\n" for f in files)

@@ -75,6 +75,15 @@ def refusal(folder: Path) -> str:
     return message
 
 
+def test_placeholders_are_those_that_config_json_names_and_the_tokenizer_has(folder: Path) -> None:
+    assert read_settings(folder).placeholders == {}
+    ids = {"image_token_id": 98, "eoa_token_index": 46, "audio_token_id": 258_881, "video_token_id": None}
+    edit(folder / "config.json", lambda content: content.update(ids))
+    found = read_settings(folder)
+    assert found.placeholders == {"image": 98, "audio_end": 46}
+    assert [found.texts[token] for token in (98, 46)] == ["<|think|>", "<|tool>"]
+
+
 def test_a_file_that_names_every_stop_has_none_added(folder: Path) -> None:
     found = read_settings(folder)
     assert [stop.token for stop in found.stops] == [1, 50, 106]

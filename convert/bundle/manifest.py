@@ -12,9 +12,11 @@ import json
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from convert.errors import ArtifactError
+from convert.feeding import Feeding
+from convert.feeding import Strict as _Strict
 
 SCHEMA_VERSION: Literal[1] = 1
 SCHEMA = Path(__file__).parent / "schema" / "manifest.schema.json"
@@ -23,10 +25,6 @@ Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 Bytes = Annotated[int, Field(ge=0, description="bytes")]
 Count = Annotated[int, Field(ge=0)]
 ZEROS = "0" * 64
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, json_schema_serialization_defaults_required=True)
 
 
 class File(_Strict):
@@ -160,6 +158,7 @@ class Manifest(_Strict):
     quantization: list[Weights]
     signatures: list[Signature]
     kv_cache: Cache
+    feeding: Feeding
     files: dict[str, File]
     toolchain: dict[str, str]
     runtime: Runtime

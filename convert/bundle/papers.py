@@ -14,6 +14,7 @@ from convert.bundle import notice
 from convert.bundle.names import MANIFEST, PAPERS
 from convert.checkpoint.types import Checkpoint
 from convert.errors import ArtifactError
+from convert.feeding import Feeding, feeding
 from convert.inspection.report import Signature
 from convert.targets.target import Described, Target
 
@@ -21,9 +22,18 @@ PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 
 
 def finish(
-    folder: Path, name: str, checkpoint: Checkpoint, parity: m.Parity, target: Target, platform: str
+    folder: Path,
+    name: str,
+    checkpoint: Checkpoint,
+    parity: m.Parity,
+    target: Target,
+    platform: str,
+    fed: Feeding | None = None,
 ) -> m.Manifest:
     """Writes LICENSE, NOTICE and the manifest beside the model and its reports.
+
+    Args:
+        fed: how the judge has fed the model; made here where none was told.
 
     Raises:
         ArtifactError: the model cannot be read back, or a file lies in the folder that nobody announced.
@@ -35,7 +45,8 @@ def finish(
         odd = ", ".join(sorted(found ^ expected))
         raise ArtifactError(f"bundle {name}", f"{odd}: missing or not meant to be there", "Report this as a defect")
     files = {file: entry(folder / file) for file in sorted(found)}
-    made = describe(name, checkpoint, target.describe(folder), parity, files, target, platform)
+    fed = fed or feeding(checkpoint, target.calls(checkpoint, folder))
+    made = describe(name, checkpoint, target.describe(folder), fed, parity, files, target, platform)
     (folder / MANIFEST).write_text(m.to_json(made), encoding="utf-8")
     return made
 
@@ -44,6 +55,7 @@ def describe(
     name: str,
     checkpoint: Checkpoint,
     made: Described,
+    fed: Feeding,
     parity: m.Parity,
     files: dict[str, m.File],
     target: Target,
@@ -76,6 +88,7 @@ def describe(
             readers={layer.index: layer.owner for layer in config.layers if not layer.owns_kv},
             window=config.window,
         ),
+        feeding=fed,
         files=files,
         toolchain={"gemma-bridge": __version__, "python": PYTHON} | {p: public_version(p) for p in target.toolchain},
         runtime=m.Runtime(name=runtime, minimum=minimum),

@@ -31,6 +31,16 @@ _TOOLS = ("std_token", "etd_token", "stc_token", "etc_token", "str_token", "etr_
 _THOUGHTS = ("think_token", "soc_token", "eoc_token")
 ROLES = (*_BASE, *_TURNS, *_TOOLS, *_THOUGHTS)
 # What would change an answer and the engines do not do, with the value that changes nothing.
+# What a template puts where an image or a sound belongs, by the fields of config.json that name it.
+PLACEHOLDERS: Mapping[str, tuple[str, ...]] = {
+    "image": ("image_token_id",),
+    "image_begin": ("boi_token_id",),
+    "image_end": ("eoi_token_id",),
+    "audio": ("audio_token_id",),
+    "audio_begin": ("boa_token_id",),
+    "audio_end": ("eoa_token_id", "eoa_token_index"),
+    "video": ("video_token_id",),
+}
 _NOT_CARRIED: Mapping[str, float] = {
     "repetition_penalty": 1.0,
     "encoder_repetition_penalty": 1.0,
@@ -81,6 +91,8 @@ class Settings:
         stops: every token that ends an answer, by id.
         suppressed: ids that are never drawn.
         roles: texts of the special tokens by the role that tokenizer_config.json gives them; each is one token.
+        placeholders: ids of those of ``PLACEHOLDERS`` that config.json names and the tokenizer has.
+        texts: how the tokens are written that are named here, by id; not of a padding token that is none.
         not_carried: settings of generation_config.json that no engine follows, as ``name value``.
     """
 
@@ -92,6 +104,8 @@ class Settings:
     suppressed: tuple[int, ...]
     sampler: Sampler
     roles: Mapping[str, str]
+    placeholders: Mapping[str, int]
+    texts: Mapping[int, str]
     not_carried: tuple[str, ...]
 
     @property
@@ -134,15 +148,21 @@ def read_settings(folder: Path) -> Settings:
         unsaid |= {name: value for name, value in given.items() if name not in generation.values}
     if channel is not None and not {"soc_token", "eoc_token"} <= roles.keys():
         unsaid["thoughts"] = f"between {channel[0]} and {channel[1]}"
+    start = _start(generation, text, tokens, roles, vocabulary, rows)
+    pad_id, placeholders = PAD if pad is None else pad, _placeholders(whole, vocabulary)
+    named = [vocabulary.id(text) for text in (*roles.values(), *(channel or ()))]
+    texts = {id: vocabulary.text(id) for id in (start, pad_id, *placeholders.values(), *named) if id is not None}
     return Settings(
-        start=_start(generation, text, tokens, roles, vocabulary, rows),
-        pad=PAD if pad is None else pad,
+        start=start,
+        pad=pad_id,
         channel=channel,
         chosen=tuple(f"{name} {value}" for name, value in unsaid.items()),
         stops=stops.all(),
         suppressed=tuple(_ids(generation, "suppress_tokens", rows)),
         sampler=_sampler(generation, rows),
         roles=roles,
+        placeholders=placeholders,
+        texts={id: text for id, text in texts.items() if text is not None},
         not_carried=_not_carried(generation),
     )
 
@@ -241,6 +261,16 @@ def _pad(generation: Fields, text: Fields, roles: Mapping[str, str], vocabulary:
 def _channel(roles: Mapping[str, str], vocabulary: Vocabulary) -> tuple[str, str] | None:
     begin, end = roles.get("soc_token", CHANNEL[0]), roles.get("eoc_token", CHANNEL[1])
     return None if vocabulary.id(begin) is None or vocabulary.id(end) is None else (begin, end)
+
+
+def _placeholders(whole: Fields, vocabulary: Vocabulary) -> dict[str, int]:
+    """A tool that saves a model of text alone may write ids that its tokenizer does not have: those are left out."""
+    found = {}
+    for name, fields in PLACEHOLDERS.items():
+        token = next((whole.values[field] for field in fields if whole.has(field)), None)
+        if type(token) is int and token >= 0 and vocabulary.text(token) is not None:
+            found[name] = token
+    return found
 
 
 def _start(

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from convert.checkpoint.types import Checkpoint
     from convert.costs import TargetCosts
+    from convert.feeding import Calls
     from convert.inspection.report import Report
     from convert.inspection.weights import Share
     from convert.progress import Progress
@@ -79,6 +80,7 @@ class Target:
         files: what a bundle's folder has to hold of all this, as relative names.
         digest: of a model, as the judge's report gives it: hex SHA-256.
         describe: the model in a bundle's folder.
+        calls: what a call of that model takes, where an app makes the calls itself; None where a runtime does.
         inspect: a file or folder that is a model of this kind; None where it is none.
         kinds: how such files are called, in words.
     """
@@ -105,5 +107,6 @@ class Target:
     files: Callable[[Path, Checkpoint], set[str]]
     digest: Callable[[Path], str]
     describe: Callable[[Path], Described]
+    calls: Callable[[Checkpoint, Path], Calls | None]
     inspect: Callable[[Path], Report | None]
     kinds: tuple[str, ...]

@@ -16,9 +16,10 @@ from runtime_tests.case import DECODE_STEPS, SMALL, Case
 from runtime_tests.coreml.budgets import coreml_budget
 from runtime_tests.coreml.constants import round_constants
 from runtime_tests.coreml.evaluator import Arithmetic, Evaluator
+from runtime_tests.coreml.feeding import calls_of, feed_by
 from runtime_tests.coreml.forced import forced_logits
 from runtime_tests.coreml.matrices import matrix
-from runtime_tests.coreml.session import DECODE, KINDS, Feed, Floats, Session
+from runtime_tests.coreml.session import DECODE, Feed, Floats, Session, prefill_lengths
 from runtime_tests.coreml.shorter import shorten
 from runtime_tests.coreml.values import ROOM
 from runtime_tests.errors import CannotRunError, InputError
@@ -182,15 +183,31 @@ class CoremlCase(Case):
         return self._evaluators[key]
 
     @cached_property
+    def lengths(self) -> dict[int, str]:
+        """Functions that prefill by the tokens that they take, ascending: as the bundle says, else by their names.
+
+        Raises:
+            CannotRunError: the bundle says that there is a function which the package does not have.
+        """
+        if self.feeding is None:
+            return prefill_lengths(self.package.functions)
+        lengths = {one.tokens: one.function for one in calls_of(self.feeding).chunks.lengths}
+        if unknown := [name for name in lengths.values() if name not in self.package.functions]:
+            raise CannotRunError(f"feeding.calls.chunks: the package has no function {unknown[0]!r}")
+        return dict(sorted(lengths.items()))
+
+    @cached_property
     def feed(self) -> Feed:
-        """Inputs by position; rotary rows are the reference's own, in float32."""
+        """Inputs by position, as the bundle says; of a bare package rotary rows are the reference's own, in float32."""
+        if self.feeding is not None:
+            return feed_by(calls_of(self.feeding), self.context)
         import torch
 
         made: dict[str, tuple[Floats, Floats]] = {}
         positions = torch.arange(self.context)[None]
         for kind in sorted(set(self.dims.kinds)):
             cos, sin = self.reference.decoder.rotary_emb(torch.zeros(1), positions, kind)
-            made[KINDS[kind]] = (cos[0].numpy(), sin[0].numpy())
+            made[kind] = (cos[0].numpy(), sin[0].numpy())
         return Feed(self.dims.window, made)
 
     def greedy(self, prompts: Sequence[Ids], steps: Sequence[int]) -> list[Ids]:
@@ -214,7 +231,7 @@ class CoremlCase(Case):
 
     def session(self, evaluator: Evaluator) -> Session:
         """An empty conversation."""
-        return Session(evaluator, self.package.functions, self.feed)
+        return Session(evaluator, self.lengths, self.feed)
 
     def table(self, key: str) -> Rows:
         """A row table beside the package.
@@ -223,7 +240,8 @@ class CoremlCase(Case):
             InputError: missing or damaged.
         """
         if key not in self._tables:
-            self._tables[key] = open_rows(self.package.path.parent / f"{key}.rows")
+            said = None if self.feeding is None else calls_of(self.feeding).tables.get(key)
+            self._tables[key] = open_rows(self.package.path.parent / (said.file if said else f"{key}.rows"))
         return self._tables[key]
 
     @cached_property

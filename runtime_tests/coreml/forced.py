@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from runtime_tests.coreml.evaluator import Arithmetic
 from runtime_tests.coreml.layered import Call, Layered
-from runtime_tests.coreml.session import DECODE, prefill_lengths
+from runtime_tests.coreml.session import DECODE
 from runtime_tests.reference import Ids
 from runtime_tests.rungs.lowering import chunks
 
@@ -30,7 +30,7 @@ def forced_logits(case: CoremlCase, arithmetic: Arithmetic, ids: Ids, prompt: in
 
 def forced_calls(case: CoremlCase, ids: Ids, prompt: int) -> list[Call]:
     """The calls of the forced sequence, in order."""
-    lengths = prefill_lengths(case.package.functions)
+    lengths = case.lengths
     spans = [(start, stop, lengths[_size(lengths, stop - start)]) for start, stop in _fitting(case, prompt)]
     spans += [(i, i + 1, DECODE) for i in range(prompt, len(ids))]
     first, second = case.lookup(ids)
@@ -47,7 +47,7 @@ def _size(lengths: dict[int, str], tokens: int) -> int:
 
 def _fitting(case: CoremlCase, prompt: int) -> list[tuple[int, int]]:
     """Chunks of odd lengths; one whose padding would reach past the end begins earlier and computes some rows again."""
-    lengths = prefill_lengths(case.package.functions)
+    lengths = case.lengths
     return [
         (min(start, case.context - _size(lengths, stop - start)), stop) for start, stop in chunks(prompt, max(lengths))
     ]

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from runtime_tests.coreml.case import CoremlCase
 from runtime_tests.coreml.evaluator import Evaluator, State
-from runtime_tests.coreml.session import DECODE, prefill_lengths
+from runtime_tests.coreml.session import DECODE
 from runtime_tests.errors import CannotRunError
 
 Ids = NDArray[np.int32]
@@ -37,7 +37,7 @@ def reach(case: CoremlCase, prompts: Sequence[Ids], steps: int) -> int:
     longest = max((len(ids) for ids in prompts), default=0)
     if longest + steps > case.context:
         raise CannotRunError(f"a prompt of {longest} tokens and {steps} more do not fit a context of {case.context}")
-    lengths = prefill_lengths(case.package.functions)
+    lengths = case.lengths
     padded = [begin + n for n, begin, _ in _chunks(lengths, longest - 1, case.context)]
     wanted = max([longest + steps, *padded])
     return min(case.context, -(-wanted // STEP) * STEP)
@@ -74,7 +74,7 @@ def _groups(case: CoremlCase, evaluator: Evaluator, prompts: Sequence[Ids]) -> I
 
 def expected(case: CoremlCase, evaluator: Evaluator, prompts: Sequence[Ids], steps: int) -> float:
     """Seconds that :func:`answers` takes at most for a large package: each call reads and unpacks all weights."""
-    lengths, calls = prefill_lengths(case.package.functions), 0
+    lengths, calls = case.lengths, 0
     for group in _groups(case, evaluator, prompts):
         short, long = len(prompts[group[0]]), len(prompts[group[-1]])
         calls += len(list(_chunks(lengths, short - 1, case.context))) + long - short + steps
@@ -96,8 +96,7 @@ class _Stack:
 
     def run(self) -> list[Ids]:
         """Each sequence's new tokens."""
-        functions = self.case.package.functions
-        lengths, position = prefill_lengths(functions), min(map(len, self.prompts)) - 1
+        lengths, position = self.case.lengths, min(map(len, self.prompts)) - 1
         context = self.case.feed.context(self.evaluator.function(DECODE))
         for size, start, stop in _chunks(lengths, position, context):
             self._call(lengths[size], start, np.stack([ids[start:stop] for ids in self.prompts]))

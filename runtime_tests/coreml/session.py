@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from runtime_tests.dimensions import FULL, SLIDING
 from runtime_tests.errors import CannotRunError
 from runtime_tests.readers.program import Function
 
 Floats = NDArray[np.float32]
 MASKED = np.float32(-1e4)  # finite, and within float16
-KINDS = {"sliding_attention": "sliding", "full_attention": "full"}
+KINDS = {SLIDING: "sliding", FULL: "full"}
 DECODE = "decode"
+Source = tuple[str, str]  # where an input comes from, and of which table or type of layer
+_ROWS = {"cos": "cosines", "sin": "sines", "mask": "mask"}
+# Of a bare package.
+NAMES: Mapping[str, Source] = {
+    "embeddings": ("table", "embed_tokens"),
+    "per_layer_embeddings": ("table", "embed_tokens_per_layer"),
+    "position": ("position", ""),
+    **{f"{word}_{suffix}": (source, kind) for kind, suffix in KINDS.items() for word, source in _ROWS.items()},
+}
 
 
 class Runner(Protocol):
@@ -38,11 +49,19 @@ class Feed:
 
     Args:
         window: positions that a sliding layer looks back.
-        rotary: cosines and sines ``[C, head_dim]`` by suffix, ``sliding`` or ``full``, of positions 0 to C - 1.
+        rotary: cosines and sines ``[C, head_dim]`` by type of layer, of positions 0 to C - 1.
+        mask: what it holds where a token may look, and elsewhere.
+        names: where each input comes from.
     """
 
-    def __init__(self, window: int, rotary: dict[str, tuple[Floats, Floats]]) -> None:
-        self._window, self.rotary = window, rotary
+    def __init__(
+        self,
+        window: int,
+        rotary: dict[str, tuple[Floats, Floats]],
+        mask: tuple[np.float32, np.float32] = (np.float32(0), MASKED),
+        names: Mapping[str, Source] = NAMES,
+    ) -> None:
+        self._window, self.rotary, self._mask, self._names = window, rotary, mask, names
 
     def inputs(self, function: Function, start: int, embeddings: Floats, per_layer: Floats | None) -> dict[str, Any]:
         """Inputs for tokens at ``start...``, padded to the function's length.
@@ -58,22 +77,27 @@ class Feed:
         if not 0 < len(embeddings) <= length or start + length > context:
             raise CannotRunError(f"{len(embeddings)} tokens at {start} do not fit {function.name}: {length}, {context}")
         positions = np.arange(start, start + length)
-        made: dict[str, Any] = {"position": np.array([start], np.int32)}
-        for name, rows in (("embeddings", embeddings), ("per_layer_embeddings", per_layer)):
+        made: dict[Source, Any] = {("position", ""): np.array([start], np.int32)}
+        for table, rows in (("embed_tokens", embeddings), ("embed_tokens_per_layer", per_layer)):
             if rows is not None:
-                made[name] = np.zeros((1, length, *rows.shape[1:]), np.float32)
-                made[name][0, : len(rows)] = rows
-        for suffix, (cos, sin) in self.rotary.items():
-            made[f"cos_{suffix}"], made[f"sin_{suffix}"] = cos[positions], sin[positions]
+                padded = made["table", table] = np.zeros((1, length, *rows.shape[1:]), np.float32)
+                padded[0, : len(rows)] = rows
+        for kind, (cos, sin) in self.rotary.items():
+            made["cosines", kind], made["sines", kind] = cos[positions], sin[positions]
         columns = np.arange(context)
+        visible, masked = self._mask
         hidden = columns > positions[:, None]
-        made["mask_full"] = np.where(hidden, MASKED, np.float32(0))[None, None]
         outside = hidden | (columns <= positions[:, None] - self._window)
-        made["mask_sliding"] = np.where(outside, MASKED, np.float32(0))[None, None]
-        wanted = [name for name, type in function.inputs.items() if not type.state]
-        if unknown := [name for name in wanted if name not in made]:
+        for kind, where in ((FULL, hidden), (SLIDING, outside)):
+            made["mask", kind] = np.where(where, masked, visible)[None, None]
+        wanted = {name: self._names.get(name) for name, type in function.inputs.items() if not type.state}
+        if unknown := [name for name, source in wanted.items() if source not in made]:
             raise CannotRunError(f"{function.name} takes {unknown[0]!r}, which the judge does not know")
-        return {name: made[name] for name in wanted}
+        out = {name: made[source] for name, source in wanted.items() if source is not None}
+        for name, array in out.items():
+            if array.shape != (shape := function.inputs[name].shape):
+                raise CannotRunError(f"{function.name} takes {name} {list(shape)}, it would be fed {list(array.shape)}")
+        return out
 
     @staticmethod
     def context(function: Function) -> int:
@@ -87,9 +111,8 @@ class Feed:
 class Session:
     """A conversation: states, a position, and the calls."""
 
-    def __init__(self, runner: Runner, functions: dict[str, Function], feed: Feed) -> None:
-        self.runner, self.feed = runner, feed
-        self.lengths = prefill_lengths(functions)
+    def __init__(self, runner: Runner, lengths: dict[int, str], feed: Feed) -> None:
+        self.runner, self.feed, self.lengths = runner, feed, lengths
         self.state, self.position = runner.new_state(DECODE), 0
 
     def prefill(self, embeddings: Floats, per_layer: Floats | None) -> None:

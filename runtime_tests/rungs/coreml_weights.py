@@ -24,6 +24,7 @@ from runtime_tests.results import Check, none, stated
 from runtime_tests.rungs.coreml_activations import compare_activations
 from runtime_tests.rungs.coreml_companions import compare_companions
 from runtime_tests.rungs.coreml_engine import compare_engine
+from runtime_tests.rungs.coreml_feeding import compare_feeding
 from runtime_tests.rungs.coreml_layout import compare_layout
 
 RELEASED = 32  # ranges of rows
@@ -35,7 +36,7 @@ def climb(case: Case) -> list[Check]:
     own = cast(CoremlCase, case)
     weights = _mobile(own) if own.folder.format == "mobile" else _lattice(own)
     shared = [_shared(own), *compare_activations(own), *compare_layout(own), *compare_engine(own)]
-    shared += compare_companions(own)
+    shared += [*compare_companions(own), *compare_feeding(own)]
     return [*weights, *_tables(own), *_floats(own), *shared]
 
 

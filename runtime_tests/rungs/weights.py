@@ -21,6 +21,7 @@ from runtime_tests.readers.tflite import BITS, Subgraph, Tensor, Tflite
 from runtime_tests.results import Check, none
 from runtime_tests.rungs.activations import compare_activations
 from runtime_tests.rungs.changed import compare_matrices, compare_recognized
+from runtime_tests.rungs.feeding import compare_tokens
 from runtime_tests.rungs.layout import compare_layout
 
 _BYTES_AT_ONCE = 8 << 20  # packed codes are compared as they are
@@ -46,6 +47,7 @@ def climb(case: Case) -> list[Check]:
         *compare_matrices(case, suspects),
         *compare_activations(case),
         *compare_layout(case),
+        *compare_tokens(case),
     ]
 
 

@@ -73,7 +73,8 @@ runs a function in each part that has it, in order. An output of a part is the i
 ``<sha256 hex of the file>``, two blanks, ``<path>``, newline: what ``sha256sum`` prints. Files of further parts are
 among them, as ``../Model_2.mlpackage/<path>``.
 
-Row tables: see ``convert.targets.coreml.rows``.
+Row tables: see ``convert.targets.coreml.rows``. What an app has to know of all this stands as data in the bundle's
+manifest.json (``feeding.py`` here, ``mobile_samples/MANIFEST.md``).
 """
 
 from __future__ import annotations
@@ -91,6 +92,7 @@ from convert.targets.target import Described, Sizes, Target
 if TYPE_CHECKING:
     from convert.checkpoint.types import Checkpoint
     from convert.costs import TargetCosts
+    from convert.feeding import Calls
     from convert.inspection.report import Report
     from convert.progress import Progress
 
@@ -215,6 +217,12 @@ def _described(folder: Path) -> Described:
     return Described(found, weights, found.section("weights"), sum(table.stat().st_size for table in there))
 
 
+def _calls(checkpoint: Checkpoint, folder: Path) -> Calls | None:
+    from convert.targets.coreml.feeding import calls
+
+    return calls(checkpoint, folder / TARGET.model)
+
+
 def _inspect(path: Path) -> Report | None:
     from convert.targets.coreml.inspect import inspect_package
 
@@ -244,6 +252,7 @@ TARGET = Target(
     files=_files,
     digest=_digest,
     describe=_described,
+    calls=_calls,
     inspect=_inspect,
     kinds=("an .mlpackage",),
 )

@@ -6,6 +6,7 @@ import json
 import struct
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 _BITS = {"uint2": 2, "int4": 4, "int8": 8, "float16": 16, "float32": 32}
 _PARTS = {"data": "scale", "indices": "lut"}  # of a constexpr: codes, and what scales them
 _LARGEST_HEADER = 1 << 16
+_COUNTS = ("rows", "columns", "bits", "groups", "row_bytes", "rows_offset", "scales_offset", "bytes")
 
 
 def inspect_package(path: Path) -> Report:
@@ -30,13 +32,7 @@ def inspect_package(path: Path) -> Report:
     Raises:
         ArtifactError: damaged, or no package.
     """
-    from runtime_tests.errors import CannotRunError, InputError
-    from runtime_tests.readers.parts import open_parts
-
-    try:
-        package = open_parts(path)
-    except (InputError, CannotRunError) as error:
-        raise ArtifactError(f"inspect {path.name}", str(error), "Give a package as it was built") from error
+    package = _open(path)
     opened = package.parts or (package,)
     weights = sum(blobs.stat().st_size for part in opened for blobs in part.path.rglob("weight.bin"))
     return Report(
@@ -50,8 +46,66 @@ def inspect_package(path: Path) -> Report:
     )
 
 
+@dataclass(frozen=True)
+class Inside:
+    """A function of a part: names of its inputs, states left out, and of its outputs, in order."""
+
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class PartInside:
+    """One package of a model.
+
+    Attributes:
+        functions: by name.
+        states: how many layers each state holds, by name, in order.
+        positions: rows of a layer in a state, or columns of a mask.
+    """
+
+    name: str
+    functions: dict[str, Inside]
+    states: dict[str, int]
+    positions: int
+
+
+def inspect_parts(path: Path) -> tuple[PartInside, ...]:
+    """The packages of a model, in the order in which a call runs them.
+
+    Raises:
+        ArtifactError: damaged, or no package.
+    """
+    package = _open(path)
+    out = []
+    for part in package.parts or (package,):
+        functions, states, positions = {}, dict[str, int](), 0
+        for name, function in part.functions.items():
+            plain = tuple(key for key, type in function.inputs.items() if not type.state)
+            functions[name] = Inside(plain, tuple(function.outputs))
+            states |= {key: type.shape[0] for key, type in function.inputs.items() if type.state}
+            masks = (type.shape[-1] for key, type in function.inputs.items() if key.startswith("mask_"))
+            positions = max([positions, *masks])
+        out.append(PartInside(part.path.name, functions, states, positions))
+    return tuple(out)
+
+
 def inspect_table(path: Path) -> Share:
     """What a table of rows says of itself in its header.
+
+    Raises:
+        ArtifactError: no table, damaged, or not as long as it says.
+    """
+    found = table_header(path)
+    rows, columns, bits, groups = (found[key] for key in ("rows", "columns", "bits", "groups"))
+    scales = "none" if not groups else "per row" if groups == 1 else f"per {columns // groups} columns"
+    return Share(
+        component(found["name"]), bits, scales, 1, rows * columns, rows * found["row_bytes"], rows * groups * 4
+    )
+
+
+def table_header(path: Path) -> dict[str, Any]:
+    """The description in a table's header: counts as int, ``name`` as text, ``multiplier`` as float.
 
     Raises:
         ArtifactError: no table, damaged, or not as long as it says.
@@ -63,15 +117,24 @@ def inspect_table(path: Path) -> Share:
             if magic != b"GBROWS1\0" or length > _LARGEST_HEADER:
                 raise ValueError("it is no table of rows")
             found: dict[str, Any] = json.loads(file.read(length))
-        rows, columns, bits, groups = (int(found[key]) for key in ("rows", "columns", "bits", "groups"))
-        width = int(found["row_bytes"])
-        if bits not in _BITS.values() or width != -(-columns * bits // 8) or int(found["bytes"]) != path.stat().st_size:
+        header: dict[str, Any] = {key: int(found[key]) for key in _COUNTS}
+        header |= {"name": str(found["name"]), "multiplier": float(found["multiplier"])}
+        fits = header["row_bytes"] == -(-header["columns"] * header["bits"] // 8)
+        if header["bits"] not in _BITS.values() or not fits or header["bytes"] != path.stat().st_size:
             raise ValueError("its header does not fit its length")
-        name = str(found["name"])
     except (OSError, ValueError, KeyError, TypeError, struct.error, RecursionError) as error:
         raise ArtifactError(asked, f"damaged: {error}", "Build it again") from error
-    scales = "none" if not groups else "per row" if groups == 1 else f"per {columns // groups} columns"
-    return Share(component(name), bits, scales, 1, rows * columns, rows * width, rows * groups * 4)
+    return header
+
+
+def _open(path: Path) -> MlPackage:
+    from runtime_tests.errors import CannotRunError, InputError
+    from runtime_tests.readers.parts import open_parts
+
+    try:
+        return open_parts(path)
+    except (InputError, CannotRunError) as error:
+        raise ArtifactError(f"inspect {path.name}", str(error), "Give a package as it was built") from error
 
 
 def _signatures(package: MlPackage, number: int) -> Iterator[Signature]:

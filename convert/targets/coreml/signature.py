@@ -10,6 +10,8 @@ from convert.model import signature as model
 from convert.model.signature import Signature, Tensor
 from convert.targets.coreml.options import CoremlOptions, aligned
 
+# In a mask, where a token may not look: within float16, and finite.
+HIDDEN = -10_000.0
 # Suffix of the inputs that belong to a kind of layer.
 KINDS: Mapping[str, str] = {SLIDING: "sliding", FULL: "full"}
 
@@ -60,6 +62,6 @@ def _given(n: int, config: TextConfig, options: CoremlOptions) -> list[Tensor]:
     for kind, suffix in KINDS.items():
         if kind in layers:
             within = f", within the last {config.window} positions" if kind == SLIDING else ""
-            meaning = f"0 where a token may look (itself and before{within}), -10000 elsewhere."
+            meaning = f"0 where a token may look (itself and before{within}), {HIDDEN:g} elsewhere."
             inputs.append(Tensor(f"mask_{suffix}", (1, 1, n, context), float_, meaning))
     return inputs

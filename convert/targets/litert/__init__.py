@@ -13,6 +13,7 @@ from convert.targets.target import Described, Sizes, Target
 if TYPE_CHECKING:
     from convert.checkpoint.types import Checkpoint
     from convert.costs import TargetCosts
+    from convert.feeding import Calls
     from convert.inspection.report import Report
     from convert.progress import Progress
 
@@ -87,6 +88,11 @@ def _described(folder: Path) -> Described:
     return Described(found, found.weights, found.section("tf_lite_prefill_decode"), tables)
 
 
+def _calls(checkpoint: Checkpoint, folder: Path) -> Calls | None:
+    """The engine makes the calls."""
+    return None
+
+
 def _inspect(path: Path) -> Report | None:
     from convert.targets.litert.inspect import inspect
 
@@ -135,6 +141,7 @@ TARGET = Target(
     files=_files,
     digest=_digest,
     describe=_described,
+    calls=_calls,
     inspect=_inspect,
     kinds=("a .litertlm", "a .tflite"),
 )

@@ -12,6 +12,11 @@ class Fields(private val members: Map<*, *>, private val where: String) {
 
     fun number(key: String): Double = get<Number>(key, "a number").toDouble()
 
+    fun flag(key: String): Boolean = get(key, "true or false")
+
+    /** The member is there and not null. */
+    fun has(key: String): Boolean = members[key] != null
+
     fun child(key: String): Fields = Fields(get<Map<*, *>>(key, "an object"), "$where.$key")
 
     fun textOrNull(key: String): String? = if (members[key] == null) null else text(key)

@@ -21,6 +21,7 @@ data class Rung(val name: String, val question: String, val verdict: String)
  * @property name the model's name, for people.
  * @property model the model file's entry in [files].
  * @property contextTokens positions of the KV cache.
+ * @property feeding tokens with a meaning, and how one is drawn: as the engine has them from the model file.
  * @property runtime the engine that judged the bundle, and its version: no other one was run.
  */
 class Manifest private constructor(
@@ -28,6 +29,7 @@ class Manifest private constructor(
     val model: BundleFile,
     val files: Map<String, BundleFile>,
     val contextTokens: Int,
+    val feeding: Feeding,
     val memory: MemoryNeed,
     val runtime: String,
     val minimumRuntime: String,
@@ -83,6 +85,7 @@ class Manifest private constructor(
                 model = model,
                 files = files,
                 contextTokens = context.toInt(),
+                feeding = Feeding.read(root.child("feeding")),
                 memory = MemoryNeed(
                     memory.count("mapped_weights"),
                     memory.count("mapped_embeddings"),

@@ -19,10 +19,12 @@ import dev.gemmabridge.core.MemoryCheck
 import dev.gemmabridge.core.MemoryNeed
 import dev.gemmabridge.core.MemoryVerdict
 import dev.gemmabridge.core.ModelImport
+import dev.gemmabridge.core.NamedToken
 import dev.gemmabridge.core.Phase
 import dev.gemmabridge.core.Progress
 import dev.gemmabridge.core.RefusedException
 import dev.gemmabridge.core.Role
+import dev.gemmabridge.core.SamplerSettings
 import dev.gemmabridge.core.SelfTest
 import dev.gemmabridge.core.SessionSettings
 import dev.gemmabridge.core.Size
@@ -111,6 +113,29 @@ private fun Suite.manifests(manifest: String) {
         val more = "\"tokens\": {\"stops\": [1, 106], \"roles\": {\"eot\": \"<turn|>\"}}, \"later\": null, \"list\": [{}],"
         val read = Manifest.parse(signed(manifest.replaceFirst("{", "{$more").replaceFirst("\"runtime\": {", "\"runtime\": {\"later\": 1,")))
         same("demo", read.name)
+    }
+    case("the manifest says which tokens end an answer, which mark a turn, and how a token is drawn") {
+        val read = Manifest.parse(manifest.toByteArray()).feeding
+        same(NamedToken(2, "<bos>"), read.start)
+        same(NamedToken(0, "<pad>"), read.pad)
+        same(listOf(1, 50, 106), read.stops.map { it.id })
+        same(NamedToken(106, "<turn|>"), read.roles["eot_token"])
+        same(SamplerSettings(64, 0.95, 1.0), read.sampler)
+        val best = Manifest.parse(signed(manifest.replace("\"sample\": true", "\"sample\": false"))).feeding
+        same(null, best.sampler)
+    }
+    case("a feeding part that an engine's app cannot follow is refused by name") {
+        fun refused(from: String, to: String, words: String) {
+            holds(from in manifest) { "no $from in the manifest" }
+            failsWith<RefusedException>(words) { Manifest.parse(signed(manifest.replaceFirst(from, to))) }
+        }
+        refused("\"calls\": null", "\"calls\": {}", "feeding.calls")
+        refused("\"sample\": true", "\"sample\": 1", "feeding.sampler.sample is not true or false")
+        refused("\"top_k\": 64", "\"top_k\": 0", "top_k is 0")
+        refused("\"top_p\": 0.95", "\"top_p\": 1.5", "top_p is 1.5")
+        refused("\"temperature\": 1.0", "\"temperature\": -1.0", "temperature is -1.0")
+        refused("\"stops\"", "\"stop\"", "feeding.tokens.stops is missing")
+        refused("\"feeding\"", "\"feeding_\"", "manifest.feeding is missing")
     }
     case("a changed byte of the manifest is found") {
         failsWith<RefusedException>("damaged") { Manifest.parse(manifest.replace("\"demo\"", "\"dema\"").toByteArray()) }
