@@ -6,36 +6,35 @@ import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime_tests.accuracy import Accuracy
 from runtime_tests.budgets import Budget, budget_for
-from runtime_tests.dimensions import Dimensions
 from runtime_tests.errors import CannotRunError, InputError
-from runtime_tests.evaluation import read_evaluation
-from runtime_tests.evidence import Evidence
-from runtime_tests.floor import DRAWS, Floor, measure, widen
-from runtime_tests.kept import Kept
-from runtime_tests.lattice import Lattice, lattices
-from runtime_tests.match import is_foreign, recognize
-from runtime_tests.matrices import matrices
+from runtime_tests.litert.cuts.one_by_one import OneByOne
+from runtime_tests.litert.runners.greedy import greedy
+from runtime_tests.litert.runners.interpreter import interpret
+from runtime_tests.litert.runners.protocol import Runner
+from runtime_tests.litert.weights.lattice import Lattice, lattices
+from runtime_tests.litert.weights.match import is_foreign, recognize
+from runtime_tests.litert.weights.matrices import matrices
+from runtime_tests.measures.accuracy import Accuracy
+from runtime_tests.measures.evidence import Evidence
+from runtime_tests.memory.pages import release_file
+from runtime_tests.memory.trim import trim
+from runtime_tests.questions.evaluation import read_evaluation
+from runtime_tests.questions.kept import Kept
+from runtime_tests.questions.stops import Stops, read_stops
 from runtime_tests.readers.checkpoint import Folder
+from runtime_tests.readers.dimensions import Dimensions
 from runtime_tests.readers.litertlm import LiteRtLm
-from runtime_tests.readers.pages import release_file
 from runtime_tests.readers.tflite import Tflite, open_tflite
-from runtime_tests.recovered import Recovered, chosen_by
-from runtime_tests.reference import Ids, Reference
-from runtime_tests.runners.greedy import greedy
-from runtime_tests.runners.litert import interpret
-from runtime_tests.runners.one_by_one import OneByOne
-from runtime_tests.runners.protocol import Runner
-from runtime_tests.stops import Stops, read_stops
-from runtime_tests.trace import Trace
-from runtime_tests.trim import trim
+from runtime_tests.reference.floor import DRAWS, Floor, measure, widen
+from runtime_tests.reference.model import Ids, Reference
+from runtime_tests.reference.trace import Trace
+from runtime_tests.weights.recovered import Recovered, chosen_by
 
 DECODER, EMBEDDER, PER_LAYER = "tf_lite_prefill_decode", "tf_lite_embedder", "tf_lite_per_layer_embedder"
 DECODE_STEPS = 64
@@ -61,12 +60,12 @@ class Case:
         kept: those answers, once the rung has begun.
         tell: says a line to whoever watches.
         threads: CPU threads for both sides; by default 1 for a small artifact, else 2.
-        modules: files in ``rungs/`` that climb a rung in place of the usual one, by the rung's name.
+        target: the folder here whose ``rungs/`` are climbed.
         elsewhere: rungs that need another operating system than this one.
         sections: whether the artifact is a ``.litertlm``, whose sections can be taken apart.
     """
 
-    modules: Mapping[str, str] = MappingProxyType({})
+    target: str = "litert"
     elsewhere: frozenset[str] = frozenset()
     sections: bool = True
 

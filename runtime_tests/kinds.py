@@ -30,7 +30,7 @@ def open_case(
         artifact = open_litertlm(find_model(path))
         return Case(artifact, open_checkpoint(checkpoint), threads, evaluation, float_model, questions)
     from runtime_tests.coreml.case import CoremlCase
-    from runtime_tests.readers.parts import open_parts
+    from runtime_tests.readers.coreml.parts import open_parts
 
     return CoremlCase(open_parts(package), open_checkpoint(checkpoint), threads, evaluation, float_model, questions)
 

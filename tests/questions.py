@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from runtime_tests.answers import answers
 from runtime_tests.case import Case
+from runtime_tests.reference.answers import answers
 
 STEPS = 16
 

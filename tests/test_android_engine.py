@@ -13,10 +13,10 @@ from kotlin_tools import ANDROID, Outcome
 from test_judge_mutations import Patient
 
 from convert import demo
-from runtime_tests import golden
 from runtime_tests.case import DECODER, Case
 from runtime_tests.readers.checkpoint import open_checkpoint
 from runtime_tests.readers.litertlm import open_litertlm
+from runtime_tests.report import golden
 
 FOLDER, SUITE = "engine-jni/src/test/kotlin", "EngineSuite"
 CYCLES = 200

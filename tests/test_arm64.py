@@ -16,11 +16,11 @@ import pytest
 from runtime_tests.case import Case
 from runtime_tests.errors import CannotRunError
 from runtime_tests.ladder import ARM64, climb, passed
+from runtime_tests.litert.runners.arm64 import arm64
+from runtime_tests.litert.runners.arm64_pieces import EMULATOR, PIECES, Piece, cache, fill, find, from_apt, from_pip
 from runtime_tests.readers.checkpoint import open_checkpoint
 from runtime_tests.readers.litertlm import open_litertlm
 from runtime_tests.results import Rung
-from runtime_tests.runners.arm64 import arm64
-from runtime_tests.runners.arm64_pieces import EMULATOR, PIECES, Piece, cache, fill, find, from_apt, from_pip
 
 
 def wheel(name: str) -> bytes:

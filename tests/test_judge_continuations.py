@@ -13,14 +13,14 @@ from test_judge_mutations import Patient
 from convert.checkpoint import open_checkpoint as read
 from convert.progress import Silent
 from convert.targets.litert import LitertOptions, convert
-from runtime_tests import continuations
 from runtime_tests.case import DECODER, Case
-from runtime_tests.continuations import along
 from runtime_tests.errors import CannotRunError
 from runtime_tests.ladder import climb
+from runtime_tests.litert.rungs.engine import _parted
 from runtime_tests.readers.checkpoint import open_checkpoint
 from runtime_tests.readers.litertlm import open_litertlm
-from runtime_tests.rungs.engine import _parted
+from runtime_tests.rungs import continuations
+from runtime_tests.rungs.continuations import along
 from tests.whole_reference import greedy
 
 VOCAB, STOP = 40, 9

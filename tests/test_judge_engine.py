@@ -10,11 +10,11 @@ import pytest
 from convert import demo
 from runtime_tests.case import Case
 from runtime_tests.ladder import climb
+from runtime_tests.litert.rungs import arm64
+from runtime_tests.litert.rungs import engine as rung3
+from runtime_tests.litert.runners.engine import Answer, Request, ask
 from runtime_tests.readers.checkpoint import open_checkpoint
 from runtime_tests.readers.litertlm import open_litertlm
-from runtime_tests.rungs import arm64
-from runtime_tests.rungs import engine as rung3
-from runtime_tests.runners.engine import Answer, Request, ask
 
 
 def test_a_prompt_on_which_the_engine_gives_up_is_named_and_the_others_are_answered(demo_file: Path) -> None:

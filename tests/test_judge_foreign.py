@@ -16,13 +16,13 @@ from convert.progress import Silent
 from convert.targets.litert import LitertOptions, convert
 from runtime_tests.case import DECODER, Case
 from runtime_tests.ladder import climb
-from runtime_tests.match import recognize
-from runtime_tests.matrices import drift, matrices
+from runtime_tests.litert.weights.match import recognize
+from runtime_tests.litert.weights.matrices import drift, matrices
+from runtime_tests.litert.weights.stored import Stored
 from runtime_tests.readers.checkpoint import open_checkpoint
 from runtime_tests.readers.litertlm import open_litertlm
 from runtime_tests.readers.tflite import open_tflite
 from runtime_tests.results import Check, Rung
-from runtime_tests.stored import Stored
 
 NOT_REROUNDED = "layers.2.self_attn.q_proj"
 

@@ -17,14 +17,14 @@ from commands import REPOSITORY
 from test_judge_mutations import Patient
 
 from convert import demo
-from runtime_tests import golden
 from runtime_tests.case import DECODER, EMBEDDER, PER_LAYER, Case
 from runtime_tests.errors import InputError
-from runtime_tests.evaluation import QUESTIONS
-from runtime_tests.golden_prompts import asked
+from runtime_tests.litert.runners.interpreter import Session, lookup
+from runtime_tests.questions.evaluation import QUESTIONS
 from runtime_tests.readers.checkpoint import open_checkpoint
 from runtime_tests.readers.litertlm import open_litertlm
-from runtime_tests.runners.litert import Session, lookup
+from runtime_tests.report import golden
+from runtime_tests.report.golden_prompts import asked
 
 Data = dict[str, Any]
 GUIDE = REPOSITORY / "mobile_samples" / "GOLDEN.md"

@@ -14,11 +14,11 @@ from typer.testing import CliRunner
 from convert import demo
 from runtime_tests.case import DECODER, PER_LAYER, Case
 from runtime_tests.cli import app
-from runtime_tests.locate import Located, locate
+from runtime_tests.litert.cuts.stages import chains
+from runtime_tests.litert.rungs.locate import Located, locate
 from runtime_tests.readers.checkpoint import open_checkpoint
 from runtime_tests.readers.litertlm import open_litertlm
 from runtime_tests.readers.tflite import Subgraph, Tensor, Tflite
-from runtime_tests.stages import chains
 
 Mutation = Callable[[Patient], None]
 

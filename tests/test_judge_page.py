@@ -15,11 +15,11 @@ import pytest
 
 from convert import demo
 from runtime_tests.case import Case
-from runtime_tests.html import page
-from runtime_tests.inventory import shares
+from runtime_tests.litert.inventory import shares
 from runtime_tests.readers.checkpoint import open_checkpoint
 from runtime_tests.readers.litertlm import open_litertlm
-from runtime_tests.strict import compact
+from runtime_tests.report.html import page
+from runtime_tests.report.strict import compact
 
 Data = dict[str, Any]
 TEXT, LARGE = 4.5, 3.0  # WCAG 2.2: contrast of text, of graphical objects
@@ -182,7 +182,7 @@ def test_narrow_pages_name_the_column_of_every_figure(report: Data) -> None:
 
 
 def palettes() -> Iterator[dict[str, str]]:
-    style = (files("runtime_tests.html") / "style.css").read_text("utf-8")
+    style = (files("runtime_tests.report.html") / "style.css").read_text("utf-8")
     blocks = re.findall(r":root \{(.*?)\}", style, re.DOTALL)
     assert len(blocks) == 3  # light, dark, print
     for block in blocks:

@@ -10,22 +10,24 @@ from typing import Any
 import numpy as np
 import pytest
 
-from runtime_tests import tapes
 from runtime_tests.case import DECODER, EMBEDDER, PER_LAYER, Case
-from runtime_tests.forced import BETWEEN, Cut, alone
-from runtime_tests.readers import pages
+from runtime_tests.litert import tapes
+from runtime_tests.litert.cuts import one_by_one
+from runtime_tests.litert.cuts.forced import BETWEEN, Cut, alone
+from runtime_tests.litert.cuts.one_by_one import OneByOne
+from runtime_tests.litert.rungs import blocks
+from runtime_tests.litert.rungs.lowering import forced_logits
+from runtime_tests.litert.rungs.second import opinions
+from runtime_tests.litert.runners import greedy
+from runtime_tests.litert.runners import interpreter as litert
+from runtime_tests.litert.runners.interpreter import Session
+from runtime_tests.litert.runners.process import Process
+from runtime_tests.memory import pages
+from runtime_tests.memory.pages import release
 from runtime_tests.readers.checkpoint import open_checkpoint
 from runtime_tests.readers.litertlm import open_litertlm
-from runtime_tests.readers.pages import release
 from runtime_tests.readers.tflite import Tflite, open_tflite
-from runtime_tests.reference import Reference
-from runtime_tests.rungs import blocks
-from runtime_tests.rungs.lowering import forced_logits
-from runtime_tests.rungs.second import opinions
-from runtime_tests.runners import greedy, litert, one_by_one
-from runtime_tests.runners.litert import Session
-from runtime_tests.runners.one_by_one import OneByOne
-from runtime_tests.runners.process import Process
+from runtime_tests.reference.model import Reference
 
 
 @pytest.fixture(scope="module")

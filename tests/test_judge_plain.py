@@ -15,13 +15,13 @@ from test_judge_mutations import Patient, failing
 from runtime_tests.budgets import Budget, agreement_for, budget_for
 from runtime_tests.case import DECODER, Case
 from runtime_tests.ladder import climb
+from runtime_tests.litert.rungs import plain
+from runtime_tests.litert.rungs.lowering import lattice_check
+from runtime_tests.litert.rungs.second import Mine, agreement
+from runtime_tests.litert.runners.protocol import Arrays, Call, Tape
 from runtime_tests.readers.checkpoint import open_checkpoint
 from runtime_tests.readers.litertlm import open_litertlm
 from runtime_tests.results import Rung
-from runtime_tests.rungs import plain
-from runtime_tests.rungs.lowering import lattice_check
-from runtime_tests.rungs.second import Mine, agreement
-from runtime_tests.runners.protocol import Arrays, Call, Tape
 
 WIDE = 6144  # columns of a down_proj: XNNPACK leaves some 91 dB of it on a processor with AVX512-VNNI
 KEY = "layers.1.mlp.down_proj"

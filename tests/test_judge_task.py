@@ -17,19 +17,19 @@ from test_judge_mutations import Patient, failing
 from convert.checkpoint import open_checkpoint as read
 from convert.progress import Silent
 from convert.targets.litert import LitertOptions, convert
-from runtime_tests import accuracy as table
-from runtime_tests import answers as answers_of
-from runtime_tests import report
-from runtime_tests.answers import Greedy, answers, certain, disturbance, kept_weights
 from runtime_tests.case import DECODER, Case
 from runtime_tests.ladder import asked, climb, passed
+from runtime_tests.litert.runners.engine import Answer, Request, ask
+from runtime_tests.measures import accuracy as table
 from runtime_tests.readers.checkpoint import open_checkpoint
 from runtime_tests.readers.litertlm import open_litertlm
-from runtime_tests.requantize import rounded
+from runtime_tests.reference import answers as answers_of
+from runtime_tests.reference.answers import Greedy, answers, certain, disturbance, kept_weights
+from runtime_tests.report import parity as report
 from runtime_tests.results import Rung
 from runtime_tests.rungs import task
 from runtime_tests.rungs.task import NO_QUESTIONS
-from runtime_tests.runners.engine import Answer, Request, ask
+from runtime_tests.weights.requantize import rounded
 from tests.whole_reference import greedy
 
 COUNT = 36
@@ -309,7 +309,7 @@ def test_weights_that_are_kept_as_integers_give_the_same_answers(mobile: Made, m
     reference = mobile.case.reference
     prompts, linear = [np.array([2, *range(300, 330)], np.int32)], reference.decoder.layers[0].mlp.up_proj
     before, floats = linear.weight, answers(reference, prompts, [8], frozenset())
-    monkeypatch.setattr("runtime_tests.answers.KEPT_BYTES", 0)
+    monkeypatch.setattr("runtime_tests.reference.answers.KEPT_BYTES", 0)
     with kept_weights(reference):
         assert (linear.num_bits, linear.weight.shape) == (8, (linear.out_features, linear.in_features))
     codes = answers(reference, prompts, [8], frozenset())

@@ -11,18 +11,18 @@ from chat_templates import ADDING
 from litert_lm_builder.runtime.proto import llm_metadata_pb2
 
 from convert import demo
-from runtime_tests import report
 from runtime_tests.case import Case
-from runtime_tests.conversations import CONVERSATIONS
-from runtime_tests.evidence import Adaptation
-from runtime_tests.html import page
 from runtime_tests.ladder import climb
+from runtime_tests.litert.engine.template import adaptation, asked, compare_templates, difference
+from runtime_tests.litert.engine.turns import compare_turns
+from runtime_tests.litert.runners.engine import Request, ask
+from runtime_tests.measures.evidence import Adaptation
+from runtime_tests.questions.conversations import CONVERSATIONS
 from runtime_tests.readers.checkpoint import open_checkpoint
 from runtime_tests.readers.litertlm import open_litertlm
+from runtime_tests.report import parity as report
+from runtime_tests.report.html import page
 from runtime_tests.results import Check
-from runtime_tests.rungs.template import adaptation, asked, compare_templates, difference
-from runtime_tests.rungs.turns import compare_turns
-from runtime_tests.runners.engine import Request, ask
 from tests.mutants.patient import Patient
 
 # Everything that the conversations ask for, in words that both template languages know: tools' answers are read where

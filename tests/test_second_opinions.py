@@ -12,13 +12,13 @@ import pytest
 
 from runtime_tests.case import DECODER, Case
 from runtime_tests.errors import CannotRunError
+from runtime_tests.litert.rungs.second import Mine, agreement, opinions, record
+from runtime_tests.litert.runners.process import Process, run
+from runtime_tests.litert.runners.protocol import Arrays, Tape
+from runtime_tests.litert.runners.second import PLAIN, REFERENCE, TENSORFLOW
 from runtime_tests.readers.checkpoint import open_checkpoint
 from runtime_tests.readers.litertlm import open_litertlm
 from runtime_tests.results import Check
-from runtime_tests.rungs.second import Mine, agreement, opinions, record
-from runtime_tests.runners.process import Process, run
-from runtime_tests.runners.protocol import Arrays, Tape
-from runtime_tests.runners.second import PLAIN, REFERENCE, TENSORFLOW
 
 STEPS = 6
 SAME = Process("the same kernels", "litert", "ai_edge_litert")
@@ -88,8 +88,8 @@ def test_the_same_kernels_in_another_process_give_the_same_bits(case: Case, mine
 
 
 def test_a_short_forced_decode_is_the_one_of_the_rung(case: Case, mine: Mine) -> None:
-    from runtime_tests.rungs.lowering import forced_logits
-    from runtime_tests.runners.litert import Session
+    from runtime_tests.litert.rungs.lowering import forced_logits
+    from runtime_tests.litert.runners.interpreter import Session
 
     prompt = len(case.ids[: 13 + STEPS]) - STEPS
     session = Session(case.interpreter(DECODER), case.model(DECODER))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
@@ -15,21 +15,21 @@ from runtime_tests.budgets import Budget
 from runtime_tests.case import DECODE_STEPS, SMALL, Case
 from runtime_tests.coreml.budgets import coreml_budget
 from runtime_tests.coreml.constants import round_constants
-from runtime_tests.coreml.evaluator import Arithmetic, Evaluator
 from runtime_tests.coreml.forced import forced_logits
-from runtime_tests.coreml.matrices import matrix
+from runtime_tests.coreml.program.evaluator import Arithmetic, Evaluator
+from runtime_tests.coreml.program.matrices import matrix
+from runtime_tests.coreml.program.shorter import shorten
+from runtime_tests.coreml.program.values import ROOM
 from runtime_tests.coreml.session import DECODE, KINDS, Feed, Floats, Session
-from runtime_tests.coreml.shorter import shorten
-from runtime_tests.coreml.values import ROOM
 from runtime_tests.errors import CannotRunError, InputError
-from runtime_tests.floor import DRAWS, Floor, measure
 from runtime_tests.readers.checkpoint import Folder
-from runtime_tests.readers.mlpackage import MlPackage
-from runtime_tests.readers.program import Function
-from runtime_tests.readers.rows import Rows, open_rows
-from runtime_tests.recovered import Recovered
-from runtime_tests.reference import Ids, Reference
-from runtime_tests.trace import Trace
+from runtime_tests.readers.coreml.mlpackage import MlPackage
+from runtime_tests.readers.coreml.program import Function
+from runtime_tests.readers.coreml.rows import Rows, open_rows
+from runtime_tests.reference.floor import DRAWS, Floor, measure
+from runtime_tests.reference.model import Ids, Reference
+from runtime_tests.reference.trace import Trace
+from runtime_tests.weights.recovered import Recovered
 
 FIRST, SECOND = "embed_tokens", "embed_tokens_per_layer"
 LARGE_ROOM = 1 << 28  # bytes: of weights that are read in turn, fewer than all are never found again
@@ -42,13 +42,7 @@ class CoremlCase(Case):
         package: the opened package; ``artifact`` is the same, for reports.
     """
 
-    modules: Mapping[str, str] = {
-        "0": "coreml_weights",
-        "2a": "coreml_blocks",
-        "2b": "coreml_lowering",
-        "3": "coreml_native",
-        "4": "coreml_task",
-    }
+    target = "coreml"
     elsewhere = frozenset() if sys.platform == "darwin" else frozenset({"3"})
     foreign = False
     sections = False

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime_tests.coreml.evaluator import Arithmetic
-from runtime_tests.coreml.layered import Call, Layered
+from runtime_tests.coreml.program.evaluator import Arithmetic
+from runtime_tests.coreml.program.layered import Call, Layered
 from runtime_tests.coreml.session import DECODE, prefill_lengths
-from runtime_tests.reference import Ids
-from runtime_tests.rungs.lowering import chunks
+from runtime_tests.litert.rungs.lowering import chunks
+from runtime_tests.reference.model import Ids
 
 if TYPE_CHECKING:
     from runtime_tests.coreml.case import CoremlCase

@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 
 from runtime_tests.coreml.case import CoremlCase
-from runtime_tests.coreml.evaluator import Evaluator, State
+from runtime_tests.coreml.program.evaluator import Evaluator, State
 from runtime_tests.coreml.session import DECODE, prefill_lengths
 from runtime_tests.errors import CannotRunError
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime_tests.errors import CannotRunError
-from runtime_tests.readers.program import Function
+from runtime_tests.readers.coreml.program import Function
 
 Floats = NDArray[np.float32]
 MASKED = np.float32(-1e4)  # finite, and within float16

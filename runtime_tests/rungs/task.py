@@ -15,20 +15,20 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from runtime_tests import accuracy as table
-from runtime_tests import expected
-from runtime_tests.accuracy import Accuracy, System
-from runtime_tests.answers import Greedy, Memory, certain, disturbance, follow, sampled
-from runtime_tests.asked import Asked
 from runtime_tests.case import DECODER, Case
 from runtime_tests.errors import CannotRunError, InputError
-from runtime_tests.evaluation import Evaluation
-from runtime_tests.kept import Kept
+from runtime_tests.litert.runners.engine import Answer, Request, ask
+from runtime_tests.measures import accuracy as table
+from runtime_tests.measures.accuracy import Accuracy, System
 from runtime_tests.progress import steps
-from runtime_tests.reference import Ids, Reference
-from runtime_tests.requantize import RECIPES, requantize
+from runtime_tests.questions.evaluation import Evaluation
+from runtime_tests.questions.kept import Kept
+from runtime_tests.reference.answers import Greedy, Memory, certain, disturbance, follow, sampled
+from runtime_tests.reference.model import Ids, Reference
 from runtime_tests.results import Check, at_least, at_most, none, stated
-from runtime_tests.runners.engine import Answer, Request, ask
+from runtime_tests.rungs import expected
+from runtime_tests.rungs.asked import Asked
+from runtime_tests.weights.requantize import RECIPES, requantize
 
 NO_QUESTIONS = "the checkpoint brings no evaluation questions, and none were given with --evaluation"
 

@@ -57,9 +57,10 @@ class Bed:
         from convert.bundle import papers
         from convert.bundle.names import GOLDEN, PAGE, PARITY
         from convert.pipeline import read_parity
-        from runtime_tests import golden, report
-        from runtime_tests.html import page
         from runtime_tests.ladder import asked, climb
+        from runtime_tests.report import golden
+        from runtime_tests.report import parity as report
+        from runtime_tests.report.html import page
 
         folder = self.work / f"bundle_{self.name.replace(' ', '_')}"
         folder.mkdir()
