@@ -16,12 +16,12 @@ from runtime_tests.budgets import Budget, agreement_for, budget_for
 from runtime_tests.case import DECODER, Case
 from runtime_tests.ladder import climb
 from runtime_tests.litert.rungs import plain
-from runtime_tests.litert.rungs.lowering import lattice_check
 from runtime_tests.litert.rungs.second import Mine, agreement
 from runtime_tests.litert.runners.protocol import Arrays, Call, Tape
 from runtime_tests.readers.checkpoint import open_checkpoint
 from runtime_tests.readers.litertlm import open_litertlm
 from runtime_tests.results import Rung
+from runtime_tests.rungs.bars import lattice_check
 
 WIDE = 6144  # columns of a down_proj: XNNPACK leaves some 91 dB of it on a processor with AVX512-VNNI
 KEY = "layers.1.mlp.down_proj"

@@ -13,12 +13,12 @@ from convert.targets.litert import TARGET
 from runtime_tests.case import Case
 from runtime_tests.errors import CannotRunError
 from runtime_tests.ladder import climb
-from runtime_tests.litert.rungs.lowering import wrap
 from runtime_tests.questions.prompts import CHAT, CHAT_STEPS, GREEDY_STEPS, PROMPTS
 from runtime_tests.readers.checkpoint import open_checkpoint
 from runtime_tests.readers.litertlm import open_litertlm
 from runtime_tests.report.golden import golden
 from runtime_tests.rungs import fitting
+from runtime_tests.rungs.bars import wrap
 
 CONTEXT = 64  # the demo's window, and the shortest context that the converter plans
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from runtime_tests.coreml.program.evaluator import Arithmetic
 from runtime_tests.coreml.program.layered import Call, Layered
 from runtime_tests.coreml.session import DECODE, prefill_lengths
-from runtime_tests.litert.rungs.lowering import chunks
+from runtime_tests.questions.chunks import chunks
 from runtime_tests.reference.model import Ids
 
 if TYPE_CHECKING:

@@ -15,9 +15,9 @@ from runtime_tests.litert.cuts.forced import GIVEN, Forced
 from runtime_tests.litert.runners.interpreter import Interpreter, feed
 from runtime_tests.measures import metrics
 from runtime_tests.measures.flips import farthest, touched
+from runtime_tests.questions.chunks import ODD
 
 Call = tuple[int, int]  # the position of the first token, and the number of tokens
-ODD = (13, 7, 25)
 POSITIONS = 50  # a bar on a fraction of the tokens asks for many: of 13, two that noise touched would be too many
 
 

@@ -27,11 +27,11 @@ from numpy.typing import NDArray
 
 from runtime_tests.case import Case
 from runtime_tests.errors import CannotRunError, check_disk
-from runtime_tests.litert.rungs.lowering import judge
 from runtime_tests.measures import metrics
 from runtime_tests.memory.heap import KEPT_BLOCKS
 from runtime_tests.progress import Advance, steps
 from runtime_tests.results import Check, at_least, none
+from runtime_tests.rungs.bars import judge
 
 MODULE = "convert.model.eager"
 CHUNK = 13

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from runtime_tests.case import Case
 from runtime_tests.errors import CannotRunError, InputError
-from runtime_tests.litert.engine.template import refusal
+from runtime_tests.questions.conversations import Message
 from runtime_tests.questions.prompts import CHAT, CHAT_STEPS, GREEDY_STEPS, LATER, PROMPTS
 from runtime_tests.results import Check, stated
 
+WORDS = 160  # characters shown of a refusal
 Chat = tuple[dict[str, str], ...]
 
 
@@ -56,3 +59,18 @@ def _known(case: Case) -> tuple[Chat, Chat, Chat]:
 def _fits(case: Case, text: str, steps: int) -> bool:
     """The start token, the text and the reply; the engine decodes up to the last position."""
     return 1 + len(case.tokenize(text)) + steps <= case.context
+
+
+def refusal(case: Case, messages: Sequence[Message]) -> str:
+    """Why the checkpoint's template does not render a conversation in transformers; empty when it does."""
+    try:
+        case.render(messages)
+    except Exception as error:  # a template may raise anything
+        return reason(error)
+    return ""
+
+
+def reason(error: Exception) -> str:
+    """What an exception says, in one line."""
+    words = " ".join(str(error).split()) or "no reason"
+    return f"{words[:WORDS]}{'…' if len(words) > WORDS else ''} ({type(error).__name__})"

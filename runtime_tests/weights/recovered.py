@@ -17,13 +17,13 @@ in another way; its file is then judged against its own choice, where that round
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from runtime_tests.errors import CannotRunError
-from runtime_tests.litert.weights.lattice import BLOCK, Lattice
 from runtime_tests.memory.pages import release
 from runtime_tests.readers.checkpoint import Folder
+from runtime_tests.weights.lattice import BLOCK, Lattice
 
 Rows = Callable[[int, int], Any]  # weights of rows start:stop, a float32 tensor or array [rows, in]
 _AT_ONCE = 1 << 20  # elements; what is worked on stays in the processor's cache
@@ -75,7 +75,7 @@ class Recovered:
         return out
 
 
-def chosen_by(folder: Folder, lattices: dict[str, Lattice]) -> Callable[[str], Any]:
+def chosen_by(folder: Folder, lattices: Mapping[str, Lattice]) -> Callable[[str], Any]:
     """A source of weights with an artifact's lattice wherever that rounds to what is stored, else the recovered one.
 
     Within a block of several candidates no one is more the checkpoint's than the others. A block that does not round to
@@ -85,7 +85,7 @@ def chosen_by(folder: Folder, lattices: dict[str, Lattice]) -> Callable[[str], A
 
     def source(key: str) -> Any:
         held = lattices.get(key)
-        fits = held is not None and held.tensor.shape == folder.shape(f"{key}.weight")
+        fits = held is not None and held.shape == folder.shape(f"{key}.weight")
         found = recovered.nearest_to(key, held.rows if held is not None and fits else None)
         if held is not None:
             held.release()

@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 
 from runtime_tests.case import Case
 from runtime_tests.coreml.case import CoremlCase
-from runtime_tests.litert.rungs.lowering import judge, lattice_check, wrap
 from runtime_tests.measures import metrics
 from runtime_tests.measures.evidence import steps
 from runtime_tests.results import Check, none, stated
+from runtime_tests.rungs.bars import judge, lattice_check, wrap
 
 
 def climb(case: Case) -> list[Check]:

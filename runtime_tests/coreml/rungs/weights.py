@@ -18,13 +18,13 @@ from runtime_tests.coreml.rungs.activations import compare_activations
 from runtime_tests.coreml.rungs.companions import compare_companions
 from runtime_tests.coreml.rungs.layout import compare_layout
 from runtime_tests.coreml.rungs.limits import compare_engine
-from runtime_tests.litert.weights.lattice import no_bfloat16, same_rounding
 from runtime_tests.memory.pages import release
 from runtime_tests.readers.bits import same_codes, to_bfloat16
 from runtime_tests.readers.checkpoint import Packed
 from runtime_tests.readers.coreml.program import Function, Operation
 from runtime_tests.readers.coreml.rows import Rows
 from runtime_tests.results import Check, none, stated
+from runtime_tests.weights.lattice import no_bfloat16, same_rounding
 
 RELEASED = 32  # ranges of rows
 CODES = np.array([-2, -1, 0, 1], np.float32)

@@ -314,3 +314,11 @@ def _pack(model: Tflite, graph: Any, signature: Any) -> list[Any]:
 
 def _aligned(size: int) -> int:
     return -(-size // _ALIGNED) * _ALIGNED
+
+
+def sequence(cuts: Iterable[Cut]) -> list[Part]:
+    """The parts of all signatures in order of execution: the front, the layers, the head."""
+    found = {part for cut in cuts for part in cut.parts}
+    layers = sorted(part for part in found if isinstance(part, int))
+    ordered: list[Part] = ["front", *layers, "head"]
+    return [part for part in ordered if part in found]

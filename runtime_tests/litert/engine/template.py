@@ -32,11 +32,11 @@ from runtime_tests.questions.conversations import (
     user,
 )
 from runtime_tests.results import Check, at_least, none, stated
+from runtime_tests.rungs.fitting import reason
 
 Form = Callable[[Sequence[Message]], list[Message]]
 
 BEFORE, AFTER = 30, 40  # characters shown of a difference
-WORDS = 160  # characters shown of a refusal
 LARGEST = 400_000  # characters of a template up to which lines are compared
 PROBE = "quarter to seven"
 SILENT = "prints no tool's answer in transformers"
@@ -160,7 +160,7 @@ def expect(case: Case, item: Conversation) -> Expected:
     try:
         rendered = case.render(form(item.messages), item.tools, **item.context)
     except Exception as error:  # a template may raise anything
-        return Expected(None, f"refuses in transformers: {_line(error)}")
+        return Expected(None, f"refuses in transformers: {reason(error)}")
     if whole and not all(word in rendered for word in answers_of(item)):
         return Expected(None, SILENT)
     return Expected(rendered, whole=whole)
@@ -207,15 +207,6 @@ def _attempt(case: Case, messages: Sequence[Message], tools: Sequence[Message] =
         return case.render(messages, tools, **context)
     except Exception:
         return ""
-
-
-def refusal(case: Case, messages: Sequence[Message]) -> str:
-    """Why the checkpoint's template does not render a conversation in transformers; empty when it does."""
-    try:
-        case.render(messages)
-    except Exception as error:  # a template may raise anything
-        return _line(error)
-    return ""
 
 
 def native(messages: Sequence[Message]) -> list[Message]:
@@ -308,11 +299,6 @@ def _onwards(text: str, start: int) -> str:
     if shown[1] == " ":  # else nobody sees the blank that is the difference
         shown = f"{shown[0]}\\x20{shown[2:]}"
     return shown + ("…" if start + AFTER < len(text) else "")
-
-
-def _line(error: Exception) -> str:
-    words = " ".join(str(error).split()) or "no reason"
-    return f"{words[:WORDS]}{'…' if len(words) > WORDS else ''} ({type(error).__name__})"
 
 
 def _reasons(expected: list[Expected], left_out: list[int]) -> str:

@@ -8,9 +8,10 @@ from __future__ import annotations
 from typing import Any
 
 from runtime_tests.case import Case
-from runtime_tests.litert.engine.template import difference, follows_calls, refusal, takes_tools, thinks
+from runtime_tests.litert.engine.template import difference, follows_calls, takes_tools, thinks
 from runtime_tests.questions.conversations import model, system, user
 from runtime_tests.results import Check, none, stated
+from runtime_tests.rungs.fitting import refusal
 
 QUESTION, REPLY, RULE = "Name one colour.", "Red.", "Answer in one word."
 

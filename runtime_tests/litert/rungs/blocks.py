@@ -9,7 +9,6 @@ One layer at a time, of the artifact and of the reference: all signatures of it,
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
 
 import numpy as np
 
@@ -55,14 +54,6 @@ def climb(case: Case) -> list[Check]:
     everything = sum(len(floats[name]) + len(tally.linears) for name, tally in tallies.items())
     checks.append(stated("tensors compared", everything, "tensors"))
     return checks
-
-
-def sequence(cuts: Iterable[Cut]) -> list[Part]:
-    """The parts of all signatures in order of execution: the front, the layers, the head."""
-    found = {part for cut in cuts for part in cut.parts}
-    layers = sorted(part for part in found if isinstance(part, int))
-    ordered: list[Part] = ["front", *layers, "head"]
-    return [part for part in ordered if part in found]
 
 
 def _complete(case: Case, layout: Cache, tallies: dict[str, Tally], wanted: dict[Part, set[str]]) -> Check:

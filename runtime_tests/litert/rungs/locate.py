@@ -19,14 +19,13 @@ from numpy.typing import NDArray
 from runtime_tests.case import DECODER, EMBEDDER, PER_LAYER, Case
 from runtime_tests.errors import CannotRunError
 from runtime_tests.litert.cache import Cache
-from runtime_tests.litert.cuts.forced import BETWEEN, GIVEN, INSIDE, Cut, Forced
+from runtime_tests.litert.cuts.forced import BETWEEN, GIVEN, INSIDE, Cut, Forced, sequence
 from runtime_tests.litert.cuts.stages import FRONT, HEAD, Block, Stage, chains
 from runtime_tests.litert.forced_calls import calls, expected_logits, invoke
-from runtime_tests.litert.rungs.blocks import sequence
-from runtime_tests.litert.rungs.lowering import chunks
 from runtime_tests.litert.runners.interpreter import empty_cache, feed, lookup, prefill_lengths, shortest
 from runtime_tests.measures import metrics
 from runtime_tests.measures.flips import touched
+from runtime_tests.questions.chunks import chunks
 from runtime_tests.reference.trace import Trace
 
 STORED_DB = 45.0  # the rounding of q4_0 weights for storage moves a block by less

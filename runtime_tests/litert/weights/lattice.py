@@ -1,10 +1,4 @@
-"""q4_0 weights as the artifact holds them, before the rounding to bfloat16 that the checkpoint stores.
-
-A q4_0 checkpoint stores ``bfloat16(code * scale)``: the code itself is lost in the last bits, and every weight is up to
-2**-9 of itself off the lattice it was trained on. The artifact multiplies the lattice itself. So there are two
-references: the stored weights, and the lattice whose rounding they are (rung 0 proves that, element by element). The
-distance between the two is the checkpoint's own rounding, and no fault of the artifact.
-"""
+"""The block-quantized weights of a ``.tflite``: what weights/lattice.py means, as this project's files hold it."""
 
 from __future__ import annotations
 
@@ -18,8 +12,9 @@ from runtime_tests.memory.pages import release
 from runtime_tests.readers.bits import to_bfloat16
 from runtime_tests.readers.checkpoint import Folder
 from runtime_tests.readers.tflite import Subgraph, Tensor, Tflite
+from runtime_tests.weights.lattice import BLOCK, no_bfloat16, same_patterns, same_rounding
 
-UNSCALE, OFFSET, BLOCK = ".weight_unscale", "_offset", 32
+UNSCALE, OFFSET = ".weight_unscale", "_offset"
 
 
 @dataclass(frozen=True)
@@ -35,6 +30,10 @@ class Lattice:
     scales: Tensor
     offsets: Tensor | None
     factor: np.float32
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.tensor.shape
 
     def rows(self, start: int, stop: int) -> NDArray[np.float32]:
         """Weights of rows ``start:stop`` on the lattice, float32 ``[rows, in]``."""
@@ -83,7 +82,7 @@ def rounded_difference(folder: Folder, lattice: Lattice) -> int:
         if stored.dtype != np.uint16:
             different += int(np.count_nonzero(~same_rounding(found, folder.values(key, start, stop))))
         elif not np.array_equal(mine := to_bfloat16(found), stored):
-            different += int(np.count_nonzero(~_same_patterns(mine, stored)))
+            different += int(np.count_nonzero(~same_patterns(mine, stored)))
     release(folder.stored(key, 0, lattice.tensor.shape[0]))
     lattice.release()
     return different
@@ -100,27 +99,6 @@ def odd_scales(lattice: Lattice) -> int:
         offsets = lattice.model.rows(lattice.offsets).astype(np.float32) * lattice.factor
         wrong |= (offsets != 0) & (offsets != scales)
     return int(np.count_nonzero(wrong))
-
-
-def no_bfloat16(values: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Which numbers would change if they were stored as bfloat16.
-
-    >>> no_bfloat16(np.array([1.0, 1.0078125, 1.0009765625], np.float32)).tolist()
-    [False, False, True]
-    """
-    out: NDArray[np.bool_] = (np.ascontiguousarray(values, np.float32).view(np.uint32) & 0xFFFF) != 0
-    return out
-
-
-def same_rounding(lattice: NDArray[np.float32], stored: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Whether each lattice value rounds to the stored bfloat16, bit for bit; zeros by value."""
-    bits = (np.ascontiguousarray(stored).view(np.uint32) >> 16).astype(np.uint16)
-    return _same_patterns(to_bfloat16(lattice), bits)
-
-
-def _same_patterns(mine: NDArray[np.uint16], bits: NDArray[np.uint16]) -> NDArray[np.bool_]:
-    out: NDArray[np.bool_] = (mine == bits) | (((mine | bits) & 0x7FFF) == 0)
-    return out
 
 
 def lattices(model: Tflite) -> Iterator[tuple[str, Lattice]]:
