@@ -10,7 +10,7 @@ from types import ModuleType
 
 from runtime_tests.case import Case
 from runtime_tests.errors import CannotRunError, InputError
-from runtime_tests.results import Rung, rung
+from runtime_tests.results import Check, Findings, Rung, rung
 
 
 @dataclass(frozen=True)
@@ -67,8 +67,8 @@ def climb(case: Case, names: tuple[str, ...] = NAMES, told: Callable[[Step], Non
         if step.name in names:
             told(step)
             try:
-                checks = find(case.target, step.module).climb(case)
-                out.append(rung(step.name, step.question, checks))
+                found: list[Check] | Findings = find(case.target, step.module).climb(case)
+                out.append(rung(step.name, step.question, found))
             except CannotRunError as error:
                 out.append(Rung(step.name, step.question, "not run", str(error), ()))
             except InputError as error:

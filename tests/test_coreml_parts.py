@@ -26,8 +26,9 @@ from convert.targets.coreml.inspect import inspect_package
 from runtime_tests.coreml.case import CoremlCase
 from runtime_tests.coreml.forced import forced_logits
 from runtime_tests.coreml.native import NativeRunner
+from runtime_tests.coreml.room import find as find_package
 from runtime_tests.errors import CannotRunError, InputError
-from runtime_tests.kinds import find_package, open_case
+from runtime_tests.kinds import open_case
 from runtime_tests.ladder import climb
 from runtime_tests.readers.coreml.parts import open_parts
 

@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 from test_judge_mutations import Patient, failing
 
-from runtime_tests.budgets import Budget, agreement_for, budget_for
-from runtime_tests.case import DECODER, Case
+from runtime_tests.budgets import Budget, budget_for
 from runtime_tests.ladder import climb
+from runtime_tests.litert.budgets import agreement_for
+from runtime_tests.litert.case import DECODER, LitertCase
 from runtime_tests.litert.rungs import plain
 from runtime_tests.litert.rungs.second import Mine, agreement
 from runtime_tests.litert.runners.protocol import Arrays, Call, Tape
@@ -57,7 +58,7 @@ def judged(artifact: Path, checkpoint: Path, tmp_path: Path) -> Callable[[Callab
         mutate(patient)
         target = tmp_path / "mutated.litertlm"
         target.write_bytes(patient.bytes)
-        (result,) = climb(Case(open_litertlm(target), open_checkpoint(checkpoint)), (name,))
+        (result,) = climb(LitertCase(open_litertlm(target), open_checkpoint(checkpoint)), (name,))
         return result
 
     return run
@@ -130,7 +131,7 @@ def weighed(monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, list[tup
             return {"layers.0/mlp": theirs}
 
         monkeypatch.setattr(plain, "_plain", ask)
-        case, names = cast(Case, SimpleNamespace(budget=budget_for(format))), dict.fromkeys(found, 1)
+        case, names = cast(LitertCase, SimpleNamespace(budget=budget_for(format))), dict.fromkeys(found, 1)
         floats = {name: {"layers.0/mlp": quality} for name, quality in found.items()}
         out = plain.weigh(case, 0, names, cast(Any, dict.fromkeys(found)), cast(Any, None), floats)
         return {name: [(item.quality, item.bar, item.plain) for item in items] for name, items in out.items()}, asked
@@ -164,8 +165,8 @@ def test_a_format_of_integers_has_no_such_excuse(weighed: Callable[..., Any]) ->
     assert (out, asked) == ({"prefill_8": [(30, 45, None)], "decode": [(44, 45, None)]}, [])
 
 
-def _floored(snr_db: float) -> Case:
-    return cast(Case, SimpleNamespace(budget=_budget(), stored_floor=SimpleNamespace(snr_db=snr_db)))
+def _floored(snr_db: float) -> LitertCase:
+    return cast(LitertCase, SimpleNamespace(budget=_budget(), stored_floor=SimpleNamespace(snr_db=snr_db)))
 
 
 def _budget() -> Budget:
@@ -204,7 +205,7 @@ def test_a_runtime_may_agree_with_the_reference_where_xnnpack_is_coarse() -> Non
         return [{name: call[name] * np.float32(1 + relative)} for call in expected]
 
     mine = Mine((Tape(b"", (Call("forced", {}, (), (name,)),) * 3),), (noisy(1e-5),), (tuple(expected),), "", "", "no")
-    case = cast(Case, SimpleNamespace(folder=SimpleNamespace(format="q4_0"), threads=1))
+    case = cast(LitertCase, SimpleNamespace(folder=SimpleNamespace(format="q4_0"), threads=1))
     bar = agreement_for("builtin", "q4_0").block_db
     for theirs, passes in ((noisy(1e-7), True), (noisy(1e-5 + 1e-7), True), (noisy(-1e-5), False)):
         check = agreement(case, mine, Says([theirs]))[1]

@@ -6,16 +6,17 @@ import sys
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from runtime_tests.budgets import Budget
-from runtime_tests.case import DECODE_STEPS, SMALL, Case
+from runtime_tests.case import DECODE_STEPS, Case
 from runtime_tests.coreml.budgets import coreml_budget
 from runtime_tests.coreml.constants import round_constants
 from runtime_tests.coreml.forced import forced_logits
+from runtime_tests.coreml.greedy import answers, reach
 from runtime_tests.coreml.program.evaluator import Arithmetic, Evaluator
 from runtime_tests.coreml.program.matrices import matrix
 from runtime_tests.coreml.program.shorter import shorten
@@ -44,8 +45,7 @@ class CoremlCase(Case):
 
     target = "coreml"
     elsewhere = frozenset() if sys.platform == "darwin" else frozenset({"3"})
-    foreign = False
-    sections = False
+    artifact: MlPackage
 
     def __init__(
         self,
@@ -56,8 +56,7 @@ class CoremlCase(Case):
         float_model: Path | None = None,
         questions: int | None = None,
     ) -> None:
-        threads = threads or (1 if package.size < SMALL else 2)
-        super().__init__(cast(Any, package), folder, threads, evaluation, float_model, questions)
+        super().__init__(package, folder, threads, evaluation, float_model, questions)
         self.package = package
         if DECODE not in package.functions:
             raise InputError(f"{package.path.name}: no function {DECODE}; it has {', '.join(package.functions)}")
@@ -150,11 +149,6 @@ class CoremlCase(Case):
             moved += np.abs(self.profiled_logits - self.logits)
         return float(moved.max()), float(moved.max(axis=-1).mean())
 
-    @property
-    def cache_scales(self) -> dict[int, tuple[float, float]]:
-        """Empty: states hold floats."""
-        return {}
-
     def evaluator(
         self, arithmetic: Arithmetic = "declared", activations: bool = True, positions: int | None = None
     ) -> Evaluator:
@@ -193,8 +187,6 @@ class CoremlCase(Case):
         Raises:
             CannotRunError: a large package, which unpacks its weights at every step; the reference is sooner done.
         """
-        from runtime_tests.coreml.greedy import answers, reach
-
         if self.large:
             raise CannotRunError("a large package does not generate")
 

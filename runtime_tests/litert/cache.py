@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime_tests.case import DECODER, Case
 from runtime_tests.errors import CannotRunError
+from runtime_tests.litert.case import DECODER, LitertCase
 from runtime_tests.litert.cuts.forced import GIVEN, Forced, Part
 from runtime_tests.litert.runners.interpreter import Interpreter, feed, prefill_lengths
 from runtime_tests.measures import metrics
@@ -27,7 +27,7 @@ ORDERS = {"rows first": (1, 0, 2), "heads first": (0, 1, 2), "transposed": (0, 2
 class Cache:
     """The reference's keys, values and boundaries in the artifact's layouts."""
 
-    def __init__(self, case: Case, trace: Trace | None = None) -> None:
+    def __init__(self, case: LitertCase, trace: Trace | None = None) -> None:
         """``trace``: the reference's insides; by default those that the rungs share."""
         self.case, self.model = case, case.model(DECODER)
         self.trace = case.trace if trace is None else trace
@@ -196,7 +196,7 @@ class Cache:
 
 
 def end_of_context(
-    case: Case, name: str, length: int, forced: Forced, interpreter: Interpreter, layout: Cache
+    case: LitertCase, name: str, length: int, forced: Forced, interpreter: Interpreter, layout: Cache
 ) -> list[str]:
     """Caches whose last rows are wrong after a call whose padding would reach past the end of the context.
 
@@ -232,6 +232,6 @@ def end_of_context(
     return wrong
 
 
-def last_rows(case: Case, length: int) -> int:
+def last_rows(case: LitertCase, length: int) -> int:
     """How many rows of the end of the context are written."""
     return min(3, length, len(case.ids))

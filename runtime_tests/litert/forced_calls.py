@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime_tests.case import DECODER, Case
 from runtime_tests.litert.cache import Cache
+from runtime_tests.litert.case import DECODER, LitertCase
 from runtime_tests.litert.cuts.forced import GIVEN, Forced
 from runtime_tests.litert.runners.interpreter import Interpreter, feed
 from runtime_tests.measures import metrics
@@ -64,7 +64,7 @@ class Tally:
 
 
 def measure(
-    case: Case, name: str, made: list[Call], interpreter: Interpreter, forced: Forced, layout: Cache, tally: Tally
+    case: LitertCase, name: str, made: list[Call], interpreter: Interpreter, forced: Forced, layout: Cache, tally: Tally
 ) -> dict[str, float]:
     """Makes the calls and compares everything that comes out.
 
@@ -92,7 +92,7 @@ def expected_logits(layout: Cache, positions: list[int]) -> dict[int, NDArray[np
     return {position: found[i : i + 1] for i, position in enumerate(positions)}
 
 
-def calls(case: Case, name: str, length: int) -> list[tuple[int, int]]:
+def calls(case: LitertCase, name: str, length: int) -> list[tuple[int, int]]:
     """Start and number of tokens of every call of a signature."""
     total = len(case.ids)
     if name == "decode":
@@ -111,7 +111,7 @@ def calls(case: Case, name: str, length: int) -> list[tuple[int, int]]:
 
 
 def invoke(
-    case: Case, name: str, call: tuple[int, int], interpreter: Interpreter, forced: Forced, layout: Cache
+    case: LitertCase, name: str, call: tuple[int, int], interpreter: Interpreter, forced: Forced, layout: Cache
 ) -> tuple[dict[str, NDArray[Any]], dict[str, NDArray[Any]]]:
     """One call of a cut signature with the reference's values everywhere.
 
@@ -125,7 +125,7 @@ def invoke(
 
 
 def _run(
-    case: Case,
+    case: LitertCase,
     name: str,
     call: tuple[int, int],
     interpreter: Interpreter,
@@ -154,7 +154,9 @@ def _run(
         tally.compared.add(key)
 
 
-def fed(case: Case, name: str, call: tuple[int, int], forced: Forced, layout: Cache) -> dict[str, NDArray[np.generic]]:
+def fed(
+    case: LitertCase, name: str, call: tuple[int, int], forced: Forced, layout: Cache
+) -> dict[str, NDArray[np.generic]]:
     """Inputs of a cut signature for a call that starts at a position and has so many tokens: the reference's own."""
     start, count = call
     trace, model = layout.trace, case.model(DECODER)

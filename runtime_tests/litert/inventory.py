@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 
-from runtime_tests.case import Case
+from runtime_tests.measures.evidence import Share
+from runtime_tests.readers.litertlm import LiteRtLm
 from runtime_tests.readers.tflite import Subgraph, Tensor, Tflite
 
 WIDTHS = {"INT2": 2, "INT4": 4, "INT8": 8, "FLOAT16": 16, "INT16": 16, "FLOAT32": 32}  # INT16: bfloat16 patterns
@@ -20,29 +20,12 @@ _PARTS = (
 )
 
 
-@dataclass(frozen=True)
-class Share:
-    """Tensors of one component with weights of the same width.
-
-    Attributes:
-        bits: of a weight; 16 and 32 are floats, 0 is no weight.
-        weight_bytes, scale_bytes: packed weights; their scales and offsets.
-    """
-
-    component: str
-    bits: int
-    tensors: int
-    weight_bytes: int
-    scale_bytes: int
-
-
-def shares(case: Case) -> list[Share]:
+def shares(file: LiteRtLm, opened: Callable[[str], Tflite]) -> list[Share]:
     """All bytes of the file, biggest share first. A buffer that several tensors share is counted once.
 
-    Empty for a Core ML package, whose bytes the manifest lists by file.
+    Args:
+        opened: its TFLite sections by model type, under the checkpoint's names.
     """
-    if not case.sections:
-        return []
     sums: dict[tuple[str, int], list[int]] = {}
 
     def add(key: tuple[str, int], tensors: int, weight_bytes: int, scale_bytes: int) -> None:
@@ -50,18 +33,18 @@ def shares(case: Case) -> list[Share]:
         for i, n in enumerate((tensors, weight_bytes, scale_bytes)):
             entry[i] += n
 
-    for section in case.artifact.models():
-        for tensor, scale_bytes, size, is_scale in _constants(case.model(section)):
+    for section in file.models():
+        for tensor, scale_bytes, size, is_scale in _constants(opened(section)):
             key = (_component(tensor.name), WIDTHS[tensor.type])
             if is_scale:
                 add((key[0], 4), 0, 0, size)  # block scales belong to 4-bit weights
             else:
                 add(key, 1, size, scale_bytes)
-    for part in case.artifact.sections:
+    for part in file.sections:
         if part.kind in ("HF_Tokenizer_Zlib", "SP_Tokenizer"):
             add(("tokenizer", 0), 0, part.end - part.begin, 0)
     known = sum(weights + scales for _, weights, scales in sums.values())
-    add((LAYOUT, 0), 0, case.artifact.path.stat().st_size - known, 0)
+    add((LAYOUT, 0), 0, file.path.stat().st_size - known, 0)
     made = [Share(component, bits, *entry) for (component, bits), entry in sums.items()]
     return sorted(made, key=lambda s: (-(s.weight_bytes + s.scale_bytes), s.component, s.bits))
 

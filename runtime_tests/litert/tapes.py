@@ -9,9 +9,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from runtime_tests.case import DECODER, EMBEDDER, PER_LAYER, SMALL, Case
+from runtime_tests.case import SMALL
 from runtime_tests.errors import CannotRunError
 from runtime_tests.litert.cache import Cache
+from runtime_tests.litert.case import DECODER, EMBEDDER, PER_LAYER, LitertCase
 from runtime_tests.litert.cuts.forced import Cut, Forced
 from runtime_tests.litert.forced_calls import expected_logits, fed
 from runtime_tests.litert.runners.interpreter import empty_cache, feed, lookup, prefill_lengths, shortest
@@ -35,7 +36,7 @@ def here(run: Callable[[str, Arrays], Arrays], tape: Tape) -> list[Arrays]:
     return play(run, calls, {name: np.zeros(shape, dtype) for name, (shape, dtype) in tape.state.items()})
 
 
-def blocks(case: Case, positions: int = 4) -> tuple[list[Block], str]:
+def blocks(case: LitertCase, positions: int = 4) -> tuple[list[Block], str]:
     """Decode, cut at its named boundaries, at some positions beyond the sliding window.
 
     A small decoder is one tape. Of a large one, plain kernels and copies on disk forbid to play all layers: there is a
@@ -59,12 +60,12 @@ def blocks(case: Case, positions: int = 4) -> tuple[list[Block], str]:
     )
 
 
-def small(case: Case) -> bool:
+def small(case: LitertCase) -> bool:
     """Whether a decoder is so small that other runtimes play all of it."""
     return case.artifact.path.stat().st_size < SMALL
 
 
-def _tape(case: Case, forced: Forced, where: list[int], layout: Cache) -> Block:
+def _tape(case: LitertCase, forced: Forced, where: list[int], layout: Cache) -> Block:
     keep = tuple(sorted({*forced.boundaries, *forced.codes, *({"logits"} & forced.outputs)}))
     calls = [Call("forced", fed(case, "decode", (p, 1), forced, layout), (), keep) for p in where]
     logits = expected_logits(layout, where) if "logits" in keep else {}
@@ -74,7 +75,7 @@ def _tape(case: Case, forced: Forced, where: list[int], layout: Cache) -> Block:
     return Block(Tape(forced.model(), tuple(calls)), tuple(expected))
 
 
-def _sample(case: Case, cut: Cut) -> list[int]:
+def _sample(case: LitertCase, cut: Cut) -> list[int]:
     """The first layer, the last, and the first of each kind: attention, keys of its own or another's, bits."""
     graph, dims = case.model(DECODER).subgraph("decode"), case.dims
     types: dict[int, list[tuple[str, str]]] = defaultdict(list)
@@ -88,7 +89,7 @@ def _sample(case: Case, cut: Cut) -> list[int]:
     return sorted({layers[0], layers[-1], *kinds.values()})
 
 
-def steps(case: Case, count: int) -> Tape:
+def steps(case: LitertCase, count: int) -> Tape:
     """A short prompt in one padded chunk, then given tokens one by one; logits of each.
 
     Raises:
@@ -116,5 +117,5 @@ def steps(case: Case, count: int) -> Tape:
     return Tape(_bytes(case), tuple(calls), state)
 
 
-def _bytes(case: Case) -> bytes:
+def _bytes(case: LitertCase) -> bytes:
     return bytes(case.artifact.model(DECODER).data)

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 
 from runtime_tests.measures.statistics import Outcomes, Paired, paired, wilson
-
-if TYPE_CHECKING:
-    from runtime_tests.questions.evaluation import Evaluation
-    from runtime_tests.rungs.asked import Asked
 
 REFERENCE, ARTIFACT, FLOAT, PTQ = "reference", "artifact", "float", "ptq"
 NO_STATIC = "reference, activations in float"
@@ -86,22 +81,6 @@ class Accuracy:
         where = np.array(self.families)
         names = sorted(set(self.families))
         return {name: (int(item.correct[where == name].sum()), int((where == name).sum())) for name in names}
-
-
-def measured(evaluation: Evaluation, asked: Asked, systems: list[System]) -> Accuracy:
-    """The table of an evaluation."""
-    families = tuple(item.family for item in asked.questions)
-    kinds = Counter(item.match for item in asked.questions)
-    return Accuracy(
-        evaluation.name,
-        evaluation.sha256,
-        asked.left_out,
-        families,
-        ordered(systems),
-        evaluation.total,
-        evaluation.own,
-        tuple(kind for kind, _ in kinds.most_common()),
-    )
 
 
 def least_loss(p: float) -> int:

@@ -1,16 +1,18 @@
 """What the rungs saw beyond their figures: the curves that the report draws, in compact form.
 
-A rung stores its part in ``Case.evidence`` as it climbs; nothing here is judged.
+A rung hands its part back beside its checks; nothing here is judged.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from runtime_tests.measures import metrics
+from runtime_tests.measures.accuracy import Accuracy
 
 SCATTERED = 5  # logits of each step in the scatter, beside that of the reference's best token
 
@@ -51,26 +53,56 @@ class Adaptation:
     diff: tuple[str, ...]
 
 
-@dataclass
+@dataclass(frozen=True)
+class Share:
+    """Tensors of one component with weights of the same width.
+
+    Attributes:
+        bits: of a weight; 16 and 32 are floats, 0 is no weight.
+        weight_bytes, scale_bytes: packed weights; their scales and offsets.
+    """
+
+    component: str
+    bits: int
+    tensors: int
+    weight_bytes: int
+    scale_bytes: int
+
+
+@dataclass(frozen=True)
 class Evidence:
-    """Everything collected so far.
+    """What one rung saw, or several together.
 
     Attributes:
         blocks: rung 2a: by kind of boundary and layer, the SNR in dB of the worst signature.
         steps: rung 2b.
         template: rung 3.
+        accuracy: rung 4.
     """
 
-    blocks: dict[str, dict[int, float]] = field(default_factory=dict)
+    blocks: Mapping[str, Mapping[int, float]] = field(default_factory=dict)
     steps: Steps | None = None
     template: Adaptation | None = None
+    accuracy: Accuracy | None = None
 
-    def add_block(self, boundary: str, quality: float) -> None:
-        """Keeps the worst SNR of a boundary such as ``layers.3/mlp``; other names are left out."""
+
+def together(parts: Iterable[Evidence]) -> Evidence:
+    """The evidence of all rungs; of what two of them have, the later one's."""
+    out = Evidence()
+    for part in parts:
+        out = replace(out, **{name: found for name, found in vars(part).items() if found})
+    return out
+
+
+def worst_by_layer(qualities: Iterable[tuple[str, float]]) -> dict[str, dict[int, float]]:
+    """The worst SNR of each boundary such as ``layers.3/mlp``, by kind and layer; other names are left out."""
+    out: dict[str, dict[int, float]] = {}
+    for boundary, quality in qualities:
         layer, _, kind = boundary.removeprefix("layers.").partition("/")
         if boundary.startswith("layers.") and layer.isdecimal():
-            known = self.blocks.setdefault(kind, {})
+            known = out.setdefault(kind, {})
             known[int(layer)] = min(quality, known.get(int(layer), metrics.CAP_DB))
+    return out
 
 
 def steps(

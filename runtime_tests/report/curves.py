@@ -7,8 +7,7 @@ from collections.abc import Iterable
 from pydantic import Field
 
 from runtime_tests.case import Case
-from runtime_tests.litert.inventory import shares
-from runtime_tests.measures.evidence import Steps
+from runtime_tests.measures.evidence import Evidence, Steps
 from runtime_tests.report.departure import by_layer
 from runtime_tests.report.strict import Strict, short
 
@@ -47,14 +46,14 @@ class Curves(Strict):
     bytes: list[WeightShare]
 
 
-def curves(case: Case) -> Curves:
-    """Everything that the climbed rungs left behind."""
-    blocks, layers = case.evidence.blocks, case.dims.layers
+def curves(case: Case, seen: Evidence) -> Curves:
+    """Of everything that the climbed rungs saw."""
+    blocks, layers = seen.blocks, case.dims.layers
     return Curves(
         blocks_db=by_layer(blocks, layers) or None,
         blocks_bar_db={kind: case.budget.block_bar(kind) for kind in sorted(blocks)},
-        steps=None if case.evidence.steps is None else _steps(case.evidence.steps),
-        bytes=[WeightShare.model_validate(vars(share)) for share in shares(case)],
+        steps=None if seen.steps is None else _steps(seen.steps),
+        bytes=[WeightShare.model_validate(vars(share)) for share in case.shares()],
     )
 
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from pydantic import Field
 
 from runtime_tests.case import Case
 from runtime_tests.errors import CannotRunError
-from runtime_tests.litert.cuts.stages import Block
-from runtime_tests.litert.rungs.locate import Place, locate
+from runtime_tests.ladder import find
 from runtime_tests.report.strict import Strict, short
 from runtime_tests.results import Rung
+from runtime_tests.rungs.located import Block, Located, Place
 
 TRIGGERS = ("2a", "2b")
 MOST = 12  # further departures that are listed
@@ -49,9 +51,7 @@ def wanted(rungs: list[Rung]) -> bool:
 def localization(case: Case) -> Localization:
     """Runs it; what cannot run says why."""
     try:
-        if not case.sections:
-            raise CannotRunError("only a .litertlm is cut open; rung 2a names the block of a package")
-        found = locate(case)
+        found: Located = find(case.target, "locate").locate(case)
     except CannotRunError as error:
         return Localization(why=str(error), first=None, others=[], compared=0, forced_db={}, free_db={})
     layers = case.dims.layers
@@ -66,7 +66,7 @@ def localization(case: Case) -> Localization:
     )
 
 
-def by_layer(table: dict[str, dict[int, float]], layers: int) -> dict[str, list[float | None]]:
+def by_layer(table: Mapping[str, Mapping[int, float]], layers: int) -> dict[str, list[float | None]]:
     """One entry a layer; None where a layer has no such block."""
     return {
         kind: [None if i not in found else short(found[i]) for i in range(layers)]

@@ -10,7 +10,7 @@ from pydantic import Field
 from runtime_tests.case import Case
 from runtime_tests.ladder import asked, passed
 from runtime_tests.measures.accuracy import Accuracy, System
-from runtime_tests.measures.evidence import Adaptation
+from runtime_tests.measures.evidence import Adaptation, together
 from runtime_tests.report.curves import Curves, curves
 from runtime_tests.report.departure import Localization
 from runtime_tests.report.strict import Strict as Strict
@@ -150,7 +150,7 @@ def report(
     Args:
         names: the rungs that were asked for; None for all that apply.
     """
-    floor = case.__dict__.get("floor")  # only when a rung has measured it
+    floor, seen = case.measured_floor, together(item.evidence for item in rungs)
     required = asked(case, None)
     return Parity(
         schema_version=1,
@@ -166,10 +166,10 @@ def report(
         if floor is None
         else Floor(snr_db=short(floor.snr_db), mean_kl_nats=short(floor.mean_kl), top1=short(floor.top1)),
         rungs=[_rung(item) for item in rungs],
-        curves=curves(case),
+        curves=curves(case, seen),
         localization=localization,
-        accuracy=None if case.accuracy is None else _accuracy(case.accuracy),
-        template=None if case.evidence.template is None else _template(case.evidence.template),
+        accuracy=None if seen.accuracy is None else _accuracy(seen.accuracy),
+        template=None if seen.template is None else _template(seen.template),
         versions=versions(),
     )
 

@@ -13,7 +13,7 @@ from convert.demo import folder as demo
 from convert.demo import small
 from convert.progress import Silent
 from convert.targets.litert import TARGET, LitertOptions, convert
-from runtime_tests.case import Case
+from runtime_tests.litert.case import LitertCase
 from runtime_tests.readers.checkpoint import open_checkpoint
 from runtime_tests.readers.litertlm import open_litertlm
 
@@ -47,9 +47,9 @@ class Bed:
         return out
 
     @cached_property
-    def control(self) -> Case:
+    def control(self) -> LitertCase:
         """The sound artifact's case."""
-        return Case(open_litertlm(self.artifact), open_checkpoint(self.checkpoint))
+        return LitertCase(open_litertlm(self.artifact), open_checkpoint(self.checkpoint))
 
     @cached_property
     def bundle(self) -> Path:

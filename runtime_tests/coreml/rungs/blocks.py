@@ -12,12 +12,11 @@ import re
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime_tests.case import Case
 from runtime_tests.coreml.boundaries import Boundaries, Owned, length_of
 from runtime_tests.coreml.case import FIRST, SECOND, CoremlCase
 from runtime_tests.coreml.program.layered import Call, Layered, Part
@@ -25,13 +24,16 @@ from runtime_tests.coreml.program.segments import Segment
 from runtime_tests.coreml.session import DECODE, prefill_lengths
 from runtime_tests.errors import CannotRunError
 from runtime_tests.measures import metrics
+from runtime_tests.measures.evidence import Evidence, worst_by_layer
 from runtime_tests.measures.flips import farthest, touched
 from runtime_tests.readers.coreml.program import Function
-from runtime_tests.results import Check, at_least, at_most, none, stated
+from runtime_tests.results import Check, Findings, at_least, at_most, none, stated
 
 ODD = (13, 7, 25)
 POSITIONS = 14
 TOKENS = 1024  # a function runs over the whole sequence if its calls take no more than this, padding included
+
+_BOUNDARY = re.compile(r"^layers_(\d+)_")
 
 Pairs = list[tuple[NDArray[Any], NDArray[Any]]]
 
@@ -84,25 +86,24 @@ class _Run:
     tally: Tally
 
 
-def climb(case: Case) -> list[Check]:
+def climb(case: CoremlCase) -> Findings:
     """Runs every function on the reference's inputs."""
-    own = cast(CoremlCase, case)
-    boundaries, half = Boundaries(own), own.precision == "float16"
-    names = [*prefill_lengths(own.package.functions).values(), DECODE]
+    boundaries, half = Boundaries(case), case.precision == "float16"
+    names = [*prefill_lengths(case.package.functions).values(), DECODE]
     for name in names:
-        if not (found := boundaries.of(own.package.functions[name])):
+        if not (found := boundaries.of(case.package.functions[name])):
             raise CannotRunError(f"{name} names no boundaries such as layers_0_attention")
         if odd := [item for item in found if not boundaries.known(item)]:
             raise CannotRunError(f"{name} names a boundary {odd[0]}, which the model does not have")
-    checks, exact = _tables(own), Layered(own.package, "float64" if half else "declared")
-    runs = [_prepare(own, own.package.functions[name]) for name in names]
+    checks, exact = _tables(case), Layered(case.package, "float64" if half else "declared")
+    runs = [_prepare(case, case.package.functions[name]) for name in names]
     # Rounding is stated of what runs through few tokens; the longer functions do the same to the same tokens.
     few = [run.function for run in runs if sum(length_of(run.function) for _ in run.spans) < TOKENS]
-    rounded = [_prepare(own, function) for function in few] if half else []
-    declared, codes = Layered(own.package) if half else exact, dict[int, set[str]]()
+    rounded = [_prepare(case, function) for function in few] if half else []
+    declared, codes = Layered(case.package) if half else exact, dict[int, set[str]]()
     for number, segment in enumerate(exact.walk()):
-        after = exact.segments[number + 1].layer if number + 1 < len(exact.segments) else own.dims.layers + 1
-        layers = [layer for layer in range(segment.layer, after) if layer < own.dims.layers]
+        after = exact.segments[number + 1].layer if number + 1 < len(exact.segments) else case.dims.layers + 1
+        layers = [layer for layer in range(segment.layer, after) if layer < case.dims.layers]
         for layer in layers:
             codes[layer] = set(boundaries.codes(layer))
         for layered, some in ((exact, runs), (declared, rounded))[: 2 if half else 1]:
@@ -110,11 +111,13 @@ def climb(case: Case) -> list[Check]:
                 for run in some:
                     _compare(boundaries, layered, part, run, layers)
     for run in runs:
-        checks += _judge(own, run)
+        checks += _judge(case, run)
         checks += [check for other in rounded if other.function is run.function for check in _rounding(other)]
-    checks.append(_complete(own, boundaries, runs, codes))
+    checks.append(_complete(case, boundaries, runs, codes))
     compared = sum(len(run.tally.qualities) + len(run.tally.equal) for run in runs)
-    return [*checks, stated("values compared", compared, "values")]
+    checks.append(stated("values compared", compared, "values"))
+    seen = ((_BOUNDARY.sub(r"layers.\1/", key), dB) for run in runs for key, dB in run.tally.qualities.items())
+    return Findings(checks, Evidence(blocks=worst_by_layer(seen)))
 
 
 def _prepare(case: CoremlCase, function: Function) -> _Run:
@@ -228,8 +231,6 @@ def _judge(case: CoremlCase, run: _Run) -> list[Check]:
     budget, checks, tally, name = case.budget, [], run.tally, run.function.name
     if tally.equal:
         checks += _judge_codes(case, name, tally)
-    for key, quality in tally.qualities.items():
-        case.evidence.add_block(re.sub(r"^layers_(\d+)_", r"layers.\1/", key), quality)
     for kind, (worst, where, count) in _worst(tally.qualities).items():
         bar = {"logits": budget.logits_db, "per_layer_input": budget.front_db}.get(kind, budget.block_db)
         checks.append(at_least(f"{name}: {kind}, worst of {count}", worst, bar, "dB", where))

@@ -11,39 +11,35 @@ not run Apple's Neural Engine.
 
 from __future__ import annotations
 
-from typing import cast
-
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime_tests.case import Case
 from runtime_tests.coreml.case import CoremlCase
 from runtime_tests.measures import metrics
-from runtime_tests.measures.evidence import steps
-from runtime_tests.results import Check, none, stated
+from runtime_tests.measures.evidence import Evidence, steps
+from runtime_tests.results import Check, Findings, none, stated
 from runtime_tests.rungs.bars import judge, lattice_check, wrap
 
 
-def climb(case: Case) -> list[Check]:
+def climb(case: CoremlCase) -> Findings:
     """Runs the forced sequence and judges the decode steps."""
-    own = cast(CoremlCase, case)
-    past = min(len(own.ids) - own.window, len(own.ids) - own.prompt)
-    note = f"{len(own.ids)} tokens in all; {past} decode steps past the wrap, states carried from call to call"
-    checks = [wrap(own, note)]
-    half = own.precision == "float16"
-    found = own.exact if half else own.declared
-    reference, shown, floor = own.profiled_logits, found.astype(np.float32), own.profiled_floor
-    case.evidence.steps = steps(own.prompt, reference, shown, floor.deviation)
+    past = min(len(case.ids) - case.window, len(case.ids) - case.prompt)
+    note = f"{len(case.ids)} tokens in all; {past} decode steps past the wrap, states carried from call to call"
+    checks = [wrap(case, note)]
+    half = case.precision == "float16"
+    found = case.exact if half else case.declared
+    reference, shown, floor = case.profiled_logits, found.astype(np.float32), case.profiled_floor
+    seen = Evidence(steps=steps(case.prompt, reference, shown, floor.deviation))
     note = "float64 arithmetic: the program itself" if half else "float32 arithmetic"
     checks += [
         stated("evaluated: program and weights, not the Neural Engine or any other device", len(found), "steps", note),
-        *judge(own, reference, shown, floor),
-        *_constants(own),
+        *judge(case, reference, shown, floor),
+        *_constants(case),
     ]
-    if own.folder.format != "mobile":
-        quality = metrics.snr_db(own.lattice_logits, found)
-        checks.append(lattice_check(own, "logits, weights before their rounding to bfloat16", quality))
-    return checks + (_half(own, found) if half else [])
+    if case.folder.format != "mobile":
+        quality = metrics.snr_db(case.lattice_logits, found)
+        checks.append(lattice_check(case, "logits, weights before their rounding to bfloat16", quality))
+    return Findings(checks + (_half(case, found) if half else []), seen)
 
 
 def _constants(case: CoremlCase) -> list[Check]:

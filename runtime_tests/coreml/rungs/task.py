@@ -7,60 +7,57 @@ there for.
 
 from __future__ import annotations
 
-from typing import cast
-
 import numpy as np
 
-from runtime_tests.case import Case
 from runtime_tests.coreml import greedy
 from runtime_tests.coreml.case import CoremlCase
 from runtime_tests.coreml.program.evaluator import Evaluator
 from runtime_tests.errors import CannotRunError
 from runtime_tests.measures import accuracy as table
 from runtime_tests.measures.accuracy import System
+from runtime_tests.measures.evidence import Evidence
 from runtime_tests.progress import duration, steps
 from runtime_tests.questions.kept import Kept
 from runtime_tests.reference.model import Ids
-from runtime_tests.results import Check, stated
+from runtime_tests.results import Findings, stated
 from runtime_tests.rungs import task
 from runtime_tests.rungs.asked import Asked
 
 PLAIN = "package, activations in float"
 
 
-def climb(case: Case) -> list[Check]:
+def climb(case: CoremlCase) -> Findings:
     """Asks the package and the reference, and compares."""
-    own = cast(CoremlCase, case)
-    if own.evaluation is None:
+    if case.evaluation is None:
         raise CannotRunError(task.NO_QUESTIONS)
-    asked, kept = Asked(own, own.evaluation), task.store(own)
-    positions = _positions(own, asked)
-    if own.large:
-        once = greedy.expected(own, own.evaluator(positions=positions), asked.ids, max(asked.limits))
-        times = 2 if own.folder.format == "mobile" else 1
-        own.tell(f"the evaluator unpacks all weights for every token: about {duration(times * once)} at most")
+    asked, kept = Asked(case, case.evaluation), task.store(case)
+    positions = _positions(case, asked)
+    if case.large:
+        once = greedy.expected(case, case.evaluator(positions=positions), asked.ids, max(asked.limits))
+        times = 2 if case.folder.format == "mobile" else 1
+        case.tell(f"the evaluator unpacks all weights for every token: about {duration(times * once)} at most")
 
     def package(who: str, activations: bool) -> list[Ids]:
-        return _answers(own, asked, kept, who, own.evaluator(activations=activations, positions=positions))
+        return _answers(case, asked, kept, who, case.evaluator(activations=activations, positions=positions))
 
     def system(name: str, said: str, tokens: list[Ids]) -> System:
-        return System(name, said, "measured", asked.right([task.spoken(own, item) for item in tokens]))
+        return System(name, said, "measured", task.right(case, asked, tokens))
 
     said = package(table.ARTIFACT, activations=True)
-    found = task.of_reference(own, asked, said, kept)
-    own.heard.update((item.ids.tobytes(), item.new) for item in found)
+    found = task.of_reference(case, asked, said, kept)
+    case.heard.update((item.ids.tobytes(), item.new) for item in found)
     systems = [system(table.REFERENCE, "the QAT checkpoint in transformers", [item.new for item in found])]
-    systems += task.others(own, asked, own.evaluation, found)
-    cut = "" if positions is None else f", the first {positions} of {own.context} positions"
-    what = f"the package in the evaluator, {own.precision}{cut}: program and weights, not a device"
+    systems += task.others(case, asked, case.evaluation, found)
+    cut = "" if positions is None else f", the first {positions} of {case.context} positions"
+    what = f"the package in the evaluator, {case.precision}{cut}: program and weights, not a device"
     systems.append(system(table.ARTIFACT, what, said))
-    own.accuracy = measured = table.measured(own.evaluation, asked, systems)
-    checks = task.judge_accuracy(own, measured)
-    if own.folder.format == "mobile":
+    measured = task.measured(case.evaluation, asked, systems)
+    checks = task.judge_accuracy(case, measured)
+    if case.folder.format == "mobile":
         plain = system(PLAIN, "the same, activation quantization left out", package(PLAIN, activations=False))
         note = f"{plain.correct.sum()} of {len(plain.correct)} right; with it {systems[-1].correct.sum()}"
         checks.append(stated("package without its activation quantization", 100 * plain.accuracy, "%", note))
-    return checks
+    return Findings(checks, Evidence(accuracy=measured))
 
 
 def _answers(case: CoremlCase, asked: Asked, kept: Kept, who: str, evaluator: Evaluator) -> list[Ids]:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime_tests.case import Case
 from runtime_tests.coreml.case import FIRST, SECOND, CoremlCase
 from runtime_tests.coreml.constants import power_and_gain
 from runtime_tests.coreml.program.matrices import BLOCKWISE, TABLE, Matrix, matrix, named
@@ -30,13 +29,12 @@ RELEASED = 32  # ranges of rows
 CODES = np.array([-2, -1, 0, 1], np.float32)
 
 
-def climb(case: Case) -> list[Check]:
+def climb(case: CoremlCase) -> list[Check]:
     """Compares weights, tables, float constants, activation scales and the functions' layout."""
-    own = cast(CoremlCase, case)
-    weights = _mobile(own) if own.folder.format == "mobile" else _lattice(own)
-    shared = [_shared(own), *compare_activations(own), *compare_layout(own), *compare_engine(own)]
-    shared += compare_companions(own)
-    return [*weights, *_tables(own), *_floats(own), *shared]
+    weights = _mobile(case) if case.folder.format == "mobile" else _lattice(case)
+    shared = [_shared(case), *compare_activations(case), *compare_layout(case), *compare_engine(case)]
+    shared += compare_companions(case)
+    return [*weights, *_tables(case), *_floats(case), *shared]
 
 
 def _mobile(case: CoremlCase) -> list[Check]:

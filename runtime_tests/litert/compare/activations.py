@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from runtime_tests.case import DECODER, Case
+from runtime_tests.litert.case import DECODER, LitertCase
 from runtime_tests.litert.cuts.forced import linears
 from runtime_tests.readers.tflite import Subgraph, Tensor
 from runtime_tests.results import Check, none
@@ -12,7 +12,7 @@ from runtime_tests.results import Check, none
 ALWAYS_IN_DECODE = "decode"
 
 
-def compare_activations(case: Case) -> list[Check]:
+def compare_activations(case: LitertCase) -> list[Check]:
     """Input and output scale of every FULLY_CONNECTED against the checkpoint's, bit for bit.
 
     A scale of 0 leaves the activation alone: there the tensor must be float32.
@@ -38,7 +38,7 @@ def compare_activations(case: Case) -> list[Check]:
     ]
 
 
-def _caches(case: Case) -> list[Check]:
+def _caches(case: LitertCase) -> list[Check]:
     """Scales of an int8 KV cache, at every input and output of every signature."""
     if not case.cache_scales:
         return []
@@ -56,7 +56,7 @@ def _caches(case: Case) -> list[Check]:
     return [none("cache scales equal", wrong, "tensors", total)]
 
 
-def _expected(case: Case) -> list[str]:
+def _expected(case: LitertCase) -> list[str]:
     """Linears that decode must hold, from config.json: shared layers have neither k nor v."""
     dims, out = case.dims, [] if case.dims.tied else ["lm_head"]
     for index in range(dims.layers):
@@ -69,7 +69,7 @@ def _expected(case: Case) -> list[str]:
     return out
 
 
-def _compare(case: Case, key: str, side: str, graph: Subgraph, tensor: Tensor) -> str:
+def _compare(case: LitertCase, key: str, side: str, graph: Subgraph, tensor: Tensor) -> str:
     expected = case.folder.scalar(f"{key}.{side}_activation_scale")
     if expected is None or expected == 0.0:
         return "" if tensor.type == "FLOAT32" else f"{side} is {tensor.type}, the checkpoint leaves it float"

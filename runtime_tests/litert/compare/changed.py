@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 
-from runtime_tests.case import DECODER, EMBEDDER, PER_LAYER, Case
+from runtime_tests.litert.case import DECODER, EMBEDDER, PER_LAYER, LitertCase
 from runtime_tests.litert.weights.match import equal_vectors
 from runtime_tests.litert.weights.matrices import Drift, Matrix, drift, matrices
 from runtime_tests.litert.weights.stored import Stored
 from runtime_tests.results import Check, none, stated
 
 
-def compare_matrices(case: Case, suspects: set[str]) -> list[Check]:
+def compare_matrices(case: LitertCase, suspects: set[str]) -> list[Check]:
     """Measures every suspected matrix in every section that holds it.
 
     Args:
@@ -35,7 +35,7 @@ def compare_matrices(case: Case, suspects: set[str]) -> list[Check]:
 EXACT_DB = 130.0  # a last bit here and there, which the bit-for-bit checks name
 
 
-def compare_recognized(case: Case) -> list[Check]:
+def compare_recognized(case: LitertCase) -> list[Check]:
     """What of a foreign file's constants could be recognized; nothing to say of this project's own files."""
     if not case.foreign:
         return []
@@ -57,7 +57,7 @@ def compare_recognized(case: Case) -> list[Check]:
     ]
 
 
-def _drifts(case: Case, matrix: Matrix) -> list[Drift]:
+def _drifts(case: LitertCase, matrix: Matrix) -> list[Drift]:
     out = []
     for section in sorted({case.home(matrix.name), DECODER}):
         model, seen = case.model(section), set()

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from runtime_tests.case import DECODER, EMBEDDER, PER_LAYER, Case
 from runtime_tests.errors import InputError
+from runtime_tests.litert.case import DECODER, EMBEDDER, PER_LAYER, LitertCase
 from runtime_tests.litert.runners.interpreter import prefill_lengths
 from runtime_tests.readers.tflite import Tflite
 from runtime_tests.results import Check, none
@@ -11,7 +11,7 @@ from runtime_tests.results import Check, none
 Shapes = dict[str, tuple[tuple[int, ...], str]]
 
 
-def compare_layout(case: Case) -> list[Check]:
+def compare_layout(case: LitertCase) -> list[Check]:
     """Every signature's inputs and outputs by name, shape and type."""
     wrong: list[str] = []
     decoder, dims = case.model(DECODER), case.dims
@@ -44,13 +44,13 @@ def compare_layout(case: Case) -> list[Check]:
     return [none("signatures and KV layout", wrong, "differences", len(lengths) + 2)]
 
 
-def _cache_type(case: Case) -> str:
+def _cache_type(case: LitertCase) -> str:
     graph, entry = case.model(DECODER).subgraph("decode"), case.model(DECODER).signatures["decode"]
     kinds = {graph.tensors[index].type for name, index in entry.inputs.items() if name.startswith("kv_cache_")}
     return "INT8" if kinds == {"INT8"} else "FLOAT32"
 
 
-def _caches(case: Case) -> Shapes:
+def _caches(case: LitertCase) -> Shapes:
     out: Shapes = {}
     for number, owner in enumerate(case.dims.owners):
         heads, head = owner.kv_heads, owner.head_dim
@@ -59,7 +59,7 @@ def _caches(case: Case) -> Shapes:
     return out
 
 
-def _inputs(case: Case, length: int) -> Shapes:
+def _inputs(case: LitertCase, length: int) -> Shapes:
     dims = case.dims
     out: Shapes = {
         "embeddings": ((1, length, dims.hidden), "FLOAT32"),

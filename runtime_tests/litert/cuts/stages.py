@@ -9,11 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
 
 from runtime_tests.readers.tflite import Subgraph
+from runtime_tests.rungs.located import Block
 
-Block = Literal["embedding", "per-layer input", "attention", "kv", "mlp", "layer scalar", "head"]
 OUT = "/out"
 
 

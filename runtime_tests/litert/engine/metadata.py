@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from runtime_tests.case import DECODER, Case
+from runtime_tests.litert.case import DECODER, LitertCase
 from runtime_tests.litert.engine import spelling
 from runtime_tests.litert.engine.turns import compare_turns
 from runtime_tests.results import Check, none, stated
 
 
-def compare_metadata(case: Case) -> list[Check]:
+def compare_metadata(case: LitertCase) -> list[Check]:
     """Stop tokens, start token, model type, sampler defaults, chat template, tokenizer, precision, state buffers."""
     found = case.artifact.llm_metadata()
     return [
@@ -32,7 +32,7 @@ def _ids(union: Any) -> list[int]:
     return list(union.token_ids.ids)
 
 
-def _stops(case: Case, found: Any) -> list[str]:
+def _stops(case: LitertCase, found: Any) -> list[str]:
     listed = [tuple(_ids(union)) for union in found.stop_tokens]
     wanted = {(token,) for token in case.stops}
     return [
@@ -42,12 +42,12 @@ def _stops(case: Case, found: Any) -> list[str]:
     ]
 
 
-def _who(case: Case, token: int) -> str:
+def _who(case: LitertCase, token: int) -> str:
     sources = case.named_stops.named[token]
     return f"{' and '.join(sources)} name{'s' if len(sources) == 1 else ''}"
 
 
-def _rest(case: Case, found: Any) -> list[str]:
+def _rest(case: LitertCase, found: Any) -> list[str]:
     wrong = []
     settings = case.named_stops.generation
     if _ids(found.start_token) != [case.start]:
@@ -79,7 +79,7 @@ def _rest(case: Case, found: Any) -> list[str]:
     return wrong
 
 
-def _pad(case: Case) -> int | None:
+def _pad(case: LitertCase) -> int | None:
     """The padding token of the checkpoint's files: of its settings, its configuration, its tokenizer; not a default."""
     config = case.folder.config
     text = config.get("text_config") or config
@@ -89,7 +89,7 @@ def _pad(case: Case) -> int | None:
     return token if token is not None or word is None else case.specials.get(word)
 
 
-def _role(case: Case, name: str) -> str | None:
+def _role(case: LitertCase, name: str) -> str | None:
     """The text of the token that tokenizer_config.json gives a role; at its top, or in a map of the model's own."""
     top = case.folder.optional_json("tokenizer_config.json")
     maps = [top.get("model_specific_special_tokens"), top.get("extra_special_tokens")]
@@ -99,7 +99,7 @@ def _role(case: Case, name: str) -> str | None:
     return text if isinstance(text, str) and text else None
 
 
-def _chosen(case: Case, found: Any) -> Check:
+def _chosen(case: LitertCase, found: Any) -> Check:
     """What the artifact says and no file of the checkpoint does: not wrong, and to be known."""
     settings, sampler, said = case.named_stops.generation, found.sampler_params, list[str]()
     if found.HasField("pad_token") and _pad(case) is None:
@@ -114,7 +114,7 @@ def _chosen(case: Case, found: Any) -> Check:
     return stated("settings that no file of the checkpoint gives", len(said), "settings", "; ".join(said))
 
 
-def _channels(case: Case, found: Any) -> list[str]:
+def _channels(case: LitertCase, found: Any) -> list[str]:
     """Reasoning stands between the tokens that tokenizer_config.json calls soc and eoc; told wrongly, users see it.
 
     Where it names none, what is listed must at least begin and end with tokens.
@@ -135,18 +135,18 @@ def _channels(case: Case, found: Any) -> list[str]:
     return wrong
 
 
-def _precision(case: Case) -> list[str]:
+def _precision(case: LitertCase) -> list[str]:
     """The engine's own default for a decoder is float16, which is coarser than static int8 scales bear."""
     told = case.artifact.model(DECODER).items.get("prefer_activation_type")
     return [] if told == "fp32" else [f"prefer_activation_type is {told}, expected fp32"]
 
 
-def _caches(case: Case) -> dict[str, tuple[int, ...]]:
+def _caches(case: LitertCase) -> dict[str, tuple[int, ...]]:
     graph, entry = case.model(DECODER).subgraph("decode"), case.model(DECODER).signatures["decode"]
     return {n: graph.tensors[i].shape for n, i in entry.inputs.items() if n.startswith("kv_cache_")}
 
 
-def _buffers(case: Case) -> list[str]:
+def _buffers(case: LitertCase) -> list[str]:
     """ExecutorMetadata lists every cache under its own names, with the axis of the positions and their number."""
     listed, wrong, executor = {}, [], case.artifact.executor_metadata().llm_executor_metadata
     if executor.max_history_size not in (0, case.context):

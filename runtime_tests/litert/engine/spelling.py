@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from runtime_tests.case import Case
 from runtime_tests.errors import InputError
+from runtime_tests.litert.case import LitertCase
 from runtime_tests.readers import sentencepiece
 from runtime_tests.readers.sentencepiece import BYTE, NORMAL, UNKNOWN, USER_DEFINED
 
@@ -26,7 +26,7 @@ _TYPE, _SUFFIX, _BYTE_FALLBACK, _BPE = 3, 24, 35, 2
 _CHARSMAP, _PREFIX, _STRIP, _ESCAPE, _RULES = 2, 3, 4, 5, 6
 
 
-def stored(case: Case) -> list[str]:
+def stored(case: LitertCase) -> list[str]:
     """What differs between the artifact's tokenizer and tokenizer.json."""
     content = (case.folder.path / "tokenizer.json").read_bytes()
     kinds = {section.kind for section in case.artifact.sections}
@@ -78,7 +78,7 @@ def _scores(found: sentencepiece.SentencePiece, merges: Sequence[Any]) -> list[s
     return []
 
 
-def texts(case: Case) -> tuple[str, ...]:
+def texts(case: LitertCase) -> tuple[str, ...]:
     """Texts that have every piece of the vocabulary, but for those that cannot be said to the engine."""
     content = json.loads((case.folder.path / "tokenizer.json").read_bytes())
     names = {*content["model"]["vocab"], *(token["content"] for token in content["added_tokens"])}
@@ -90,7 +90,9 @@ def texts(case: Case) -> tuple[str, ...]:
     return tuple(text for text in joined if unknown not in text)
 
 
-def differing(case: Case, said: Sequence[str], spelled: Sequence[Sequence[int]], again: Sequence[str]) -> list[str]:
+def differing(
+    case: LitertCase, said: Sequence[str], spelled: Sequence[Sequence[int]], again: Sequence[str]
+) -> list[str]:
     """Texts that the engine tokenizes otherwise, or does not give back as the library does."""
     wrong = []
     for text, ids, back in zip(said, spelled, again, strict=True):

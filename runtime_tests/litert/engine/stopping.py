@@ -13,7 +13,8 @@ from itertools import islice
 
 import numpy as np
 
-from runtime_tests.case import SMALL, Case
+from runtime_tests.case import SMALL
+from runtime_tests.litert.case import LitertCase
 from runtime_tests.litert.runners.engine import Answer
 from runtime_tests.questions.prompts import CHAT, CHAT_STEPS, GREEDY_STEPS
 from runtime_tests.reference.model import Ids
@@ -32,7 +33,7 @@ class Stopping:
     token: int
 
 
-def stopping_prompt(case: Case) -> Stopping | None:
+def stopping_prompt(case: LitertCase) -> Stopping | None:
     """A prompt after which the reference's and the artifact's first choice is a stop token; None when none is found."""
     for found in islice(_candidates(case), TRIED):
         (chosen,) = case.greedy([_ids(case, found.text)], [1])
@@ -41,7 +42,7 @@ def stopping_prompt(case: Case) -> Stopping | None:
     return None
 
 
-def judge_stops(case: Case, own: Sequence[Ids], answer: Answer, stopping: Stopping | None) -> list[Check]:
+def judge_stops(case: LitertCase, own: Sequence[Ids], answer: Answer, stopping: Stopping | None) -> list[Check]:
     """Whether the engine ends its answers where the file's own tokens end.
 
     Args:
@@ -72,11 +73,11 @@ def judge_stops(case: Case, own: Sequence[Ids], answer: Answer, stopping: Stoppi
     ]
 
 
-def _ids(case: Case, text: str) -> Ids:
+def _ids(case: LitertCase, text: str) -> Ids:
     return np.array([case.start, *case.tokenize(text)], np.int32)
 
 
-def _candidates(case: Case) -> Iterator[Stopping]:
+def _candidates(case: LitertCase) -> Iterator[Stopping]:
     """Prompts after which the reference's choice is a stop token, those of a finished turn first."""
     turns = [case.render(CHAT) + words for words in _ANSWERS]
     limit = SEARCHED if case.artifact.path.stat().st_size < SMALL else SEARCHED_LARGE

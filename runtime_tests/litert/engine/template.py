@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from runtime_tests.case import Case
+from runtime_tests.litert.case import LitertCase
 from runtime_tests.litert.runners.engine import Answer
 from runtime_tests.measures.evidence import Adaptation
 from runtime_tests.questions.conversations import (
@@ -72,7 +72,7 @@ def _continued() -> list[tuple[int, Conversation]]:
     return [(i, before) for i, item in enumerate(CONVERSATIONS) if (before := item.until_answer())]
 
 
-def compare_templates(case: Case, answer: Answer) -> list[Check]:
+def compare_templates(case: LitertCase, answer: Answer) -> list[Check]:
     """The engine's texts against transformers'."""
     total = len(CONVERSATIONS)
     expected = [expect(case, item) for item in CONVERSATIONS]
@@ -111,7 +111,7 @@ def _where(expected: list[Expected], rendered: list[str | None], given: bool) ->
     return [i for i, (wanted, found) in pairs if wanted.text is not None and (found is not None) == given]
 
 
-def _compare_continued(case: Case, answer: Answer, rendered: set[int]) -> list[Check]:
+def _compare_continued(case: LitertCase, answer: Answer, rendered: set[int]) -> list[Check]:
     """Whether each text begins with what the engine had rendered before the last message came."""
     wrong: list[str] = []
     own: list[str] = []
@@ -132,7 +132,7 @@ def _compare_continued(case: Case, answer: Answer, rendered: set[int]) -> list[C
     ]
 
 
-def _continues(case: Case, before: Conversation, item: Conversation) -> bool:
+def _continues(case: LitertCase, before: Conversation, item: Conversation) -> bool:
     """Whether the same holds in transformers."""
     form = answer_form(case) or spoken
     try:
@@ -142,7 +142,7 @@ def _continues(case: Case, before: Conversation, item: Conversation) -> bool:
         return False
 
 
-def expect(case: Case, item: Conversation) -> Expected:
+def expect(case: LitertCase, item: Conversation) -> Expected:
     """What transformers renders, given text, and each tool's answer where its template prints it."""
     form: Form = spoken
     whole = True
@@ -166,7 +166,7 @@ def expect(case: Case, item: Conversation) -> Expected:
     return Expected(rendered, whole=whole)
 
 
-def answer_form(case: Case) -> Form | None:
+def answer_form(case: LitertCase) -> Form | None:
     """The form in which the checkpoint's template prints a tool's answer in transformers, if it does."""
     for form in (native, spoken):
         if PROBE in _attempt(case, form((*ASKED, answers(("tell_time", PROBE)))), (CLOCK,)):
@@ -174,7 +174,7 @@ def answer_form(case: Case) -> Form | None:
     return None
 
 
-def takes_parts(case: Case) -> bool:
+def takes_parts(case: LitertCase) -> bool:
     """Whether a text and the same text as a part give one text in transformers.
 
     The engine gives parts alone, so what a template that knows only text prints for them is for nobody to see.
@@ -182,27 +182,27 @@ def takes_parts(case: Case) -> bool:
     return _attempt(case, (user(PROBE),)) == _attempt(case, (user([text(PROBE)]),))
 
 
-def declares_tools(case: Case) -> bool:
+def declares_tools(case: LitertCase) -> bool:
     """Whether a declared tool is in the text that the checkpoint's template gives in transformers."""
     return CLOCK["function"]["name"] in _attempt(case, (HELLO,), (CLOCK,))
 
 
-def takes_tools(case: Case) -> bool:
+def takes_tools(case: LitertCase) -> bool:
     """Whether the checkpoint's template declares tools and prints what they answered, in transformers."""
     return declares_tools(case) and answer_form(case) is not None
 
 
-def follows_calls(case: Case) -> bool:
+def follows_calls(case: LitertCase) -> bool:
     """Whether a tool's answer only adds to what the checkpoint's template had printed before it, in transformers."""
     return _continues(case, Conversation("", ASKED, (CLOCK,)), Conversation("", (*ASKED, ANSWER), (CLOCK,)))
 
 
-def thinks(case: Case) -> bool:
+def thinks(case: LitertCase) -> bool:
     """Whether ``enable_thinking`` changes the text that the checkpoint's template gives in transformers."""
     return _attempt(case, (HELLO,), enable_thinking=True) != _attempt(case, (HELLO,), enable_thinking=False)
 
 
-def _attempt(case: Case, messages: Sequence[Message], tools: Sequence[Message] = (), **context: Any) -> str:
+def _attempt(case: LitertCase, messages: Sequence[Message], tools: Sequence[Message] = (), **context: Any) -> str:
     try:
         return case.render(messages, tools, **context)
     except Exception:
@@ -313,7 +313,7 @@ def _reasons(expected: list[Expected], left_out: list[int]) -> str:
     return "; ".join(told)
 
 
-def adaptation(case: Case) -> Adaptation:
+def adaptation(case: LitertCase) -> Adaptation:
     """The file's chat template beside the checkpoint's."""
     packed, own = case.artifact.llm_metadata().jinja_prompt_template, case.template
     if packed == own:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from runtime_tests.case import Case
+from runtime_tests.litert.case import LitertCase
 from runtime_tests.litert.engine.template import difference, follows_calls, takes_tools, thinks
 from runtime_tests.questions.conversations import model, system, user
 from runtime_tests.results import Check, none, stated
@@ -16,7 +16,7 @@ from runtime_tests.rungs.fitting import refusal
 QUESTION, REPLY, RULE = "Name one colour.", "Red.", "Answer in one word."
 
 
-def compare_turns(case: Case, found: Any) -> list[Check]:
+def compare_turns(case: LitertCase, found: Any) -> list[Check]:
     """The texts around turns, whether it thinks and takes tools. A file of another maker may leave both unsaid."""
     name, unsaid = "texts around turns (prompt_templates)", not found.HasField("prompt_templates")
     if unsaid and (case.foreign or not _are_affixes(case)):
@@ -32,7 +32,7 @@ def compare_turns(case: Case, found: Any) -> list[Check]:
     return [affixes, none("thinking and tools as the template has them", _abilities(case, found), "differences", 2)]
 
 
-def _are_affixes(case: Case) -> bool:
+def _are_affixes(case: LitertCase) -> bool:
     """Whether the checkpoint's template puts a question, once, between others, and the model's prefix after it."""
     if refusal(case, (user(QUESTION),)):
         return False
@@ -40,7 +40,7 @@ def _are_affixes(case: Case) -> bool:
     return turn.count(QUESTION) == 1 and case.render((user(QUESTION),)).startswith(turn)
 
 
-def _affixes(case: Case, found: Any) -> list[str]:
+def _affixes(case: LitertCase, found: Any) -> list[str]:
     if words := refusal(case, (user(QUESTION),)):
         return [f"the checkpoint's template refuses a question: {words}"]
     told = found.prompt_templates
@@ -62,7 +62,7 @@ def _affixes(case: Case, found: Any) -> list[str]:
     return wrong
 
 
-def _abilities(case: Case, found: Any) -> list[str]:
+def _abilities(case: LitertCase, found: Any) -> list[str]:
     does = {"supports_thinking": thinks(case), "supports_function_calling": takes_tools(case)}
     wrong = []
     for name, can in does.items():

@@ -5,7 +5,7 @@ Blocks on the reference's inputs, a short forced decode, and the stock engine's 
 
 from __future__ import annotations
 
-from runtime_tests.case import Case
+from runtime_tests.litert.case import LitertCase
 from runtime_tests.litert.rungs.second import agreement, record
 from runtime_tests.litert.runners.arm64 import arm64
 from runtime_tests.litert.runners.engine import Answer, Request, ask
@@ -17,7 +17,7 @@ from runtime_tests.rungs.continuations import continuations
 ASKED, STEPS = 4, 8
 
 
-def climb(case: Case) -> list[Check]:
+def climb(case: LitertCase) -> list[Check]:
     """Compares interpreter and engine with this machine's.
 
     Raises:

@@ -12,19 +12,20 @@ from collections import defaultdict
 
 import numpy as np
 
-from runtime_tests.case import DECODER, EMBEDDER, PER_LAYER, Case
 from runtime_tests.errors import CannotRunError
 from runtime_tests.litert.cache import Cache, end_of_context, last_rows
+from runtime_tests.litert.case import DECODER, EMBEDDER, PER_LAYER, LitertCase
 from runtime_tests.litert.cuts.forced import Cut, Forced, Part
 from runtime_tests.litert.forced_calls import Tally, calls, measure
 from runtime_tests.litert.rungs.plain import Float, bar_of, weigh
 from runtime_tests.litert.runners.interpreter import lookup, prefill_lengths
 from runtime_tests.measures import metrics
+from runtime_tests.measures.evidence import Evidence, worst_by_layer
 from runtime_tests.progress import walk
-from runtime_tests.results import Check, at_least, at_most, none, stated
+from runtime_tests.results import Check, Findings, at_least, at_most, none, stated
 
 
-def climb(case: Case) -> list[Check]:
+def climb(case: LitertCase) -> Findings:
     """Runs every signature on the reference's inputs, layer by layer."""
     checks = _tables(case)
     model, layout = case.model(DECODER), Cache(case)
@@ -53,10 +54,12 @@ def climb(case: Case) -> list[Check]:
     checks.append(_complete(case, layout, tallies, wanted))
     everything = sum(len(floats[name]) + len(tally.linears) for name, tally in tallies.items())
     checks.append(stated("tensors compared", everything, "tensors"))
-    return checks
+    return Findings(
+        checks, Evidence(blocks=worst_by_layer((i.key, i.quality) for some in floats.values() for i in some))
+    )
 
 
-def _complete(case: Case, layout: Cache, tallies: dict[str, Tally], wanted: dict[Part, set[str]]) -> Check:
+def _complete(case: LitertCase, layout: Cache, tallies: dict[str, Tally], wanted: dict[Part, set[str]]) -> Check:
     """Everything that the reference has must be found by name in every signature, or it was not compared.
 
     A signature that gives no logits may end where the last owner's keys and values are made: nothing behind them
@@ -76,7 +79,9 @@ def _complete(case: Case, layout: Cache, tallies: dict[str, Tally], wanted: dict
     return none("boundaries and int8 outputs that a signature does not name", absent, "names", total)
 
 
-def _climb_part(case: Case, name: str, length: int, forced: Forced, layout: Cache, tally: Tally) -> dict[str, float]:
+def _climb_part(
+    case: LitertCase, name: str, length: int, forced: Forced, layout: Cache, tally: Tally
+) -> dict[str, float]:
     interpreter = forced.interpreter(threads=case.threads)
     found = measure(case, name, calls(case, name, length), interpreter, forced, layout, tally)
     if any(key.startswith("kv_cache_") for key in forced.outputs):
@@ -85,14 +90,13 @@ def _climb_part(case: Case, name: str, length: int, forced: Forced, layout: Cach
     return found
 
 
-def _judge(case: Case, name: str, tally: Tally, floats: list[Float]) -> list[Check]:
+def _judge(case: LitertCase, name: str, tally: Tally, floats: list[Float]) -> list[Check]:
     checks: list[Check] = []
     if tally.linears:
         checks += _judge_codes(case, name, tally)
     by_kind: dict[str, list[Float]] = defaultdict(list)
     for item in floats:
         by_kind[item.key.rsplit("/", 1)[-1]].append(item)
-        case.evidence.add_block(item.key, item.quality)
     for kind, items in sorted(by_kind.items()):
         worst = min(items, key=lambda item: (item.quality - item.bar, item.key))
         where = worst.key
@@ -108,7 +112,7 @@ def _judge(case: Case, name: str, tally: Tally, floats: list[Float]) -> list[Che
     return checks
 
 
-def _judge_codes(case: Case, name: str, tally: Tally) -> list[Check]:
+def _judge_codes(case: LitertCase, name: str, tally: Tally) -> list[Check]:
     budget, linears = case.budget, tally.linears
     total, different = sum(item.count for item in linears), sum(item.different for item in linears)
     worst = max(linears, key=lambda item: item.disturbed)
@@ -122,7 +126,7 @@ def _judge_codes(case: Case, name: str, tally: Tally) -> list[Check]:
     ]
 
 
-def _tables(case: Case) -> list[Check]:
+def _tables(case: LitertCase) -> list[Check]:
     """The embedding sections against the reference's lookups, over the sequence and the table's ends."""
     vocab = case.dims.vocab
     ids = np.unique(np.concatenate([case.ids, [0, vocab - 1]])).astype(np.int32)

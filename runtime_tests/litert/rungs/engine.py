@@ -13,15 +13,16 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from runtime_tests.case import Case
+from runtime_tests.litert.case import LitertCase
 from runtime_tests.litert.engine import spelling
 from runtime_tests.litert.engine.metadata import compare_metadata
 from runtime_tests.litert.engine.stopping import judge_stops, stopping_prompt
 from runtime_tests.litert.engine.template import adaptation, asked, compare_templates
 from runtime_tests.litert.runners.engine import Answer, Request, ask
+from runtime_tests.measures.evidence import Evidence
 from runtime_tests.questions.prompts import CHAT_STEPS, GREEDY_STEPS
 from runtime_tests.reference.model import Ids
-from runtime_tests.results import Check, none, stated
+from runtime_tests.results import Check, Findings, none, stated
 from runtime_tests.rungs import fitting
 from runtime_tests.rungs.continuations import Continuation, continuations
 from runtime_tests.rungs.fitting import Chat
@@ -29,10 +30,14 @@ from runtime_tests.rungs.fitting import Chat
 DRAWS = 8  # a short prompt has few roundings that can flip
 
 
-def climb(case: Case) -> list[Check]:
+def climb(case: LitertCase) -> Findings:
     """Metadata, then the engine."""
-    checks = compare_metadata(case)
-    case.evidence.template = adaptation(case)
+    checks, seen = compare_metadata(case), Evidence(template=adaptation(case))
+    return Findings([*checks, *_in_engine(case)], seen)
+
+
+def _in_engine(case: LitertCase) -> list[Check]:
+    """What the artifact says in the interpreter, the reference of it, and the engine to the same."""
     prompts, chats = fitting.prompts(case), fitting.chats(case)
     # The artifact goes first: its tokens are what the reference reads.
     talks = [_ids(case, case.render(chat)) for chat in chats]
@@ -55,25 +60,25 @@ def climb(case: Case) -> list[Check]:
     try:
         answer = ask(request)
     except RuntimeError as error:
-        return [*checks, none("the engine runs", [str(error)], "failures", 1)]
+        return [none("the engine runs", [str(error)], "failures", 1)]
     otherwise = spelling.differing(case, said, answer.spelled, answer.again)
-    checks.append(none("the whole vocabulary, tokenized otherwise", otherwise, "texts", len(said)))
+    checks = [none("the whole vocabulary, tokenized otherwise", otherwise, "texts", len(said))]
     checks += [*_judge(case, expected, own, answer), *judge_stops(case, [*own, *replies], answer, stopping)]
     checks += [*compare_templates(case, answer), *_judge_chat(case, answer, chats, replies)]
     return [*checks, *fitting.left_out(case)]
 
 
-def _ids(case: Case, text: str) -> Ids:
+def _ids(case: LitertCase, text: str) -> Ids:
     """Token ids of a text, start token first."""
     return np.array([case.start, *case.tokenize(text)], np.int32)
 
 
-def _spoken(case: Case, ids: Ids) -> list[int]:
+def _spoken(case: LitertCase, ids: Ids) -> list[int]:
     """Tokens that reach the reader: those before a stop token."""
     return [int(token) for token in ids if int(token) not in case.stops]
 
 
-def _judge(case: Case, expected: list[Continuation], own: list[Ids], answer: Answer) -> list[Check]:
+def _judge(case: LitertCase, expected: list[Continuation], own: list[Ids], answer: Answer) -> list[Check]:
     prompts = fitting.prompts(case)
     count = len(prompts)
     tokens = [f"prompt {i}" for i in range(count) if answer.tokens[i] != case.tokenize(prompts[i])]
@@ -114,7 +119,7 @@ def _parted(index: int, expected: Continuation, own: Ids) -> str:
     return ""
 
 
-def _judge_chat(case: Case, answer: Answer, chats: Sequence[Chat], replies: list[Ids]) -> list[Check]:
+def _judge_chat(case: LitertCase, answer: Answer, chats: Sequence[Chat], replies: list[Ids]) -> list[Check]:
     own = answer.expected[-len(answer.chats) :]
     strayed = [f"{a[:24]!r}, expected {b[:24]!r}" for a, b in zip(answer.chats, own, strict=True) if a != b]
     first, last = answer.chats[0], answer.chats[-1]

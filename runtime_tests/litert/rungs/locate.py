@@ -16,57 +16,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime_tests.case import DECODER, EMBEDDER, PER_LAYER, Case
 from runtime_tests.errors import CannotRunError
 from runtime_tests.litert.cache import Cache
+from runtime_tests.litert.case import DECODER, EMBEDDER, PER_LAYER, LitertCase
 from runtime_tests.litert.cuts.forced import BETWEEN, GIVEN, INSIDE, Cut, Forced, sequence
-from runtime_tests.litert.cuts.stages import FRONT, HEAD, Block, Stage, chains
+from runtime_tests.litert.cuts.stages import FRONT, HEAD, Stage, chains
 from runtime_tests.litert.forced_calls import calls, expected_logits, invoke
 from runtime_tests.litert.runners.interpreter import empty_cache, feed, lookup, prefill_lengths, shortest
 from runtime_tests.measures import metrics
 from runtime_tests.measures.flips import touched
 from runtime_tests.questions.chunks import chunks
 from runtime_tests.reference.trace import Trace
+from runtime_tests.rungs.located import Block, Located, Place
 
 STORED_DB = 45.0  # the rounding of q4_0 weights for storage moves a block by less
 MOST_OF_A_CHANNEL = 0.1  # float noise flips codes of single tokens here and there, a fault those of one channel
 FLOAT_ONLY = ("input_layernorm", "pre_feedforward_layernorm", "per_layer_model_projection", "per_layer_projection_norm")
-
-
-@dataclass(frozen=True)
-class Place:
-    """A departure.
-
-    Attributes:
-        layer: None before and after the layers.
-        stage: the tensor that departs first.
-        signature: where it is worst.
-        before_db, after_db: SNR at the place before it (200: given exactly) and at it.
-    """
-
-    layer: int | None
-    block: Block
-    stage: str
-    fault: str
-    signature: str
-    before_db: float
-    after_db: float
-
-
-@dataclass(frozen=True)
-class Located:
-    """The outcome.
-
-    Attributes:
-        places: departures in order of execution, one for each layer and block; empty when no block is wrong by itself.
-        compared: names of everything that was compared.
-        forced_db, free_db: SNR by kind of boundary and layer, on given inputs and when the artifact runs by itself.
-    """
-
-    places: tuple[Place, ...]
-    compared: frozenset[str]
-    forced_db: dict[str, dict[int, float]]
-    free_db: dict[str, dict[int, float]]
 
 
 @dataclass
@@ -90,7 +55,7 @@ class _Pairs:
     cache: dict[int, list[str]] = field(default_factory=lambda: defaultdict(list))
 
 
-def locate(case: Case) -> Located:
+def locate(case: LitertCase) -> Located:
     """Runs both comparisons.
 
     Raises:
@@ -110,7 +75,7 @@ def locate(case: Case) -> Located:
     return Located(tuple(_places(case, seen)), frozenset(seen), _table(seen), _free(case, layout))
 
 
-def _insides(case: Case) -> tuple[Trace, bool]:
+def _insides(case: LitertCase) -> tuple[Trace, bool]:
     """The reference's insides, and whether its weights are those that the artifact is to have.
 
     Where the weights of a q4_0 checkpoint lie on no lattice, its stored weights serve, with a lower bar.
@@ -122,7 +87,7 @@ def _insides(case: Case) -> tuple[Trace, bool]:
         return Trace(case.reference, case.ids), False
 
 
-def _look_up(case: Case, seen: dict[str, Seen]) -> None:
+def _look_up(case: LitertCase, seen: dict[str, Seen]) -> None:
     """Rows of the two embedding sections."""
     first, second = case.reference.embeddings(case.ids)
     for name, expected in ((EMBEDDER, first), (PER_LAYER, second)):
@@ -131,7 +96,7 @@ def _look_up(case: Case, seen: dict[str, Seen]) -> None:
             seen[name].add(name, quality, quality < case.budget.embedding_db)
 
 
-def _collect(case: Case, name: str, made: list[tuple[int, int]], forced: Forced, layout: Cache) -> _Pairs:
+def _collect(case: LitertCase, name: str, made: list[tuple[int, int]], forced: Forced, layout: Cache) -> _Pairs:
     interpreter, pairs = forced.interpreter(threads=case.threads), _Pairs()
     logits = expected_logits(layout, [start for start, _ in made]) if "logits" in forced.outputs else {}
     for start, count in made:
@@ -155,7 +120,7 @@ def _collect(case: Case, name: str, made: list[tuple[int, int]], forced: Forced,
     return pairs
 
 
-def _measure(case: Case, name: str, exact: bool, pairs: _Pairs, seen: dict[str, Seen]) -> None:
+def _measure(case: LitertCase, name: str, exact: bool, pairs: _Pairs, seen: dict[str, Seen]) -> None:
     joined = {k: tuple(np.concatenate([pair[i] for pair in found]) for i in (0, 1)) for k, found in pairs.rows.items()}
     codes = {key: (a, b) for key, (a, b) in joined.items() if a.dtype == np.int32}
     struck = touched(codes, 1 - case.budget.equal_codes)
@@ -167,7 +132,9 @@ def _measure(case: Case, name: str, exact: bool, pairs: _Pairs, seen: dict[str, 
         seen[f"layers.{layer}/cache"].add(name, -metrics.CAP_DB if wrong else metrics.CAP_DB, bool(wrong))
 
 
-def _departs(case: Case, key: str, expected: NDArray[Any], found: NDArray[Any], quality: float, struck: float) -> bool:
+def _departs(
+    case: LitertCase, key: str, expected: NDArray[Any], found: NDArray[Any], quality: float, struck: float
+) -> bool:
     budget = case.budget
     if expected.dtype == np.int32:
         _, step = metrics.steps_off(expected, found)
@@ -184,7 +151,7 @@ def _departs(case: Case, key: str, expected: NDArray[Any], found: NDArray[Any], 
     return quality < budget.block_bar(last)
 
 
-def _places(case: Case, seen: dict[str, Seen]) -> Iterable[Place]:
+def _places(case: LitertCase, seen: dict[str, Seen]) -> Iterable[Place]:
     """The first departure of every chain; each layer and block once, in order of execution."""
     wide = bool(case.dims.per_layer_width)
     names: dict[str, str] = {EMBEDDER: "table of embeddings", PER_LAYER: "table of per-layer embeddings"}
@@ -222,7 +189,7 @@ def _table(seen: dict[str, Seen]) -> dict[str, dict[int, float]]:
     return out
 
 
-def _free(case: Case, layout: Cache) -> dict[str, dict[int, float]]:
+def _free(case: LitertCase, layout: Cache) -> dict[str, dict[int, float]]:
     """Hidden states of the decode steps, after a prefill, with nothing given but the tokens."""
     model, table = case.model(DECODER), dict[str, dict[int, float]]()
     pieces = chunks(case.prompt, max(prefill_lengths(model)))

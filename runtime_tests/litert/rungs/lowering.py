@@ -11,21 +11,21 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime_tests.case import DECODER, EMBEDDER, PER_LAYER, Case
+from runtime_tests.litert.case import DECODER, EMBEDDER, PER_LAYER, LitertCase
 from runtime_tests.litert.rungs.second import opinions
 from runtime_tests.litert.runners.interpreter import Session, lookup
 from runtime_tests.measures import metrics
-from runtime_tests.measures.evidence import steps
+from runtime_tests.measures.evidence import Evidence, steps
 from runtime_tests.progress import walk
 from runtime_tests.questions.chunks import chunks
 from runtime_tests.reference.model import Ids
-from runtime_tests.results import Check, none, stated
+from runtime_tests.results import Findings, none, stated
 from runtime_tests.rungs.bars import judge, lattice_check, wrap
 
 AGAIN = 8  # decode steps of the second conversation
 
 
-def climb(case: Case) -> list[Check]:
+def climb(case: LitertCase) -> Findings:
     """Runs the artifact over the forced sequence and judges the decode steps."""
     session = Session(case.interpreter(DECODER), case.model(DECODER), case.large)
     found = forced_logits(case, case.ids, case.prompt, session)
@@ -33,7 +33,7 @@ def climb(case: Case) -> list[Check]:
     again = forced_logits(case, case.ids[: case.prompt + AGAIN], case.prompt, session)
     stale = [f"step {i}" for i in range(len(again)) if not np.array_equal(again[i], found[i])]
     reference = case.logits
-    case.evidence.steps = steps(case.prompt, reference, found, case.floor.deviation)
+    seen = Evidence(steps=steps(case.prompt, reference, found, case.floor.deviation))
     checks = [wrap(case, f"{len(case.ids)} in all"), *judge(case, reference, found, case.floor)]
     checks.append(none("logits differ in a second conversation", stale, "steps", len(again)))
     if case.cache_scales:  # the option's own cost, which the reference above shares
@@ -49,10 +49,10 @@ def climb(case: Case) -> list[Check]:
         checks.append(lattice_check(case, name, metrics.snr_db(lattice, found), said.residual_db))
         agree = float(metrics.top1(lattice, found).mean())
         checks.append(stated("top-1 agreement with those weights", agree, "of 1"))
-    return [*checks, *said.checks]
+    return Findings([*checks, *said.checks], seen)
 
 
-def forced_logits(case: Case, ids: Ids, prompt: int, session: Session) -> NDArray[np.float32]:
+def forced_logits(case: LitertCase, ids: Ids, prompt: int, session: Session) -> NDArray[np.float32]:
     """Logits of the tokens from ``prompt`` on, each decoded after its given predecessors, ``[T - prompt, V]``."""
     first = lookup(case.interpreter(EMBEDDER), case.model(EMBEDDER), ids)
     wide = case.dims.per_layer_width

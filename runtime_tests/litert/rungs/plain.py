@@ -13,8 +13,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from runtime_tests.case import Case
 from runtime_tests.litert.cache import Cache
+from runtime_tests.litert.case import LitertCase
 from runtime_tests.litert.cuts.forced import Cut, Part
 from runtime_tests.litert.forced_calls import Call, Tally, calls, measure
 
@@ -39,7 +39,7 @@ class Float:
 
 
 def weigh(
-    case: Case,
+    case: LitertCase,
     part: Part,
     lengths: Mapping[str, int],
     cuts: Mapping[str, Cut],
@@ -68,12 +68,12 @@ def weigh(
     return out
 
 
-def bar_of(case: Case, key: str) -> float:
+def bar_of(case: LitertCase, key: str) -> float:
     """The format's bar for a float output, dB."""
     return case.budget.logits_db if key == "logits" else case.budget.block_bar(key.rsplit("/", 1)[-1])
 
 
-def _plain(case: Case, part: Part, name: str, length: int, cut: Cut, layout: Cache) -> dict[str, float]:
+def _plain(case: LitertCase, part: Part, name: str, length: int, cut: Cut, layout: Cache) -> dict[str, float]:
     forced = cut.part(part)
     if forced is None:
         return {}

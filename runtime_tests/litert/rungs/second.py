@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime_tests.budgets import Agreement, agreement_for
-from runtime_tests.case import Case
 from runtime_tests.errors import CannotRunError
 from runtime_tests.litert import tapes
+from runtime_tests.litert.budgets import Agreement, agreement_for
+from runtime_tests.litert.case import LitertCase
 from runtime_tests.litert.runners.interpreter import Interpreter
 from runtime_tests.litert.runners.protocol import Arrays, Player, Tape
 from runtime_tests.litert.runners.second import PLAIN, SECOND
@@ -62,7 +62,7 @@ class Opinions:
     residual_db: float | None
 
 
-def opinions(case: Case, players: Sequence[Player] = SECOND) -> Opinions:
+def opinions(case: LitertCase, players: Sequence[Player] = SECOND) -> Opinions:
     """Asks every runtime; one that cannot answer is written down with its reason."""
     mine, checks, agreed = record(case), list[Check](), False
     for player in players:
@@ -88,7 +88,7 @@ def _joined(calls: Sequence[Arrays], name: str) -> NDArray[Any]:
     return np.concatenate([np.ravel(call[name]) for call in calls])
 
 
-def record(case: Case, count: int = STEPS) -> Mine:
+def record(case: LitertCase, count: int = STEPS) -> Mine:
     """Plays the tapes here.
 
     Raises:
@@ -115,7 +115,7 @@ def record(case: Case, count: int = STEPS) -> Mine:
     return Mine(tuple(made), tuple(kept), expected, sampled, no_blocks, no_steps)
 
 
-def agreement(case: Case, mine: Mine, player: Player) -> list[Check]:
+def agreement(case: LitertCase, mine: Mine, player: Player) -> list[Check]:
     """Of one runtime with XNNPACK here.
 
     Raises:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime_tests.case import DECODER, EMBEDDER, PER_LAYER, Case
+from runtime_tests.litert.case import DECODER, EMBEDDER, PER_LAYER, LitertCase
 from runtime_tests.litert.compare.activations import compare_activations
 from runtime_tests.litert.compare.changed import compare_matrices, compare_recognized
 from runtime_tests.litert.compare.layout import compare_layout
@@ -35,7 +35,7 @@ class Found:
     tensor: Tensor
 
 
-def climb(case: Case) -> list[Check]:
+def climb(case: LitertCase) -> list[Check]:
     """Compares weights, float constants, activation scales and the layout of signatures and caches."""
     constants = {name: list(_constants(case.model(name))) for name in _sections(case)}
     suspects: set[str] = set()
@@ -49,7 +49,7 @@ def climb(case: Case) -> list[Check]:
     ]
 
 
-def _sections(case: Case) -> list[str]:
+def _sections(case: LitertCase) -> list[str]:
     per_layer = [PER_LAYER] if case.dims.per_layer_width else []
     wanted = [DECODER, EMBEDDER, *per_layer]
     return [name for name in wanted if name in case.artifact.models()] if case.foreign else wanted
@@ -72,7 +72,7 @@ def _named(constants: dict[str, list[Found]], key: str, section: str) -> list[Fo
     return [found for found in constants[section] if found.tensor.name == key]
 
 
-def _mobile(case: Case, constants: dict[str, list[Found]], suspects: set[str]) -> list[Check]:
+def _mobile(case: LitertCase, constants: dict[str, list[Found]], suspects: set[str]) -> list[Check]:
     codes: list[str] = []
     scales: list[str] = []
     elements = 0
@@ -104,14 +104,14 @@ def _mobile(case: Case, constants: dict[str, list[Found]], suspects: set[str]) -
     ]
 
 
-def _unused(case: Case, key: str) -> bool:
+def _unused(case: LitertCase, key: str) -> bool:
     """Keys and values of layers that read another layer's: stored by some checkpoints, used by none."""
     first = case.dims.first_shared
     parts = key.split(".")
     return first > 0 and parts[0] == "layers" and int(parts[1]) >= first and parts[-1] in ("k_proj", "v_proj")
 
 
-def _packed(case: Case, packed: Packed, found: Found) -> tuple[list[str], list[str]]:
+def _packed(case: LitertCase, packed: Packed, found: Found) -> tuple[list[str], list[str]]:
     """What differs between a checkpoint matrix and the artifact's tensor: codes, and scales."""
     tensor, where = found.tensor, f"{packed.key}"
     rows = packed.rows * packed.groups  # a table with several scales a row is laid out as that many rows
@@ -140,7 +140,7 @@ def _packed(case: Case, packed: Packed, found: Found) -> tuple[list[str], list[s
     )
 
 
-def _different(case: Case, packed: Packed, found: Found, rows: tuple[int, int]) -> int:
+def _different(case: LitertCase, packed: Packed, found: Found, rows: tuple[int, int]) -> int:
     """How many codes of some rows are not the checkpoint's."""
     columns = found.tensor.shape[1] * packed.groups
     mine = found.model.rows(found.tensor, rows[0] * packed.groups, rows[1] * packed.groups)
@@ -152,7 +152,7 @@ def _words(values: NDArray[np.float32]) -> NDArray[np.uint32]:
     return np.ascontiguousarray(values, np.float32).view(np.uint32)
 
 
-def _floats(case: Case, constants: dict[str, list[Found]], suspects: set[str]) -> list[str]:
+def _floats(case: LitertCase, constants: dict[str, list[Found]], suspects: set[str]) -> list[str]:
     """Float tensors of the checkpoint that the artifact lacks or changed.
 
     In a file with names of its own only matrices are recognized; of the vectors see ``compare_recognized``.
@@ -172,7 +172,7 @@ def _floats(case: Case, constants: dict[str, list[Found]], suspects: set[str]) -
     return wrong
 
 
-def _values(case: Case, key: str, found: Found) -> str:
+def _values(case: LitertCase, key: str, found: Found) -> str:
     """How the values of a constant differ from the checkpoint's tensor of that name; empty when they are equal."""
     tensor, shape = found.tensor, case.folder.shape(key)
     if int(np.prod(tensor.shape)) != int(np.prod(shape)):
@@ -206,7 +206,7 @@ def _values(case: Case, key: str, found: Found) -> str:
     return f"{key}: {different} values differ" if different else ""
 
 
-def _blockwise(case: Case, key: str, found: Found) -> str:
+def _blockwise(case: LitertCase, key: str, found: Found) -> str:
     lattice = open_lattice(found.model, found.graph, found.tensor)
     if isinstance(lattice, str):
         return f"{key}: {lattice}"
@@ -218,7 +218,7 @@ def _blockwise(case: Case, key: str, found: Found) -> str:
     return f"{key}: {odd} block scales are not on the lattice of bfloat16 numbers" if odd else ""
 
 
-def _lattice(case: Case, constants: dict[str, list[Found]], suspects: set[str]) -> list[Check]:
+def _lattice(case: LitertCase, constants: dict[str, list[Found]], suspects: set[str]) -> list[Check]:
     names = {item.tensor.name for item in constants[DECODER] if item.tensor.type == "INT4"}
     wide = sorted(key for key in case.folder.floats if _linear(key) and key not in names)
     return [
