@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+from runtime_tests.readers.checkpoint import Storage
 
 
 @dataclass(frozen=True)
 class Budget:
-    """Limits of one format.
+    """Limits for one kind of checkpoint.
 
     Attributes:
         decoder_db: rung 1, SNR of the eager decoder's logits that is good enough whatever float32 itself can do.
@@ -46,7 +48,6 @@ class Budget:
     floor_factor: float
     lowering_db: float
     lowering_kl: float
-    lattice_db: float
     # Rung 4, the same for both formats. The artifact computes what the reference computes, so half a point is what
     # near-ties may move among some 600 questions, and any significant difference is a fault.
     artifact_points: float = 0.5
@@ -55,14 +56,16 @@ class Budget:
     # which PTQ loses nothing could not show a damaged artifact either.
     float_points: float = 2.0
     ptq_p: float = 0.001
+    lattice_db: float = 0.0
 
     def block_bar(self, kind: str) -> float:
         """Rung 2a, dB, for a kind of boundary such as ``mlp``."""
         return self.front_db if kind in ("input", "per_layer_input") else self.block_db
 
 
+# By whether activations are static int8.
 _BUDGETS = {
-    "mobile": Budget(
+    True: Budget(
         # The bar of the design; a float64 run decides where a model's temper makes more of the last bits.
         decoder_db=100.0,
         # One layer's sums in another order are some 130 dB, and of a layer with peaked scores 115 dB.
@@ -89,9 +92,8 @@ _BUDGETS = {
         floor_factor=2.0,
         lowering_db=60.0,
         lowering_kl=1e-4,
-        lattice_db=0.0,  # such checkpoints store their integers; nothing was rounded
     ),
-    "q4_0": Budget(
+    False: Budget(
         decoder_db=100.0,
         layer_db=100.0,
         # No static activation scales, so no int8 outputs to compare.
@@ -113,12 +115,15 @@ _BUDGETS = {
         # Both bars only replace a floor that is stricter; the rounding of the stored weights is part of that floor.
         lowering_db=60.0,
         lowering_kl=1e-5,
-        # The blocks' 130 dB, added up over the layers of small models, are 113 dB.
-        lattice_db=100.0,
     ),
 }
 
 
-def budget_for(name: str) -> Budget:
-    """The budget of a format, ``mobile`` or ``q4_0``."""
-    return _BUDGETS[name]
+# By what is stored. Of integers nothing was rounded. The blocks' 130 dB, added up over the layers of small models, are
+# 113 dB.
+_LATTICE_DB: dict[Storage, float] = {"integers": 0.0, "rounded lattice": 100.0}
+
+
+def budget_for(static_activations: bool, storage: Storage) -> Budget:
+    """The budget of a checkpoint, by two facts of it: see ``readers/checkpoint.py``."""
+    return replace(_BUDGETS[static_activations], lattice_db=_LATTICE_DB[storage])

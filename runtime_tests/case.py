@@ -103,12 +103,12 @@ class Case(ABC):
         other = type(self)(artifact, self.folder, self.threads)
         with contextlib.suppress(InputError):  # a damaged artifact shall be told of when it is judged
             if np.array_equal(self.ids, other.ids) and self.cache_scales == other.cache_scales:
-                mobile = self.folder.format == "mobile"
+                exact = self.folder.storage == "integers"
                 shared = ("reference", "_measured", "logits", "plain_logits", "lattice_logits", "floor")
-                for name in (*shared, *(("trace",) if mobile else ())):
+                for name in (*shared, *(("trace",) if exact else ())):
                     if name in self.__dict__:
                         setattr(other, name, getattr(self, name))
-                other.continuations = self.continuations if mobile else []
+                other.continuations = self.continuations if exact else []
         return other
 
     @property
@@ -149,7 +149,7 @@ class Case(ABC):
 
     @property
     def budget(self) -> Budget:
-        return budget_for(self.folder.format)
+        return budget_for(self.folder.static_activations, self.folder.storage)
 
     @property
     def arithmetic(self) -> tuple[float, float]:
@@ -318,7 +318,7 @@ class Case(ABC):
     @property
     def lattice_fault(self) -> str:
         """Why there is no lattice to compare with (recovered.py); empty when there is."""
-        return "the checkpoint is not q4_0" if self.folder.format == "mobile" else ""
+        return "the checkpoint stores its integers" if self.folder.storage == "integers" else ""
 
     @contextlib.contextmanager
     def on_lattice(self) -> Iterator[None]:
@@ -334,8 +334,8 @@ class Case(ABC):
 
         In blocks where the checkpoint leaves a choice, that lattice is the artifact's.
         """
-        mobile = self.folder.format == "mobile"
-        return Trace(self.reference, self.ids, None if mobile else self.lattice_source())
+        exact = self.folder.storage == "integers"
+        return Trace(self.reference, self.ids, None if exact else self.lattice_source())
 
     @cached_property
     def lattice_logits(self) -> NDArray[np.float32]:

@@ -144,9 +144,11 @@ def test_every_float_of_the_checkpoint_that_a_program_holds_is_rounded(good: Cor
 
 
 def test_the_bars_are_those_of_the_other_profile_save_for_the_point_of_accuracy() -> None:
-    found = coreml_budget("mobile", "ane")
+    found = coreml_budget(True, "integers", "ane")
     assert found.artifact_points == 1
-    assert replace(found, artifact_points=budget_for("mobile").artifact_points) == coreml_budget("mobile")
+    assert replace(found, artifact_points=budget_for(True, "integers").artifact_points) == coreml_budget(
+        True, "integers"
+    )
     assert found.disturbed_rows < 0.2
 
 

@@ -101,11 +101,16 @@ def test_a_right_model_whose_products_are_wide_passes(judged: Judged) -> None:
     if not asked:
         pytest.skip("not run: the sums of this machine's XNNPACK are as good as float32's")
     assert {check.name.split(":")[0] for check in asked} == {"prefill_8", "decode"}
-    assert {check.limit for check in asked} == {budget_for("q4_0").block_db}
+    assert {check.limit for check in asked} == {_budget().block_db}
     found = {check.name: check for check in blocks.checks}
     for name in ("prefill_8", "prefill_64", "decode"):
         check = found[f"{name}: mlp, worst of 5"]
-        assert budget_for("q4_0").kernel_db <= cast(float, check.limit) <= check.found < budget_for("q4_0").block_db
+        assert (
+            budget_for(False, "rounded lattice").kernel_db
+            <= cast(float, check.limit)
+            <= check.found
+            < budget_for(False, "rounded lattice").block_db
+        )
 
 
 def test_a_fault_below_xnnpacks_own_sums_is_caught_by_plain_kernels(judged: Judged) -> None:
@@ -123,7 +128,7 @@ def test_a_fault_of_the_long_prefill_alone_is_caught_there(judged: Judged) -> No
 def weighed(monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, list[tuple[float, float, float | None]]]]:
     """``plain.weigh`` of one output, with what plain kernels would say."""
 
-    def run(found: dict[str, float], theirs: float = 115.0, format: str = "q4_0") -> Any:
+    def run(found: dict[str, float], theirs: float = 115.0, static: bool = False) -> Any:
         asked: list[str] = []
 
         def ask(case: Any, part: Any, name: str, *rest: Any) -> dict[str, float]:
@@ -131,7 +136,7 @@ def weighed(monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, list[tup
             return {"layers.0/mlp": theirs}
 
         monkeypatch.setattr(plain, "_plain", ask)
-        case, names = cast(LitertCase, SimpleNamespace(budget=budget_for(format))), dict.fromkeys(found, 1)
+        case, names = cast(LitertCase, SimpleNamespace(budget=budget_for(static, "integers"))), dict.fromkeys(found, 1)
         floats = {name: {"layers.0/mlp": quality} for name, quality in found.items()}
         out = plain.weigh(case, 0, names, cast(Any, dict.fromkeys(found)), cast(Any, None), floats)
         return {name: [(item.quality, item.bar, item.plain) for item in items] for name, items in out.items()}, asked
@@ -161,7 +166,7 @@ def test_the_bar_of_coarse_sums(weighed: Callable[..., Any], found: dict[str, fl
 
 
 def test_a_format_of_integers_has_no_such_excuse(weighed: Callable[..., Any]) -> None:
-    out, asked = weighed({"prefill_8": 30.0, "decode": 44.0}, format="mobile")
+    out, asked = weighed({"prefill_8": 30.0, "decode": 44.0}, static=True)
     assert (out, asked) == ({"prefill_8": [(30, 45, None)], "decode": [(44, 45, None)]}, [])
 
 
@@ -170,7 +175,7 @@ def _floored(snr_db: float) -> LitertCase:
 
 
 def _budget() -> Budget:
-    return budget_for("q4_0")
+    return budget_for(False, "rounded lattice")
 
 
 @pytest.mark.parametrize(
@@ -205,8 +210,8 @@ def test_a_runtime_may_agree_with_the_reference_where_xnnpack_is_coarse() -> Non
         return [{name: call[name] * np.float32(1 + relative)} for call in expected]
 
     mine = Mine((Tape(b"", (Call("forced", {}, (), (name,)),) * 3),), (noisy(1e-5),), (tuple(expected),), "", "", "no")
-    case = cast(LitertCase, SimpleNamespace(folder=SimpleNamespace(format="q4_0"), threads=1))
-    bar = agreement_for("builtin", "q4_0").block_db
+    case = cast(LitertCase, SimpleNamespace(folder=SimpleNamespace(static_activations=False), threads=1))
+    bar = agreement_for("builtin", False).block_db
     for theirs, passes in ((noisy(1e-7), True), (noisy(1e-5 + 1e-7), True), (noisy(-1e-5), False)):
         check = agreement(case, mine, Says([theirs]))[1]
         assert (check.limit, check.passed) == (bar, passes)

@@ -90,7 +90,7 @@ class CoremlCase(Case):
 
     @property
     def budget(self) -> Budget:
-        return coreml_budget(self.folder.format, self.profile)
+        return coreml_budget(self.folder.static_activations, self.folder.storage, self.profile)
 
     @cached_property
     def context(self) -> int:
@@ -107,7 +107,7 @@ class CoremlCase(Case):
 
         Only a mobile checkpoint has such a profile: q4_0's block scales do not fit float16.
         """
-        if self.profile != "ane" or self.folder.format != "mobile":
+        if self.profile != "ane" or self.folder.storage != "integers":
             return self.reference
         made = Reference(self.folder.path, self.threads)
         round_constants(made)
@@ -230,7 +230,7 @@ class CoremlCase(Case):
     @cached_property
     def trace(self) -> Trace:
         """See :attr:`Case.trace`; the lattice is the package's where the checkpoint leaves a choice."""
-        if self.folder.format == "mobile":
+        if self.folder.storage == "integers":
             return Trace(self.profiled, self.ids)
         recovered = Recovered(self.folder)
 

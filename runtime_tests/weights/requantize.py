@@ -47,9 +47,9 @@ def rounded(weight: Floats, bits: int, groups: int, recipe: str) -> Floats:
 def scheme(folder: Folder) -> Iterator[tuple[str, int, int]]:
     """What the checkpoint quantizes: module path below the text decoder, bits, scales a row.
 
-    For the mobile format as its config says; for q4_0 the linears of the layers, in blocks of 32.
+    Where integers are stored as the config says; else the linears of the layers, in blocks of 32.
     """
-    if folder.format == "mobile":
+    if folder.storage == "integers":
         for key, packed in sorted(folder.packed.items()):
             yield key, packed.bits, packed.groups
         return

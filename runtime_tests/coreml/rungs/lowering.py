@@ -36,7 +36,7 @@ def climb(case: CoremlCase) -> Findings:
         *judge(case, reference, shown, floor),
         *_constants(case),
     ]
-    if case.folder.format != "mobile":
+    if case.folder.storage == "rounded lattice":
         quality = metrics.snr_db(case.lattice_logits, found)
         checks.append(lattice_check(case, "logits, weights before their rounding to bfloat16", quality))
     return Findings(checks + (_half(case, found) if half else []), seen)

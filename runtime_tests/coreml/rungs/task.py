@@ -34,7 +34,7 @@ def climb(case: CoremlCase) -> Findings:
     positions = _positions(case, asked)
     if case.large:
         once = greedy.expected(case, case.evaluator(positions=positions), asked.ids, max(asked.limits))
-        times = 2 if case.folder.format == "mobile" else 1
+        times = 2 if case.folder.static_activations else 1
         case.tell(f"the evaluator unpacks all weights for every token: about {duration(times * once)} at most")
 
     def package(who: str, activations: bool) -> list[Ids]:
@@ -53,7 +53,7 @@ def climb(case: CoremlCase) -> Findings:
     systems.append(system(table.ARTIFACT, what, said))
     measured = task.measured(case.evaluation, asked, systems)
     checks = task.judge_accuracy(case, measured)
-    if case.folder.format == "mobile":
+    if case.folder.static_activations:
         plain = system(PLAIN, "the same, activation quantization left out", package(PLAIN, activations=False))
         note = f"{plain.correct.sum()} of {len(plain.correct)} right; with it {systems[-1].correct.sum()}"
         checks.append(stated("package without its activation quantization", 100 * plain.accuracy, "%", note))

@@ -31,13 +31,13 @@ CODES = np.array([-2, -1, 0, 1], np.float32)
 
 def climb(case: CoremlCase) -> list[Check]:
     """Compares weights, tables, float constants, activation scales and the functions' layout."""
-    weights = _mobile(case) if case.folder.format == "mobile" else _lattice(case)
+    weights = _integers(case) if case.folder.storage == "integers" else _lattice(case)
     shared = [_shared(case), *compare_activations(case), *compare_layout(case), *compare_engine(case)]
     shared += compare_companions(case)
     return [*weights, *_tables(case), *_floats(case), *shared]
 
 
-def _mobile(case: CoremlCase) -> list[Check]:
+def _integers(case: CoremlCase) -> list[Check]:
     codes: list[str] = []
     scales: list[str] = []
     wanted = [

@@ -121,7 +121,7 @@ def agreement(case: LitertCase, mine: Mine, player: Player) -> list[Check]:
     Raises:
         CannotRunError: it cannot answer.
     """
-    label, bars = player.name, agreement_for(player.runtime, case.folder.format)
+    label, bars = player.name, agreement_for(player.runtime, case.folder.static_activations)
     theirs = player.play(mine.tapes, case.threads)
     note = mine.without_blocks or mine.sampled
     checks = [stated(f"{label}: calls compared", sum(map(len, theirs)), "calls", note)]

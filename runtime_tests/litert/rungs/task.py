@@ -86,7 +86,7 @@ def _answers(case: LitertCase, asked: Asked, kept: Kept) -> Answer:
 
 
 def _floor(case: LitertCase, found: list[Greedy]) -> float:
-    if case.folder.format == "mobile":
+    if case.folder.storage == "integers":
         return disturbance(case.reference, found)
     try:
         # A q4_0 checkpoint stores its weights rounded, and the artifact holds them before that (lattice.py).
@@ -96,8 +96,8 @@ def _floor(case: LitertCase, found: list[Greedy]) -> float:
 
 
 def _without_static(case: LitertCase, asked: Asked, found: list[Greedy], kept: Kept) -> list[System]:
-    """The reference with its activation scales left out: what dropping them would cost. Mobile format only."""
-    if case.folder.format != "mobile":
+    """The reference with its activation scales left out: what dropping them would cost."""
+    if not case.folder.static_activations:
         return []
     with case.reference.activation_steps(0):
         found = task.of_reference(case, asked, [item.new for item in found], kept, table.NO_STATIC)

@@ -39,7 +39,7 @@ def climb(case: LitertCase) -> list[Check]:
     """Compares weights, float constants, activation scales and the layout of signatures and caches."""
     constants = {name: list(_constants(case.model(name))) for name in _sections(case)}
     suspects: set[str] = set()
-    checks = (_mobile if case.folder.format == "mobile" else _lattice)(case, constants, suspects)
+    checks = (_integers if case.folder.storage == "integers" else _lattice)(case, constants, suspects)
     return [
         *checks,
         *compare_recognized(case),
@@ -72,7 +72,7 @@ def _named(constants: dict[str, list[Found]], key: str, section: str) -> list[Fo
     return [found for found in constants[section] if found.tensor.name == key]
 
 
-def _mobile(case: LitertCase, constants: dict[str, list[Found]], suspects: set[str]) -> list[Check]:
+def _integers(case: LitertCase, constants: dict[str, list[Found]], suspects: set[str]) -> list[Check]:
     codes: list[str] = []
     scales: list[str] = []
     elements = 0
