@@ -105,12 +105,7 @@ def test_a_right_model_whose_products_are_wide_passes(judged: Judged) -> None:
     found = {check.name: check for check in blocks.checks}
     for name in ("prefill_8", "prefill_64", "decode"):
         check = found[f"{name}: mlp, worst of 5"]
-        assert (
-            budget_for(False, "rounded lattice").kernel_db
-            <= cast(float, check.limit)
-            <= check.found
-            < budget_for(False, "rounded lattice").block_db
-        )
+        assert cast(float, _budget().kernel_db) <= cast(float, check.limit) <= check.found < _budget().block_db
 
 
 def test_a_fault_below_xnnpacks_own_sums_is_caught_by_plain_kernels(judged: Judged) -> None:
