@@ -9,17 +9,32 @@ import numpy as np
 import pytest
 
 from runtime_tests.litert import inventory
-from runtime_tests.litert.rungs import lowering
 from runtime_tests.measures import accuracy, metrics
-from runtime_tests.questions import matching
+from runtime_tests.questions import chunks, matching
 from runtime_tests.readers import bits
 from runtime_tests.reference import answers
 from runtime_tests.report import golden, strict
 from runtime_tests.report.html import page, plots
 from runtime_tests.results import Check, at_least, at_most, none, rung, stated
-from runtime_tests.rungs import expected
+from runtime_tests.rungs import expected, temper
+from runtime_tests.weights import lattice
 
-EXAMPLES = (accuracy, answers, bits, expected, golden, inventory, lowering, matching, metrics, page, plots, strict)
+EXAMPLES = (
+    accuracy,
+    answers,
+    bits,
+    chunks,
+    expected,
+    golden,
+    inventory,
+    lattice,
+    matching,
+    metrics,
+    page,
+    plots,
+    strict,
+    temper,
+)
 
 
 @pytest.mark.parametrize("module", EXAMPLES)
