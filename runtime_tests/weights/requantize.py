@@ -30,7 +30,7 @@ def rounded(weight: Floats, bits: int, groups: int, recipe: str) -> Floats:
     Codes are ``-2**(bits-1) ... 2**(bits-1) - 1``, as in the mobile format. ``recipe`` is a key of ``RECIPES``.
 
     >>> rounded(np.array([[1.0, -0.4, 0.2, 0.6]], np.float32), 2, 1, "absmax").tolist()
-    [[1.0, 0.0, 0.0, 1.0]]
+    [[1.0, -0.0, 0.0, 1.0]]
     """
     parts = weight.reshape(-1, weight.shape[1] // groups).astype(np.float32)
     low, high = -(2 ** (bits - 1)), 2 ** (bits - 1) - 1
