@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from runtime_tests.litert import tapes
+from runtime_tests.litert import forced_calls, tapes
+from runtime_tests.litert.cache import Cache
 from runtime_tests.litert.case import DECODER, EMBEDDER, PER_LAYER, LitertCase
 from runtime_tests.litert.cuts import one_by_one
 from runtime_tests.litert.cuts.forced import BETWEEN, Cut, alone
 from runtime_tests.litert.cuts.one_by_one import OneByOne
-from runtime_tests.litert.rungs import blocks
 from runtime_tests.litert.rungs.lowering import forced_logits
 from runtime_tests.litert.rungs.second import opinions
 from runtime_tests.litert.runners import greedy
@@ -70,10 +70,10 @@ def test_a_part_that_is_cut_between_layers_alone_gives_what_the_whole_gives(case
 
 
 def test_a_large_part_goes_through_a_mapped_file(case: LitertCase, monkeypatch: pytest.MonkeyPatch) -> None:
-    layout, cut = blocks.Cache(case), Cut(case.model(DECODER), "decode")
+    layout, cut = Cache(case), Cut(case.model(DECODER), "decode")
     forced = cut.part(1)
     assert forced is not None
-    inputs = blocks.fed(case, "decode", (9, 1), forced, layout)
+    inputs = forced_calls.fed(case, "decode", (9, 1), forced, layout)
     expected = forced.interpreter(threads=1).run("forced", inputs)
     monkeypatch.setattr(litert, "_IN_MEMORY", 0)
     found = forced.interpreter(threads=1).run("forced", inputs)
