@@ -119,7 +119,7 @@ def test_of_a_large_decoder_other_runtimes_play_some_layers_and_say_which(
     case: LitertCase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tapes, "SMALL", 0)
-    checks = {check.name: check for check in opinions(case, [Process("same", "litert", "ai_edge_litert")])}
+    checks = {check.name: check for check in opinions(case, [Process("same", "litert", "ai_edge_litert")]).checks}
     note = checks["same: calls compared"].note
     assert re.fullmatch(r"of 10 layers 0, [\d, ]*9: the first, the last, one of each kind and bits", note)
     assert checks["same: int8 outputs equal"].found == 1.0

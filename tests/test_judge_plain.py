@@ -102,9 +102,9 @@ def test_a_right_model_whose_products_are_wide_passes(judged: Judged) -> None:
         pytest.skip("not run: the sums of this machine's XNNPACK are as good as float32's")
     assert {check.name.split(":")[0] for check in asked} == {"prefill_8", "decode"}
     assert {check.limit for check in asked} == {_budget().block_db}
-    found = {check.name: check for check in blocks.checks}
+    found = {check.name.partition(", worst")[0]: check for check in blocks.checks}
     for name in ("prefill_8", "prefill_64", "decode"):
-        check = found[f"{name}: mlp, worst of 5"]
+        check = found[f"{name}: mlp"]
         assert cast(float, _budget().kernel_db) <= cast(float, check.limit) <= check.found < _budget().block_db
 
 

@@ -99,7 +99,7 @@ def test_a_short_forced_decode_is_the_one_of_the_rung(case: LitertCase, mine: Mi
 
 def test_a_runtime_that_cannot_answer_is_written_down_with_its_reason(case: LitertCase) -> None:
     absent = replace(TENSORFLOW, package="no_such_package")
-    (check,) = opinions(case, [absent])
+    (check,) = opinions(case, [absent]).checks
     assert (check.found, check.unit, check.limit) == (0, "calls", None)
     assert check.note == "not run: no_such_package is not installed; the extra 'tensorflow' brings it"
 

@@ -8,7 +8,7 @@ from convert.costs import Rates, Sizes, Stage, TargetCosts
 PLAIN = 60.0  # a product of kernels without XNNPACK, in float32 products
 INTEGER = 2.0  # products of XNNPACK in the time of a float32 one (0.5 to 1.7 TOPS of two threads here)
 BANDWIDTH = 4.5  # weights that a decode step of XNNPACK reads, in the time of a byte through numpy
-TRACED = 3.5  # rung 2a: how often a layer of the reference runs, about
+TRACED = 2.5  # rung 2a: how often a layer of the reference runs, about
 PLAYED_CACHES = 6  # second opinions: the cache at four positions, copied once more at times
 SAMPLED = 5  # layers of a large decoder that they play
 MAPPED_FROM = 256 * costs.MB  # runners/litert.py: larger sections are copied to be mapped
@@ -58,7 +58,8 @@ def judged(s: Sizes, rate: Rates) -> list[Stage]:
         made.append(
             costs.rung("4", costs.questions(s, rate, step), numbers + running, mapped, s.model + copied + decoder)
         )
-    golden = costs.prompts(s, rate, costs.GOLDENS, short) + costs.GOLDENS * costs.ANSWER * step
+    # Rung 3 read all but one of the goldens' prompts.
+    golden = costs.prompts(s, rate, costs.GOLDENS - costs.PROMPTS, short) + costs.GOLDENS * costs.ANSWER * step
     return [*made, costs.rung("report", golden, numbers + running, mapped, s.model + copied)]
 
 

@@ -26,6 +26,7 @@ from runtime_tests.measures import metrics
 from runtime_tests.results import Check, at_least, stated
 
 STEPS = 16
+RESIDUALS = ("/attention", "/mlp", "/output")  # boundaries where a block has been added to what it read
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ class Opinions:
 
     Attributes:
         checks: for the rung.
-        residual_db: how far XNNPACK's own sums move what a layer passes on, the worst of the compared layers; None
+        residual_db: how far XNNPACK's own sums move what a block passes on, dB, the worst of the compared layers; None
             unless LiteRT's plain kernels ran and agreed, for otherwise it might be the file.
     """
 
@@ -79,7 +80,7 @@ def _residual_db(mine: Mine) -> float | None:
     found = []
     for kept, expected in zip(mine.kept, mine.expected, strict=False):  # the last tape is no block's
         for name in expected[0]:
-            if name.endswith("/output"):
+            if name.endswith(RESIDUALS):
                 found.append(metrics.snr_db(_joined(expected, name), _joined(kept, name)))
     return min(found, default=None)
 
