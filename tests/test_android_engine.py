@@ -15,7 +15,7 @@ from test_judge_mutations import Patient
 from convert import demo
 from runtime_tests.litert.case import DECODER, LitertCase
 from runtime_tests.readers.checkpoint import open_checkpoint
-from runtime_tests.readers.litertlm import open_litertlm
+from runtime_tests.readers.litert.litertlm import open_litertlm
 from runtime_tests.report import golden
 
 FOLDER, SUITE = "engine-jni/src/test/kotlin", "EngineSuite"

@@ -19,7 +19,7 @@ from runtime_tests.litert.case import LitertCase
 from runtime_tests.litert.runners.arm64 import arm64
 from runtime_tests.litert.runners.arm64_pieces import EMULATOR, PIECES, Piece, cache, fill, find, from_apt, from_pip
 from runtime_tests.readers.checkpoint import open_checkpoint
-from runtime_tests.readers.litertlm import open_litertlm
+from runtime_tests.readers.litert.litertlm import open_litertlm
 from runtime_tests.results import Rung
 
 

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from runtime_tests.cli import SCHEMAS, app
 from runtime_tests.questions import evaluation
-from runtime_tests.readers.litertlm import BLOCK
+from runtime_tests.readers.litert.litertlm import BLOCK
 from runtime_tests.report import golden
 from runtime_tests.report import parity as report
 

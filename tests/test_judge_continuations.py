@@ -18,7 +18,7 @@ from runtime_tests.ladder import climb
 from runtime_tests.litert.case import DECODER, LitertCase
 from runtime_tests.litert.rungs.engine import _parted
 from runtime_tests.readers.checkpoint import open_checkpoint
-from runtime_tests.readers.litertlm import open_litertlm
+from runtime_tests.readers.litert.litertlm import open_litertlm
 from runtime_tests.rungs import continuations
 from runtime_tests.rungs.continuations import along
 from tests.whole_reference import greedy

@@ -14,7 +14,7 @@ from runtime_tests.litert.rungs import arm64
 from runtime_tests.litert.rungs import engine as rung3
 from runtime_tests.litert.runners.engine import Answer, Request, ask
 from runtime_tests.readers.checkpoint import open_checkpoint
-from runtime_tests.readers.litertlm import open_litertlm
+from runtime_tests.readers.litert.litertlm import open_litertlm
 
 
 def test_a_prompt_on_which_the_engine_gives_up_is_named_and_the_others_are_answered(demo_file: Path) -> None:

@@ -20,8 +20,8 @@ from runtime_tests.litert.weights.match import recognize
 from runtime_tests.litert.weights.matrices import drift, matrices
 from runtime_tests.litert.weights.stored import Stored
 from runtime_tests.readers.checkpoint import open_checkpoint
-from runtime_tests.readers.litertlm import open_litertlm
-from runtime_tests.readers.tflite import open_tflite
+from runtime_tests.readers.litert.litertlm import open_litertlm
+from runtime_tests.readers.litert.tflite import open_tflite
 from runtime_tests.results import Check, Rung
 
 NOT_REROUNDED = "layers.2.self_attn.q_proj"

@@ -22,7 +22,7 @@ from runtime_tests.litert.case import DECODER, EMBEDDER, PER_LAYER, LitertCase
 from runtime_tests.litert.runners.interpreter import Session, lookup
 from runtime_tests.questions.evaluation import QUESTIONS
 from runtime_tests.readers.checkpoint import open_checkpoint
-from runtime_tests.readers.litertlm import open_litertlm
+from runtime_tests.readers.litert.litertlm import open_litertlm
 from runtime_tests.report import golden
 from runtime_tests.report.golden_prompts import asked
 

@@ -17,8 +17,8 @@ from runtime_tests.litert.case import DECODER, PER_LAYER, LitertCase
 from runtime_tests.litert.cuts.stages import chains
 from runtime_tests.litert.rungs.locate import locate
 from runtime_tests.readers.checkpoint import open_checkpoint
-from runtime_tests.readers.litertlm import open_litertlm
-from runtime_tests.readers.tflite import Subgraph, Tensor, Tflite
+from runtime_tests.readers.litert.litertlm import open_litertlm
+from runtime_tests.readers.litert.tflite import Subgraph, Tensor, Tflite
 from runtime_tests.rungs.located import Located
 
 Mutation = Callable[[Patient], None]

@@ -13,8 +13,8 @@ from runtime_tests.ladder import climb
 from runtime_tests.litert.case import DECODER, PER_LAYER, LitertCase
 from runtime_tests.litert.engine.metadata import compare_metadata
 from runtime_tests.readers.checkpoint import open_checkpoint
-from runtime_tests.readers.litertlm import open_litertlm
-from runtime_tests.readers.tflite import Tflite, open_tflite
+from runtime_tests.readers.litert.litertlm import open_litertlm
+from runtime_tests.readers.litert.tflite import Tflite, open_tflite
 from runtime_tests.results import Rung
 
 SLIDING_THETA, FULL_THETA = 1e4, 1e6

@@ -17,7 +17,7 @@ from convert import demo
 from runtime_tests.litert.case import LitertCase
 from runtime_tests.litert.inventory import shares
 from runtime_tests.readers.checkpoint import open_checkpoint
-from runtime_tests.readers.litertlm import open_litertlm
+from runtime_tests.readers.litert.litertlm import open_litertlm
 from runtime_tests.report.html import page
 from runtime_tests.report.strict import compact
 

@@ -25,8 +25,8 @@ from runtime_tests.litert.runners.process import Process
 from runtime_tests.memory import pages
 from runtime_tests.memory.pages import release
 from runtime_tests.readers.checkpoint import open_checkpoint
-from runtime_tests.readers.litertlm import open_litertlm
-from runtime_tests.readers.tflite import Tflite, open_tflite
+from runtime_tests.readers.litert.litertlm import open_litertlm
+from runtime_tests.readers.litert.tflite import Tflite, open_tflite
 from runtime_tests.reference.model import Reference
 
 

@@ -20,7 +20,7 @@ from runtime_tests.litert.rungs import plain
 from runtime_tests.litert.rungs.second import Mine, agreement
 from runtime_tests.litert.runners.protocol import Arrays, Call, Tape
 from runtime_tests.readers.checkpoint import open_checkpoint
-from runtime_tests.readers.litertlm import open_litertlm
+from runtime_tests.readers.litert.litertlm import open_litertlm
 from runtime_tests.results import Rung
 from runtime_tests.rungs.bars import lattice_check
 

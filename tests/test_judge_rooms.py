@@ -18,7 +18,7 @@ from runtime_tests.litert.case import LitertCase
 from runtime_tests.measures import accuracy as table
 from runtime_tests.measures.evidence import Adaptation, Evidence, together, worst_by_layer
 from runtime_tests.readers.checkpoint import open_checkpoint
-from runtime_tests.readers.litertlm import open_litertlm
+from runtime_tests.readers.litert.litertlm import open_litertlm
 from runtime_tests.results import Findings, at_least, rung
 from runtime_tests.rungs import task
 
@@ -41,7 +41,7 @@ from pathlib import Path
 
 from runtime_tests.litert.case import LitertCase
 from runtime_tests.readers.checkpoint import open_checkpoint
-from runtime_tests.readers.litertlm import open_litertlm
+from runtime_tests.readers.litert.litertlm import open_litertlm
 
 
 class ToyCase(LitertCase):

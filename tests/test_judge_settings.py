@@ -18,7 +18,7 @@ from convert.demo import folder as demo
 from convert.errors import CheckpointError
 from convert.progress import Silent
 from convert.targets.litert import LitertOptions, convert
-from runtime_tests.coreml.rungs import companions as coreml_companions
+from runtime_tests.coreml.compare import companions as coreml_companions
 from runtime_tests.errors import InputError
 from runtime_tests.ladder import climb
 from runtime_tests.litert.case import LitertCase
@@ -26,7 +26,7 @@ from runtime_tests.litert.engine.metadata import compare_metadata
 from runtime_tests.questions.stops import Stops, read_stops
 from runtime_tests.readers.checkpoint import open_checkpoint
 from runtime_tests.readers.dimensions import Dimensions, dimensions, read_config
-from runtime_tests.readers.litertlm import open_litertlm
+from runtime_tests.readers.litert.litertlm import open_litertlm
 
 FILES = ("config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
 Change = Callable[[dict[str, Any]], object]

@@ -15,7 +15,7 @@ from runtime_tests.ladder import climb
 from runtime_tests.litert.case import LitertCase
 from runtime_tests.questions.prompts import CHAT, CHAT_STEPS, GREEDY_STEPS, PROMPTS
 from runtime_tests.readers.checkpoint import open_checkpoint
-from runtime_tests.readers.litertlm import open_litertlm
+from runtime_tests.readers.litert.litertlm import open_litertlm
 from runtime_tests.report.golden import golden
 from runtime_tests.rungs import fitting
 from runtime_tests.rungs.bars import wrap

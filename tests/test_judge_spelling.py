@@ -19,8 +19,8 @@ from convert.demo.tokenizer import published_text
 from convert.progress import Silent
 from convert.targets.litert import LitertOptions, build, container, sentencepiece
 from runtime_tests.litert.engine import spelling
-from runtime_tests.readers import sentencepiece as reader
-from runtime_tests.readers.litertlm import Section, open_litertlm
+from runtime_tests.readers.litert import sentencepiece as reader
+from runtime_tests.readers.litert.litertlm import Section, open_litertlm
 
 SIZE = 1280  # the demo's
 

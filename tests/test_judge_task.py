@@ -24,7 +24,7 @@ from runtime_tests.litert.runners.engine import Answer, Request, ask
 from runtime_tests.measures import accuracy as table
 from runtime_tests.measures.accuracy import Accuracy
 from runtime_tests.readers.checkpoint import open_checkpoint
-from runtime_tests.readers.litertlm import open_litertlm
+from runtime_tests.readers.litert.litertlm import open_litertlm
 from runtime_tests.reference import answers as answers_of
 from runtime_tests.reference.answers import Greedy, answers, certain, disturbance, kept_weights
 from runtime_tests.report import parity as report

@@ -19,7 +19,7 @@ from runtime_tests.litert.runners.engine import Request, ask
 from runtime_tests.measures.evidence import Adaptation
 from runtime_tests.questions.conversations import CONVERSATIONS
 from runtime_tests.readers.checkpoint import open_checkpoint
-from runtime_tests.readers.litertlm import open_litertlm
+from runtime_tests.readers.litert.litertlm import open_litertlm
 from runtime_tests.report import parity as report
 from runtime_tests.report.html import page
 from runtime_tests.results import Check

@@ -17,7 +17,7 @@ from runtime_tests.litert.runners.process import Process, run
 from runtime_tests.litert.runners.protocol import Arrays, Tape
 from runtime_tests.litert.runners.second import PLAIN, REFERENCE, TENSORFLOW
 from runtime_tests.readers.checkpoint import open_checkpoint
-from runtime_tests.readers.litertlm import open_litertlm
+from runtime_tests.readers.litert.litertlm import open_litertlm
 from runtime_tests.results import Check
 
 STEPS = 6

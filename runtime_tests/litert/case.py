@@ -18,8 +18,8 @@ from runtime_tests.litert.weights.match import is_foreign, recognize
 from runtime_tests.litert.weights.matrices import matrices
 from runtime_tests.measures.evidence import Share
 from runtime_tests.readers.checkpoint import Folder
-from runtime_tests.readers.litertlm import LiteRtLm
-from runtime_tests.readers.tflite import Tflite, open_tflite
+from runtime_tests.readers.litert.litertlm import LiteRtLm
+from runtime_tests.readers.litert.tflite import Tflite, open_tflite
 from runtime_tests.reference.model import Ids
 from runtime_tests.reference.widening import Source
 from runtime_tests.weights.recovered import chosen_by

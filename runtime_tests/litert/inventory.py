@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from runtime_tests.measures.evidence import Share
-from runtime_tests.readers.litertlm import LiteRtLm
-from runtime_tests.readers.tflite import Subgraph, Tensor, Tflite
+from runtime_tests.readers.litert.litertlm import LiteRtLm
+from runtime_tests.readers.litert.tflite import Subgraph, Tensor, Tflite
 
 WIDTHS = {"INT2": 2, "INT4": 4, "INT8": 8, "FLOAT16": 16, "INT16": 16, "FLOAT32": 32}  # INT16: bfloat16 patterns
 LAYOUT = "graphs, metadata, padding"

@@ -7,7 +7,7 @@ from pathlib import Path
 from runtime_tests.case import Case
 from runtime_tests.readers.bundle import find_model
 from runtime_tests.readers.checkpoint import open_checkpoint
-from runtime_tests.readers.litertlm import MAGIC, open_litertlm
+from runtime_tests.readers.litert.litertlm import MAGIC, open_litertlm
 
 SUFFIX = ".litertlm"
 

@@ -15,7 +15,7 @@ from convert.progress import Silent
 from convert.targets.litert import TARGET, LitertOptions, convert
 from runtime_tests.litert.case import LitertCase
 from runtime_tests.readers.checkpoint import open_checkpoint
-from runtime_tests.readers.litertlm import open_litertlm
+from runtime_tests.readers.litert.litertlm import open_litertlm
 
 # Short, so that a build and a judgement take about a second; two prefill lengths, so that chunks cross them.
 CONTEXT, PREFILL = 256, (16, 64)

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from convert.targets.litert import container
 from runtime_tests.litert.case import DECODER
-from runtime_tests.readers.litertlm import Section, open_litertlm
-from runtime_tests.readers.tflite import Subgraph, Tensor, Tflite, open_tflite
+from runtime_tests.readers.litert.litertlm import Section, open_litertlm
+from runtime_tests.readers.litert.tflite import Subgraph, Tensor, Tflite, open_tflite
 
 Bytes = NDArray[np.uint8]
 

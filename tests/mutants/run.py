@@ -24,7 +24,7 @@ from runtime_tests.errors import InputError
 from runtime_tests.ladder import climb
 from runtime_tests.litert.case import LitertCase
 from runtime_tests.readers.bundle import find_model
-from runtime_tests.readers.litertlm import open_litertlm
+from runtime_tests.readers.litert.litertlm import open_litertlm
 from runtime_tests.results import Check, Rung
 from runtime_tests.rungs import decoder as rung1
 from tests.mutants.bed import BEDS, Bed

@@ -10,13 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime_tests.coreml.case import FIRST, SECOND, CoremlCase
+from runtime_tests.coreml.compare.activations import compare_activations
+from runtime_tests.coreml.compare.companions import compare_companions
+from runtime_tests.coreml.compare.layout import compare_layout
+from runtime_tests.coreml.compare.limits import compare_engine
 from runtime_tests.coreml.constants import power_and_gain
 from runtime_tests.coreml.program.matrices import BLOCKWISE, TABLE, Matrix, matrix, named
 from runtime_tests.coreml.program.values import where
-from runtime_tests.coreml.rungs.activations import compare_activations
-from runtime_tests.coreml.rungs.companions import compare_companions
-from runtime_tests.coreml.rungs.layout import compare_layout
-from runtime_tests.coreml.rungs.limits import compare_engine
 from runtime_tests.memory.pages import release
 from runtime_tests.readers.bits import same_codes, to_bfloat16
 from runtime_tests.readers.checkpoint import Packed

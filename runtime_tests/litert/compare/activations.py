@@ -6,7 +6,7 @@ import numpy as np
 
 from runtime_tests.litert.case import DECODER, LitertCase
 from runtime_tests.litert.cuts.forced import linears
-from runtime_tests.readers.tflite import Subgraph, Tensor
+from runtime_tests.readers.litert.tflite import Subgraph, Tensor
 from runtime_tests.results import Check, none
 
 ALWAYS_IN_DECODE = "decode"

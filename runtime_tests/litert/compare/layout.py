@@ -5,7 +5,7 @@ from __future__ import annotations
 from runtime_tests.errors import InputError
 from runtime_tests.litert.case import DECODER, EMBEDDER, PER_LAYER, LitertCase
 from runtime_tests.litert.runners.interpreter import prefill_lengths
-from runtime_tests.readers.tflite import Tflite
+from runtime_tests.readers.litert.tflite import Tflite
 from runtime_tests.results import Check, none
 
 Shapes = dict[str, tuple[tuple[int, ...], str]]

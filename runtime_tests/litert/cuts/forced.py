@@ -23,7 +23,7 @@ from runtime_tests.errors import CannotRunError
 from runtime_tests.litert.cuts.stages import probes
 from runtime_tests.litert.runners.interpreter import Interpreter, interpreter_of
 from runtime_tests.memory.pages import release
-from runtime_tests.readers.tflite import Subgraph, Tflite
+from runtime_tests.readers.litert.tflite import Subgraph, Tflite
 
 BOUNDARY = re.compile(r"layers\.(\d+)/(input|attention|mlp|output|per_layer_input|key|value)")
 GIVEN = " (given)"

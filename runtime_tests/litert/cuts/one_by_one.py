@@ -16,7 +16,7 @@ from runtime_tests.litert.cuts.forced import alone
 from runtime_tests.litert.runners.interpreter import Interpreter, interpreter_of
 from runtime_tests.memory.pages import release
 from runtime_tests.memory.trim import trim
-from runtime_tests.readers.tflite import Tflite
+from runtime_tests.readers.litert.tflite import Tflite
 
 
 class OneByOne:

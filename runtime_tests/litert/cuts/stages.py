@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from runtime_tests.readers.tflite import Subgraph
+from runtime_tests.readers.litert.tflite import Subgraph
 from runtime_tests.rungs.located import Block
 
 OUT = "/out"

@@ -15,8 +15,8 @@ import numpy as np
 
 from runtime_tests.errors import InputError
 from runtime_tests.litert.case import LitertCase
-from runtime_tests.readers import sentencepiece
-from runtime_tests.readers.sentencepiece import BYTE, NORMAL, UNKNOWN, USER_DEFINED
+from runtime_tests.readers.litert import sentencepiece
+from runtime_tests.readers.litert.sentencepiece import BYTE, NORMAL, UNKNOWN, USER_DEFINED
 
 TOGETHER = 200
 # Fields of TrainerSpec: model_type, treat_whitespace_as_suffix, byte_fallback.

@@ -20,7 +20,7 @@ from runtime_tests.memory.pages import release
 from runtime_tests.progress import walk
 from runtime_tests.readers.bits import same_codes
 from runtime_tests.readers.checkpoint import Packed, pieces
-from runtime_tests.readers.tflite import BITS, Subgraph, Tensor, Tflite
+from runtime_tests.readers.litert.tflite import BITS, Subgraph, Tensor, Tflite
 from runtime_tests.results import Check, none
 
 _BYTES_AT_ONCE = 8 << 20  # packed codes are compared as they are

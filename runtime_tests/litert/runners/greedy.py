@@ -8,7 +8,7 @@ import numpy as np
 
 from runtime_tests.litert.runners.interpreter import Session, lookup
 from runtime_tests.litert.runners.protocol import Runner
-from runtime_tests.readers.tflite import Tflite
+from runtime_tests.readers.litert.tflite import Tflite
 from runtime_tests.reference.model import Floats, Ids
 
 Section = tuple[Runner, Tflite]

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from runtime_tests.errors import CannotRunError
 from runtime_tests.litert.runners.protocol import Runner
 from runtime_tests.memory.pages import release, release_file
-from runtime_tests.readers.litertlm import Section
-from runtime_tests.readers.tflite import Tflite
+from runtime_tests.readers.litert.litertlm import Section
+from runtime_tests.readers.litert.tflite import Tflite
 
 Floats = NDArray[np.float32]
 MASKED = np.float32(-0.7 * np.finfo(np.float32).max)  # litert_compiled_model_executor_utils.cc, InitializeAttentionMask

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from runtime_tests.memory.pages import release
 from runtime_tests.readers.bits import to_bfloat16
 from runtime_tests.readers.checkpoint import Folder
-from runtime_tests.readers.tflite import Subgraph, Tensor, Tflite
+from runtime_tests.readers.litert.tflite import Subgraph, Tensor, Tflite
 from runtime_tests.weights.lattice import BLOCK, no_bfloat16, same_patterns, same_rounding
 
 UNSCALE, OFFSET = ".weight_unscale", "_offset"

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from runtime_tests.litert.weights.matrices import Matrix, matrices
 from runtime_tests.litert.weights.stored import Stored
 from runtime_tests.readers.checkpoint import Folder
-from runtime_tests.readers.tflite import Tflite
+from runtime_tests.readers.litert.tflite import Tflite
 
 SAMPLED_ROWS = 16
 LEAST_COSINE = 0.5

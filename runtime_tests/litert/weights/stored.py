@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime_tests.litert.weights.lattice import open_lattice
-from runtime_tests.readers.tflite import BITS, Subgraph, Tensor, Tflite
+from runtime_tests.readers.litert.tflite import BITS, Subgraph, Tensor, Tflite
 
 Floats = NDArray[np.float32]
 _FLOATS = ("FLOAT32", "FLOAT16")
