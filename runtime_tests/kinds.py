@@ -63,7 +63,7 @@ def open_case(
         if (model := room.find(path)) is not None:
             return room.open_case(model, checkpoint, threads, evaluation, float_model, questions)
     if path.is_dir():
-        raise InputError(f"{path.name}: its model {check(path).model} is of no kind that can be judged")
-    raise InputError(
-        f"{path.name}: of no kind that can be judged" if path.exists() else f"{path}: no such file or folder"
-    )
+        raise InputError(f"{path.name}: its model {check(path).model} is of no known kind")
+    if path.exists():
+        raise InputError(f"{path.name}: no model of a known kind; give a bundle's folder, or a model as it was built")
+    raise InputError(f"{path}: no such file or folder")

@@ -109,7 +109,7 @@ def test_a_rung_that_a_target_does_not_have_is_not_run() -> None:
 def test_what_no_room_takes_is_refused_with_its_name(tmp_path: Path) -> None:
     path = tmp_path / "model.bin"
     path.write_bytes(b"LITERTLX")
-    with pytest.raises(kinds.InputError, match=r"model\.bin: of no kind that can be judged"):
+    with pytest.raises(kinds.InputError, match=r"model\.bin: no model of a known kind; give a bundle"):
         kinds.open_case(path, demo.folder())
 
 
