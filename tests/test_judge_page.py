@@ -15,7 +15,6 @@ import pytest
 
 from convert import demo
 from runtime_tests.litert.case import LitertCase
-from runtime_tests.litert.inventory import shares
 from runtime_tests.readers.checkpoint import open_checkpoint
 from runtime_tests.readers.litert.litertlm import open_litertlm
 from runtime_tests.report.html import page
@@ -213,7 +212,7 @@ def test_text_and_curves_stand_out_in_light_in_dark_and_in_print() -> None:
 
 
 def test_the_bytes_of_all_components_are_the_file(demo_file: Path) -> None:
-    found = shares(LitertCase(open_litertlm(demo_file), open_checkpoint(demo.folder())))
+    found = LitertCase(open_litertlm(demo_file), open_checkpoint(demo.folder())).shares()
     assert sum(share.weight_bytes + share.scale_bytes for share in found) == demo_file.stat().st_size
     assert {("MLP", 2), ("attention", 4), ("per-layer input", 8)} <= {(s.component, s.bits) for s in found}
     assert all(share.weight_bytes >= 0 for share in found)
