@@ -41,8 +41,8 @@ class Held:
     values: np.ndarray
 
     @property
-    def tensor(self) -> np.ndarray:
-        return self.values
+    def shape(self) -> tuple[int, ...]:
+        return self.values.shape
 
     def rows(self, start: int, stop: int) -> np.ndarray:
         return self.values[start:stop]
