@@ -202,3 +202,17 @@ def test_opening_a_file_of_three_gigabytes_costs_megabytes(tmp_path):
     finally:
         tracemalloc.stop()
     assert 1 << 20 <= peak < 4 << 20  # the row that was asked for, and little else
+
+
+def test_rows_past_two_gigabytes_are_read_whatever_kind_of_integer_names_them(tmp_path):
+    rows, width = 5000, 1 << 19
+    path = write(tmp_path / "large.safetensors", {"table": entry(shape=(rows, width), end=rows * width)})
+    begin = path.stat().st_size
+    with path.open("r+b") as file:  # a hole: it takes no room on the disk
+        file.truncate(begin + rows * width)
+        file.seek(begin + 4999 * width)
+        file.write(bytes([7]) * width)
+    table = read_file(path, "read it")["table"]
+    last = np.int32(4999)
+    assert (table.read(last, last + 1) == 7).all()
+    assert table.read(4999).shape == (1, width)

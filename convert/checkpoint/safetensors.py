@@ -12,6 +12,7 @@ Why our own: the ``safetensors`` package maps files, and takes one tensor's name
 from __future__ import annotations
 
 import math
+import operator
 import os
 import re
 import stat
@@ -99,7 +100,8 @@ class Tensor:
             IndexError: the rows lie outside the tensor.
             CheckpointError: the file shrank since it was opened.
         """
-        stop = self.rows if stop is None else stop
+        # Numbers of numpy's are taken as well; as they are, bytes of a large table would not fit their 32 bits.
+        start, stop = operator.index(start), self.rows if stop is None else operator.index(stop)
         if not 0 <= start <= stop <= self.rows:
             raise IndexError(f"rows {start}:{stop} of {self.name}, which has {self.rows}")
         width = self.nbytes // self.rows if self.rows else 0

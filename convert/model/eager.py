@@ -112,7 +112,7 @@ class EagerOps:
 def look_up(checkpoint: Checkpoint, key: str, ids: np.ndarray, factor: float) -> torch.Tensor:
     """Rows ``ids`` of a table, float32 ``[1, n, width]``, times ``factor``."""
     rows = []
-    for i in ids:
+    for i in ids.tolist():
         if key in checkpoint.quants:
             table = checkpoint.quants[key]
             rows.append(dequantize(table.codes(i, i + 1), table.scales(i, i + 1)))
