@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+from runtime_tests.readers.checkpoint import Storage
 
 
 @dataclass(frozen=True)
 class Budget:
-    """Limits of one format.
+    """Limits for one kind of checkpoint.
 
     Attributes:
         decoder_db: rung 1, SNR of the eager decoder's logits that is good enough whatever float32 itself can do.
@@ -46,7 +48,6 @@ class Budget:
     floor_factor: float
     lowering_db: float
     lowering_kl: float
-    lattice_db: float
     # Rung 4, the same for both formats. The artifact computes what the reference computes, so half a point is what
     # near-ties may move among some 600 questions, and any significant difference is a fault.
     artifact_points: float = 0.5
@@ -55,14 +56,16 @@ class Budget:
     # which PTQ loses nothing could not show a damaged artifact either.
     float_points: float = 2.0
     ptq_p: float = 0.001
+    lattice_db: float = 0.0
 
     def block_bar(self, kind: str) -> float:
         """Rung 2a, dB, for a kind of boundary such as ``mlp``."""
         return self.front_db if kind in ("input", "per_layer_input") else self.block_db
 
 
+# By whether activations are static int8.
 _BUDGETS = {
-    "mobile": Budget(
+    True: Budget(
         # The bar of the design; a float64 run decides where a model's temper makes more of the last bits.
         decoder_db=100.0,
         # One layer's sums in another order are some 130 dB, and of a layer with peaked scores 115 dB.
@@ -89,9 +92,8 @@ _BUDGETS = {
         floor_factor=2.0,
         lowering_db=60.0,
         lowering_kl=1e-4,
-        lattice_db=0.0,  # such checkpoints store their integers; nothing was rounded
     ),
-    "q4_0": Budget(
+    False: Budget(
         decoder_db=100.0,
         layer_db=100.0,
         # No static activation scales, so no int8 outputs to compare.
@@ -113,45 +115,15 @@ _BUDGETS = {
         # Both bars only replace a floor that is stricter; the rounding of the stored weights is part of that floor.
         lowering_db=60.0,
         lowering_kl=1e-5,
-        # The blocks' 130 dB, added up over the layers of small models, are 113 dB.
-        lattice_db=100.0,
     ),
 }
 
 
-def budget_for(name: str) -> Budget:
-    """The budget of a format, ``mobile`` or ``q4_0``."""
-    return _BUDGETS[name]
+# By what is stored. Of integers nothing was rounded. The blocks' 130 dB, added up over the layers of small models, are
+# 113 dB.
+_LATTICE_DB: dict[Storage, float] = {"integers": 0.0, "rounded lattice": 100.0}
 
 
-@dataclass(frozen=True)
-class Agreement:
-    """Limits of another runtime beside XNNPACK, both on the same bytes and the same inputs.
-
-    Attributes:
-        codes: fraction of the int8 outputs of decode's linears that are equal, each block on given inputs.
-        block_db: SNR of the float outputs of the blocks.
-        logits_db: SNR of a short forced decode; the noise floor less 6 dB stands in its place where that is lower.
-            None: it is only stated.
-    """
-
-    codes: float
-    block_db: float
-    logits_db: float | None
-
-
-_AGREEMENTS = {
-    # Kernels without the delegate round their fixed-point products in another way: one step in some 0.3 % of a linear's
-    # outputs, and within a block one linear's outputs are the next one's inputs. Measured: 93 % equal, 30 dB; the
-    # logits of models of static int8 are then their noise floor's.
-    ("builtin", "mobile"): Agreement(codes=0.85, block_db=20.0, logits_db=None),
-    ("builtin", "q4_0"): Agreement(codes=1.0, block_db=110.0, logits_db=90.0),  # measured: 128 dB, 118 dB
-    # Other builds of the same kernels. Measured: every int8 output equal, 150 dB; q4_0 137 dB, logits 119 dB.
-    ("other build", "mobile"): Agreement(codes=0.999, block_db=45.0, logits_db=60.0),
-    ("other build", "q4_0"): Agreement(codes=1.0, block_db=110.0, logits_db=90.0),
-}
-
-
-def agreement_for(runtime: str, name: str) -> Agreement:
-    """The limits of a runtime by what ``replay.py`` calls it, for a format."""
-    return _AGREEMENTS["builtin" if runtime in ("builtin", "reference") else "other build", name]
+def budget_for(static_activations: bool, storage: Storage) -> Budget:
+    """The budget of a checkpoint, by two facts of it: see ``readers/checkpoint.py``."""
+    return replace(_BUDGETS[static_activations], lattice_db=_LATTICE_DB[storage])

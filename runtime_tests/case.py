@@ -1,81 +1,80 @@
-"""Everything the rungs share: the opened files, and the reference's runs, each made once and only when asked for."""
+"""What every target's rungs share: the reference's runs, each made once and only when asked for, and the questions."""
 
 from __future__ import annotations
 
 import contextlib
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any
+from typing import Any, ClassVar, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime_tests.accuracy import Accuracy
 from runtime_tests.budgets import Budget, budget_for
-from runtime_tests.dimensions import Dimensions
 from runtime_tests.errors import CannotRunError, InputError
-from runtime_tests.evaluation import read_evaluation
-from runtime_tests.evidence import Evidence
-from runtime_tests.floor import DRAWS, Floor, measure, widen
-from runtime_tests.kept import Kept
-from runtime_tests.lattice import Lattice, lattices
-from runtime_tests.match import is_foreign, recognize
-from runtime_tests.matrices import matrices
+from runtime_tests.measures.evidence import Share
+from runtime_tests.memory.pages import release_file
+from runtime_tests.memory.trim import trim
+from runtime_tests.questions.evaluation import read_evaluation
+from runtime_tests.questions.kept import Kept
+from runtime_tests.questions.stops import Stops, read_stops
 from runtime_tests.readers.checkpoint import Folder
+from runtime_tests.readers.dimensions import Dimensions
 from runtime_tests.readers.feeding import Feeding
-from runtime_tests.readers.litertlm import LiteRtLm
-from runtime_tests.readers.pages import release_file
-from runtime_tests.readers.tflite import Tflite, open_tflite
-from runtime_tests.recovered import Recovered, chosen_by
-from runtime_tests.reference import Ids, Reference
-from runtime_tests.runners.greedy import greedy
-from runtime_tests.runners.litert import interpret
-from runtime_tests.runners.one_by_one import OneByOne
-from runtime_tests.runners.protocol import Runner
-from runtime_tests.stops import Stops, read_stops
-from runtime_tests.trace import Trace
-from runtime_tests.trim import trim
+from runtime_tests.reference.floor import DRAWS, Floor, measure, widen
+from runtime_tests.reference.model import Ids, Reference
+from runtime_tests.reference.trace import Trace
+from runtime_tests.reference.widening import Source
+from runtime_tests.weights.recovered import Recovered
 
-DECODER, EMBEDDER, PER_LAYER = "tf_lite_prefill_decode", "tf_lite_embedder", "tf_lite_per_layer_embedder"
 DECODE_STEPS = 64
 SMALL = 64 << 20  # bytes; below it a second thread waits more than it works
 LARGE = 512 << 20  # bytes; from here on what reads all weights for every token is bounded
 
 
-class Case:
-    """One artifact, one checkpoint.
+class Artifact(Protocol):
+    """A model of any target: a file, or a folder of files."""
+
+    @property
+    def path(self) -> Path: ...
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+
+    def sha256(self) -> str:
+        """Hexadecimal digest of its bytes."""
+
+
+class Case(ABC):
+    """One artifact, one checkpoint. A target's room derives its own, with what opens and runs the artifact.
 
     Attributes:
-        artifact: the opened ``.litertlm``.
+        target: the folder here whose ``rungs/`` are climbed.
+        elsewhere: rungs that need another operating system than this one.
+        artifact: the opened model.
         folder: the opened checkpoint.
         continuations: what rung 3 and golden.json share, in the prompts' order.
         heard: tokens that follow a prompt, by its bytes: what rungs 3 and 4 were told and golden.json asks again.
-        evidence: what the rungs saw beyond their figures.
         evaluation: the checkpoint's questions, or those given instead; None when there are none.
         own: the checkpoint's questions, all of them, whatever is asked; None when it brings none.
         float_model: folder of the float model before QAT, when there is one to compare with.
-        accuracy: what rung 4 has measured, for the report.
-        recognized: matrices of a file with names of its own, by section: see match.py.
         kept_at: where rung 4 keeps the answers so far, so that a run that was killed goes on; None for nowhere.
         kept: those answers, once the rung has begun.
         tell: says a line to whoever watches.
         threads: CPU threads for both sides; by default 1 for a small artifact, else 2.
         feeding: what the bundle says of how its model is fed; None for a bare model.
-        modules: files in ``rungs/`` that climb a rung in place of the usual one, by the rung's name.
-        elsewhere: rungs that need another operating system than this one.
-        sections: whether the artifact is a ``.litertlm``, whose sections can be taken apart.
     """
 
     feeding: Feeding | None = None
-    modules: Mapping[str, str] = MappingProxyType({})
-    elsewhere: frozenset[str] = frozenset()
-    sections: bool = True
+    target: ClassVar[str]
+    elsewhere: ClassVar[frozenset[str]] = frozenset()
 
     def __init__(
         self,
-        artifact: LiteRtLm,
+        artifact: Artifact,
         folder: Folder,
         threads: int | None = None,
         evaluation: Path | None = None,
@@ -86,39 +85,65 @@ class Case:
         evaluation: a file of questions to ask instead of the checkpoint's.
         questions: how many of the questions to ask; None for all.
         """
-        small = artifact.path.stat().st_size < SMALL
-        self.artifact, self.folder, self.threads = artifact, folder, threads or (1 if small else 2)
+        self.artifact, self.folder = artifact, folder
+        self.threads = threads or (1 if artifact.size < SMALL else 2)
         self.continuations: list[Any] = []
         self.heard: dict[bytes, Ids] = {}
-        self.evidence = Evidence()
         self.own, self.float_model = read_evaluation(folder.path), float_model
         self.evaluation = self.own if evaluation is None else read_evaluation(folder.path, evaluation)
         if questions is not None and self.evaluation is not None:
             self.evaluation = self.evaluation.drawn(questions)
-        self.accuracy: Accuracy | None = None
         self.kept_at: Path | None = None
         self.kept: Kept | None = None
         self.tell: Callable[[str], None] = lambda _: None
-        self.recognized: dict[str, dict[str, float]] = {}
-        self._models: dict[str, Tflite] = {}
-        self._interpreters: dict[str, Runner] = {}
 
-    def like(self, artifact: LiteRtLm) -> Case:
+    def like(self, artifact: Any) -> Self:
         """A case of another artifact of the same checkpoint, to judge many of them without running the reference anew.
 
         What the reference has done here is taken over if the other artifact asks the same of it: the same tokens, the
         same precision of the cache. Not q4_0 insides: where the lattice leaves a choice, they follow the artifact.
         """
-        other = Case(artifact, self.folder, self.threads)
+        other = type(self)(artifact, self.folder, self.threads)
         with contextlib.suppress(InputError):  # a damaged artifact shall be told of when it is judged
             if np.array_equal(self.ids, other.ids) and self.cache_scales == other.cache_scales:
-                mobile = self.folder.format == "mobile"
+                exact = self.folder.storage == "integers"
                 shared = ("reference", "_measured", "logits", "plain_logits", "lattice_logits", "floor")
-                for name in (*shared, *(("trace",) if mobile else ())):
+                for name in (*shared, *(("trace",) if exact else ())):
                     if name in self.__dict__:
                         setattr(other, name, getattr(self, name))
-                other.continuations = self.continuations if mobile else []
+                other.continuations = self.continuations if exact else []
         return other
+
+    @property
+    @abstractmethod
+    def context(self) -> int:
+        """Positions of the KV cache."""
+
+    @abstractmethod
+    def greedy(self, prompts: Sequence[Ids], steps: Sequence[int]) -> list[Ids]:
+        """The artifact's greedy tokens after each prompt, at most so many; a stop token ends them and is included.
+
+        Raises:
+            CannotRunError: it takes longer than the reference, which is asked instead.
+        """
+
+    @property
+    def cache_scales(self) -> dict[int, tuple[float, float]]:
+        """Key and value scale of each KV-owning layer when the artifact's cache is int8; empty when it holds floats."""
+        return {}
+
+    @property
+    def foreign(self) -> bool:
+        """Whether another maker's file is judged, whose weights had to be recognized by their values."""
+        return False
+
+    def shares(self) -> list[Share]:
+        """All bytes of the artifact, biggest share first; empty for one whose bytes the manifest lists by file."""
+        return []
+
+    def lattice_source(self) -> Source:
+        """The weights that the reference has in :attr:`trace`, where a checkpoint stores them rounded."""
+        return Recovered(self.folder)
 
     @property
     def large(self) -> bool:
@@ -127,7 +152,7 @@ class Case:
 
     @property
     def budget(self) -> Budget:
-        return budget_for(self.folder.format)
+        return budget_for(self.folder.static_activations, self.folder.storage)
 
     @property
     def arithmetic(self) -> tuple[float, float]:
@@ -221,39 +246,6 @@ class Case:
         except ValueError:  # transformers' word for a tokenizer without one
             return ""
 
-    def model(self, name: str) -> Tflite:
-        """A TFLite section by its model type, under the checkpoint's names."""
-        if name not in self._models:
-            model = open_tflite(self.artifact.model(name).data, f"{self.artifact.path.name}/{name}")
-            if is_foreign(model, self.folder):
-                wanted = [item for item in matrices(self.folder) if self.home(item.name) == name]
-                if name == DECODER and "lm_head.weight" not in {item.name for item in wanted}:
-                    wanted += [item for item in matrices(self.folder) if item.name == "embed_tokens.weight"]
-                naming = recognize(model, self.folder, wanted)
-                model, self.recognized[name] = naming.model, naming.found
-            self._models[name] = model
-        return self._models[name]
-
-    @property
-    def foreign(self) -> bool:
-        """Whether the decoder's weights had to be recognized by their values."""
-        self.model(DECODER)
-        return DECODER in self.recognized
-
-    def home(self, name: str) -> str:
-        """The section that holds a tensor: tables have their own where the file has such sections."""
-        section = {"embed_tokens": EMBEDDER, "embed_tokens_per_layer": PER_LAYER}.get(name.removesuffix(".weight"))
-        return section if section in self.artifact.models() else DECODER
-
-    def interpreter(self, name: str) -> Runner:
-        """The interpreter of a section; made once, for it packs the weights anew."""
-        if name not in self._interpreters:
-            apart = self.large and name == DECODER
-            section = self.artifact.model(name)
-            made = OneByOne(self.model(name), self.threads) if apart else interpret(section, threads=self.threads)
-            self._interpreters[name] = made
-        return self._interpreters[name]
-
     def draws(self, usual: int) -> int:
         """How many seeded disturbances make a noise floor.
 
@@ -263,36 +255,16 @@ class Case:
         return usual if not self.large else (usual + 1) // 2
 
     def release(self) -> None:
-        """Lets go of what a large artifact's judge can have again: packed weights, free memory, pages of the weights.
+        """Lets go of what a large artifact's judge can have again: free memory, pages of the weights.
 
         Not within :meth:`smooth`, which has changed some of these pages.
         """
         if self.large:
-            self._interpreters.clear()
             if "trace" in self.__dict__:
                 self.trace.forget()
             trim()
             for name in self.folder.weights:
                 release_file((self.folder.path / name).resolve())
-
-    def greedy(self, prompts: Sequence[Ids], steps: Sequence[int]) -> list[Ids]:
-        """The artifact's greedy tokens after each prompt, at most so many; a stop token ends them and is included."""
-
-        def section(name: str) -> tuple[Runner, Tflite]:
-            return self.interpreter(name), self.model(name)
-
-        second = section(PER_LAYER) if self.dims.per_layer_width else None
-        decoder, tables = section(DECODER), (section(EMBEDDER), second)
-        return greedy(decoder, tables, prompts, steps, self.stops, self.large)
-
-    @cached_property
-    def context(self) -> int:
-        """Positions of the KV cache."""
-        graph = self.model(DECODER).subgraph("decode")
-        index = self.model(DECODER).signatures["decode"].inputs.get("mask")
-        if index is None:
-            raise InputError(f"{self.artifact.path.name}: decode has no input mask")
-        return graph.tensors[index].shape[3]
 
     @property
     def window(self) -> int:
@@ -322,19 +294,6 @@ class Case:
         places = [getattr(config, f"{kind}_token_id", None) for kind in ("image", "audio", "video")]
         drawn[np.isin(drawn, [place for place in places if place is not None])] = start
         return np.concatenate([[start], drawn]).astype(np.int32)
-
-    @cached_property
-    def cache_scales(self) -> dict[int, tuple[float, float]]:
-        """Key and value scale of each KV-owning layer when the artifact's cache is int8; empty when it is float32."""
-        graph, entry = self.model(DECODER).subgraph("decode"), self.model(DECODER).signatures["decode"]
-        out: dict[int, tuple[float, float]] = {}
-        for number, owner in enumerate(self.dims.owners):
-            caches = [entry.inputs.get(f"kv_cache_{x}_{number}") for x in "kv"]
-            pair = [graph.tensors[index].quantization for index in caches if index is not None]
-            found = [float(item.scales[0]) for item in pair if item is not None and item.scales.size == 1]
-            if len(found) == 2:
-                out[owner.layer] = (found[0], found[1])
-        return out
 
     @cached_property
     def reference(self) -> Reference:
@@ -372,7 +331,7 @@ class Case:
     @property
     def lattice_fault(self) -> str:
         """Why there is no lattice to compare with (recovered.py); empty when there is."""
-        return "the checkpoint is not q4_0" if self.folder.format == "mobile" else ""
+        return "the checkpoint stores its integers" if self.folder.storage == "integers" else ""
 
     @contextlib.contextmanager
     def on_lattice(self) -> Iterator[None]:
@@ -388,12 +347,8 @@ class Case:
 
         In blocks where the checkpoint leaves a choice, that lattice is the artifact's.
         """
-        mobile = self.folder.format == "mobile"
-        return Trace(self.reference, self.ids, None if mobile else chosen_by(self.folder, self._lattices()))
-
-    def _lattices(self) -> dict[str, Lattice]:
-        """The artifact's own lattices, by module path."""
-        return dict(lattices(self.model(DECODER)))
+        exact = self.folder.storage == "integers"
+        return Trace(self.reference, self.ids, None if exact else self.lattice_source())
 
     @cached_property
     def lattice_logits(self) -> NDArray[np.float32]:
@@ -416,3 +371,9 @@ class Case:
         if self.lattice_fault:
             return self.stored_floor
         return widen(self.stored_floor, self.logits, self.lattice_logits)
+
+    @property
+    def measured_floor(self) -> Floor | None:
+        """:attr:`floor`, if anybody has asked for it."""
+        found: Floor | None = self.__dict__.get("floor")
+        return found

@@ -1,4 +1,4 @@
-"""``python -m runtime_tests``: thin; the work is in ladder.py and report.py."""
+"""``python -m runtime_tests``: thin; the work is in ladder.py and report/."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import Annotated, NamedTuple, NoReturn
 
 import typer
 
-from runtime_tests import outputs as files
-from runtime_tests import torch_cache
 from runtime_tests.errors import InputError
+from runtime_tests.reference import torch_cache
+from runtime_tests.report import outputs as files
 
 app = typer.Typer(
     add_completion=False,
@@ -142,10 +142,13 @@ def _verify(
     if float_model is not None and not (float_model / "config.json").is_file():
         raise InputError(f"--float {float_model}: no folder of a Hugging Face model; config.json is not there")
 
-    from runtime_tests import departure, progress, report, table, temper
-    from runtime_tests import golden as goldens
-    from runtime_tests.html import page
+    from runtime_tests import progress
     from runtime_tests.kinds import open_case
+    from runtime_tests.report import departure, table
+    from runtime_tests.report import golden as goldens
+    from runtime_tests.report import parity as report
+    from runtime_tests.report.html import page
+    from runtime_tests.rungs import temper
 
     case = open_case(bundle, checkpoint, threads, asked.evaluation, float_model, asked.questions, feeding)
     if asked.evaluation is not None:
@@ -198,9 +201,9 @@ def device(
     """
     from rich.console import Console
 
-    from runtime_tests import table
     from runtime_tests.device.command import device_test
     from runtime_tests.errors import CannotRunError
+    from runtime_tests.report import table
 
     said = Console(stderr=True)
     folder = out or Path("dist/device") / bundle.resolve().name
@@ -220,7 +223,9 @@ def device(
 @app.command()
 def schema(check: Annotated[bool, typer.Option("--check", help="Only compare; exit 1 when stale.")] = False) -> None:
     """Writes the JSON Schemas of parity.json, golden.json and a line of an evaluation file."""
-    from runtime_tests import evaluation, golden, report
+    from runtime_tests.questions import evaluation
+    from runtime_tests.report import golden
+    from runtime_tests.report import parity as report
 
     made = {
         "parity.schema.json": report.schema(),

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from runtime_tests import torch_cache
+from runtime_tests.reference import torch_cache
 
 DEMO = Path(__file__).parent.parent / "dist" / "android" / "demo"
 

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import find_spec
+from types import ModuleType
 
 from runtime_tests.case import Case
 from runtime_tests.errors import CannotRunError, InputError
-from runtime_tests.results import Rung, rung
+from runtime_tests.results import Check, Findings, Rung, rung
 
 
 @dataclass(frozen=True)
 class Step:
-    """A rung by its name, the file in ``rungs/`` that climbs it, and its question."""
+    """A rung by its name, the file in a ``rungs/`` folder that climbs it, and its question."""
 
     name: str
     module: str
@@ -28,6 +30,7 @@ STEPS = (
     Step("3", "engine", "does the shipped file in the shipped engine produce the reference's tokens?"),
     Step("4", "task", "does the model still do its job?"),
 )
+ROOT = "runtime_tests"
 NAMES = tuple(step.name for step in STEPS)
 # Beside the ladder, for those who ask: where it cannot run, nothing is held against the artifact.
 ARM64 = Step("arm64", "arm64", "does the same file do the same on an arm64 processor?")
@@ -45,6 +48,18 @@ def asked(case: Case, names: tuple[str, ...] | None) -> tuple[str, ...]:
     return tuple(name for name in NAMES if name not in left_out)
 
 
+def find(target: str, name: str) -> ModuleType:
+    """The file of that name in a target's ``rungs/``, or else in those that targets share.
+
+    Raises:
+        CannotRunError: there is none.
+    """
+    for place in (f"{ROOT}.{target}.rungs", f"{ROOT}.rungs"):
+        if find_spec(f"{place}.{name}") is not None:
+            return import_module(f"{place}.{name}")
+    raise CannotRunError(f"{target} has no {name} rung")
+
+
 def climb(case: Case, names: tuple[str, ...] = NAMES, told: Callable[[Step], None] = lambda _: None) -> list[Rung]:
     """Climbs the named rungs; ``told`` hears of each before it begins."""
     out = []
@@ -52,9 +67,8 @@ def climb(case: Case, names: tuple[str, ...] = NAMES, told: Callable[[Step], Non
         if step.name in names:
             told(step)
             try:
-                module = case.modules.get(step.name, step.module)
-                checks = importlib.import_module(f"runtime_tests.rungs.{module}").climb(case)
-                out.append(rung(step.name, step.question, checks))
+                found: list[Check] | Findings = find(case.target, step.module).climb(case)
+                out.append(rung(step.name, step.question, found))
             except CannotRunError as error:
                 out.append(Rung(step.name, step.question, "not run", str(error), ()))
             except InputError as error:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
+
+from runtime_tests.measures.evidence import Evidence
 
 Status = Literal["pass", "fail", "not run"]
 
@@ -39,14 +41,28 @@ class Check:
 
 
 @dataclass(frozen=True)
+class Findings:
+    """What a rung hands back that saw more than its checks say."""
+
+    checks: list[Check]
+    evidence: Evidence
+
+
+@dataclass(frozen=True)
 class Rung:
-    """The outcome of one rung. ``why`` is given when it did not run."""
+    """The outcome of one rung.
+
+    Attributes:
+        why: given when it did not run.
+        evidence: what it saw beyond its figures.
+    """
 
     name: str
     question: str
     status: Status
     why: str
     checks: tuple[Check, ...]
+    evidence: Evidence = field(default_factory=Evidence)
 
 
 def at_least(name: str, found: float, limit: float, unit: str, note: str = "") -> Check:
@@ -70,9 +86,12 @@ def stated(name: str, found: float, unit: str, note: str = "") -> Check:
     return Check(name, float(found), None, "stated", unit, note)
 
 
-def rung(name: str, question: str, checks: list[Check]) -> Rung:
+def rung(name: str, question: str, found: list[Check] | Findings) -> Rung:
     """A rung that ran: it passes when it checked something and every check passes."""
+    checks, evidence = (found.checks, found.evidence) if isinstance(found, Findings) else (found, Evidence())
     judged = [check for check in checks if check.sense != "stated"]
     if not judged:
-        return Rung(name, question, "not run", "nothing could be compared", tuple(checks))
-    return Rung(name, question, "pass" if all(check.passed for check in judged) else "fail", "", tuple(checks))
+        return Rung(name, question, "not run", "nothing could be compared", tuple(checks), evidence)
+    return Rung(
+        name, question, "pass" if all(check.passed for check in judged) else "fail", "", tuple(checks), evidence
+    )

@@ -14,8 +14,8 @@ from runtime_tests.case import Case
 from runtime_tests.errors import InputError
 from runtime_tests.kinds import open_case
 from runtime_tests.ladder import STEPS, climb
-from runtime_tests.origin import checkpoint_of
 from runtime_tests.readers.bundle import check
+from runtime_tests.readers.origin import checkpoint_of
 from runtime_tests.results import Rung
 
 

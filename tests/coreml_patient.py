@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from runtime_tests.readers.mlpackage import open_mlpackage, proto
+from runtime_tests.readers.coreml.mlpackage import open_mlpackage, proto
 
 MODEL, WEIGHTS = "Data/com.apple.CoreML/model.mlmodel", "Data/com.apple.CoreML/weights/weight.bin"
 

@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 from convert import demo
 from convert.demo.train import almanac, backwards, sums
 from convert.demo.train.questions import Turn
-from runtime_tests import metrics
-from runtime_tests.reference import Reference
-from runtime_tests.statistics import paired, wilson
+from runtime_tests.measures import metrics
+from runtime_tests.measures.statistics import paired, wilson
+from runtime_tests.reference.model import Reference
 
 COARSER = (2, 4, 8, 16)
 END = "<turn|>"

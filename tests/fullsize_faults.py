@@ -23,8 +23,8 @@ import numpy as np
 from convert import tables
 from convert.bench.parser import Parser
 from convert.demo.shapes import FULL_SIZE
-from runtime_tests.case import PER_LAYER
-from runtime_tests.readers.litertlm import open_litertlm
+from runtime_tests.litert.case import PER_LAYER
+from runtime_tests.readers.litert.litertlm import open_litertlm
 from tests.mutants import catalogue
 from tests.mutants.codes_and_scales import LAYERED
 from tests.mutants.mutant import Build

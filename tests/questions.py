@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from runtime_tests.answers import answers
-from runtime_tests.case import Case
+from runtime_tests.litert.case import LitertCase
+from runtime_tests.reference.answers import answers
 
 STEPS = 16
 
@@ -34,7 +34,7 @@ def messages(index: int) -> list[dict[str, str]]:
     return [*before, asked] if index % 3 == 0 else [asked]
 
 
-def write(folder: Path, case: Case, count: int, wrong: Sequence[int] = ()) -> Path:
+def write(folder: Path, case: LitertCase, count: int, wrong: Sequence[int] = ()) -> Path:
     """Writes ``evaluation.jsonl`` into a folder; the questions listed as wrong get an answer that nobody gives."""
     ids = [np.array([case.start, *case.tokenize(case.render(messages(i)))], np.int32) for i in range(count)]
     found = answers(case.reference, ids, [STEPS] * count, frozenset(case.stops))

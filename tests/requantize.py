@@ -12,8 +12,8 @@ from torch import from_numpy
 
 from convert.lattice import dequantize, flip_offset, pack
 from runtime_tests.readers.checkpoint import open_checkpoint
-from runtime_tests.readers.litertlm import open_litertlm
-from runtime_tests.readers.tflite import open_tflite
+from runtime_tests.readers.litert.litertlm import open_litertlm
+from runtime_tests.readers.litert.tflite import open_tflite
 
 
 def reround(folder: Path, target: Path, only: str = "") -> set[str]:

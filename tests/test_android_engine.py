@@ -13,10 +13,10 @@ from kotlin_tools import ANDROID, Outcome
 from test_judge_mutations import Patient
 
 from convert import demo
-from runtime_tests import golden
-from runtime_tests.case import DECODER, Case
+from runtime_tests.litert.case import DECODER, LitertCase
 from runtime_tests.readers.checkpoint import open_checkpoint
-from runtime_tests.readers.litertlm import open_litertlm
+from runtime_tests.readers.litert.litertlm import open_litertlm
+from runtime_tests.report import golden
 
 FOLDER, SUITE = "engine-jni/src/test/kotlin", "EngineSuite"
 CYCLES = 200
@@ -44,7 +44,7 @@ def outcome(demo_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Outcom
         work = tmp_path_factory.mktemp("android")
         shim = kotlin_tools.shim(work)
         classes = kotlin_tools.compiled()
-        goldens = golden.dump(golden.golden(Case(open_litertlm(demo_file), open_checkpoint(demo.folder()))))
+        goldens = golden.dump(golden.golden(LitertCase(open_litertlm(demo_file), open_checkpoint(demo.folder()))))
         (work / "golden.json").write_text(goldens, "utf-8")
         (work / "cache").mkdir()
         (work / "damaged.litertlm").write_bytes(damaged(demo_file))

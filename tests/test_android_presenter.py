@@ -16,7 +16,7 @@ from quick_build import build
 
 from runtime_tests.device.answers import read
 from runtime_tests.device.judge import judge
-from runtime_tests.golden import GoldenFile
+from runtime_tests.report.golden import GoldenFile
 
 FOLDER, SUITE = "app/src/test/kotlin", "PresenterSuite"
 

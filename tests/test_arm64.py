@@ -13,14 +13,14 @@ from pathlib import Path
 
 import pytest
 
-from runtime_tests.case import Case
 from runtime_tests.errors import CannotRunError
 from runtime_tests.ladder import ARM64, climb, passed
+from runtime_tests.litert.case import LitertCase
+from runtime_tests.litert.runners.arm64 import arm64
+from runtime_tests.litert.runners.arm64_pieces import EMULATOR, PIECES, Piece, cache, fill, find, from_apt, from_pip
 from runtime_tests.readers.checkpoint import open_checkpoint
-from runtime_tests.readers.litertlm import open_litertlm
+from runtime_tests.readers.litert.litertlm import open_litertlm
 from runtime_tests.results import Rung
-from runtime_tests.runners.arm64 import arm64
-from runtime_tests.runners.arm64_pieces import EMULATOR, PIECES, Piece, cache, fill, find, from_apt, from_pip
 
 
 def wheel(name: str) -> bytes:
@@ -161,5 +161,5 @@ def test_a_small_model_gives_the_same_numbers_and_texts_on_arm64(mobile_e2b: Pat
 
     out = tmp_path / "model.litertlm"
     convert(read(mobile_e2b), LitertOptions(context=160, prefill=(32,), cache="float32"), out, Silent())
-    (rung,) = climb(Case(open_litertlm(out), open_checkpoint(mobile_e2b)), (ARM64.name,))
+    (rung,) = climb(LitertCase(open_litertlm(out), open_checkpoint(mobile_e2b)), (ARM64.name,))
     assert (rung.status, [check.name for check in rung.checks if not check.passed]) == ("pass", [])

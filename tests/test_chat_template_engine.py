@@ -135,7 +135,7 @@ def test_a_session_with_its_prompt_template_is_given_the_rendered_chat(answer: d
 
 
 def test_the_file_says_what_its_template_does(model: Path) -> None:
-    from runtime_tests.readers.litertlm import open_litertlm
+    from runtime_tests.readers.litert.litertlm import open_litertlm
 
     metadata = open_litertlm(model).llm_metadata()
     assert (metadata.supports_thinking, metadata.supports_function_calling) == (True, True)

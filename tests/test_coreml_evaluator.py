@@ -13,11 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from mil_tools import builder, save, spec, state
 
-from runtime_tests.coreml.evaluator import Evaluator
-from runtime_tests.coreml.ops.index import slice_by_index
-from runtime_tests.coreml.values import Weights
+from runtime_tests.coreml.program.evaluator import Evaluator
+from runtime_tests.coreml.program.ops.index import slice_by_index
+from runtime_tests.coreml.program.values import Weights
 from runtime_tests.errors import CannotRunError
-from runtime_tests.readers.mlpackage import open_mlpackage
+from runtime_tests.readers.coreml.mlpackage import open_mlpackage
 
 X = np.random.default_rng(1).normal(size=(1, 3, 64)).astype(np.float16)
 WEIGHT = np.random.default_rng(2).normal(size=(64, 64)).astype(np.float16)
@@ -136,7 +136,7 @@ def test_missing_inputs_and_functions_are_named(package: Path) -> None:
 
 
 def test_tables_taken_in_parts_are_those_taken_whole(monkeypatch: pytest.MonkeyPatch) -> None:
-    from runtime_tests.coreml.ops import quantized
+    from runtime_tests.coreml.program.ops import quantized
 
     indices, table = torch.randint(0, 4, (7, 5), dtype=torch.uint8), torch.randn(7, 1, 4, 1)
     whole = quantized.constexpr_lut_to_dense(indices, table)

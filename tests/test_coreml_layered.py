@@ -11,11 +11,11 @@ import pytest
 from coreml_patient import Patient
 from numpy.typing import NDArray
 
-from runtime_tests.coreml import segments
 from runtime_tests.coreml.case import CoremlCase
-from runtime_tests.coreml.evaluator import Arithmetic
 from runtime_tests.coreml.forced import forced_calls, forced_logits
-from runtime_tests.coreml.layered import Layered
+from runtime_tests.coreml.program import segments
+from runtime_tests.coreml.program.evaluator import Arithmetic
+from runtime_tests.coreml.program.layered import Layered
 from runtime_tests.coreml.session import DECODE
 from runtime_tests.kinds import open_case
 

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from mil_tools import Array, builder, save, spec
 
-from runtime_tests.coreml.evaluator import Evaluator
-from runtime_tests.coreml.ops import KERNELS
-from runtime_tests.readers.mlpackage import open_mlpackage
+from runtime_tests.coreml.program.evaluator import Evaluator
+from runtime_tests.coreml.program.ops import KERNELS
+from runtime_tests.readers.coreml.mlpackage import open_mlpackage
 
 RNG = np.random.default_rng(5)
 GIVEN: dict[str, Array] = {

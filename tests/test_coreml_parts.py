@@ -24,13 +24,14 @@ from convert.progress import Silent
 from convert.targets.coreml import TARGET, CoremlOptions, companions, convert, parts, rows, write_tables
 from convert.targets.coreml.inspect import inspect_package
 from runtime_tests.coreml.case import CoremlCase
+from runtime_tests.coreml.compare.feeding import compare_feeding
 from runtime_tests.coreml.forced import forced_logits
+from runtime_tests.coreml.native import NativeRunner
+from runtime_tests.coreml.room import find as find_package
 from runtime_tests.errors import CannotRunError, InputError
-from runtime_tests.kinds import find_package, open_case
+from runtime_tests.kinds import open_case
 from runtime_tests.ladder import climb
-from runtime_tests.readers.parts import open_parts
-from runtime_tests.rungs.coreml_feeding import compare_feeding
-from runtime_tests.runners.coreml_native import NativeRunner
+from runtime_tests.readers.coreml.parts import open_parts
 
 NAMES = ["Model.mlpackage", "Model_2.mlpackage", "Model_3.mlpackage"]
 Build = Callable[[int], CoremlCase]

@@ -11,12 +11,12 @@ import torch
 from mil_tools import builder, save, spec, state
 
 from runtime_tests.coreml.case import CoremlCase
-from runtime_tests.coreml.evaluator import Evaluator
 from runtime_tests.coreml.greedy import answers, reach
-from runtime_tests.coreml.shorter import shorten
+from runtime_tests.coreml.program.evaluator import Evaluator
+from runtime_tests.coreml.program.shorter import shorten
 from runtime_tests.errors import CannotRunError
 from runtime_tests.kinds import open_case
-from runtime_tests.readers.mlpackage import open_mlpackage
+from runtime_tests.readers.coreml.mlpackage import open_mlpackage
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from commands import convert
 
 from convert.demo import fullsize
 from convert.demo.shapes import E2B
-from runtime_tests.coreml.matrices import required
+from runtime_tests.coreml.program.matrices import required
 from runtime_tests.kinds import open_case
 from runtime_tests.ladder import climb
 

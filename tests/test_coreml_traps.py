@@ -13,8 +13,8 @@ from convert.checkpoint import open_checkpoint, with_digests
 from convert.progress import Silent
 from convert.targets.coreml import CoremlOptions, convert
 from runtime_tests.coreml.session import MASKED
-from runtime_tests.readers.mlpackage import MlPackage
-from runtime_tests.readers.parts import open_parts
+from runtime_tests.readers.coreml.mlpackage import MlPackage
+from runtime_tests.readers.coreml.parts import open_parts
 
 ROOT = Path(__file__).parents[1]
 Packages = dict[str, MlPackage]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from convert import demo
-from runtime_tests.reference import Reference
+from runtime_tests.reference.model import Reference
 from tests.demo_task import answer, compare, encode, sets
 
 COUNT = 24

@@ -16,8 +16,8 @@ from runtime_tests.device import adb
 from runtime_tests.device.answers import read
 from runtime_tests.device.judge import judge
 from runtime_tests.errors import InputError
-from runtime_tests.golden import GoldenFile
-from runtime_tests.report import Parity
+from runtime_tests.report.golden import GoldenFile
+from runtime_tests.report.parity import Parity
 
 MODEL = b"a model"
 SHA256 = hashlib.sha256(MODEL).hexdigest()

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from commands import convert
 
-from runtime_tests.readers.litertlm import open_litertlm
+from runtime_tests.readers.litert.litertlm import open_litertlm
 
 RUNGS = ["0", "1", "2a", "2b", "3"]
 

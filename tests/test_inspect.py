@@ -19,8 +19,8 @@ from convert.targets.litert import LitertOptions
 from convert.targets.litert.inspect import inspect
 from convert.targets.litert.signature import signatures
 from convert.targets.litert.sizes import cache_bytes
-from runtime_tests.readers.litertlm import open_litertlm
-from runtime_tests.readers.tflite import open_tflite
+from runtime_tests.readers.litert.litertlm import open_litertlm
+from runtime_tests.readers.litert.tflite import open_tflite
 
 CONTEXT, PREFILL = 96, 8
 

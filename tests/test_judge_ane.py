@@ -17,7 +17,6 @@ import torch
 from coreml_patient import Patient
 
 from convert.demo.shapes import SMALL_E2B, Temper
-from runtime_tests import metrics
 from runtime_tests.budgets import budget_for
 from runtime_tests.coreml import constants
 from runtime_tests.coreml.budgets import coreml_budget
@@ -25,7 +24,8 @@ from runtime_tests.coreml.case import CoremlCase
 from runtime_tests.coreml.session import Feed
 from runtime_tests.kinds import open_case
 from runtime_tests.ladder import climb
-from runtime_tests.reference import Reference
+from runtime_tests.measures import metrics
+from runtime_tests.reference.model import Reference
 from runtime_tests.results import Rung
 from tests.mutants.checkpoint import PREFIX, data
 
@@ -144,9 +144,11 @@ def test_every_float_of_the_checkpoint_that_a_program_holds_is_rounded(good: Cor
 
 
 def test_the_bars_are_those_of_the_other_profile_save_for_the_point_of_accuracy() -> None:
-    found = coreml_budget("mobile", "ane")
+    found = coreml_budget(True, "integers", "ane")
     assert found.artifact_points == 1
-    assert replace(found, artifact_points=budget_for("mobile").artifact_points) == coreml_budget("mobile")
+    assert replace(found, artifact_points=budget_for(True, "integers").artifact_points) == coreml_budget(
+        True, "integers"
+    )
     assert found.disturbed_rows < 0.2
 
 

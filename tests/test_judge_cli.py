@@ -10,9 +10,11 @@ from types import ModuleType
 import pytest
 from typer.testing import CliRunner
 
-from runtime_tests import evaluation, golden, report
 from runtime_tests.cli import SCHEMAS, app
-from runtime_tests.readers.litertlm import BLOCK
+from runtime_tests.questions import evaluation
+from runtime_tests.readers.litert.litertlm import BLOCK
+from runtime_tests.report import golden
+from runtime_tests.report import parity as report
 
 RUNNER = CliRunner()
 

@@ -13,14 +13,14 @@ from test_judge_mutations import Patient
 from convert.checkpoint import open_checkpoint as read
 from convert.progress import Silent
 from convert.targets.litert import LitertOptions, convert
-from runtime_tests import continuations
-from runtime_tests.case import DECODER, Case
-from runtime_tests.continuations import along
 from runtime_tests.errors import CannotRunError
 from runtime_tests.ladder import climb
+from runtime_tests.litert.case import DECODER, LitertCase
+from runtime_tests.litert.rungs.engine import _parted
 from runtime_tests.readers.checkpoint import open_checkpoint
-from runtime_tests.readers.litertlm import open_litertlm
-from runtime_tests.rungs.engine import _parted
+from runtime_tests.readers.litert.litertlm import open_litertlm
+from runtime_tests.rungs import continuations
+from runtime_tests.rungs.continuations import along
 from tests.whole_reference import greedy
 
 VOCAB, STOP = 40, 9
@@ -45,8 +45,8 @@ class Scripted:
             yield i, rows, [rows + np.float32(self.moved)] * draws
 
 
-def case(reference: Scripted) -> Case:
-    return cast(Case, SimpleNamespace(reference=reference, lattice_fault="none", stops=[STOP], draws=int))
+def case(reference: Scripted) -> LitertCase:
+    return cast(LitertCase, SimpleNamespace(reference=reference, lattice_fault="none", stops=[STOP], draws=int))
 
 
 def tokens(*values: int) -> Any:
@@ -99,14 +99,14 @@ def test_every_prompt_is_read_once_and_all_of_them_in_one_call() -> None:
 
 
 @pytest.fixture(scope="module")
-def real(q4_0_e2b: Path, tmp_path_factory: pytest.TempPathFactory) -> Case:
+def real(q4_0_e2b: Path, tmp_path_factory: pytest.TempPathFactory) -> LitertCase:
     """Without static activations, where a token's logits do not depend on how many are computed at once."""
     out = tmp_path_factory.mktemp("continued") / "model.litertlm"
     convert(read(q4_0_e2b), LitertOptions(context=96, prefill=(32,), cache="float32"), out, Silent())
-    return Case(open_litertlm(out), open_checkpoint(q4_0_e2b))
+    return LitertCase(open_litertlm(out), open_checkpoint(q4_0_e2b))
 
 
-def test_the_continuation_is_what_the_reference_generates_token_by_token(real: Case) -> None:
+def test_the_continuation_is_what_the_reference_generates_token_by_token(real: LitertCase) -> None:
     prompts = [np.array([real.start, *real.tokenize(text)], np.int32) for text in ("one two", "Red is a colour of")]
     own = real.greedy(prompts, [8, 5])
     wrong = [np.concatenate([new[:2], [7, 7]]).astype(np.int32) for new in own]
@@ -119,17 +119,17 @@ def test_the_continuation_is_what_the_reference_generates_token_by_token(real: C
             assert len(item.new) == (parts[0] + 1 if len(parts) else len(said))
 
 
-def test_the_rounding_of_stored_weights_widens_the_floor_of_each_step(real: Case) -> None:
+def test_the_rounding_of_stored_weights_widens_the_floor_of_each_step(real: LitertCase) -> None:
     prompts = [np.array([real.start, *real.tokenize("one two")], np.int32)]
     (wide,) = along(real, prompts, real.greedy(prompts, [6]))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Case, "lattice_fault", "as if it were not known")
+        patch.setattr(LitertCase, "lattice_fault", "as if it were not known")
         (narrow,) = along(real, prompts, real.greedy(prompts, [6]))
     assert (wide.deviation > narrow.deviation).all()
     assert (wide.typical > narrow.typical).all()
 
 
-def test_without_an_interpreter_the_reference_generates(real: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_an_interpreter_the_reference_generates(real: LitertCase, monkeypatch: pytest.MonkeyPatch) -> None:
     prompts = [np.array([real.start, *real.tokenize("one two")], np.int32)]
 
     def refusing(*_: Any) -> Any:
@@ -140,20 +140,22 @@ def test_without_an_interpreter_the_reference_generates(real: Case, monkeypatch:
     assert [item.tolist() for item in continuations.drafts(real, prompts, [5])] == [expected]
 
 
-def test_what_an_earlier_rung_was_told_is_not_asked_again(real: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_an_earlier_rung_was_told_is_not_asked_again(real: LitertCase, monkeypatch: pytest.MonkeyPatch) -> None:
     ids = np.array([real.start, *real.tokenize("one two three")], np.int32)
     monkeypatch.setattr(real, "heard", {ids.tobytes(): tokens(5, 6, 7, 8)})
     monkeypatch.setattr(real, "greedy", lambda *_: pytest.fail("asked again"))
     assert [item.tolist() for item in continuations.drafts(real, [ids], [3])] == [[5, 6, 7]]
 
 
-def test_a_damaged_artifact_chooses_other_tokens_where_the_reference_is_certain(real: Case, tmp_path: Path) -> None:
+def test_a_damaged_artifact_chooses_other_tokens_where_the_reference_is_certain(
+    real: LitertCase, tmp_path: Path
+) -> None:
     patient = Patient(real.artifact.path)
     graph = patient.model(DECODER).subgraph("decode")
     rows = [patient.model(DECODER).buffer(graph.by_name[f"layers.{i}.mlp.down_proj.weight"].buffer) for i in (0, 1)]
     rows[0][:], rows[1][:] = rows[1].copy(), rows[0].copy()
     (tmp_path / "model.litertlm").write_bytes(patient.bytes)
-    damaged = Case(open_litertlm(tmp_path / "model.litertlm"), real.folder)
+    damaged = LitertCase(open_litertlm(tmp_path / "model.litertlm"), real.folder)
     damaged.__dict__["reference"] = real.reference
     (rung,) = climb(damaged, ("3",))
     failed = {check.name for check in rung.checks if not check.passed}

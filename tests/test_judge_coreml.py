@@ -11,16 +11,16 @@ import pytest
 import questions
 from coreml_patient import Patient
 
-from runtime_tests import accuracy as table
 from runtime_tests.case import Case
 from runtime_tests.coreml.case import CoremlCase
 from runtime_tests.coreml.greedy import answers
+from runtime_tests.coreml.rungs.blocks import _calls
 from runtime_tests.coreml.session import Feed
 from runtime_tests.errors import InputError
 from runtime_tests.kinds import open_case
 from runtime_tests.ladder import climb
+from runtime_tests.measures import accuracy as table
 from runtime_tests.results import Rung
-from runtime_tests.rungs.coreml_blocks import _calls
 
 KEY, NAME = "layers.3.mlp.down_proj", "layers_3_mlp_down_proj"
 CRUMBS = "layers.7.mlp.up_proj"
@@ -290,8 +290,9 @@ def test_the_task_rung_asks_the_package_with_and_without_its_activation_quantiza
     case = open_case(package, folder)
     (rung,) = climb(case, ("4",))
     assert rung.status != "not run", rung.why
-    assert case.accuracy is not None
-    artifact, reference = case.accuracy.system(table.ARTIFACT), case.accuracy.reference
+    accuracy = rung.evidence.accuracy
+    assert accuracy is not None
+    artifact, reference = accuracy.system(table.ARTIFACT), accuracy.reference
     assert artifact is not None
     assert "not a device" in artifact.description
     assert reference.accuracy > 0.5

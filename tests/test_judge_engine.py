@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from convert import demo
-from runtime_tests.case import Case
 from runtime_tests.ladder import climb
+from runtime_tests.litert.case import LitertCase
+from runtime_tests.litert.rungs import arm64
+from runtime_tests.litert.rungs import engine as rung3
+from runtime_tests.litert.runners.engine import Answer, Request, ask
 from runtime_tests.readers.checkpoint import open_checkpoint
-from runtime_tests.readers.litertlm import open_litertlm
-from runtime_tests.rungs import arm64
-from runtime_tests.rungs import engine as rung3
-from runtime_tests.runners.engine import Answer, Request, ask
+from runtime_tests.readers.litert.litertlm import open_litertlm
 
 
 def test_a_prompt_on_which_the_engine_gives_up_is_named_and_the_others_are_answered(demo_file: Path) -> None:
@@ -37,7 +37,7 @@ def test_rung_three_fails_where_an_empty_text_is_what_it_expects(
         return replace(answer, failed=[f"prompt {len(answer.texts) - 1}: gave up"])
 
     monkeypatch.setattr(rung3, "ask", giving_up)
-    (rung,) = climb(Case(open_litertlm(demo_file), open_checkpoint(demo.folder())), ("3",))
+    (rung,) = climb(LitertCase(open_litertlm(demo_file), open_checkpoint(demo.folder())), ("3",))
     assert [item.name for item in rung.checks if not item.passed] == ["the engine answers every prompt"]
 
 

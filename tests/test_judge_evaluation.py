@@ -12,8 +12,8 @@ import questions
 
 from convert.checkpoint import open_checkpoint, with_digests
 from runtime_tests.errors import InputError
-from runtime_tests.evaluation import Evaluation, read_evaluation, schema
-from runtime_tests.matching import KINDS
+from runtime_tests.questions.evaluation import Evaluation, read_evaluation, schema
+from runtime_tests.questions.matching import KINDS
 
 
 def entry(**changes: Any) -> dict[str, Any]:

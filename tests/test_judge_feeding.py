@@ -19,6 +19,7 @@ from convert import child, demo, feeding
 from convert.bundle.manifest import read
 from convert.checkpoint import open_checkpoint
 from runtime_tests.coreml.case import CoremlCase
+from runtime_tests.coreml.compare.feeding import compare_feeding
 from runtime_tests.coreml.feeding import rotary_rows
 from runtime_tests.errors import CannotRunError, InputError
 from runtime_tests.kinds import open_case
@@ -26,7 +27,6 @@ from runtime_tests.ladder import climb
 from runtime_tests.readers.bits import twos_complement
 from runtime_tests.readers.feeding import Rotary, feeding_of, read_feeding
 from runtime_tests.results import Check
-from runtime_tests.rungs.coreml_feeding import compare_feeding
 from runtime_tests.rungs.feeding import compare_tokens
 
 SLIDING, FULL = "sliding_attention", "full_attention"

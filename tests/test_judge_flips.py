@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from runtime_tests.flips import farthest
+from runtime_tests.measures.flips import farthest
 
 SAME = np.zeros((4, 6), np.int32)
 

@@ -14,15 +14,15 @@ from convert.checkpoint import open_checkpoint as read
 from convert.demo import folder as demo
 from convert.progress import Silent
 from convert.targets.litert import LitertOptions, convert
-from runtime_tests.case import DECODER, Case
 from runtime_tests.ladder import climb
-from runtime_tests.match import recognize
-from runtime_tests.matrices import drift, matrices
+from runtime_tests.litert.case import DECODER, LitertCase
+from runtime_tests.litert.weights.match import recognize
+from runtime_tests.litert.weights.matrices import drift, matrices
+from runtime_tests.litert.weights.stored import Stored
 from runtime_tests.readers.checkpoint import open_checkpoint
-from runtime_tests.readers.litertlm import open_litertlm
-from runtime_tests.readers.tflite import open_tflite
+from runtime_tests.readers.litert.litertlm import open_litertlm
+from runtime_tests.readers.litert.tflite import open_tflite
 from runtime_tests.results import Check, Rung
-from runtime_tests.stored import Stored
 
 NOT_REROUNDED = "layers.2.self_attn.q_proj"
 
@@ -52,7 +52,7 @@ def nameless(file: Path, folder: Path) -> Path:
 
 
 def judged(file: Path, checkpoint: Path, *names: str) -> list[Rung]:
-    return climb(Case(open_litertlm(file), open_checkpoint(checkpoint)), names)
+    return climb(LitertCase(open_litertlm(file), open_checkpoint(checkpoint)), names)
 
 
 def check(rung: Rung, name: str) -> Check:
@@ -99,7 +99,7 @@ def test_the_figures_of_a_rounded_matrix_are_those_worked_out_by_hand(
     file, _ = rounded
     file = nameless(file, tmp_path) if strip else file
     before, after = read(mobile_e2b), read(rounded[0].parent / "checkpoint")
-    case = Case(open_litertlm(file), open_checkpoint(mobile_e2b))
+    case = LitertCase(open_litertlm(file), open_checkpoint(mobile_e2b))
     name, model = "layers.4.mlp.up_proj", case.model(DECODER)
     matrix = next(item for item in matrices(case.folder) if item.name == f"{name}.weight")
     graph = model.subgraph("decode")

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from runtime_tests.kept import Kept, key
+from runtime_tests.questions.kept import Kept, key
 
 OF = {"artifact_sha256": "a" * 64}
 

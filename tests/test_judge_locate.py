@@ -12,27 +12,28 @@ from test_judge_mutations import Patient
 from typer.testing import CliRunner
 
 from convert import demo
-from runtime_tests.case import DECODER, PER_LAYER, Case
 from runtime_tests.cli import app
-from runtime_tests.locate import Located, locate
+from runtime_tests.litert.case import DECODER, PER_LAYER, LitertCase
+from runtime_tests.litert.cuts.stages import chains
+from runtime_tests.litert.rungs.locate import locate
 from runtime_tests.readers.checkpoint import open_checkpoint
-from runtime_tests.readers.litertlm import open_litertlm
-from runtime_tests.readers.tflite import Subgraph, Tensor, Tflite
-from runtime_tests.stages import chains
+from runtime_tests.readers.litert.litertlm import open_litertlm
+from runtime_tests.readers.litert.tflite import Subgraph, Tensor, Tflite
+from runtime_tests.rungs.located import Located
 
 Mutation = Callable[[Patient], None]
 
 
 @pytest.fixture(scope="module")
-def known(demo_file: Path) -> Case:
+def known(demo_file: Path) -> LitertCase:
     """A case of the intact file; what it holds of the reference serves the mutated ones."""
-    case = Case(open_litertlm(demo_file), open_checkpoint(demo.folder()))
+    case = LitertCase(open_litertlm(demo_file), open_checkpoint(demo.folder()))
     assert len(case.trace.norm())
     return case
 
 
-def located(path: Path, known: Case) -> Located:
-    case = Case(open_litertlm(path), known.folder)
+def located(path: Path, known: LitertCase) -> Located:
+    case = LitertCase(open_litertlm(path), known.folder)
     case.__dict__.update(reference=known.reference, trace=known.trace)
     return locate(case)
 
@@ -182,7 +183,7 @@ FAULTS = [
 
 @pytest.mark.parametrize(("mutate", "layer", "block"), [f[1:] for f in FAULTS], ids=[f[0] for f in FAULTS])
 def test_the_first_departure_is_the_layer_and_the_block_that_was_damaged(
-    demo_file: Path, known: Case, tmp_path: Path, mutate: Mutation, layer: int | None, block: str
+    demo_file: Path, known: LitertCase, tmp_path: Path, mutate: Mutation, layer: int | None, block: str
 ) -> None:
     patient = Patient(demo_file)
     mutate(patient)
@@ -210,7 +211,7 @@ def test_faults_of_a_block_quantized_artifact_are_placed_too(q4_0_e2b: Path, tmp
 
     healthy = tmp_path / "model.litertlm"
     convert(read(q4_0_e2b), LitertOptions(context=224, prefill=(64,), cache="float32"), healthy, Silent())
-    known = Case(open_litertlm(healthy), open_checkpoint(q4_0_e2b))
+    known = LitertCase(open_litertlm(healthy), open_checkpoint(q4_0_e2b))
     assert located(healthy, known).places == ()
     for name, layer, block in BLOCKWISE:
         patient = Patient(healthy)
@@ -221,7 +222,7 @@ def test_faults_of_a_block_quantized_artifact_are_placed_too(q4_0_e2b: Path, tmp
         assert [(p.layer, p.block) for p in located(path, known).places] == [(layer, block)]
 
 
-def test_an_intact_file_departs_nowhere_and_every_stage_was_looked_at(demo_file: Path, known: Case) -> None:
+def test_an_intact_file_departs_nowhere_and_every_stage_was_looked_at(demo_file: Path, known: LitertCase) -> None:
     found = located(demo_file, known)
     assert found.places == ()
     layers, owners = known.dims.layers, {owner.layer for owner in known.dims.owners}

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runtime_tests.matching import contains, first_choice, last_number, matches, number
+from runtime_tests.questions.matching import contains, first_choice, last_number, matches, number
 
 
 @pytest.mark.parametrize(

@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from runtime_tests.case import DECODER, PER_LAYER, Case
 from runtime_tests.ladder import climb
+from runtime_tests.litert.case import DECODER, PER_LAYER, LitertCase
+from runtime_tests.litert.engine.metadata import compare_metadata
 from runtime_tests.readers.checkpoint import open_checkpoint
-from runtime_tests.readers.litertlm import open_litertlm
-from runtime_tests.readers.tflite import Tflite, open_tflite
+from runtime_tests.readers.litert.litertlm import open_litertlm
+from runtime_tests.readers.litert.tflite import Tflite, open_tflite
 from runtime_tests.results import Rung
-from runtime_tests.rungs.metadata import compare_metadata
 
 SLIDING_THETA, FULL_THETA = 1e4, 1e6
 
@@ -58,7 +58,7 @@ def judged(artifact: Path, mobile_e2b: Path, tmp_path: Path) -> Callable[[Callab
         assert patient.bytes != artifact.read_bytes(), "the mutation changed nothing"
         target = tmp_path / "mutated.litertlm"
         target.write_bytes(patient.bytes)
-        (result,) = climb(Case(open_litertlm(target), open_checkpoint(mobile_e2b)), (name,))
+        (result,) = climb(LitertCase(open_litertlm(target), open_checkpoint(mobile_e2b)), (name,))
         return result
 
     return run
@@ -75,7 +75,7 @@ Judged = Callable[[Callable[[Patient], None], str], Rung]
 
 @pytest.mark.slow
 def test_an_untouched_artifact_passes_every_rung(artifact: Path, mobile_e2b: Path) -> None:
-    rungs = climb(Case(open_litertlm(artifact), open_checkpoint(mobile_e2b)))
+    rungs = climb(LitertCase(open_litertlm(artifact), open_checkpoint(mobile_e2b)))
     assert [(rung.name, rung.status, rung.why) for rung in rungs] == [
         *((name, "pass", "") for name in ("0", "1", "2a", "2b", "3")),
         ("4", "not run", "the checkpoint brings no evaluation questions, and none were given with --evaluation"),
@@ -245,5 +245,5 @@ def test_a_changed_tokenizer_is_caught_by_the_engine_rung(artifact: Path, mobile
     shutil.copytree(mobile_e2b, other)
     with (other / "tokenizer.json").open("a", encoding="utf-8") as file:
         file.write(" ")
-    checks = compare_metadata(Case(open_litertlm(artifact), open_checkpoint(other)))
+    checks = compare_metadata(LitertCase(open_litertlm(artifact), open_checkpoint(other)))
     assert [check.note for check in checks if not check.passed] == ["not the bytes of tokenizer.json"]

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from test_judge_mutations import Patient, failing
 
-from runtime_tests.case import DECODER, Case
 from runtime_tests.ladder import climb
+from runtime_tests.litert.case import DECODER, LitertCase
 from runtime_tests.readers.checkpoint import open_checkpoint
-from runtime_tests.readers.litertlm import open_litertlm
+from runtime_tests.readers.litert.litertlm import open_litertlm
 
 KEY = "layers.3.mlp.down_proj"
 
@@ -64,5 +64,5 @@ def test_one_changed_number_is_caught_by_the_weights_rung(
     assert patient.bytes != artifact.read_bytes(), "the mutation changed nothing"
     target = tmp_path / "mutated.litertlm"
     target.write_bytes(patient.bytes)
-    (result,) = climb(Case(open_litertlm(target), open_checkpoint(q4_0_e2b)), ("0",))
+    (result,) = climb(LitertCase(open_litertlm(target), open_checkpoint(q4_0_e2b)), ("0",))
     assert named in failing(result)

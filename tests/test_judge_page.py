@@ -14,12 +14,11 @@ from typing import Any
 import pytest
 
 from convert import demo
-from runtime_tests.case import Case
-from runtime_tests.html import page
-from runtime_tests.inventory import shares
+from runtime_tests.litert.case import LitertCase
 from runtime_tests.readers.checkpoint import open_checkpoint
-from runtime_tests.readers.litertlm import open_litertlm
-from runtime_tests.strict import compact
+from runtime_tests.readers.litert.litertlm import open_litertlm
+from runtime_tests.report.html import page
+from runtime_tests.report.strict import compact
 
 Data = dict[str, Any]
 TEXT, LARGE = 4.5, 3.0  # WCAG 2.2: contrast of text, of graphical objects
@@ -182,7 +181,7 @@ def test_narrow_pages_name_the_column_of_every_figure(report: Data) -> None:
 
 
 def palettes() -> Iterator[dict[str, str]]:
-    style = (files("runtime_tests.html") / "style.css").read_text("utf-8")
+    style = (files("runtime_tests.report.html") / "style.css").read_text("utf-8")
     blocks = re.findall(r":root \{(.*?)\}", style, re.DOTALL)
     assert len(blocks) == 3  # light, dark, print
     for block in blocks:
@@ -213,7 +212,7 @@ def test_text_and_curves_stand_out_in_light_in_dark_and_in_print() -> None:
 
 
 def test_the_bytes_of_all_components_are_the_file(demo_file: Path) -> None:
-    found = shares(Case(open_litertlm(demo_file), open_checkpoint(demo.folder())))
+    found = LitertCase(open_litertlm(demo_file), open_checkpoint(demo.folder())).shares()
     assert sum(share.weight_bytes + share.scale_bytes for share in found) == demo_file.stat().st_size
     assert {("MLP", 2), ("attention", 4), ("per-layer input", 8)} <= {(s.component, s.bits) for s in found}
     assert all(share.weight_bytes >= 0 for share in found)

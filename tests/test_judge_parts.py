@@ -10,29 +10,31 @@ from typing import Any
 import numpy as np
 import pytest
 
-from runtime_tests import tapes
-from runtime_tests.case import DECODER, EMBEDDER, PER_LAYER, Case
-from runtime_tests.forced import BETWEEN, Cut, alone
-from runtime_tests.readers import pages
+from runtime_tests.litert import forced_calls, tapes
+from runtime_tests.litert.cache import Cache
+from runtime_tests.litert.case import DECODER, EMBEDDER, PER_LAYER, LitertCase
+from runtime_tests.litert.cuts import one_by_one
+from runtime_tests.litert.cuts.forced import BETWEEN, Cut, alone
+from runtime_tests.litert.cuts.one_by_one import OneByOne
+from runtime_tests.litert.rungs.lowering import forced_logits
+from runtime_tests.litert.rungs.second import opinions
+from runtime_tests.litert.runners import greedy
+from runtime_tests.litert.runners import interpreter as litert
+from runtime_tests.litert.runners.interpreter import Session
+from runtime_tests.litert.runners.process import Process
+from runtime_tests.memory import pages
+from runtime_tests.memory.pages import release
 from runtime_tests.readers.checkpoint import open_checkpoint
-from runtime_tests.readers.litertlm import open_litertlm
-from runtime_tests.readers.pages import release
-from runtime_tests.readers.tflite import Tflite, open_tflite
-from runtime_tests.reference import Reference
-from runtime_tests.rungs import forced_calls
-from runtime_tests.rungs.lowering import forced_logits
-from runtime_tests.rungs.second import opinions
-from runtime_tests.runners import greedy, litert, one_by_one
-from runtime_tests.runners.litert import Session
-from runtime_tests.runners.one_by_one import OneByOne
-from runtime_tests.runners.process import Process
+from runtime_tests.readers.litert.litertlm import open_litertlm
+from runtime_tests.readers.litert.tflite import Tflite, open_tflite
+from runtime_tests.reference.model import Reference
 
 
 @pytest.fixture(scope="module")
-def case(demo_file: Path) -> Case:
+def case(demo_file: Path) -> LitertCase:
     from convert import demo
 
-    return Case(open_litertlm(demo_file), open_checkpoint(demo.folder()))
+    return LitertCase(open_litertlm(demo_file), open_checkpoint(demo.folder()))
 
 
 def weights(model: Tflite) -> set[str]:
@@ -42,7 +44,7 @@ def weights(model: Tflite) -> set[str]:
 
 
 @pytest.mark.parametrize("signature", ["decode", "prefill_64"])
-def test_every_output_is_in_one_part_and_a_part_holds_its_own_weights_alone(case: Case, signature: str) -> None:
+def test_every_output_is_in_one_part_and_a_part_holds_its_own_weights_alone(case: LitertCase, signature: str) -> None:
     cut = Cut(case.model(DECODER), signature)
     parts = {part: cut.join([part]) for part in cut.parts}
     whole = cut.join(cut.parts)
@@ -58,7 +60,7 @@ def test_every_output_is_in_one_part_and_a_part_holds_its_own_weights_alone(case
         assert own == {name for name in forced.outputs if name.startswith("kv_cache_")}
 
 
-def test_a_part_that_is_cut_between_layers_alone_gives_what_the_whole_gives(case: Case) -> None:
+def test_a_part_that_is_cut_between_layers_alone_gives_what_the_whole_gives(case: LitertCase) -> None:
     """Layer 3 by itself: its inner boundaries are made by it, and not given."""
     cut = Cut(case.model(DECODER), "decode", BETWEEN)
     forced = cut.part(3)
@@ -67,8 +69,8 @@ def test_a_part_that_is_cut_between_layers_alone_gives_what_the_whole_gives(case
     assert {"layers.3/attention", "layers.3/mlp", "layers.3/output"} <= forced.boundaries
 
 
-def test_a_large_part_goes_through_a_mapped_file(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
-    layout, cut = forced_calls.Cache(case), Cut(case.model(DECODER), "decode")
+def test_a_large_part_goes_through_a_mapped_file(case: LitertCase, monkeypatch: pytest.MonkeyPatch) -> None:
+    layout, cut = Cache(case), Cut(case.model(DECODER), "decode")
     forced = cut.part(1)
     assert forced is not None
     inputs = forced_calls.fed(case, "decode", (9, 1), forced, layout)
@@ -78,7 +80,7 @@ def test_a_large_part_goes_through_a_mapped_file(case: Case, monkeypatch: pytest
     assert all(np.array_equal(found[name], value) for name, value in expected.items())
 
 
-def test_signatures_one_by_one_give_what_the_file_gives_and_one_of_them_is_held(case: Case) -> None:
+def test_signatures_one_by_one_give_what_the_file_gives_and_one_of_them_is_held(case: LitertCase) -> None:
     runner = OneByOne(case.model(DECODER), 1)
     rows = forced_logits(case, case.ids[:20], 17, Session(runner, case.model(DECODER)))
     whole = litert.interpret(case.artifact.model(DECODER), threads=1)
@@ -90,7 +92,7 @@ def test_signatures_one_by_one_give_what_the_file_gives_and_one_of_them_is_held(
 
 
 def test_prompts_in_groups_are_continued_as_each_alone_and_load_two_signatures_a_group(
-    case: Case, monkeypatch: pytest.MonkeyPatch
+    case: LitertCase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     loaded = list[str]()
 
@@ -114,7 +116,7 @@ def test_prompts_in_groups_are_continued_as_each_alone_and_load_two_signatures_a
 
 
 def test_of_a_large_decoder_other_runtimes_play_some_layers_and_say_which(
-    case: Case, monkeypatch: pytest.MonkeyPatch
+    case: LitertCase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tapes, "SMALL", 0)
     checks = {check.name: check for check in opinions(case, [Process("same", "litert", "ai_edge_litert")]).checks}
@@ -151,7 +153,7 @@ def _resident(view: np.ndarray) -> int:
 
 
 def test_the_reference_gives_the_pages_of_a_layers_weights_back_when_it_has_run(
-    case: Case, monkeypatch: pytest.MonkeyPatch
+    case: LitertCase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reference = Reference(case.folder.path, 1)
     weight = reference.decoder.layers[2].mlp.up_proj.weight.data.numpy()

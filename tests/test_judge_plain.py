@@ -12,16 +12,17 @@ import numpy as np
 import pytest
 from test_judge_mutations import Patient, failing
 
-from runtime_tests.budgets import Budget, agreement_for, budget_for
-from runtime_tests.case import DECODER, Case
+from runtime_tests.budgets import Budget, budget_for
 from runtime_tests.ladder import climb
+from runtime_tests.litert.budgets import agreement_for
+from runtime_tests.litert.case import DECODER, LitertCase
+from runtime_tests.litert.rungs import plain
+from runtime_tests.litert.rungs.second import Mine, agreement
+from runtime_tests.litert.runners.protocol import Arrays, Call, Tape
 from runtime_tests.readers.checkpoint import open_checkpoint
-from runtime_tests.readers.litertlm import open_litertlm
+from runtime_tests.readers.litert.litertlm import open_litertlm
 from runtime_tests.results import Rung
-from runtime_tests.rungs import plain
-from runtime_tests.rungs.lowering import lattice_check
-from runtime_tests.rungs.second import Mine, agreement
-from runtime_tests.runners.protocol import Arrays, Call, Tape
+from runtime_tests.rungs.bars import lattice_check
 
 WIDE = 6144  # columns of a down_proj: XNNPACK leaves some 91 dB of it on a processor with AVX512-VNNI
 KEY = "layers.1.mlp.down_proj"
@@ -57,7 +58,7 @@ def judged(artifact: Path, checkpoint: Path, tmp_path: Path) -> Callable[[Callab
         mutate(patient)
         target = tmp_path / "mutated.litertlm"
         target.write_bytes(patient.bytes)
-        (result,) = climb(Case(open_litertlm(target), open_checkpoint(checkpoint)), (name,))
+        (result,) = climb(LitertCase(open_litertlm(target), open_checkpoint(checkpoint)), (name,))
         return result
 
     return run
@@ -100,11 +101,11 @@ def test_a_right_model_whose_products_are_wide_passes(judged: Judged) -> None:
     if not asked:
         pytest.skip("not run: the sums of this machine's XNNPACK are as good as float32's")
     assert {check.name.split(":")[0] for check in asked} == {"prefill_8", "decode"}
-    assert {check.limit for check in asked} == {budget_for("q4_0").block_db}
+    assert {check.limit for check in asked} == {_budget().block_db}
     found = {check.name.partition(", worst")[0]: check for check in blocks.checks}
     for name in ("prefill_8", "prefill_64", "decode"):
         check = found[f"{name}: mlp"]
-        assert budget_for("q4_0").kernel_db <= cast(float, check.limit) <= check.found < budget_for("q4_0").block_db
+        assert cast(float, _budget().kernel_db) <= cast(float, check.limit) <= check.found < _budget().block_db
 
 
 def test_a_fault_below_xnnpacks_own_sums_is_caught_by_plain_kernels(judged: Judged) -> None:
@@ -122,7 +123,7 @@ def test_a_fault_of_the_long_prefill_alone_is_caught_there(judged: Judged) -> No
 def weighed(monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, list[tuple[float, float, float | None]]]]:
     """``plain.weigh`` of one output, with what plain kernels would say."""
 
-    def run(found: dict[str, float], theirs: float = 115.0, format: str = "q4_0") -> Any:
+    def run(found: dict[str, float], theirs: float = 115.0, static: bool = False) -> Any:
         asked: list[str] = []
 
         def ask(case: Any, part: Any, name: str, *rest: Any) -> dict[str, float]:
@@ -130,7 +131,7 @@ def weighed(monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, list[tup
             return {"layers.0/mlp": theirs}
 
         monkeypatch.setattr(plain, "_plain", ask)
-        case, names = cast(Case, SimpleNamespace(budget=budget_for(format))), dict.fromkeys(found, 1)
+        case, names = cast(LitertCase, SimpleNamespace(budget=budget_for(static, "integers"))), dict.fromkeys(found, 1)
         floats = {name: {"layers.0/mlp": quality} for name, quality in found.items()}
         out = plain.weigh(case, 0, names, cast(Any, dict.fromkeys(found)), cast(Any, None), floats)
         return {name: [(item.quality, item.bar, item.plain) for item in items] for name, items in out.items()}, asked
@@ -160,16 +161,16 @@ def test_the_bar_of_coarse_sums(weighed: Callable[..., Any], found: dict[str, fl
 
 
 def test_a_format_of_integers_has_no_such_excuse(weighed: Callable[..., Any]) -> None:
-    out, asked = weighed({"prefill_8": 30.0, "decode": 44.0}, format="mobile")
+    out, asked = weighed({"prefill_8": 30.0, "decode": 44.0}, static=True)
     assert (out, asked) == ({"prefill_8": [(30, 45, None)], "decode": [(44, 45, None)]}, [])
 
 
-def _floored(snr_db: float) -> Case:
-    return cast(Case, SimpleNamespace(budget=_budget(), stored_floor=SimpleNamespace(snr_db=snr_db)))
+def _floored(snr_db: float) -> LitertCase:
+    return cast(LitertCase, SimpleNamespace(budget=_budget(), stored_floor=SimpleNamespace(snr_db=snr_db)))
 
 
 def _budget() -> Budget:
-    return budget_for("q4_0")
+    return budget_for(False, "rounded lattice")
 
 
 @pytest.mark.parametrize(
@@ -204,8 +205,8 @@ def test_a_runtime_may_agree_with_the_reference_where_xnnpack_is_coarse() -> Non
         return [{name: call[name] * np.float32(1 + relative)} for call in expected]
 
     mine = Mine((Tape(b"", (Call("forced", {}, (), (name,)),) * 3),), (noisy(1e-5),), (tuple(expected),), "", "", "no")
-    case = cast(Case, SimpleNamespace(folder=SimpleNamespace(format="q4_0"), threads=1))
-    bar = agreement_for("builtin", "q4_0").block_db
+    case = cast(LitertCase, SimpleNamespace(folder=SimpleNamespace(static_activations=False), threads=1))
+    bar = agreement_for("builtin", False).block_db
     for theirs, passes in ((noisy(1e-7), True), (noisy(1e-5 + 1e-7), True), (noisy(-1e-5), False)):
         check = agreement(case, mine, Says([theirs]))[1]
         assert (check.limit, check.passed) == (bar, passes)

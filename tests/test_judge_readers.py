@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from litert_lm_builder import litertlm_header_schema_py_generated as lm
 
 from runtime_tests.errors import InputError
-from runtime_tests.readers.litertlm import BLOCK, open_litertlm
-from runtime_tests.readers.tflite import Tflite, open_tflite
+from runtime_tests.readers.litert.litertlm import BLOCK, open_litertlm
+from runtime_tests.readers.litert.tflite import Tflite, open_tflite
 
 TOKENIZER = b'{"version": "1.0"}'
 

@@ -9,7 +9,7 @@ import pytest
 
 from runtime_tests.errors import CannotRunError
 from runtime_tests.readers.bits import bfloat16, to_bfloat16
-from runtime_tests.recovered import Recovered, chosen_by
+from runtime_tests.weights.recovered import Recovered, chosen_by
 
 NAME, KEY = "layers.0.mlp.up_proj.weight", "layers.0.mlp.up_proj"
 
@@ -41,8 +41,8 @@ class Held:
     values: np.ndarray
 
     @property
-    def tensor(self) -> np.ndarray:
-        return self.values
+    def shape(self) -> tuple[int, ...]:
+        return self.values.shape
 
     def rows(self, start: int, stop: int) -> np.ndarray:
         return self.values[start:stop]

@@ -18,15 +18,15 @@ from convert.demo import folder as demo
 from convert.errors import CheckpointError
 from convert.progress import Silent
 from convert.targets.litert import LitertOptions, convert
-from runtime_tests.case import Case
-from runtime_tests.dimensions import Dimensions, dimensions, read_config
+from runtime_tests.coreml.compare import companions as coreml_companions
 from runtime_tests.errors import InputError
 from runtime_tests.ladder import climb
+from runtime_tests.litert.case import LitertCase
+from runtime_tests.litert.engine.metadata import compare_metadata
+from runtime_tests.questions.stops import Stops, read_stops
 from runtime_tests.readers.checkpoint import open_checkpoint
-from runtime_tests.readers.litertlm import open_litertlm
-from runtime_tests.rungs import coreml_companions
-from runtime_tests.rungs.metadata import compare_metadata
-from runtime_tests.stops import Stops, read_stops
+from runtime_tests.readers.dimensions import Dimensions, dimensions, read_config
+from runtime_tests.readers.litert.litertlm import open_litertlm
 
 FILES = ("config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
 Change = Callable[[dict[str, Any]], object]
@@ -165,12 +165,12 @@ def test_a_checkpoint_with_settings_left_out_is_converted_and_judged(q4_0_e4b: P
     assert converters(model).layers == converters(q4_0_e4b).layers
     out = tmp_path / "model.litertlm"
     convert(read(model), LitertOptions(context=160, prefill=(32,), cache="float32"), out, Silent())
-    rungs = climb(Case(open_litertlm(out), open_checkpoint(model)), ("0", "2a", "3"))
+    rungs = climb(LitertCase(open_litertlm(out), open_checkpoint(model)), ("0", "2a", "3"))
     assert [(rung.name, rung.status, rung.why) for rung in rungs] == [(n, "pass", "") for n in ("0", "2a", "3")]
 
 
 def stops(folder: Path) -> Stops:
-    case = Case(SimpleNamespace(path=folder / "config.json"), open_checkpoint(folder))  # type: ignore[arg-type]
+    case = LitertCase(SimpleNamespace(path=folder / "config.json", size=0), open_checkpoint(folder))  # type: ignore[arg-type]
     return case.named_stops
 
 
@@ -218,7 +218,7 @@ def test_a_file_that_lacks_a_stop_of_another_source_fails_and_names_both(
     demo_file: Path, weighted: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     edit(weighted / "generation_config.json", lambda content: content.update(eos_token_id=1))
-    case = Case(open_litertlm(demo_file), open_checkpoint(weighted))
+    case = LitertCase(open_litertlm(demo_file), open_checkpoint(weighted))
     assert all(check.passed for check in compare_metadata(case))
     message = case.artifact.llm_metadata()
     del message.stop_tokens[1:]
@@ -235,10 +235,10 @@ def test_a_sampler_that_does_not_sample_may_leave_the_settings_of_one_alone(weig
     convert(read(weighted), LitertOptions(context=64, prefill=(16,), cache="float32"), out, Silent())
     for top_k in (64, 0):
         edit(weighted / "generation_config.json", lambda content, k=top_k: content.update(top_k=k))
-        checks = compare_metadata(Case(open_litertlm(out), open_checkpoint(weighted)))
+        checks = compare_metadata(LitertCase(open_litertlm(out), open_checkpoint(weighted)))
         assert all(check.passed for check in checks)
     edit(weighted / "generation_config.json", lambda content: content.update(do_sample=True))
-    failed = [c for c in compare_metadata(Case(open_litertlm(out), open_checkpoint(weighted))) if not c.passed]
+    failed = [c for c in compare_metadata(LitertCase(open_litertlm(out), open_checkpoint(weighted))) if not c.passed]
     assert "sampler GREEDY, do_sample is True" in failed[0].note
 
 
@@ -318,7 +318,7 @@ def test_what_no_file_says_is_chosen_by_the_converter_and_stated_by_the_judge(
     unnamed(weighted)
     chosen = "pad_token_id 0", "top_k 64", "top_p 0.95", "thoughts between <|channel> and <channel|>"
     assert read_settings(weighted).chosen == chosen
-    case = Case(open_litertlm(demo_file), open_checkpoint(weighted))
+    case = LitertCase(open_litertlm(demo_file), open_checkpoint(weighted))
     checks = compare_metadata(case)
     assert all(check.passed for check in checks)
     (stated,) = (check for check in checks if check.sense == "stated" and "no file" in check.name)
@@ -331,7 +331,7 @@ def test_what_no_file_says_is_chosen_by_the_converter_and_stated_by_the_judge(
     assert "to '</think>', which are no tokens" in _failing(case)
 
 
-def _failing(case: Case) -> str:
+def _failing(case: LitertCase) -> str:
     return "\n".join(check.note for check in compare_metadata(case) if not check.passed)
 
 
@@ -351,7 +351,7 @@ def _clear(*names: str) -> Callable[[Any], object]:
 def test_a_field_that_the_artifact_lacks_or_has_of_its_own_is_looked_at(
     demo_file: Path, weighted: Path, monkeypatch: pytest.MonkeyPatch, change: Callable[[Any], object], expected: str
 ) -> None:
-    case = Case(open_litertlm(demo_file), open_checkpoint(weighted))
+    case = LitertCase(open_litertlm(demo_file), open_checkpoint(weighted))
     message = case.artifact.llm_metadata()
     change(message)
     monkeypatch.setattr(type(case.artifact), "llm_metadata", lambda artifact: message)
@@ -363,7 +363,7 @@ def test_the_padding_token_of_the_tokenizer_alone_is_carried(weighted: Path, tmp
     edit(weighted / "tokenizer_config.json", lambda content: content.update(pad_token="<mask>"))
     out = tmp_path / "model.litertlm"
     convert(read(weighted), LitertOptions(context=64, prefill=(16,), cache="float32"), out, Silent())
-    case = Case(open_litertlm(out), open_checkpoint(weighted))
+    case = LitertCase(open_litertlm(out), open_checkpoint(weighted))
     assert list(case.artifact.llm_metadata().pad_token.token_ids.ids) == [4]
     assert _failing(case) == ""
 

@@ -10,21 +10,21 @@ import pytest
 
 from convert import demo
 from convert.targets.litert import TARGET
-from runtime_tests import fitting
-from runtime_tests.case import Case
 from runtime_tests.errors import CannotRunError
-from runtime_tests.golden import golden
 from runtime_tests.ladder import climb
-from runtime_tests.prompts import CHAT, CHAT_STEPS, GREEDY_STEPS, PROMPTS
+from runtime_tests.litert.case import LitertCase
+from runtime_tests.questions.prompts import CHAT, CHAT_STEPS, GREEDY_STEPS, PROMPTS
 from runtime_tests.readers.checkpoint import open_checkpoint
-from runtime_tests.readers.litertlm import open_litertlm
-from runtime_tests.rungs.lowering import wrap
+from runtime_tests.readers.litert.litertlm import open_litertlm
+from runtime_tests.report.golden import golden
+from runtime_tests.rungs import fitting
+from runtime_tests.rungs.bars import wrap
 
 CONTEXT = 64  # the demo's window, and the shortest context that the converter plans
 
 
 @pytest.fixture(scope="module")
-def case(tmp_path_factory: pytest.TempPathFactory) -> Case:
+def case(tmp_path_factory: pytest.TempPathFactory) -> LitertCase:
     """The demo without its questions."""
     from convert.checkpoint import open_checkpoint as read
     from convert.lengths import prefill_lengths
@@ -37,11 +37,11 @@ def case(tmp_path_factory: pytest.TempPathFactory) -> Case:
     file = folder / "model.litertlm"
     lengths, _ = prefill_lengths("convert", None, CONTEXT, TARGET.prefill, TARGET.pads)
     convert(read(folder / "checkpoint"), LitertOptions(CONTEXT, lengths, "float32"), file, Silent())
-    return Case(open_litertlm(file), open_checkpoint(folder / "checkpoint"))
+    return LitertCase(open_litertlm(file), open_checkpoint(folder / "checkpoint"))
 
 
 @pytest.mark.slow
-def test_a_context_as_long_as_the_window_is_judged_without_a_wrap_and_says_so(case: Case) -> None:
+def test_a_context_as_long_as_the_window_is_judged_without_a_wrap_and_says_so(case: LitertCase) -> None:
     rungs = {rung.name: rung for rung in climb(case, ("2a", "2b", "3"))}
     assert [(rung.status, rung.why) for rung in rungs.values()] == [("pass", "")] * 3
     lowering = {check.name: check for check in rungs["2b"].checks}
@@ -56,15 +56,15 @@ def test_a_context_as_long_as_the_window_is_judged_without_a_wrap_and_says_so(ca
 
 
 @pytest.mark.slow
-def test_goldens_of_a_short_context_are_those_that_fit(case: Case) -> None:
+def test_goldens_of_a_short_context_are_those_that_fit(case: LitertCase) -> None:
     found = golden(case).goldens
     assert [item.prompt for item in found if not item.messages] == list(PROMPTS[:-1])
     assert [item.messages[0].content for item in found if item.messages] == [CHAT[0]["content"]]
     assert max(len(item.ids) + len(item.continuation) for item in found) <= CONTEXT
 
 
-def asked_of(context: int, window: int, count: int) -> Case:
-    return cast(Case, SimpleNamespace(context=context, window=window, ids=range(count)))
+def asked_of(context: int, window: int, count: int) -> LitertCase:
+    return cast(LitertCase, SimpleNamespace(context=context, window=window, ids=range(count)))
 
 
 def test_a_longer_context_is_held_to_a_wrap() -> None:
@@ -73,7 +73,7 @@ def test_a_longer_context_is_held_to_a_wrap() -> None:
     assert (short.sense, short.passed) == ("at least", False)
 
 
-def spelled(context: int, size: int = 1) -> Case:
+def spelled(context: int, size: int = 1) -> LitertCase:
     """A case whose tokenizer makes ``size`` tokens of a character, and whose template adds nothing."""
 
     def tokenize(text: str) -> list[int]:
@@ -82,7 +82,7 @@ def spelled(context: int, size: int = 1) -> Case:
     def render(chat: Any) -> str:
         return "".join(message["content"] for message in chat)
 
-    return cast(Case, SimpleNamespace(context=context, tokenize=tokenize, render=render))
+    return cast(LitertCase, SimpleNamespace(context=context, tokenize=tokenize, render=render))
 
 
 def test_what_fits_to_the_last_position_is_asked_and_the_rest_is_counted() -> None:

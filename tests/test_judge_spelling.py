@@ -18,9 +18,9 @@ from convert.demo import published
 from convert.demo.tokenizer import published_text
 from convert.progress import Silent
 from convert.targets.litert import LitertOptions, build, container, sentencepiece
-from runtime_tests.readers import sentencepiece as reader
-from runtime_tests.readers.litertlm import Section, open_litertlm
-from runtime_tests.rungs import spelling
+from runtime_tests.litert.engine import spelling
+from runtime_tests.readers.litert import sentencepiece as reader
+from runtime_tests.readers.litert.litertlm import Section, open_litertlm
 
 SIZE = 1280  # the demo's
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from runtime_tests.prompts import PROMPTS
-from runtime_tests.rungs import stopping
-from runtime_tests.runners.engine import Answer
+from runtime_tests.litert.engine import stopping
+from runtime_tests.litert.runners.engine import Answer
+from runtime_tests.questions.prompts import PROMPTS
 
 
 class Told:

@@ -17,19 +17,20 @@ from test_judge_mutations import Patient, failing
 from convert.checkpoint import open_checkpoint as read
 from convert.progress import Silent
 from convert.targets.litert import LitertOptions, convert
-from runtime_tests import accuracy as table
-from runtime_tests import answers as answers_of
-from runtime_tests import report
-from runtime_tests.answers import Greedy, answers, certain, disturbance, kept_weights
-from runtime_tests.case import DECODER, Case
 from runtime_tests.ladder import asked, climb, passed
+from runtime_tests.litert.case import DECODER, LitertCase
+from runtime_tests.litert.rungs import task
+from runtime_tests.litert.runners.engine import Answer, Request, ask
+from runtime_tests.measures import accuracy as table
+from runtime_tests.measures.accuracy import Accuracy
 from runtime_tests.readers.checkpoint import open_checkpoint
-from runtime_tests.readers.litertlm import open_litertlm
-from runtime_tests.requantize import rounded
+from runtime_tests.readers.litert.litertlm import open_litertlm
+from runtime_tests.reference import answers as answers_of
+from runtime_tests.reference.answers import Greedy, answers, certain, disturbance, kept_weights
+from runtime_tests.report import parity as report
 from runtime_tests.results import Rung
-from runtime_tests.rungs import task
 from runtime_tests.rungs.task import NO_QUESTIONS
-from runtime_tests.runners.engine import Answer, Request, ask
+from runtime_tests.weights.requantize import rounded
 from tests.whole_reference import greedy
 
 COUNT = 36
@@ -41,12 +42,12 @@ class Made:
 
     folder: Path
     artifact: Path
-    case: Case
+    case: LitertCase
     rung: Rung
 
-    def again(self, artifact: Path | None = None, **options: Any) -> tuple[Case, Rung]:
+    def again(self, artifact: Path | None = None, **options: Any) -> tuple[LitertCase, Rung]:
         """Climbs rung 4 of another artifact with the same reference."""
-        case = Case(open_litertlm(artifact or self.artifact), open_checkpoint(self.folder), **options)
+        case = LitertCase(open_litertlm(artifact or self.artifact), open_checkpoint(self.folder), **options)
         case.__dict__["reference"] = self.case.reference
         (rung,) = climb(case, ("4",))
         return case, rung
@@ -55,20 +56,25 @@ class Made:
         return next(check for check in rung.checks if check.name.startswith(name))
 
 
+def table_of(rung: Rung) -> Accuracy:
+    assert rung.evidence.accuracy is not None, rung.why
+    return rung.evidence.accuracy
+
+
 def made(source: Path, folder: Path) -> Made:
     """Random models are chaotic: of many questions, those stay that the artifact answers as the reference does."""
     questions.talkative(source, folder / "checkpoint")
     artifact = folder / "model.litertlm"
     convert(read(folder / "checkpoint"), LitertOptions(context=160, prefill=(32,), cache="float32"), artifact, Silent())
 
-    def case() -> Case:
-        return Case(open_litertlm(artifact), open_checkpoint(folder / "checkpoint"))
+    def case() -> LitertCase:
+        return LitertCase(open_litertlm(artifact), open_checkpoint(folder / "checkpoint"))
 
     path = questions.write(folder / "checkpoint", case(), COUNT)
     first = case()
     (rung,) = climb(first, ("4",))
-    assert first.accuracy is not None, f"{rung.why} {rung.checks}"
-    alike = first.accuracy.system(table.ARTIFACT).correct & first.accuracy.reference.correct  # type: ignore[union-attr]
+    assert rung.evidence.accuracy is not None, f"{rung.why} {rung.checks}"
+    alike = rung.evidence.accuracy.system(table.ARTIFACT).correct & rung.evidence.accuracy.reference.correct  # type: ignore[union-attr]
     lines = path.read_text("utf-8").splitlines()
     path.write_text("".join(line + "\n" for line, same in zip(lines, alike, strict=True) if same), "utf-8")
     second = case()
@@ -98,7 +104,7 @@ def mutated(found: Made, folder: Path, mutate: Callable[[Patient], None]) -> Pat
 
 def test_an_untouched_artifact_answers_as_the_reference_does(q4_0: Made) -> None:
     assert (q4_0.rung.status, q4_0.rung.why) == ("pass", "")
-    assert len(q4_0.case.accuracy.families) >= COUNT / 2  # type: ignore[union-attr]
+    assert len(table_of(q4_0.rung).families) >= COUNT / 2
     differ = q4_0.check(q4_0.rung, "answers differ")
     assert (differ.found, differ.limit) == (0, 0)
     assert q4_0.check(q4_0.rung, "tokens certain enough").found > 20
@@ -151,10 +157,9 @@ def test_wrong_answers_count_as_wrong_for_everybody(q4_0: Made, tmp_path: Path) 
     spoiled = [json.dumps(json.loads(line) | {"answer": "nobody says so"}) for line in lines[:4]]
     path = tmp_path / "other.jsonl"
     path.write_text("\n".join([*spoiled, *lines[4:]]) + "\n", "utf-8")
-    case, rung = q4_0.again(evaluation=path)
+    _, rung = q4_0.again(evaluation=path)
     assert rung.status == "pass"
-    assert case.accuracy is not None
-    assert case.accuracy.reference.correct.tolist() == [False] * 4 + [True] * (len(lines) - 4)
+    assert table_of(rung).reference.correct.tolist() == [False] * 4 + [True] * (len(lines) - 4)
 
 
 def test_questions_that_nobody_answers_prove_nothing(q4_0: Made, tmp_path: Path) -> None:
@@ -183,13 +188,12 @@ def test_a_few_of_the_questions_are_no_fault_though_they_show_less(q4_0: Made, t
     count = len((folder / "evaluation.jsonl").read_text("utf-8").splitlines())
     questions.record(folder, float="1" * count, ptq="1" * count)
     own = Made(folder, q4_0.artifact, q4_0.case, q4_0.rung)
-    case, rung = own.again(questions=5)
+    _, rung = own.again(questions=5)
     assert rung.status == "pass"
     assert any(check.name == "questions" and check.note == f"drawn from {count}" for check in rung.checks)
     assert own.check(rung, "answered by the reference").note.endswith("prove nothing about right answers")
     assert own.check(rung, "chance that PTQ").sense == "stated"
-    assert case.accuracy is not None
-    assert len(case.accuracy.families) == 5
+    assert len(table_of(rung).families) == 5
 
 
 def test_recorded_systems_stand_in_the_table_and_are_judged(mobile: Made, tmp_path: Path) -> None:
@@ -238,22 +242,21 @@ def float_model(mobile: Made, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_float_model_that_is_given_is_measured_and_requantized(mobile: Made, float_model: Path) -> None:
-    case, rung = mobile.again(float_model=float_model)
-    assert case.accuracy is not None
-    plain, dropped = case.accuracy.system(table.FLOAT), case.accuracy.system(table.NO_STATIC)
+    _, rung = mobile.again(float_model=float_model)
+    plain, dropped = table_of(rung).system(table.FLOAT), table_of(rung).system(table.NO_STATIC)
     assert plain is not None
     assert dropped is not None
     assert plain.source == "measured"
     # The same weights, and no activation is rounded in either: the same answers, up to the last bit of a sum.
     assert (plain.correct == dropped.correct).mean() >= 0.9
-    ptq = case.accuracy.system(table.PTQ)
+    ptq = table_of(rung).system(table.PTQ)
     assert ptq is not None
     assert "rounded to the checkpoint's bits" in ptq.description
     assert mobile.check(rung, "chance that PTQ is as good as QAT").passed
 
 
 def test_without_questions_the_rung_counts_only_for_who_asked_for_it(mobile: Made, mobile_e2b: Path) -> None:
-    case = Case(open_litertlm(mobile.artifact), open_checkpoint(mobile_e2b))
+    case = LitertCase(open_litertlm(mobile.artifact), open_checkpoint(mobile_e2b))
     rungs = climb(case, ("4",))
     assert [(rung.status, rung.why) for rung in rungs] == [("not run", NO_QUESTIONS)]
     good = [Rung(name, "?", "pass", "", ()) for name in asked(case, None)]
@@ -265,7 +268,7 @@ def test_without_questions_the_rung_counts_only_for_who_asked_for_it(mobile: Mad
 
 def test_a_report_of_some_rungs_may_pass_and_still_allows_no_publication(mobile: Made, mobile_e2b: Path) -> None:
     """Whoever publishes reads the report alone, and it has one rule: what applies must have passed."""
-    case = Case(open_litertlm(mobile.artifact), open_checkpoint(mobile_e2b))
+    case = LitertCase(open_litertlm(mobile.artifact), open_checkpoint(mobile_e2b))
     case.__dict__["floor"] = None
     good = [Rung(name, "?", "pass", "", ()) for name in asked(case, None)]
     for rungs, names, verdict, allowed in (
@@ -286,9 +289,8 @@ def test_questions_beyond_the_context_are_left_out_and_counted(q4_0: Made, tmp_p
     long["messages"][-1]["content"] = "What is one and one? " * 60
     path = tmp_path / "other.jsonl"
     path.write_text("\n".join([json.dumps(long | {"id": "long"}), *lines[1:]]) + "\n", "utf-8")
-    case, rung = q4_0.again(evaluation=path)
-    assert case.accuracy is not None
-    assert (case.accuracy.left_out, len(case.accuracy.families)) == (1, len(lines) - 1)
+    _, rung = q4_0.again(evaluation=path)
+    assert (table_of(rung).left_out, len(table_of(rung).families)) == (1, len(lines) - 1)
     path.write_text(json.dumps(long) + "\n", "utf-8")
     _, rung = q4_0.again(evaluation=path)
     assert (rung.status, rung.why) == ("not run", "none of the 1 questions fits a context of 160 tokens")
@@ -309,7 +311,7 @@ def test_weights_that_are_kept_as_integers_give_the_same_answers(mobile: Made, m
     reference = mobile.case.reference
     prompts, linear = [np.array([2, *range(300, 330)], np.int32)], reference.decoder.layers[0].mlp.up_proj
     before, floats = linear.weight, answers(reference, prompts, [8], frozenset())
-    monkeypatch.setattr("runtime_tests.answers.KEPT_BYTES", 0)
+    monkeypatch.setattr("runtime_tests.reference.answers.KEPT_BYTES", 0)
     with kept_weights(reference):
         assert (linear.num_bits, linear.weight.shape) == (8, (linear.out_features, linear.in_features))
     codes = answers(reference, prompts, [8], frozenset())
@@ -389,9 +391,9 @@ def test_a_run_that_was_killed_goes_on_where_it_was(
     whole = q4_0.case.reference.many
     monkeypatch.setattr(task, "ask", counted)
     monkeypatch.setattr(q4_0.case.reference, "many", many)
-    path, count = tmp_path / ".answers", len(q4_0.case.accuracy.families)  # type: ignore[union-attr]
+    path, count = tmp_path / ".answers", len(table_of(q4_0.rung).families)
     for _ in range(4):
-        case = Case(open_litertlm(q4_0.artifact), open_checkpoint(q4_0.folder))
+        case = LitertCase(open_litertlm(q4_0.artifact), open_checkpoint(q4_0.folder))
         case.__dict__["reference"] = q4_0.case.reference
         case.kept_at = path
         try:

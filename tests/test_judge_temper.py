@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from runtime_tests.errors import CannotRunError, InputError
-from runtime_tests.temper import check, unjudgeable
+from runtime_tests.rungs.temper import check, unjudgeable
 
 
 def case(top1: float, foreign: bool = False) -> Any:

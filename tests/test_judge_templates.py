@@ -11,18 +11,18 @@ from chat_templates import ADDING
 from litert_lm_builder.runtime.proto import llm_metadata_pb2
 
 from convert import demo
-from runtime_tests import report
-from runtime_tests.case import Case
-from runtime_tests.conversations import CONVERSATIONS
-from runtime_tests.evidence import Adaptation
-from runtime_tests.html import page
 from runtime_tests.ladder import climb
+from runtime_tests.litert.case import LitertCase
+from runtime_tests.litert.engine.template import adaptation, asked, compare_templates, difference
+from runtime_tests.litert.engine.turns import compare_turns
+from runtime_tests.litert.runners.engine import Request, ask
+from runtime_tests.measures.evidence import Adaptation
+from runtime_tests.questions.conversations import CONVERSATIONS
 from runtime_tests.readers.checkpoint import open_checkpoint
-from runtime_tests.readers.litertlm import open_litertlm
+from runtime_tests.readers.litert.litertlm import open_litertlm
+from runtime_tests.report import parity as report
+from runtime_tests.report.html import page
 from runtime_tests.results import Check
-from runtime_tests.rungs.template import adaptation, asked, compare_templates, difference
-from runtime_tests.rungs.turns import compare_turns
-from runtime_tests.runners.engine import Request, ask
 from tests.mutants.patient import Patient
 
 # Everything that the conversations ask for, in words that both template languages know: tools' answers are read where
@@ -100,12 +100,12 @@ def packed(artifact: Path, template: str, out: Path) -> Path:
     return out
 
 
-def case_of(artifact: Path, template: str, own: str, work: Path) -> Case:
+def case_of(artifact: Path, template: str, own: str, work: Path) -> LitertCase:
     """The artifact with one template, the checkpoint with another."""
     work.mkdir(exist_ok=True)
     folder = Path(shutil.copytree(demo.folder(), work / "checkpoint"))
     (folder / "chat_template.jinja").write_text(own, "utf-8")
-    return Case(open_litertlm(packed(artifact, template, work / "model.litertlm")), open_checkpoint(folder))
+    return LitertCase(open_litertlm(packed(artifact, template, work / "model.litertlm")), open_checkpoint(folder))
 
 
 Judged = Callable[..., dict[str, Check]]
@@ -381,7 +381,7 @@ def test_a_template_as_google_writes_them_passes_every_conversation_once_it_is_a
     assert [check.name for check in compare_templates(unchanged, answer) if not check.passed], "and had to be"
 
 
-def told_of(case: Case, **affixes: str) -> dict[str, Check]:
+def told_of(case: LitertCase, **affixes: str) -> dict[str, Check]:
     """What is said of the metadata with these texts around turns: ``user_prefix`` and so on."""
     found = case.artifact.llm_metadata()
     found.ClearField("prompt_templates")
@@ -423,7 +423,7 @@ def test_a_file_of_another_maker_need_not_say_what_stands_around_turns(
     demo_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     case = case_of(demo_file, TEMPLATE, TEMPLATE, tmp_path)
-    monkeypatch.setattr(Case, "foreign", True)
+    monkeypatch.setattr(LitertCase, "foreign", True)
     checks = told_of(case)
     assert not failing(checks)
     assert checks[AFFIXES].sense == "stated"

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from convert import demo
-from runtime_tests import trace
-from runtime_tests.capture import Capture
 from runtime_tests.readers.checkpoint import open_checkpoint
-from runtime_tests.recovered import Recovered
-from runtime_tests.reference import Ids, Reference
-from runtime_tests.trace import Trace
+from runtime_tests.reference import trace
+from runtime_tests.reference.capture import Capture
+from runtime_tests.reference.model import Ids, Reference
+from runtime_tests.reference.trace import Trace
+from runtime_tests.weights.recovered import Recovered
 from tests.whole_reference import Whole, capture
 
 IDS: Ids = np.random.default_rng(3).integers(0, 256, 41).astype(np.int32)

@@ -16,8 +16,8 @@ from tokenizers import Tokenizer
 from convert import demo
 from convert.demo import published, tokenizer
 from convert.targets.litert.sentencepiece import DifferentError, model, read
-from runtime_tests.readers import sentencepiece
-from runtime_tests.readers.sentencepiece import BYTE, NORMAL, UNKNOWN, USER_DEFINED
+from runtime_tests.readers.litert import sentencepiece
+from runtime_tests.readers.litert.sentencepiece import BYTE, NORMAL, UNKNOWN, USER_DEFINED
 
 LETTERS = "ab▁"
 
@@ -208,7 +208,7 @@ def test_what_is_no_tokenizer_gives_a_reason_and_no_crash(data: bytes) -> None:
 
 
 def test_the_demo_keeps_its_own_form_because_its_merges_are_fewer(demo_file: Path) -> None:
-    from runtime_tests.readers.litertlm import open_litertlm
+    from runtime_tests.readers.litert.litertlm import open_litertlm
 
     stored = (demo.folder() / "tokenizer.json").read_bytes()
     with pytest.raises(DifferentError, match="joins of two pieces"):

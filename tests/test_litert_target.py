@@ -110,7 +110,7 @@ def test_a_number_that_is_not_finite_is_refused_by_name_and_row(q4_0_e2b: Path, 
 
 
 def test_sections_begin_on_block_boundaries_and_hold_what_was_written(tmp_path: Path) -> None:
-    from runtime_tests.readers.litertlm import open_litertlm
+    from runtime_tests.readers.litert.litertlm import open_litertlm
 
     path = tmp_path / "model.litertlm"
     sections = [

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from mil_tools import builder, save, spec
 
 from runtime_tests.errors import InputError
-from runtime_tests.readers.blobs import TYPES, Blob, unpack
-from runtime_tests.readers.mlpackage import open_mlpackage
-from runtime_tests.readers.rows import open_rows
+from runtime_tests.readers.coreml.blobs import TYPES, Blob, unpack
+from runtime_tests.readers.coreml.mlpackage import open_mlpackage
+from runtime_tests.readers.coreml.rows import open_rows
 
 CODES = np.random.default_rng(3).integers(-8, 8, (6, 33)).astype(np.int8)
 CRUMBS = np.random.default_rng(4).integers(0, 4, (6, 33)).astype(np.uint8)

@@ -76,7 +76,7 @@ def test_a_fault_that_changes_nothing_is_no_mutant(bed: Bed) -> None:
 
 
 def test_a_crash_of_the_judge_does_not_count_as_a_catch(bed: Bed, monkeypatch: pytest.MonkeyPatch) -> None:
-    from runtime_tests.rungs import weights
+    from runtime_tests.litert.rungs import weights
 
     def crash(case: object) -> None:
         raise ZeroDivisionError("a defect")
@@ -88,8 +88,8 @@ def test_a_crash_of_the_judge_does_not_count_as_a_catch(bed: Bed, monkeypatch: p
 
 
 def test_a_blind_judge_lets_a_fault_through(bed: Bed, monkeypatch: pytest.MonkeyPatch) -> None:
+    from runtime_tests.litert.rungs import weights
     from runtime_tests.results import none
-    from runtime_tests.rungs import weights
 
     monkeypatch.setattr(weights, "climb", lambda case: [none("integers equal", [], "tensors", 1)])
     outcome = run(next(m for m in MUTANTS if m.name == "one_code_off_by_one"), bed)

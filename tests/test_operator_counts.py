@@ -21,9 +21,9 @@ from convert.progress import Silent
 from convert.targets import coreml, litert
 from convert.targets.coreml.graph import Function as CoremlGraph
 from convert.targets.litert.graph import Subgraph as LitertGraph
-from runtime_tests.readers.litertlm import open_litertlm
-from runtime_tests.readers.parts import open_parts
-from runtime_tests.readers.tflite import open_tflite
+from runtime_tests.readers.coreml.parts import open_parts
+from runtime_tests.readers.litert.litertlm import open_litertlm
+from runtime_tests.readers.litert.tflite import open_tflite
 
 GOLDEN = Path(__file__).with_name("operator_counts.json")
 CONTEXT, PREFILL = 64, (16,)

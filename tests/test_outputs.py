@@ -16,8 +16,8 @@ from commands import Outcome, convert, digests
 from convert import outputs, pipeline
 from convert.errors import PlanError
 from convert.targets import all_targets
-from runtime_tests import outputs as reports
 from runtime_tests.errors import InputError
+from runtime_tests.report import outputs as reports
 
 LITERT, COREML = (all_targets()[name] for name in ("litert", "coreml"))
 SHORT = ("--context", "64", "--prefill", "16")

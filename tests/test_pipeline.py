@@ -26,8 +26,8 @@ from convert.pipeline import ParityError
 from convert.plan import Request
 from convert.progress import Silent
 from convert.targets import all_targets
-from runtime_tests.kept import Kept
-from runtime_tests.readers.litertlm import open_litertlm
+from runtime_tests.questions.kept import Kept
+from runtime_tests.readers.litert.litertlm import open_litertlm
 
 
 @pytest.fixture(autouse=True)

@@ -11,7 +11,7 @@ from commands import convert as command
 
 from convert.errors import PlanError
 from convert.questions import convert
-from runtime_tests.evaluation import Question, read_evaluation
+from runtime_tests.questions.evaluation import Question, read_evaluation
 
 GSM = {"question": "Ann has 3 apples and buys 4. How many?", "answer": "3+4=<<3+4=7>>7\n#### 7"}
 MMLU = {"question": "Capital of France?", "subject": "geo/graphy", "choices": ["Rome", "Paris", "Oslo", "Bern"]}

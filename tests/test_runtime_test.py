@@ -17,10 +17,10 @@ from commands import REPOSITORY
 
 from convert import demo, pipeline
 from runtime_tests.errors import InputError
-from runtime_tests.origin import checkpoint_of
 from runtime_tests.readers.bundle import check
-from runtime_tests.readers.litertlm import open_litertlm
-from runtime_tests.readers.tflite import open_tflite
+from runtime_tests.readers.litert.litertlm import open_litertlm
+from runtime_tests.readers.litert.tflite import open_tflite
+from runtime_tests.readers.origin import checkpoint_of
 from runtime_tests.results import Rung, at_least, rung
 from runtime_tests.test_bundle import explain
 

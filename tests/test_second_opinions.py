@@ -10,33 +10,33 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from runtime_tests.case import DECODER, Case
 from runtime_tests.errors import CannotRunError
+from runtime_tests.litert.case import DECODER, LitertCase
+from runtime_tests.litert.rungs.second import Mine, agreement, opinions, record
+from runtime_tests.litert.runners.process import Process, run
+from runtime_tests.litert.runners.protocol import Arrays, Tape
+from runtime_tests.litert.runners.second import PLAIN, REFERENCE, TENSORFLOW
 from runtime_tests.readers.checkpoint import open_checkpoint
-from runtime_tests.readers.litertlm import open_litertlm
+from runtime_tests.readers.litert.litertlm import open_litertlm
 from runtime_tests.results import Check
-from runtime_tests.rungs.second import Mine, agreement, opinions, record
-from runtime_tests.runners.process import Process, run
-from runtime_tests.runners.protocol import Arrays, Tape
-from runtime_tests.runners.second import PLAIN, REFERENCE, TENSORFLOW
 
 STEPS = 6
 SAME = Process("the same kernels", "litert", "ai_edge_litert")
 
 
 @pytest.fixture(scope="module")
-def case(mobile_e2b: Path, tmp_path_factory: pytest.TempPathFactory) -> Case:
+def case(mobile_e2b: Path, tmp_path_factory: pytest.TempPathFactory) -> LitertCase:
     from convert.checkpoint import open_checkpoint as read
     from convert.progress import Silent
     from convert.targets.litert import LitertOptions, convert
 
     out = tmp_path_factory.mktemp("judged") / "model.litertlm"
     convert(read(mobile_e2b), LitertOptions(context=160, prefill=(32,), cache="float32"), out, Silent())
-    return Case(open_litertlm(out), open_checkpoint(mobile_e2b))
+    return LitertCase(open_litertlm(out), open_checkpoint(mobile_e2b))
 
 
 @pytest.fixture(scope="module")
-def mine(case: Case) -> Mine:
+def mine(case: LitertCase) -> Mine:
     return record(case, STEPS)
 
 
@@ -63,7 +63,7 @@ def failing(checks: list[Check]) -> list[str]:
     return [check.name.partition(": ")[2].partition(" of ")[0] for check in checks if not check.passed]
 
 
-def test_a_runtime_that_gives_the_same_agrees(case: Case, mine: Mine) -> None:
+def test_a_runtime_that_gives_the_same_agrees(case: LitertCase, mine: Mine) -> None:
     checks = agreement(case, mine, Altered(mine))
     assert failing(checks) == []
     assert [check.found for check in checks] == [4 + 1 + STEPS, 1.0, 200.0, 200.0, 1.0]
@@ -74,12 +74,12 @@ def test_a_runtime_that_gives_the_same_agrees(case: Case, mine: Mine) -> None:
     [(1, 0.0, ["int8 outputs equal"]), (0, 0.3, ["floats"]), (0, 10.0, ["floats", "logits"])],
 )
 def test_a_runtime_that_gives_something_else_is_told(
-    case: Case, mine: Mine, codes: int, floats: float, caught: list[str]
+    case: LitertCase, mine: Mine, codes: int, floats: float, caught: list[str]
 ) -> None:
     assert failing(agreement(case, mine, Altered(mine, codes, floats))) == caught
 
 
-def test_the_same_kernels_in_another_process_give_the_same_bits(case: Case, mine: Mine) -> None:
+def test_the_same_kernels_in_another_process_give_the_same_bits(case: LitertCase, mine: Mine) -> None:
     theirs = SAME.play(mine.tapes, case.threads)
     for here, there in zip(mine.kept, theirs, strict=True):
         for a, b in zip(here, there, strict=True):
@@ -87,9 +87,9 @@ def test_the_same_kernels_in_another_process_give_the_same_bits(case: Case, mine
             assert all(a[name].dtype == b[name].dtype and np.array_equal(a[name], b[name]) for name in a)
 
 
-def test_a_short_forced_decode_is_the_one_of_the_rung(case: Case, mine: Mine) -> None:
-    from runtime_tests.rungs.lowering import forced_logits
-    from runtime_tests.runners.litert import Session
+def test_a_short_forced_decode_is_the_one_of_the_rung(case: LitertCase, mine: Mine) -> None:
+    from runtime_tests.litert.rungs.lowering import forced_logits
+    from runtime_tests.litert.runners.interpreter import Session
 
     prompt = len(case.ids[: 13 + STEPS]) - STEPS
     session = Session(case.interpreter(DECODER), case.model(DECODER))
@@ -97,26 +97,26 @@ def test_a_short_forced_decode_is_the_one_of_the_rung(case: Case, mine: Mine) ->
     assert np.array_equal(np.stack([out["logits"].reshape(-1) for out in mine.kept[-1] if out]), expected)
 
 
-def test_a_runtime_that_cannot_answer_is_written_down_with_its_reason(case: Case) -> None:
+def test_a_runtime_that_cannot_answer_is_written_down_with_its_reason(case: LitertCase) -> None:
     absent = replace(TENSORFLOW, package="no_such_package")
     (check,) = opinions(case, [absent]).checks
     assert (check.found, check.unit, check.limit) == (0, "calls", None)
     assert check.note == "not run: no_such_package is not installed; the extra 'tensorflow' brings it"
 
 
-def test_reference_kernels_lack_an_operator_and_say_which(case: Case, mine: Mine) -> None:
+def test_reference_kernels_lack_an_operator_and_say_which(case: LitertCase, mine: Mine) -> None:
     """When they have it one day, this fails, and they can be given limits like the others."""
     with pytest.raises(CannotRunError, match="Didn't find op for builtin opcode"):
         REFERENCE.play(mine.tapes, case.threads)
 
 
-def test_kernels_without_the_delegate_agree_within_their_limits(case: Case, mine: Mine) -> None:
+def test_kernels_without_the_delegate_agree_within_their_limits(case: LitertCase, mine: Mine) -> None:
     checks = agreement(case, mine, PLAIN)
     assert failing(checks) == []
     assert checks[1].found < 1.0, "they round otherwise; see budgets.py"
 
 
-def test_tensorflows_interpreter_gives_the_same_integers(case: Case, mine: Mine) -> None:
+def test_tensorflows_interpreter_gives_the_same_integers(case: LitertCase, mine: Mine) -> None:
     pytest.importorskip("tensorflow", reason="not run: the extra 'tensorflow' is not installed")
     checks = agreement(case, mine, TENSORFLOW)
     assert failing(checks) == []

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from runtime_tests.capture import Capture, watch_layer, watch_outside
-from runtime_tests.reference import Floats, Ids, Reference
+from runtime_tests.reference.capture import Capture, watch_layer, watch_outside
+from runtime_tests.reference.model import Floats, Ids, Reference
 
 
 @dataclass(frozen=True)

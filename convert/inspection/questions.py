@@ -28,7 +28,7 @@ def check_questions(folder: Path, asked: str, given: Path | None = None, count: 
     if not any((folder / name).is_file() for name in FILES):
         return
     from runtime_tests.errors import InputError
-    from runtime_tests.evaluation import read_evaluation
+    from runtime_tests.questions.evaluation import read_evaluation
 
     try:
         read_evaluation(folder)
@@ -43,7 +43,7 @@ def check_given(folder: Path, asked: str, given: Path) -> None:
         PlanError: names the line and the field.
     """
     from runtime_tests.errors import InputError
-    from runtime_tests.evaluation import read_evaluation
+    from runtime_tests.questions.evaluation import read_evaluation
 
     try:
         read_evaluation(folder, given)

@@ -5,16 +5,19 @@ from __future__ import annotations
 from dataclasses import replace
 
 from runtime_tests.budgets import Budget, budget_for
+from runtime_tests.readers.checkpoint import Storage
 
 
-def coreml_budget(format: str, profile: str = "gpu") -> Budget:
-    """The budget of a checkpoint format, ``mobile`` or ``q4_0``, for a program evaluated without float16's rounding.
+def coreml_budget(static_activations: bool, storage: Storage, profile: str = "gpu") -> Budget:
+    """The budget of a checkpoint, for a program evaluated without float16's rounding.
 
     Args:
+        static_activations, storage: see ``budget_for``.
         profile: ``ane`` where the program holds gains and activation scales as float16.
     """
     # Products are the evaluator's own, lm_head's among them: no dynamically quantized kernel, no sums in int8 terms.
-    budget = replace(budget_for(format), logits_db=110.0, lattice_db=90.0 if format == "q4_0" else 0.0)
+    lattice_db = 90.0 if storage == "rounded lattice" else 0.0
+    budget = replace(budget_for(static_activations, storage), logits_db=110.0, lattice_db=lattice_db)
     if profile != "ane":
         return budget
     # Its blocks and its logits meet the same bars, for constants.py puts its constants into the reference. What those

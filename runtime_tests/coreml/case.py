@@ -3,34 +3,35 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from runtime_tests.budgets import Budget
-from runtime_tests.case import DECODE_STEPS, SMALL, Case
+from runtime_tests.case import DECODE_STEPS, Case
 from runtime_tests.coreml.budgets import coreml_budget
 from runtime_tests.coreml.constants import round_constants
-from runtime_tests.coreml.evaluator import Arithmetic, Evaluator
 from runtime_tests.coreml.feeding import calls_of, feed_by
 from runtime_tests.coreml.forced import forced_logits
-from runtime_tests.coreml.matrices import matrix
+from runtime_tests.coreml.greedy import answers, reach
+from runtime_tests.coreml.program.evaluator import Arithmetic, Evaluator
+from runtime_tests.coreml.program.matrices import matrix
+from runtime_tests.coreml.program.shorter import shorten
+from runtime_tests.coreml.program.values import ROOM
 from runtime_tests.coreml.session import DECODE, Feed, Floats, Session, prefill_lengths
-from runtime_tests.coreml.shorter import shorten
-from runtime_tests.coreml.values import ROOM
 from runtime_tests.errors import CannotRunError, InputError
-from runtime_tests.floor import DRAWS, Floor, measure
 from runtime_tests.readers.checkpoint import Folder
-from runtime_tests.readers.mlpackage import MlPackage
-from runtime_tests.readers.program import Function
-from runtime_tests.readers.rows import Rows, open_rows
-from runtime_tests.recovered import Recovered
-from runtime_tests.reference import Ids, Reference
-from runtime_tests.trace import Trace
+from runtime_tests.readers.coreml.mlpackage import MlPackage
+from runtime_tests.readers.coreml.program import Function
+from runtime_tests.readers.coreml.rows import Rows, open_rows
+from runtime_tests.reference.floor import DRAWS, Floor, measure
+from runtime_tests.reference.model import Ids, Reference
+from runtime_tests.reference.trace import Trace
+from runtime_tests.weights.recovered import Recovered
 
 FIRST, SECOND = "embed_tokens", "embed_tokens_per_layer"
 LARGE_ROOM = 1 << 28  # bytes: of weights that are read in turn, fewer than all are never found again
@@ -43,16 +44,9 @@ class CoremlCase(Case):
         package: the opened package; ``artifact`` is the same, for reports.
     """
 
-    modules: Mapping[str, str] = {
-        "0": "coreml_weights",
-        "2a": "coreml_blocks",
-        "2b": "coreml_lowering",
-        "3": "coreml_native",
-        "4": "coreml_task",
-    }
+    target = "coreml"
     elsewhere = frozenset() if sys.platform == "darwin" else frozenset({"3"})
-    foreign = False
-    sections = False
+    artifact: MlPackage
 
     def __init__(
         self,
@@ -63,8 +57,7 @@ class CoremlCase(Case):
         float_model: Path | None = None,
         questions: int | None = None,
     ) -> None:
-        threads = threads or (1 if package.size < SMALL else 2)
-        super().__init__(cast(Any, package), folder, threads, evaluation, float_model, questions)
+        super().__init__(package, folder, threads, evaluation, float_model, questions)
         self.package = package
         if DECODE not in package.functions:
             raise InputError(f"{package.path.name}: no function {DECODE}; it has {', '.join(package.functions)}")
@@ -98,7 +91,7 @@ class CoremlCase(Case):
 
     @property
     def budget(self) -> Budget:
-        return coreml_budget(self.folder.format, self.profile)
+        return coreml_budget(self.folder.static_activations, self.folder.storage, self.profile)
 
     @cached_property
     def context(self) -> int:
@@ -115,7 +108,7 @@ class CoremlCase(Case):
 
         Only a mobile checkpoint has such a profile: q4_0's block scales do not fit float16.
         """
-        if self.profile != "ane" or self.folder.format != "mobile":
+        if self.profile != "ane" or self.folder.storage != "integers":
             return self.reference
         made = Reference(self.folder.path, self.threads)
         round_constants(made)
@@ -156,11 +149,6 @@ class CoremlCase(Case):
         if self.profiled is not self.reference:
             moved += np.abs(self.profiled_logits - self.logits)
         return float(moved.max()), float(moved.max(axis=-1).mean())
-
-    @property
-    def cache_scales(self) -> dict[int, tuple[float, float]]:
-        """Empty: states hold floats."""
-        return {}
 
     def evaluator(
         self, arithmetic: Arithmetic = "declared", activations: bool = True, positions: int | None = None
@@ -216,8 +204,6 @@ class CoremlCase(Case):
         Raises:
             CannotRunError: a large package, which unpacks its weights at every step; the reference is sooner done.
         """
-        from runtime_tests.coreml.greedy import answers, reach
-
         if self.large:
             raise CannotRunError("a large package does not generate")
 
@@ -262,7 +248,7 @@ class CoremlCase(Case):
     @cached_property
     def trace(self) -> Trace:
         """See :attr:`Case.trace`; the lattice is the package's where the checkpoint leaves a choice."""
-        if self.folder.format == "mobile":
+        if self.folder.storage == "integers":
             return Trace(self.profiled, self.ids)
         recovered = Recovered(self.folder)
 

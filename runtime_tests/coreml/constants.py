@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime_tests.reference import Reference
+from runtime_tests.reference.model import Reference
 
 LOWEST, HIGHEST = -14, 7  # exponents of the powers of two
 SMALLEST, LEAST_SIZE = 2.0**-24, 2.0**-14

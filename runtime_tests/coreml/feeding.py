@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from runtime_tests.coreml.session import Feed, Floats
-from runtime_tests.dimensions import SLIDING
 from runtime_tests.errors import CannotRunError
+from runtime_tests.readers.dimensions import SLIDING
 from runtime_tests.readers.feeding import Calls, Feeding, Rotary
 
 

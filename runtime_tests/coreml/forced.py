@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime_tests.coreml.evaluator import Arithmetic
-from runtime_tests.coreml.layered import Call, Layered
-from runtime_tests.coreml.session import DECODE
-from runtime_tests.reference import Ids
-from runtime_tests.rungs.lowering import chunks
-
-if TYPE_CHECKING:
-    from runtime_tests.coreml.case import CoremlCase
+from runtime_tests.coreml.program.evaluator import Arithmetic
+from runtime_tests.coreml.program.layered import Call, Layered
+from runtime_tests.coreml.session import DECODE, Fed
+from runtime_tests.questions.chunks import chunks
+from runtime_tests.reference.model import Ids
 
 
-def forced_logits(case: CoremlCase, arithmetic: Arithmetic, ids: Ids, prompt: int) -> NDArray[np.float64]:
+def forced_logits(case: Fed, arithmetic: Arithmetic, ids: Ids, prompt: int) -> NDArray[np.float64]:
     """Logits of the tokens from ``prompt`` on, each decoded after its given predecessors, ``[T - prompt, V]``.
 
     States are carried from call to call, from the prefill functions into decode and from token to token.
@@ -28,7 +23,7 @@ def forced_logits(case: CoremlCase, arithmetic: Arithmetic, ids: Ids, prompt: in
     return np.stack(rows).astype(np.float64)
 
 
-def forced_calls(case: CoremlCase, ids: Ids, prompt: int) -> list[Call]:
+def forced_calls(case: Fed, ids: Ids, prompt: int) -> list[Call]:
     """The calls of the forced sequence, in order."""
     lengths = case.lengths
     spans = [(start, stop, lengths[_size(lengths, stop - start)]) for start, stop in _fitting(case, prompt)]
@@ -45,7 +40,7 @@ def _size(lengths: dict[int, str], tokens: int) -> int:
     return next(n for n in lengths if n >= tokens)
 
 
-def _fitting(case: CoremlCase, prompt: int) -> list[tuple[int, int]]:
+def _fitting(case: Fed, prompt: int) -> list[tuple[int, int]]:
     """Chunks of odd lengths; one whose padding would reach past the end begins earlier and computes some rows again."""
     lengths = case.lengths
     return [

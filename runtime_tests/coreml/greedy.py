@@ -16,9 +16,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from runtime_tests.coreml.case import CoremlCase
-from runtime_tests.coreml.evaluator import Evaluator, State
-from runtime_tests.coreml.session import DECODE
+from runtime_tests.coreml.program.evaluator import Evaluator, State
+from runtime_tests.coreml.session import DECODE, Fed
 from runtime_tests.errors import CannotRunError
 
 Ids = NDArray[np.int32]
@@ -28,7 +27,7 @@ STEP = 32  # positions: caches are cut to multiples of it
 UNPACK_NS = 5.0  # for a weight, on one core, the product with a few rows included
 
 
-def reach(case: CoremlCase, prompts: Sequence[Ids], steps: int) -> int:
+def reach(case: Fed, prompts: Sequence[Ids], steps: int) -> int:
     """Positions of the cache that the prompts and their answers touch, padding of their chunks included.
 
     Raises:
@@ -43,9 +42,7 @@ def reach(case: CoremlCase, prompts: Sequence[Ids], steps: int) -> int:
     return min(case.context, -(-wanted // STEP) * STEP)
 
 
-def answers(
-    case: CoremlCase, evaluator: Evaluator, prompts: Sequence[Ids], steps: int, stops: frozenset[int]
-) -> list[Ids]:
+def answers(case: Fed, evaluator: Evaluator, prompts: Sequence[Ids], steps: int, stops: frozenset[int]) -> list[Ids]:
     """Continues every prompt by at most ``steps`` tokens; a stop token ends an answer and is included.
 
     Args:
@@ -64,7 +61,7 @@ def answers(
     return [out[i] for i in range(len(prompts))]
 
 
-def _groups(case: CoremlCase, evaluator: Evaluator, prompts: Sequence[Ids]) -> Iterator[list[int]]:
+def _groups(case: Fed, evaluator: Evaluator, prompts: Sequence[Ids]) -> Iterator[list[int]]:
     """Prompts of similar length, as many as go through the program together."""
     size = sum(prod(type.shape) for type in evaluator.function(DECODE).inputs.values() if type.state) * 4
     together = max(1, min(TOGETHER, (LARGE_BYTES if case.large else TOGETHER_BYTES) // max(1, size)))
@@ -72,7 +69,7 @@ def _groups(case: CoremlCase, evaluator: Evaluator, prompts: Sequence[Ids]) -> I
     yield from (order[start : start + together] for start in range(0, len(order), together))
 
 
-def expected(case: CoremlCase, evaluator: Evaluator, prompts: Sequence[Ids], steps: int) -> float:
+def expected(case: Fed, evaluator: Evaluator, prompts: Sequence[Ids], steps: int) -> float:
     """Seconds that :func:`answers` takes at most for a large package: each call reads and unpacks all weights."""
     lengths, calls = case.lengths, 0
     for group in _groups(case, evaluator, prompts):
@@ -85,9 +82,7 @@ def expected(case: CoremlCase, evaluator: Evaluator, prompts: Sequence[Ids], ste
 class _Stack:
     """Sequences that go through the program together. ``going`` are the indices of those that are not finished."""
 
-    def __init__(
-        self, case: CoremlCase, evaluator: Evaluator, prompts: list[Ids], steps: int, stops: frozenset[int]
-    ) -> None:
+    def __init__(self, case: Fed, evaluator: Evaluator, prompts: list[Ids], steps: int, stops: frozenset[int]) -> None:
         self.case, self.evaluator, self.prompts, self.steps, self.stops = case, evaluator, prompts, steps, stops
         self.going = list(range(len(prompts)))
         self.chosen: list[list[int]] = [[] for _ in prompts]

@@ -9,9 +9,10 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime_tests.dimensions import FULL, SLIDING
 from runtime_tests.errors import CannotRunError
-from runtime_tests.readers.program import Function
+from runtime_tests.readers.coreml.mlpackage import MlPackage
+from runtime_tests.readers.coreml.program import Function
+from runtime_tests.readers.dimensions import FULL, SLIDING
 
 Floats = NDArray[np.float32]
 MASKED = np.float32(-1e4)  # finite, and within float16
@@ -106,6 +107,31 @@ class Feed:
         if len(found) != 1:
             raise CannotRunError(f"{function.name} has masks over {sorted(found)} positions, expected one number")
         return int(found.pop())
+
+
+class Fed(Protocol):
+    """A package with what it takes to feed it: a case, for those that a case is built on."""
+
+    @property
+    def package(self) -> MlPackage: ...
+
+    @property
+    def decode(self) -> Function: ...
+
+    @property
+    def context(self) -> int: ...
+
+    @property
+    def large(self) -> bool: ...
+
+    @property
+    def feed(self) -> Feed: ...
+
+    @property
+    def lengths(self) -> dict[int, str]: ...
+
+    def lookup(self, ids: NDArray[np.int32]) -> tuple[Floats, Floats | None]:
+        """Rows of the tables for tokens: ``[T, H]`` and ``[T, L, P]``."""
 
 
 class Session:

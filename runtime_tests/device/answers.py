@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field, ValidationError
 
 from runtime_tests.errors import InputError
-from runtime_tests.strict import Strict
+from runtime_tests.report.strict import Strict
 
 LARGEST = 4 << 20  # bytes
 

@@ -13,10 +13,10 @@ from pydantic import ValidationError
 from runtime_tests.device.adb import Phone
 from runtime_tests.device.judge import judge
 from runtime_tests.errors import InputError
-from runtime_tests.golden import GoldenFile
-from runtime_tests.html import page
 from runtime_tests.readers.bundle import GOLDEN, PARITY, check
-from runtime_tests.report import Parity, dump, with_rung
+from runtime_tests.report.golden import GoldenFile
+from runtime_tests.report.html import page
+from runtime_tests.report.parity import Parity, dump, with_rung
 
 APK = "app.apk"
 

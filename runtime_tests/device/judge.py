@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from runtime_tests.device.answers import Replay, SelfTest
-from runtime_tests.golden import Golden, GoldenFile
+from runtime_tests.report.golden import Golden, GoldenFile
 from runtime_tests.results import Check, Rung, at_least, none, rung, stated
 
 QUESTION = "does this phone say what the reference says?"

@@ -13,14 +13,14 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime_tests.dimensions import Dimensions, dimensions, read_config
 from runtime_tests.errors import InputError
 from runtime_tests.readers.bits import bfloat16, offset_binary
+from runtime_tests.readers.dimensions import Dimensions, dimensions, read_config
 from runtime_tests.readers.objects import read_object
 
 _TOWERS = ("vision_tower.", "audio_tower.", "embed_vision.", "embed_audio.")
@@ -59,8 +59,16 @@ class Packed:
     names: tuple[str, str]
 
 
+Storage = Literal["integers", "rounded lattice"]
+
+
 class Folder:
     """A checkpoint folder, opened lazily.
+
+    Attributes:
+        format: what the checkpoint's format is called, for reports; what follows from it is asked of the next two.
+        static_activations: whether activations are rounded, by scales that were found in training.
+        storage: what stands for a text weight: integers and scales, or floats that are the rounding of such a lattice.
 
     Raises:
         InputError: config.json or the weights are missing or damaged.
@@ -76,6 +84,8 @@ class Folder:
         if method not in (None, "gemma"):
             raise InputError(f"{path.name}/config.json: quant_method {method}; the judge knows gemma and none (q4_0)")
         self.format = "mobile" if method == "gemma" else "q4_0"
+        self.static_activations = method == "gemma"
+        self.storage: Storage = "integers" if method == "gemma" else "rounded lattice"
         self._open()
 
     def _open(self) -> None:

@@ -25,13 +25,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime_tests import metrics
 from runtime_tests.case import Case
 from runtime_tests.errors import CannotRunError, check_disk
-from runtime_tests.heap import KEPT_BLOCKS
+from runtime_tests.measures import metrics
+from runtime_tests.memory.heap import KEPT_BLOCKS
 from runtime_tests.progress import Advance, steps
 from runtime_tests.results import Check, at_least, none
-from runtime_tests.rungs.lowering import judge
+from runtime_tests.rungs.bars import judge
 
 MODULE = "convert.model.eager"
 CHUNK = 13
@@ -49,7 +49,7 @@ def climb(case: Case) -> list[Check]:
     """
     if case.foreign:
         raise CannotRunError("it judges this project's own decoder, and the file was not made by it")
-    if case.folder.format != "mobile":
+    if not case.folder.static_activations:
         with steps("runs", 2) as advance:
             checks, reference, found = _smooth(case, "logits of the eager decoder", advance)
         ties = close(reference, checks[-1].limit or case.budget.decoder_db)
@@ -81,7 +81,7 @@ def _smooth(case: Case, name: str, advance: Advance) -> tuple[list[Check], NDArr
         given.mkdir()
         for i in range(case.dims.layers):
             (given / f"{i}.npy").hardlink_to(folder / f"{i}.npy")
-        found = _shaped(case, eager_logits(case, case.folder.format != "mobile", given))
+        found = _shaped(case, eager_logits(case, not case.folder.static_activations, given))
         advance(1)
         layers = [metrics.snr_db(expected[i], np.load(given / f"{i}.npy")) for i in range(case.dims.layers)]
     worst = int(np.argmin(layers))

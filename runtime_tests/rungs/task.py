@@ -1,60 +1,69 @@
 """Rung 4: does the model still do its job?
 
-Every held-out question is put to the artifact in the stock engine, greedily, through the checkpoint's chat template;
-matching.py says which answers are right. The reference then reads the artifact's answers in one pass. Where all tokens
-are its own first choice the answer is its own as well; where they part it goes on by itself (answers.py), so that what
-counts as its answer is its own in every case. Beside them stand the float model and its naive requantization, measured
-here or recorded by training, and the reference without its static activations. The artifact's text is also held to the
-reference's, token by token up to the first near-tie; the near-ties come from the reference alone.
+Every held-out question is put to the artifact, greedily, through the checkpoint's chat template; matching.py says which
+answers are right. The reference then reads the artifact's answers in one pass. Where all tokens are its own first
+choice the answer is its own as well; where they part it goes on by itself (answers.py), so that what counts as its
+answer is its own in every case. Beside them stand the float model and its naive requantization, measured here or
+recorded by training. A target whose artifact is asked in another way, by an engine for one, has a rung of its own that
+shares what is here.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
-from runtime_tests import accuracy as table
-from runtime_tests import expected
-from runtime_tests.accuracy import Accuracy, System
-from runtime_tests.answers import Greedy, Memory, certain, disturbance, follow, sampled
-from runtime_tests.asked import Asked
-from runtime_tests.case import DECODER, Case
+from runtime_tests.case import Case
 from runtime_tests.errors import CannotRunError, InputError
-from runtime_tests.evaluation import Evaluation
-from runtime_tests.kept import Kept
-from runtime_tests.progress import steps
-from runtime_tests.reference import Ids, Reference
-from runtime_tests.requantize import RECIPES, requantize
-from runtime_tests.results import Check, at_least, at_most, none, stated
-from runtime_tests.runners.engine import Answer, Request, ask
+from runtime_tests.measures import accuracy as table
+from runtime_tests.measures.accuracy import Accuracy, System
+from runtime_tests.measures.evidence import Evidence
+from runtime_tests.measures.statistics import Outcomes
+from runtime_tests.questions.evaluation import Evaluation
+from runtime_tests.questions.kept import Kept
+from runtime_tests.reference.answers import Greedy, Memory, follow
+from runtime_tests.reference.model import Ids, Reference
+from runtime_tests.results import Check, Findings, at_least, at_most, stated
+from runtime_tests.rungs.asked import Asked
+from runtime_tests.weights.requantize import RECIPES, requantize
 
 NO_QUESTIONS = "the checkpoint brings no evaluation questions, and none were given with --evaluation"
 
 
-def climb(case: Case) -> list[Check]:
-    """Asks everybody and compares."""
+def climb(case: Case) -> Findings:
+    """Asks the artifact token by token, and the reference, and compares."""
     if case.evaluation is None:
         raise CannotRunError(NO_QUESTIONS)
-    asked = Asked(case, case.evaluation)
-    weights = case.artifact.model(DECODER)
-    case.tell(expected.line(case.evaluation.name, [*map(len, asked.ids)], asked.limits, weights.end - weights.begin))
-    kept = store(case)
-    try:
-        said = _answers(case, asked, kept)
-    except RuntimeError as error:
-        return [none("the engine runs", [str(error)], "failures", 1)]
-    found = of_reference(case, asked, [np.array(case.tokenize(text), np.int32) for text in said.texts], kept)
+    asked, kept = Asked(case, case.evaluation), store(case)
+    said = case.greedy(asked.ids, asked.limits)
+    found = of_reference(case, asked, said, kept)
     case.heard.update((item.ids.tobytes(), item.new) for item in found)
-    floor = _floor(case, found)
-    systems = [_system(case, asked, table.REFERENCE, "the QAT checkpoint in transformers", found)]
-    systems += [*_without_static(case, asked, found, kept), *others(case, asked, case.evaluation, found)]
-    right = asked.right(said.texts)
-    systems.append(System(table.ARTIFACT, "the artifact in the stock engine (LiteRT-LM)", "measured", right))
-    case.accuracy = measured = table.measured(case.evaluation, asked, systems)
-    gave_up = none("the engine answers every question", said.failed, "questions", len(said.texts))
-    return [gave_up, *_judge_texts(case, asked, found, floor, said), *judge_accuracy(case, measured)]
+    systems = [
+        system(case, asked, table.REFERENCE, "the QAT checkpoint in transformers", found),
+        *others(case, asked, case.evaluation, found),
+        System(table.ARTIFACT, "the artifact, token by token", "measured", right(case, asked, said)),
+    ]
+    accuracy = measured(case.evaluation, asked, systems)
+    return Findings(judge_accuracy(case, accuracy), Evidence(accuracy=accuracy))
+
+
+def measured(evaluation: Evaluation, asked: Asked, systems: list[System]) -> Accuracy:
+    """The table of an evaluation."""
+    families = tuple(item.family for item in asked.questions)
+    kinds = Counter(item.match for item in asked.questions)
+    return Accuracy(
+        evaluation.name,
+        evaluation.sha256,
+        asked.left_out,
+        families,
+        table.ordered(systems),
+        evaluation.total,
+        evaluation.own,
+        tuple(kind for kind, _ in kinds.most_common()),
+    )
 
 
 def store(case: Case) -> Kept:
@@ -63,41 +72,6 @@ def store(case: Case) -> Kept:
     kept = Kept(case.kept_at, of if case.kept_at is None else of | case.folder.hashes(), case.tell)
     case.kept = kept
     return kept
-
-
-def _answers(case: Case, asked: Asked, kept: Kept) -> Answer:
-    """The engine's answers, of which those that are known already are not asked for again.
-
-    Raises:
-        RuntimeError: the engine failed or crashed.
-    """
-    keys = asked.keys()
-    known = {i: item for i, name in enumerate(keys) if (item := kept.get(table.ARTIFACT, name)) is not None}
-    open_ = [i for i in range(len(keys)) if i not in known]
-    texts, tokens = [""] * len(keys), [[0]] * len(keys)
-    for i, (text, spelled) in known.items():
-        texts[i], tokens[i] = str(text), list(spelled)
-    if not open_:
-        return Answer(texts, tokens, [], [], [], [], None, [])
-    request = Request(
-        str(case.artifact.path),
-        tuple(asked.texts[i] for i in open_),
-        tuple(asked.limits[i] for i in open_),
-        (),
-        (),
-        1,
-        case.threads,
-    )
-    with steps("tokens of questions and answers", sum(len(asked.ids[i]) + asked.limits[i] for i in open_)) as advance:
-
-        def heard(place: int, text: str, spelled: list[int]) -> None:
-            kept.put(table.ARTIFACT, keys[open_[place]], [text, spelled])
-            advance(len(asked.ids[open_[place]]) + asked.limits[open_[place]])
-
-        answer = ask(request, heard=heard)
-    for place, i in enumerate(open_):
-        texts[i], tokens[i] = answer.texts[place], answer.tokens[place]
-    return replace(answer, texts=texts, tokens=tokens)
 
 
 @dataclass(frozen=True)
@@ -125,33 +99,19 @@ def of_reference(
     return follow(case.reference, asked.ids, drafts, asked.limits, frozenset(case.stops), memory)
 
 
-def _floor(case: Case, found: list[Greedy]) -> float:
-    if case.folder.format == "mobile":
-        return disturbance(case.reference, found)
-    try:
-        # A q4_0 checkpoint stores its weights rounded, and the artifact holds them before that (lattice.py).
-        return disturbance(case.reference, found, case.on_lattice)
-    except CannotRunError:  # an artifact with other weights than the checkpoint's gets no allowance for their rounding
-        return disturbance(case.reference, found)
-
-
 def spoken(case: Case, ids: Ids) -> str:
     """What the reader sees of a continuation: the tokens before the stop token."""
     return case.detokenize([int(token) for token in ids if int(token) not in case.stops])
 
 
-def _system(case: Case, asked: Asked, name: str, description: str, found: list[Greedy]) -> System:
-    return System(name, description, "measured", asked.right([spoken(case, item.new) for item in found]))
+def right(case: Case, asked: Asked, said: Sequence[Ids]) -> Outcomes:
+    """Which answers, given as tokens, are right."""
+    return asked.right([spoken(case, ids) for ids in said])
 
 
-def _without_static(case: Case, asked: Asked, found: list[Greedy], kept: Kept) -> list[System]:
-    """The reference with its activation scales left out: what dropping them would cost. Mobile format only."""
-    if case.folder.format != "mobile":
-        return []
-    with case.reference.activation_steps(0):
-        found = of_reference(case, asked, [item.new for item in found], kept, table.NO_STATIC)
-    said = "the same weights, static activation scales left out"
-    return [_system(case, asked, table.NO_STATIC, said, found)]
+def system(case: Case, asked: Asked, name: str, description: str, found: list[Greedy]) -> System:
+    """A system of the table that is asked by the reference's means."""
+    return System(name, description, "measured", right(case, asked, [item.new for item in found]))
 
 
 def others(case: Case, asked: Asked, evaluation: Evaluation, found: list[Greedy]) -> list[System]:
@@ -183,39 +143,9 @@ def _measure_float(case: Case, asked: Asked, found: list[Greedy]) -> list[System
         own = follow(model, asked.ids, [item.new for item in found], asked.limits, stops)
         name = table.PTQ if recipe else table.FLOAT
         said = f"the float model rounded to the checkpoint's bits: {RECIPES[recipe]}" if recipe else "the float model"
-        out.append(_system(case, asked, name, said, own))
+        out.append(system(case, asked, name, said, own))
     plain, *rounded = out
     return [plain, max(rounded, key=lambda item: item.accuracy)]  # the better recipe stands for PTQ
-
-
-def _judge_texts(case: Case, asked: Asked, found: list[Greedy], floor: float, said: Answer) -> list[Check]:
-    """The artifact's text against the reference's, up to the first near-tie."""
-    count = len(found)
-    sure = [certain(item, floor) for item in found]
-    otherwise = [
-        item.id
-        for item, tokens, ids in zip(asked.questions, said.tokens, asked.ids, strict=True)
-        if tokens != ids[1:].tolist()
-    ]
-    differ = []
-    for item, greedy, text, until in zip(asked.questions, found, said.texts, sure, strict=True):
-        expected = spoken(case, greedy.new[:until])
-        # A cut inside a character ends in replacement characters that the longer text does not have.
-        whole = until == len(greedy.new)
-        if not (text == expected if whole else text.startswith(expected.rstrip("\ufffd"))):
-            differ.append(f"{item.id}: {text[:24]!r}, expected {expected[:24]!r}")
-    tokens, total = sum(sure), sum(len(item.new) for item in found)
-    whole_texts = sum(until == len(item.new) for until, item in zip(sure, found, strict=True))
-    sample = len(sampled([len(item.ids) + len(item.new) for item in found]))
-    where = f"margin at most twice {floor:.3g}, the floor over {sample} questions"
-    checks = [none("questions tokenized otherwise", otherwise, "questions", count)]
-    if tokens:  # with none, equal texts would be no evidence
-        compared = f"{count} prompts, {whole_texts} of them to their end"
-        check = none("answers differ from the reference's before a near-tie", differ, "prompts", count)
-        checks.append(check if differ else Check(check.name, 0.0, 0.0, "equal", "prompts", compared))
-    checks.append(stated("prompts with a near-tie of the reference", count - whole_texts, "prompts", where))
-    checks.append(stated("tokens certain enough to be compared", tokens, "tokens", f"of {total}"))
-    return checks
 
 
 def judge_accuracy(case: Case, measured: Accuracy) -> list[Check]:

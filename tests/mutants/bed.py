@@ -13,9 +13,9 @@ from convert.demo import folder as demo
 from convert.demo import small
 from convert.progress import Silent
 from convert.targets.litert import TARGET, LitertOptions, convert
-from runtime_tests.case import Case
+from runtime_tests.litert.case import LitertCase
 from runtime_tests.readers.checkpoint import open_checkpoint
-from runtime_tests.readers.litertlm import open_litertlm
+from runtime_tests.readers.litert.litertlm import open_litertlm
 
 # Short, so that a build and a judgement take about a second; two prefill lengths, so that chunks cross them.
 CONTEXT, PREFILL = 256, (16, 64)
@@ -47,9 +47,9 @@ class Bed:
         return out
 
     @cached_property
-    def control(self) -> Case:
+    def control(self) -> LitertCase:
         """The sound artifact's case."""
-        return Case(open_litertlm(self.artifact), open_checkpoint(self.checkpoint))
+        return LitertCase(open_litertlm(self.artifact), open_checkpoint(self.checkpoint))
 
     @cached_property
     def bundle(self) -> Path:
@@ -57,9 +57,10 @@ class Bed:
         from convert.bundle import papers
         from convert.bundle.names import GOLDEN, PAGE, PARITY
         from convert.pipeline import read_parity
-        from runtime_tests import golden, report
-        from runtime_tests.html import page
         from runtime_tests.ladder import asked, climb
+        from runtime_tests.report import golden
+        from runtime_tests.report import parity as report
+        from runtime_tests.report.html import page
 
         folder = self.work / f"bundle_{self.name.replace(' ', '_')}"
         folder.mkdir()

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from runtime_tests.case import DECODER, EMBEDDER, PER_LAYER
-from runtime_tests.lattice import open_lattice
+from runtime_tests.litert.case import DECODER, EMBEDDER, PER_LAYER
+from runtime_tests.litert.weights.lattice import open_lattice
 from runtime_tests.readers.bits import to_bfloat16
 from tests.mutants.mutant import Edit, Mutant
 from tests.mutants.patient import Patient

@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable
 
-from runtime_tests.case import DECODER, EMBEDDER, PER_LAYER
+from runtime_tests.litert.case import DECODER, EMBEDDER, PER_LAYER
 from tests.mutants.mutant import REFUSED, Edit, Mutant
 from tests.mutants.patient import Patient
 

@@ -9,8 +9,8 @@ import flatbuffers
 from ai_edge_litert import schema_py_generated as schema
 
 from convert.targets.litert.pack import ALIGNMENT
-from runtime_tests.case import DECODER
-from runtime_tests.readers.tflite import Tflite
+from runtime_tests.litert.case import DECODER
+from runtime_tests.readers.litert.tflite import Tflite
 from tests.mutants.mutant import REFUSED, Build, Edit, Mutant
 from tests.mutants.patient import Patient
 from tests.mutants.source import reads

@@ -9,7 +9,7 @@ from typing import Any
 
 from litert_lm_builder.runtime.proto import executor_metadata_pb2, llm_metadata_pb2
 
-from runtime_tests.case import DECODER
+from runtime_tests.litert.case import DECODER
 from tests.mutants.mutant import Edit, Mutant
 from tests.mutants.patient import Patient
 

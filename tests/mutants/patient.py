@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convert.targets.litert import container
-from runtime_tests.case import DECODER
-from runtime_tests.readers.litertlm import Section, open_litertlm
-from runtime_tests.readers.tflite import Subgraph, Tensor, Tflite, open_tflite
+from runtime_tests.litert.case import DECODER
+from runtime_tests.readers.litert.litertlm import Section, open_litertlm
+from runtime_tests.readers.litert.tflite import Subgraph, Tensor, Tflite, open_tflite
 
 Bytes = NDArray[np.uint8]
 

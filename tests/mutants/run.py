@@ -20,11 +20,11 @@ from rich.table import Table
 from rich.text import Text
 
 from convert.errors import ConvertError
-from runtime_tests.case import Case
 from runtime_tests.errors import InputError
 from runtime_tests.ladder import climb
+from runtime_tests.litert.case import LitertCase
 from runtime_tests.readers.bundle import find_model
-from runtime_tests.readers.litertlm import open_litertlm
+from runtime_tests.readers.litert.litertlm import open_litertlm
 from runtime_tests.results import Check, Rung
 from runtime_tests.rungs import decoder as rung1
 from tests.mutants.bed import BEDS, Bed
@@ -140,7 +140,7 @@ def _make(mutant: Mutant, bed: Bed, scratch: Path) -> Path:
 def eager(mutant: Mutant) -> Iterator[None]:
     """Hands rung 1 the logits of the faulty decoder, run here: the rung's own process would start a sound one."""
 
-    def logits(case: Case, rounded: bool = True, layers: Path | None = None) -> np.ndarray:
+    def logits(case: LitertCase, rounded: bool = True, layers: Path | None = None) -> np.ndarray:
         from convert.checkpoint import open_checkpoint
         from convert.model import eager
 

@@ -18,7 +18,7 @@ from convert.model.signature import Tensor
 from runtime_tests.readers.regular import open_regular
 
 if TYPE_CHECKING:
-    from runtime_tests.readers.mlpackage import MlPackage
+    from runtime_tests.readers.coreml.mlpackage import MlPackage
 
 _BITS = {"uint2": 2, "int4": 4, "int8": 8, "float16": 16, "float32": 32}
 _PARTS = {"data": "scale", "indices": "lut"}  # of a constexpr: codes, and what scales them
@@ -129,7 +129,7 @@ def table_header(path: Path) -> dict[str, Any]:
 
 def _open(path: Path) -> MlPackage:
     from runtime_tests.errors import CannotRunError, InputError
-    from runtime_tests.readers.parts import open_parts
+    from runtime_tests.readers.coreml.parts import open_parts
 
     try:
         return open_parts(path)

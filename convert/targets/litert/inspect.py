@@ -25,7 +25,7 @@ def inspect(path: Path) -> Report:
 
 def _litertlm(path: Path) -> Report:
     from runtime_tests.errors import InputError
-    from runtime_tests.readers.litertlm import open_litertlm
+    from runtime_tests.readers.litert.litertlm import open_litertlm
 
     try:
         container = open_litertlm(path)

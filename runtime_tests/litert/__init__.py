@@ -1,0 +1,1 @@
+"""The room of LiteRT: its case, its runners, its rungs."""

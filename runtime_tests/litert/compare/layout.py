@@ -1,0 +1,104 @@
+"""Rung 0, third part: signatures, KV caches and the executor's metadata against config.json."""
+
+from __future__ import annotations
+
+from runtime_tests.errors import InputError
+from runtime_tests.litert.case import DECODER, EMBEDDER, PER_LAYER, LitertCase
+from runtime_tests.litert.runners.interpreter import prefill_lengths
+from runtime_tests.readers.litert.tflite import Tflite
+from runtime_tests.results import Check, none
+
+Shapes = dict[str, tuple[tuple[int, ...], str]]
+
+
+def compare_layout(case: LitertCase) -> list[Check]:
+    """Every signature's inputs and outputs by name, shape and type."""
+    wrong: list[str] = []
+    decoder, dims = case.model(DECODER), case.dims
+    try:
+        context = case.context
+    except InputError as error:
+        return [none("signatures and KV layout", [str(error)], "differences", 1)]
+    lengths = {**{name: n for n, name in prefill_lengths(decoder).items()}, "decode": 1}
+    wrong += [f"signature {name}: not of LiteRT-LM's names" for name in decoder.signatures if name not in lengths]
+    if len(lengths) < 2:
+        wrong.append("no signature prefill_<n>")
+    for name, length in lengths.items():
+        if name not in decoder.signatures:
+            wrong.append(f"no signature {name}")
+            continue
+        found_in, found_out = _shapes(decoder, name)
+        wrong += _differences(f"{name} input", found_in, _inputs(case, length))
+        outputs = _caches(case)
+        if name == "decode":
+            outputs["logits"] = ((1, 1, dims.vocab), "FLOAT32")
+        wrong += _differences(f"{name} output", found_out, outputs)
+    tables: dict[str, tuple[int, ...]] = {EMBEDDER: (1, 1, dims.hidden)}
+    if dims.per_layer_width:
+        tables[PER_LAYER] = (1, 1, dims.layers, dims.per_layer_width)
+    for section, shape in tables.items():
+        found = section in case.artifact.models()
+        wrong += _table(case.model(section), shape) if found else [f"no section {section}"]
+    if context > dims.max_context:
+        wrong.append(f"context {context}, the model has {dims.max_context}")
+    return [none("signatures and KV layout", wrong, "differences", len(lengths) + 2)]
+
+
+def _cache_type(case: LitertCase) -> str:
+    graph, entry = case.model(DECODER).subgraph("decode"), case.model(DECODER).signatures["decode"]
+    kinds = {graph.tensors[index].type for name, index in entry.inputs.items() if name.startswith("kv_cache_")}
+    return "INT8" if kinds == {"INT8"} else "FLOAT32"
+
+
+def _caches(case: LitertCase) -> Shapes:
+    out: Shapes = {}
+    for number, owner in enumerate(case.dims.owners):
+        heads, head = owner.kv_heads, owner.head_dim
+        out[f"kv_cache_k_{number}"] = ((1, heads, case.context, head), _cache_type(case))
+        out[f"kv_cache_v_{number}"] = ((1, heads, head, case.context), _cache_type(case))
+    return out
+
+
+def _inputs(case: LitertCase, length: int) -> Shapes:
+    dims = case.dims
+    out: Shapes = {
+        "embeddings": ((1, length, dims.hidden), "FLOAT32"),
+        "input_pos": ((length,), "INT32"),
+        "mask": ((1, 1, length, case.context), "FLOAT32"),
+    }
+    if dims.per_layer_width:
+        shape = (1, length, dims.layers, dims.per_layer_width)
+        out["per_layer_embeddings"] = (shape, "FLOAT32")
+    return {**out, **_caches(case)}
+
+
+def _shapes(model: Tflite, name: str) -> tuple[Shapes, Shapes]:
+    graph, entry = model.subgraph(name), model.signatures[name]
+
+    def shapes(names: dict[str, int]) -> Shapes:
+        return {key: (graph.tensors[index].shape, graph.tensors[index].type) for key, index in names.items()}
+
+    return shapes(entry.inputs), shapes(entry.outputs)
+
+
+def _differences(where: str, found: Shapes, expected: Shapes) -> list[str]:
+    out = []
+    for name in sorted({*found, *expected}):
+        if name not in found:
+            out.append(f"{where} {name}: missing")
+        elif name not in expected:
+            out.append(f"{where} {name}: unexpected")
+        elif found[name] != expected[name]:
+            (shape, kind), (right, wanted) = found[name], expected[name]
+            out.append(f"{where} {name}: {kind}{list(shape)}, expected {wanted}{list(right)}")
+    return out
+
+
+def _table(model: Tflite, shape: tuple[int, ...]) -> list[str]:
+    if len(model.signatures) != 1:
+        return [f"{model.where}: {len(model.signatures)} signatures, expected one"]
+    (name,) = model.signatures
+    found_in, found_out = _shapes(model, name)
+    if list(found_in.values()) != [((1, 1), "INT32")] or list(found_out.values()) != [(shape, "FLOAT32")]:
+        return [f"{model.where}: {found_in} -> {found_out}, expected INT32[1, 1] -> FLOAT32{list(shape)}"]
+    return []

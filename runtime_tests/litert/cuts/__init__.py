@@ -1,0 +1,1 @@
+"""A subgraph cut at its named boundaries, without copying weights."""

@@ -1,0 +1,1 @@
+"""The values behind a .tflite's constants, and whose they are."""

@@ -1,0 +1,1 @@
+"""What is asked: evaluations and which answers are right, prompts, conversations; and what is kept."""

@@ -1,0 +1,1 @@
+"""Readers of .litertlm files: the container, the models in it, the tokenizer."""

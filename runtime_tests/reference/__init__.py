@@ -1,0 +1,1 @@
+"""transformers: loaded, run layer by layer, disturbed, watched."""

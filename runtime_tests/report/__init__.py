@@ -1,0 +1,1 @@
+"""What is written: parity.json, golden.json, the page and the table."""

@@ -1,1 +1,0 @@
-"""The real runtimes, each behind a few functions."""
