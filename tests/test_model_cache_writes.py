@@ -23,9 +23,9 @@ from convert.targets.litert import LitertOptions
 from convert.targets.litert import emit as litert
 from convert.targets.litert.graph import Model
 from convert.targets.litert.ops import LitertOps
-from runtime_tests.coreml.evaluator import Evaluator
+from runtime_tests.coreml.program.evaluator import Evaluator
 from runtime_tests.errors import CannotRunError
-from runtime_tests.readers.parts import open_parts
+from runtime_tests.readers.coreml.parts import open_parts
 
 Array = np.ndarray[Any, Any]
 Write = Callable[[Array, Array, int, str], Array]
