@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import signal
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from convert import outputs
 from convert.bundle import manifest as m
 from convert.checkpoint import resolve
 from convert.checkpoint.unchanged import check_unchanged, looks
+from convert.child import KilledError
 from convert.errors import ArtifactError
 from convert.inspection.intact import intact
 from convert.targets import all_targets
@@ -48,6 +50,7 @@ def verify(
         CheckpointError: the checkpoint was changed while it was read.
         ArtifactError: a file of the bundle was changed, no checkpoint is known, or the one given is not the one that
             the bundle was made from.
+        KilledError: the judge's process was killed, or its runtime crashed.
     """
     import subprocess
 
@@ -70,6 +73,14 @@ def verify(
     command += ["--arm64"] if asked.arm64 else []
     sys.stdout.flush()
     code = subprocess.run(command, env=os.environ, check=False).returncode
+    if code < 0:
+        name = signal.Signals(-code).name
+        hint = (
+            "Close other programs and try again"
+            if name == "SIGKILL"
+            else "Most likely its runtime crashed on this file: build the bundle again"
+        )
+        raise KilledError(f"verify {bundle}", f"the judge's process was ended by {name}", hint)
     if code != 2:  # else the judge has refused by itself
         check_unchanged(before, f"verify {bundle}")
     return code

@@ -74,3 +74,13 @@ def test_the_judge_never_imports_the_converter() -> None:
     folder = Path(report.__file__).parent
     lines = [line for file in folder.rglob("*.py") for line in file.read_text("utf-8").splitlines()]
     assert not [line for line in lines if line.strip().startswith(("import convert", "from convert"))]
+
+
+def test_a_judge_whose_runtime_crashes_is_one_line(demo_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from convert import demo, verify
+    from convert.child import KilledError
+
+    crashing = [sys.executable, "-c", "import os; os.abort()"]
+    monkeypatch.setattr(verify, "judge", lambda bundle, checkpoint: [*crashing])
+    with pytest.raises(KilledError, match=r"ended by SIGABRT.*its runtime crashed on this file"):
+        verify.verify(demo_file, str(demo.folder()), None, None)

@@ -46,11 +46,33 @@ class Scripted:
 
 
 def case(reference: Scripted) -> LitertCase:
-    return cast(LitertCase, SimpleNamespace(reference=reference, lattice_fault="none", stops=[STOP], draws=int))
+    held: dict[str, Any] = {"lattice_fault": "none", "stops": [STOP], "draws": int, "continuations": []}
+    return cast(LitertCase, SimpleNamespace(reference=reference, **held))
 
 
 def tokens(*values: int) -> Any:
     return np.array(values, np.int32)
+
+
+class Flipping(Scripted):
+    """One whose roundings flip in the draws of a prompt that begins with 3, and by luck in none of another's."""
+
+    def many(self, sequences: Any, firsts: Any, draws: int = 0, relative: float = 0.0) -> Any:
+        for i, rows, moved in super().many(sequences, firsts, draws, relative):
+            yield i, rows, moved if int(sequences[i][0]) == 3 else [rows] * draws
+
+
+def test_what_a_flip_does_after_one_prompt_it_may_do_after_another() -> None:
+    margins = {7: 0.15}
+    lucky, flipped = along(case(Flipping(margins)), [tokens(2, 5), tokens(3, 5)], [tokens(6, 7, 8, STOP)] * 2)
+    assert lucky.deviation == pytest.approx([0.1] * 4)
+    assert (lucky.sure, flipped.sure) == (1, 1), "a margin of 0.15 is a near-tie where a flip moves a logit by 0.1"
+    (alone,) = along(case(Flipping(margins)), [tokens(2, 5)], [tokens(6, 7, 8, STOP)])
+    assert alone.sure == 4
+    known = case(Flipping(margins))
+    known.continuations = [flipped]
+    (later,) = along(known, [tokens(2, 5)], [tokens(6, 7, 8, STOP)])
+    assert later.sure == 1
 
 
 def test_tokens_that_are_all_the_first_choice_are_the_continuation() -> None:

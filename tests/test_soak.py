@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 
 import pytest
@@ -13,7 +14,7 @@ from tests.mutants.mutant import Build, Edit
 from tests.soak import checkpoint
 from tests.soak.draw import draw
 from tests.soak.faults import ANDROID, IOS, KINDS, Fault, choose, faults
-from tests.soak.judge import PUBLISHED, REFUSED, TOO_NERVOUS, Stand, Told
+from tests.soak.judge import PUBLISHED, REFUSED, TOO_NERVOUS, JudgeError, Stand, Told, apart
 from tests.soak.run import Model, Outcome, summary
 
 SEEDS = range(300)
@@ -108,3 +109,13 @@ def test_a_reference_that_does_not_agree_with_itself_makes_a_model_nervous() -> 
     model = Model(1, "nervous", outcomes=[Outcome(ANDROID, Told(TOO_NERVOUS, "36 %"))])
     assert model.nervous
     assert "android nervous [36 %]" in str(model)
+
+
+def test_a_runtime_that_aborts_on_a_faulty_file_takes_only_its_own_process_with_it() -> None:
+    assert apart(lambda: Told(PUBLISHED, floor_db=3.0)) == Told(PUBLISHED, floor_db=3.0)
+    assert apart(os.abort) == Told(REFUSED, "the judge's process was ended by SIGABRT")  # type: ignore[arg-type]
+
+
+def test_an_exception_of_the_judge_is_a_finding_and_no_refusal() -> None:
+    with pytest.raises(JudgeError, match="ZeroDivisionError"):
+        apart(lambda: Told(PUBLISHED, floor_db=1 / 0))

@@ -86,9 +86,12 @@ class LitertCase(Case):
         return self._interpreters[name]
 
     def release(self) -> None:
-        """As :meth:`Case.release`, and of packed weights."""
+        """As :meth:`Case.release`, and of packed weights.
+
+        Tables stay: their interpreters hold a mapped copy, of which a rung reads few pages, and writing it takes long.
+        """
         if self.large:
-            self._interpreters.clear()
+            self._interpreters.pop(DECODER, None)
         super().release()
 
     def greedy(self, prompts: Sequence[Ids], steps: Sequence[int]) -> list[Ids]:

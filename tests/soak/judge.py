@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -111,8 +113,9 @@ class Stand:
         folder = self.work / "faulty"
         folder.mkdir()
         try:
+            made = self._make(fault, folder)
             with _in_rung_1(fault):
-                return self.judge(self._make(fault, folder))
+                return apart(lambda: self.judge(made))
         except ConvertError as error:
             return Told(REFUSED, f"the converter: {error}")
         finally:
@@ -162,6 +165,37 @@ class Stand:
     @property
     def _android(self) -> bool:
         return self.platform == ANDROID
+
+
+def apart(work: Callable[[], Told]) -> Told:
+    """Judges in a process of its own: a runtime may abort on a faulty file, and takes its process with it."""
+    context = multiprocessing.get_context("fork")
+    receiver, sender = context.Pipe(duplex=False)
+
+    def child() -> None:
+        try:
+            sender.send(work())
+        except Exception as error:  # told where the others are
+            sender.send(crashed(error))
+
+    process = context.Process(target=child)
+    process.start()
+    sender.close()
+    try:
+        told = receiver.recv()
+    except EOFError:
+        told = None
+    process.join()
+    if isinstance(told, str):
+        raise JudgeError(told)
+    if told is None:
+        ended = signal.Signals(-process.exitcode).name if process.exitcode else "nothing"
+        return Told(REFUSED, f"the judge's process was ended by {ended}")
+    return told
+
+
+class JudgeError(Exception):
+    """An exception of the judge, in one line."""
 
 
 def _floor(case: Case) -> float | None:

@@ -84,6 +84,5 @@ def _plain(case: LitertCase, part: Part, name: str, length: int, cut: Cut, layou
 
 
 def _few(made: list[Call]) -> list[Call]:
-    """From the middle of the sequence one of several tokens; of single tokens that and the last one."""
-    middle = made[len(made) // 2]
-    return [middle] if middle[1] > 1 else sorted({middle, made[-1]})
+    """One, from the middle of the sequence."""
+    return [made[len(made) // 2]]
