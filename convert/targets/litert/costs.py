@@ -14,6 +14,7 @@ SAMPLED = 5  # layers of a large decoder that they play
 MAPPED_FROM = 256 * costs.MB  # runners/litert.py: larger sections are copied to be mapped
 REPLIES = 6  # rung 3: chats and what stops, which the artifact answers and no reference reads
 LAYER_FILES = 1 * costs.MB
+HEAD = {"integers": 1, "rounded lattice": 4}  # bytes of one of the head's weights, at most
 
 
 def judged(s: Sizes, rate: Rates) -> list[Stage]:
@@ -32,7 +33,8 @@ def judged(s: Sizes, rate: Rates) -> list[Stage]:
     heard = PLAIN * 2.0 * s.linears * (4 * SAMPLED / s.layers if large else 24) / rate.flops
     told = costs.prompts(s, rate, costs.PROMPTS, short) + 2 * (costs.PROMPTS + REPLIES) * costs.ANSWER * step
     tables = s.tables if s.tables > MAPPED_FROM else 0
-    layer = 2 * decoder // s.layers
+    layer, head = 2 * decoder // s.layers, HEAD[s.kind] * s.head
+    piece = max(layer, head if head > MAPPED_FROM else 0)
     made = [
         costs.floor(s, rate, draws),
         costs.zeroth(s, rate, mapped),
@@ -42,7 +44,7 @@ def judged(s: Sizes, rate: Rates) -> list[Stage]:
             TRACED * runs + s.prefills * integers + step,
             costs.read_once(s, 0) + layer + 3 * s.cache,
             mapped,
-            s.model + tables + layer,
+            s.model + tables + piece,
         ),
         costs.rung(
             "2b",

@@ -1,0 +1,64 @@
+"""What a plan says of models of full size, beside what their builds took on a quiet machine of two cores."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from convert import costs
+from convert.costs import Rates, Sizes, Stage, TargetCosts
+from convert.targets.litert.costs import COSTS as LITERT
+
+GB = 10**9
+QUIET = Rates(flops=1.1e11, bytes=8e9, hashed=1.9e9)
+Q4_0_E2B = Sizes(
+    kind="rounded lattice",
+    static=False,
+    files=10208852910,
+    stored=6695434822,
+    model=8421680403,
+    tables=5502926848,
+    cache=150994944,
+    linears=1876819968,
+    head=402653184,
+    largest=75497472,
+    layers=35,
+    owners=15,
+    hidden=1536,
+    vocab=262144,
+    window=512,
+    context=4096,
+    prefills=4,
+    questions=0,
+)
+# Measured: gigabytes of memory and of disk by stage.
+TOOK = {
+    "noise floor": (3.10, 8.34),
+    "rung 0": (2.91, 8.34),
+    "rung 1": (3.89, 8.75),
+    "rung 2a": (5.74, 15.46),
+    "rung 2b": (7.83, 16.68),
+    "rung 3": (7.67, 16.68),
+    "report": (4.70, 8.34),
+}
+
+
+def stages(sizes: Sizes, target: TargetCosts = LITERT) -> dict[str, Stage]:
+    return {stage.name: stage for stage in costs.stages(sizes, QUIET, target)}
+
+
+@pytest.mark.parametrize("name", TOOK)
+def test_a_plan_covers_what_a_stage_took_at_full_size(name: str) -> None:
+    memory, disk = TOOK[name]
+    planned = stages(Q4_0_E2B)[name]
+    assert memory <= planned.memory / GB <= 4 * memory
+    assert disk <= planned.disk / GB <= 2.1 * disk
+
+
+def test_the_reference_keeps_what_it_unpacked_only_where_that_is_integers_and_not_too_much() -> None:
+    small = replace(Q4_0_E2B, kind="integers", linears=200 << 20, head=0)
+    assert costs.kept(small) == 4 * (200 << 20)
+    assert costs.kept(replace(Q4_0_E2B, kind="integers")) == 1876819968 + 402653184
+    assert costs.kept(replace(Q4_0_E2B, kind="integers", linears=3 << 30)) == 0
+    assert costs.kept(Q4_0_E2B) == 0
