@@ -116,7 +116,7 @@ look page=(dist / 'android/demo/parity.html'):
     look={{quote(dist / "look")}}
     mkdir -p "$look"
     npm install --silent --no-fund --no-audit --prefix "$look" playwright-core@1.65.1 axe-core@4.14.1 >&2
-    node {{quote(home / "tests/look.mjs")}} "$1" "$look"
+    node {{quote(home / "tests/support/look.mjs")}} "$1" "$look"
 
 # Lint, types, import contracts, tests; arguments go to pytest: just test -k plan
 [group('proof')]

@@ -12,7 +12,7 @@ pages of files that are mapped: these the system takes back when it must, so the
 
 Disk is what lies on the output's file system beyond what is there now. Everything is written beside the bundle: the
 judge's scratch files too, so that no second disk can be too small. The bundle of that name that is there stays until
-the new one is whole; nothing is subtracted for it. ``tests/test_disk.py`` holds what was measured.
+the new one is whole; nothing is subtracted for it. ``tests/builds/test_disk.py`` holds what was measured.
 """
 
 from __future__ import annotations

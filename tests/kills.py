@@ -26,11 +26,7 @@ from pathlib import Path
 
 from convert.bench.against_plan import ask
 from convert.tables import size, table
-
-if __package__:
-    from tests.watching import Line, Run, start
-else:  # as a test's neighbour
-    from watching import Line, Run, start
+from tests.support.watching import Line, Run, start
 
 WAYS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 GOLDEN_RATIO = 0.618
@@ -238,7 +234,7 @@ def main(arguments: list[str]) -> int:
         told(f"planned: {size(planned['disk_needed'])} of disk, {size(planned['memory_needed'])} of memory\n")
         command = [sys.executable, "-m", "convert", "bundle", *words]
         if options.quick:
-            quick = str(Path(__file__).with_name("quick_build.py"))
+            quick = str(Path(__file__).parent / "support" / "quick_build.py")
             command = [sys.executable, quick, str(out), "pass", options.checkpoint, "skip", "-v"]
         bench = Bench(tuple(command), out, scratch)
         wrong = climb(bench, options.points, planned["disk_needed"], told, options.each)

@@ -37,7 +37,7 @@ _INPUT_PEAK = {"o_proj": 4.0, "down_proj": 6.0, "per_layer_input_gate": 8.0, "pe
 _OUTPUT_PEAK = {"o_proj": 3.0, "per_layer_input_gate": 6.0, "per_layer_projection": 5.0}
 _PEAK = 4.5
 # What a layer adds is small beside what it passes on, or 40 layers would multiply a rounding error to the size of the
-# logits: see the noise floor in tests/test_demo_fullsize.py.
+# logits: see the noise floor in tests/demo/test_fullsize.py.
 _BRANCHES = ("post_attention_layernorm.weight", "post_feedforward_layernorm.weight", "post_per_layer_input_norm.weight")
 _BRANCH_GAIN = np.float32(0.25)
 _SCALARS = np.float32(0.93), np.float32(0.07)

@@ -7,8 +7,8 @@ import io
 from pathlib import Path
 
 from convert.demo.write import write_checkpoint
-from tests.chat_templates import KINDS
 from tests.soak.draw import OWN, Drawn
+from tests.support.chat.chat_templates import KINDS
 
 
 def write(drawn: Drawn, folder: Path) -> Path:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from convert.demo import corpus
 from convert.demo.shapes import Shape, Temper
 from convert.demo.tower_shapes import SMALL_TOWERS
-from tests.chat_templates import KINDS
+from tests.support.chat.chat_templates import KINDS
 
 FORMATS, SIZES = ("mobile", "q4_0"), ("e2b", "e4b")
 OWN = "own"  # the template that the checkpoint's writer gives it
@@ -27,7 +27,7 @@ class Drawn:
     Attributes:
         format: ``mobile`` or ``q4_0``.
         size: whose relative it is: ``e2b`` or ``e4b``.
-        template: its chat template: one of ``tests/chat_templates.py``, or ``own``.
+        template: its chat template: one of ``tests/support/chat/chat_templates.py``, or ``own``.
         words: what its tokenizer is learned from.
         shards: files that its weights lie in.
         context, prefill: of the bundles, in tokens.

@@ -15,11 +15,11 @@ import numpy as np
 from convert.demo.layout import PREFIX, linears
 from convert.demo.shapes import FULL, SLIDING
 from convert.demo.stored import Matrix
-from tests.coreml_patient import Patient as Package
 from tests.mutants import catalogue, checkpoint
 from tests.mutants import codes_and_scales as numbers
 from tests.mutants.mutant import Build, Edit, Tamper
 from tests.soak.draw import Drawn
+from tests.support.coreml.patient import Patient as Package
 
 ANDROID, IOS = "android", "ios"
 

@@ -25,12 +25,12 @@ from runtime_tests.case import Case
 from runtime_tests.errors import InputError
 from runtime_tests.kinds import open_case
 from runtime_tests.ladder import asked, climb
-from tests.coreml_patient import Patient as Package
 from tests.mutants.mutant import Build, Edit, Mutant, Tamper
 from tests.mutants.patient import Patient
 from tests.mutants.run import CHEAP, eager
 from tests.soak.draw import Drawn
 from tests.soak.faults import ANDROID, Fault, Operate
+from tests.support.coreml.patient import Patient as Package
 
 NERVOUS = "the reference agrees with itself on"
 PUBLISHED, REFUSED, TOO_NERVOUS = "published", "refused", "nervous"

@@ -2,7 +2,7 @@
 
 LiteRT's kernels for float activations quantize each row to 8 bits on the fly, with the row's own range. For QAT weights
 whose activations are not quantized (lm_head of mobile checkpoints, everything in q4_0) that alone leaves some 40 dB
-(``tests/test_litert_products.py`` holds these figures).
+(``tests/targets/litert/test_products.py`` holds these figures).
 So the activation is split: ``x = coarse + rest``, where coarse lies on the grid that such a kernel chooses for it
 (range of 255 steps, zero on the grid: quantizing it again changes nothing), and the rest is at most half a step, with a
 range of its own. The products are added. Two terms keep 16 bits of the activation (over 80 dB), three keep 24, which is

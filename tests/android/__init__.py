@@ -1,1 +1,0 @@
-"""Tools for looking at the Android sample without a phone."""

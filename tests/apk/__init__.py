@@ -1,0 +1,1 @@
+"""The APK, its tools and the bundle that brings it."""

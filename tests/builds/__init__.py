@@ -1,0 +1,1 @@
+"""Whole builds: steps, disk, memory, small checkpoints of every format."""

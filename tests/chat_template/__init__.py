@@ -1,0 +1,1 @@
+"""Chat templates, made fit for the engine."""

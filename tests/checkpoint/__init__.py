@@ -1,0 +1,1 @@
+"""The converter's checkpoints: formats, configuration, bits."""

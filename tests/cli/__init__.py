@@ -1,0 +1,1 @@
+"""Commands and recipes, as users call them."""

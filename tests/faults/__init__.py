@@ -1,0 +1,1 @@
+"""The fault catalogues, a small draw of each."""

@@ -1,0 +1,1 @@
+"""Bad input, bad places, kills and tampering."""

@@ -1,0 +1,1 @@
+"""The judge: runtime_tests, folder by folder."""

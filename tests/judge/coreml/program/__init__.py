@@ -1,0 +1,1 @@
+"""The evaluator of ML Programs."""

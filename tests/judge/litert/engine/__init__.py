@@ -1,0 +1,1 @@
+"""What the judge asks the stock engine for."""

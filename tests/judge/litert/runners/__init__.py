@@ -1,0 +1,1 @@
+"""Runtimes that the judge runs."""

@@ -1,0 +1,1 @@
+"""Distances, flips, statistics."""

@@ -1,0 +1,1 @@
+"""Evaluation questions and the answers that are kept."""

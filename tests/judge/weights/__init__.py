@@ -1,0 +1,1 @@
+"""Weights as the judge works them out."""

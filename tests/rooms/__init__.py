@@ -1,0 +1,1 @@
+"""What one target, platform or format is stays in its room."""

@@ -1,0 +1,1 @@
+"""Tools and doubles for the Android sample."""

@@ -1,0 +1,1 @@
+"""Templates, answers and engines made up for tests."""

@@ -1,0 +1,1 @@
+"""Packages to build, run and damage."""

@@ -1,0 +1,1 @@
+"""What the Core ML target writes."""
