@@ -49,12 +49,23 @@ class Ran:
             StageError: any other exit code than 0.
         """
         if self.code < 0:
-            name = signal.Signals(-self.code).name
-            hint = "Close other programs and try again" if name == "SIGKILL" else "Report this as a defect"
-            peak = f"{self.peak_bytes / 1e9:.2f} GB"
-            raise KilledError(stage, f"its process was ended by {name} at a peak of {peak} of memory", hint)
+            peak = f" at a peak of {self.peak_bytes / 1e9:.2f} GB of memory"
+            raise killed(stage, "its process", self.code, peak, "Report this as a defect")
         if self.code:
             raise StageError(stage, self.code)
+
+
+def killed(asked: str, process: str, code: int, when: str, crashed: str) -> KilledError:
+    """The error for a process that a signal ended.
+
+    Args:
+        code: negative: the signal.
+        when: what else is known of that moment.
+        crashed: what to do, unless it was killed from outside.
+    """
+    name = signal.Signals(-code).name
+    hint = "Close other programs and try again" if name == "SIGKILL" else crashed
+    return KilledError(asked, f"{process} was ended by {name}{when}", hint)
 
 
 def run(command: list[str], env: dict[str, str], lock: int | None = None) -> Ran:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import signal
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ from convert import outputs
 from convert.bundle import manifest as m
 from convert.checkpoint import resolve
 from convert.checkpoint.unchanged import check_unchanged, looks
-from convert.child import KilledError
+from convert.child import killed
 from convert.errors import ArtifactError
 from convert.inspection.intact import intact
 from convert.targets import all_targets
@@ -74,13 +73,8 @@ def verify(
     sys.stdout.flush()
     code = subprocess.run(command, env=os.environ, check=False).returncode
     if code < 0:
-        name = signal.Signals(-code).name
-        hint = (
-            "Close other programs and try again"
-            if name == "SIGKILL"
-            else "Most likely its runtime crashed on this file: build the bundle again"
-        )
-        raise KilledError(f"verify {bundle}", f"the judge's process was ended by {name}", hint)
+        crashed = "Most likely its runtime crashed on this file: build the bundle again"
+        raise killed(f"verify {bundle}", "the judge's process", code, "", crashed)
     if code != 2:  # else the judge has refused by itself
         check_unchanged(before, f"verify {bundle}")
     return code

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import signal
 from collections import Counter
@@ -115,11 +116,18 @@ def test_a_reference_that_does_not_agree_with_itself_makes_a_model_nervous() -> 
 def test_a_runtime_that_aborts_on_a_faulty_file_takes_only_its_own_process_with_it() -> None:
     assert apart(lambda: Told(PUBLISHED, floor_db=3.0)) == Told(PUBLISHED, floor_db=3.0)
 
-    def dies() -> Told:
-        os.kill(os.getpid(), signal.SIGKILL)
-        raise AssertionError
+    assert apart(lambda: _dies(signal.SIGABRT)) == Told(REFUSED, "the judge's process was ended by SIGABRT")
 
-    assert apart(dies) == Told(REFUSED, "the judge's process was ended by SIGKILL")
+
+def test_a_process_that_is_killed_from_outside_says_nothing_of_the_file() -> None:
+    with pytest.raises(JudgeError, match=r"ended with -9 and told nothing"):
+        apart(lambda: _dies(signal.SIGKILL))
+
+
+def _dies(how: signal.Signals) -> Told:
+    faulthandler.disable()  # it is meant to die
+    os.kill(os.getpid(), how)
+    raise AssertionError
 
 
 def test_an_exception_of_the_judge_is_a_finding_and_no_refusal() -> None:

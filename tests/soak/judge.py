@@ -33,6 +33,7 @@ from tests.soak.faults import ANDROID, Fault, Operate
 from tests.support.coreml.patient import Patient as Package
 
 NERVOUS = "the reference agrees with itself on"
+CRASHES = {signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGSEGV}  # of native code
 PUBLISHED, REFUSED, TOO_NERVOUS = "published", "refused", "nervous"
 
 
@@ -189,8 +190,10 @@ def apart(work: Callable[[], Told]) -> Told:
     if isinstance(told, str):
         raise JudgeError(told)
     if told is None:
-        ended = signal.Signals(-process.exitcode).name if process.exitcode else "nothing"
-        return Told(REFUSED, f"the judge's process was ended by {ended}")
+        code = process.exitcode or 0
+        if -code not in CRASHES:  # such as a machine that lacks memory, which says nothing of the file
+            raise JudgeError(f"the judge's process ended with {code} and told nothing")
+        return Told(REFUSED, f"the judge's process was ended by {signal.Signals(-code).name}")
     return told
 
 

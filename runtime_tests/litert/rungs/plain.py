@@ -1,8 +1,8 @@
 """A block by LiteRT's plain kernels, where XNNPACK's own sums are too coarse to tell whether the file is right.
 
-XNNPACK adds up a product of float activations and weights in blocks in float32. On a processor whose instruction wants
-unsigned activations, such as AVX512-VNNI, its running sums are far larger than the result: 12,288 columns leave 86 dB
-of float64's product where plain kernels leave 115 (``just bench products``). A bar low enough for that would forgive
+How good a runtime's sums are depends on the width of a product and on the processor: with 12,288 columns of weights in
+blocks, XNNPACK leaves 86 dB of float64's product on a processor with AVX512-VNNI, and LiteRT's plain kernels leave 115
+on the same one (``just bench products``). A bar low enough for that would forgive
 faults of the file. So a block that misses its bar is run again by plain kernels on the same bytes, and those must reach
 the bar, in decode and in the shortest prefill signature: plain kernels take minutes for a long one. What XNNPACK is
 held to in such a block is what its sums are good for at all, and that no signature is worse than those two.

@@ -55,8 +55,9 @@ class Opinions:
 
     Attributes:
         checks: for the rung.
-        residual_db: how far XNNPACK's own sums move what a block passes on, dB, the worst of the compared layers; None
-            unless LiteRT's plain kernels ran and agreed, for otherwise it might be the file.
+        residual_db: XNNPACK against LiteRT's plain kernels where a block passes something on, dB, the worst of the
+            compared layers: both ran the same bytes, so a fault of the file is no part of it. None unless the plain
+            kernels ran and kept their limits.
     """
 
     checks: list[Check]
@@ -65,23 +66,26 @@ class Opinions:
 
 def opinions(case: LitertCase, players: Sequence[Player] = SECOND) -> Opinions:
     """Asks every runtime; one that cannot answer is written down with its reason."""
-    mine, checks, agreed = record(case), list[Check](), False
+    mine, checks, residual = record(case), list[Check](), None
     for player in players:
         try:
-            found = agreement(case, mine, player)
-            agreed |= player.runtime == PLAIN.runtime and all(check.passed for check in found)
-            checks += found
+            theirs = player.play(mine.tapes, case.threads)
         except CannotRunError as error:
             checks.append(stated(f"{player.name}: calls compared", 0, "calls", f"not run: {error}"))
-    return Opinions(checks, _residual_db(mine) if agreed else None)
+            continue
+        found = _compared(case, mine, player, theirs)
+        if player.runtime == PLAIN.runtime and all(check.passed for check in found):
+            residual = _residual_db(mine, theirs)
+        checks += found
+    return Opinions(checks, residual)
 
 
-def _residual_db(mine: Mine) -> float | None:
+def _residual_db(mine: Mine, theirs: Sequence[list[Arrays]]) -> float | None:
     found = []
-    for kept, expected in zip(mine.kept, mine.expected, strict=False):  # the last tape is no block's
-        for name in expected[0]:
+    for ours, others, _ in zip(mine.kept, theirs, mine.expected, strict=False):  # the last tape may be no block's
+        for name in ours[0]:
             if name.endswith(RESIDUALS):
-                found.append(metrics.snr_db(_joined(expected, name), _joined(kept, name)))
+                found.append(metrics.snr_db(_joined(others, name), _joined(ours, name)))
     return min(found, default=None)
 
 
@@ -122,8 +126,11 @@ def agreement(case: LitertCase, mine: Mine, player: Player) -> list[Check]:
     Raises:
         CannotRunError: it cannot answer.
     """
+    return _compared(case, mine, player, player.play(mine.tapes, case.threads))
+
+
+def _compared(case: LitertCase, mine: Mine, player: Player, theirs: Sequence[list[Arrays]]) -> list[Check]:
     label, bars = player.name, agreement_for(player.runtime, case.folder.static_activations)
-    theirs = player.play(mine.tapes, case.threads)
     note = mine.without_blocks or mine.sampled
     checks = [stated(f"{label}: calls compared", sum(map(len, theirs)), "calls", note)]
     if not mine.without_blocks:

@@ -15,7 +15,7 @@ from runtime_tests.budgets import Budget, budget_for
 from runtime_tests.ladder import climb
 from runtime_tests.litert.budgets import agreement_for
 from runtime_tests.litert.case import DECODER, LitertCase
-from runtime_tests.litert.rungs import plain
+from runtime_tests.litert.rungs import plain, second
 from runtime_tests.litert.rungs.second import Mine, agreement
 from runtime_tests.litert.runners.protocol import Arrays, Call, Tape
 from runtime_tests.readers.checkpoint import open_checkpoint
@@ -210,3 +210,26 @@ def test_a_runtime_may_agree_with_the_reference_where_xnnpack_is_coarse() -> Non
     for theirs, passes in ((noisy(1e-7), True), (noisy(1e-5 + 1e-7), True), (noisy(-1e-5), False)):
         check = agreement(case, mine, Says([theirs]))[1]
         assert (check.limit, check.passed) == (bar, passes)
+
+
+def test_what_xnnpacks_sums_move_is_told_from_plain_kernels_and_not_from_what_a_fault_moves(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    random, name = np.random.default_rng(1), "layers.0/mlp"
+    expected = [{name: random.standard_normal(500).astype(np.float32)} for _ in range(3)]
+
+    def noisy(relative: float) -> list[Arrays]:
+        return [{name: call[name] * np.float32(1 + relative)} for call in expected]
+
+    def residual(ours: float, theirs: float) -> float | None:
+        tape = Tape(b"", (Call("forced", {}, (), (name,)),) * 3)
+        mine = Mine((tape,), (noisy(ours),), (tuple(expected),), "", "", "no")
+        monkeypatch.setattr(second, "record", lambda case: mine)
+        case = SimpleNamespace(folder=SimpleNamespace(static_activations=False), threads=1)
+        return second.opinions(cast(LitertCase, case), [Says([noisy(theirs)])]).residual_db
+
+    assert residual(1e-5, 0.0) == pytest.approx(100, abs=1), "coarse sums of XNNPACK alone"
+    fault = residual(1e-3, 1e-3)
+    assert fault is not None
+    assert fault >= 130, "a fault of the file, which both have, lowers no bar"
+    assert residual(1e-5, 1e-3) is None, "plain kernels that keep no limit excuse nobody"
