@@ -18,25 +18,13 @@ from convert.errors import CheckpointError
 from convert.plan import Request, prepare
 from convert.progress import Silent
 from convert.targets.coreml import companions
-
-FILES = ("config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
-Change = Callable[[dict[str, Any]], object]
+from tests.support.demo_texts import FILES, Change, demo_texts, edit
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """The demo's files without its weights, for only files of text are read."""
-    made = tmp_path / "model"
-    made.mkdir()
-    for name in FILES:
-        shutil.copy(demo() / name, made / name)
-    return made
-
-
-def edit(path: Path, change: Change) -> None:
-    content = json.loads(path.read_text("utf-8"))
-    change(content)
-    path.write_text(json.dumps(content), "utf-8")
+    return demo_texts(tmp_path / "model")
 
 
 def generation(folder: Path, **values: Any) -> Path:

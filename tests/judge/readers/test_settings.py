@@ -27,25 +27,13 @@ from runtime_tests.questions.stops import Stops, read_stops
 from runtime_tests.readers.checkpoint import open_checkpoint
 from runtime_tests.readers.dimensions import Dimensions, dimensions, read_config
 from runtime_tests.readers.litert.litertlm import open_litertlm
-
-FILES = ("config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
-Change = Callable[[dict[str, Any]], object]
+from tests.support.demo_texts import Change, demo_texts, edit
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """The demo's files without its weights."""
-    made = tmp_path / "model"
-    made.mkdir()
-    for name in FILES:
-        shutil.copy(demo() / name, made / name)
-    return made
-
-
-def edit(path: Path, change: Change) -> None:
-    content = json.loads(path.read_text("utf-8"))
-    change(content)
-    path.write_text(json.dumps(content), "utf-8")
+    return demo_texts(tmp_path / "model")
 
 
 def _text(**fields: Any) -> Change:
