@@ -13,7 +13,7 @@ from convert.checkpoint.config import read_config
 from convert.checkpoint.fields import Fields
 from convert.checkpoint.inventory import parts
 from convert.checkpoint.patterns import read_rules
-from tests.checkpoint.test_tiny import text_config
+from tests.support.tiny_checkpoint import text_config
 
 S, F = "sliding_attention", "full_attention"
 TEXT = "model.language_model."

@@ -6,7 +6,7 @@ import pytest
 
 from convert.checkpoint.config import Rope, read_config
 from convert.errors import CheckpointError
-from tests.checkpoint.test_tiny import text_config
+from tests.support.tiny_checkpoint import text_config
 
 S, F = "sliding_attention", "full_attention"
 

@@ -8,7 +8,16 @@ import pytest
 
 from convert.checkpoint import open_checkpoint
 from convert.errors import CheckpointError, LatticeError
-from tests.checkpoint.test_tiny import BF16, TEXT, config_json, mobile, mobile_tensors, q4_0, quantization_config, write
+from tests.support.tiny_checkpoint import (
+    BF16,
+    TEXT,
+    config_json,
+    mobile,
+    mobile_tensors,
+    q4_0,
+    quantization_config,
+    write,
+)
 
 Q = f"{TEXT}layers.0.self_attn.q_proj"
 

@@ -13,7 +13,7 @@ import pytest
 
 from convert.checkpoint import resolve
 from convert.errors import ConvertError
-from tests.checkpoint.test_tiny import q4_0
+from tests.support.tiny_checkpoint import q4_0
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 ID = "someone/tiny-qat"

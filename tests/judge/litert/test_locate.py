@@ -19,7 +19,7 @@ from runtime_tests.readers.checkpoint import open_checkpoint
 from runtime_tests.readers.litert.litertlm import open_litertlm
 from runtime_tests.readers.litert.tflite import Subgraph, Tensor, Tflite
 from runtime_tests.rungs.located import Located
-from tests.judge.litert.test_mutations import Patient
+from tests.support.litert.patient import Patient
 
 Mutation = Callable[[Patient], None]
 

@@ -12,7 +12,7 @@ from runtime_tests.ladder import climb
 from runtime_tests.litert.case import DECODER, LitertCase
 from runtime_tests.readers.checkpoint import open_checkpoint
 from runtime_tests.readers.litert.litertlm import open_litertlm
-from tests.judge.litert.test_mutations import Patient, failing
+from tests.support.litert.patient import Patient, failing
 
 KEY = "layers.3.mlp.down_proj"
 

@@ -22,7 +22,7 @@ from runtime_tests.readers.checkpoint import open_checkpoint
 from runtime_tests.readers.litert.litertlm import open_litertlm
 from runtime_tests.results import Rung
 from runtime_tests.rungs.bars import lattice_check
-from tests.judge.litert.test_mutations import Patient, failing
+from tests.support.litert.patient import Patient, failing
 
 WIDE = 6144  # columns of a down_proj: XNNPACK leaves some 91 dB of it on a processor with AVX512-VNNI
 KEY = "layers.1.mlp.down_proj"

@@ -23,8 +23,8 @@ from runtime_tests.readers.checkpoint import open_checkpoint
 from runtime_tests.readers.litert.litertlm import open_litertlm
 from runtime_tests.report import golden
 from runtime_tests.report.golden_prompts import asked
-from tests.judge.litert.test_mutations import Patient
 from tests.support.commands import REPOSITORY
+from tests.support.litert.patient import Patient
 
 Data = dict[str, Any]
 GUIDE = REPOSITORY / "mobile_samples" / "GOLDEN.md"

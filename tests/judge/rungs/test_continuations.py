@@ -20,7 +20,7 @@ from runtime_tests.readers.checkpoint import open_checkpoint
 from runtime_tests.readers.litert.litertlm import open_litertlm
 from runtime_tests.rungs import continuations
 from runtime_tests.rungs.continuations import along
-from tests.judge.litert.test_mutations import Patient
+from tests.support.litert.patient import Patient
 from tests.support.whole_reference import greedy
 
 VOCAB, STOP = 40, 9

@@ -29,8 +29,8 @@ from runtime_tests.report import parity as report
 from runtime_tests.results import Rung
 from runtime_tests.rungs.task import NO_QUESTIONS
 from runtime_tests.weights.requantize import rounded
-from tests.judge.litert.test_mutations import Patient, failing
 from tests.support import questions
+from tests.support.litert.patient import Patient, failing
 from tests.support.whole_reference import greedy
 
 COUNT = 36

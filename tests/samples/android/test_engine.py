@@ -14,9 +14,9 @@ from runtime_tests.litert.case import DECODER, LitertCase
 from runtime_tests.readers.checkpoint import open_checkpoint
 from runtime_tests.readers.litert.litertlm import open_litertlm
 from runtime_tests.report import golden
-from tests.judge.litert.test_mutations import Patient
 from tests.support.android import kotlin_tools
 from tests.support.android.kotlin_tools import ANDROID, Outcome
+from tests.support.litert.patient import Patient
 
 FOLDER, SUITE = "engine-jni/src/test/kotlin", "EngineSuite"
 CYCLES = 200
