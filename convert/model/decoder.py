@@ -70,7 +70,7 @@ class Decoder(Generic[T, C]):
         embeddings: T,
         per_layer_embeddings: T | None,
         turns: Mapping[str, tuple[T, T]],
-        masks: Mapping[str, T],
+        masks: Mapping[str, T | None],
         input_pos: T,
         caches: Mapping[int, tuple[C, C]],
         logits: bool,
@@ -88,7 +88,7 @@ class Decoder(Generic[T, C]):
         embeddings: T,
         per_layer_inputs: T | None,
         turns: Mapping[str, tuple[T, T]],
-        masks: Mapping[str, T],
+        masks: Mapping[str, T | None],
         input_pos: T,
         caches: Mapping[int, tuple[C, C]],
         written: dict[int, tuple[C, C]],
@@ -122,7 +122,7 @@ class Decoder(Generic[T, C]):
         layer: Layer,
         per_layer: Sequence[T] | None,
         turns: Mapping[str, tuple[T, T]],
-        masks: Mapping[str, T],
+        masks: Mapping[str, T | None],
         input_pos: T,
         caches: Mapping[int, tuple[C, C]],
         written: dict[int, tuple[C, C]],
@@ -208,21 +208,14 @@ class Decoder(Generic[T, C]):
         normed: T,
         layer: Layer,
         turn: tuple[T, T],
-        mask: T,
+        mask: T | None,
         cache: tuple[C, C],
     ) -> T:
         prefix, n, heads = f"layers.{layer.index}.self_attn", normed.shape[1], self.config.heads
-        groups = heads // layer.kv_heads
         query = self.ops.linear(normed, f"{prefix}.q_proj").reshape(1, n, heads, layer.head_dim)
         query = rotate(self._norm(query, f"{prefix}.q_norm"), *turn).permute(0, 2, 1, 3)
-        # Heads that share keys become rows of one matrix, so that keys are read once and not repeated.
-        query = query.reshape(1, layer.kv_heads, groups * n, layer.head_dim)
-        scores = self.ops.attention_scores(query, self.ops.read_cache(cache[0], layer.owner, "key"))
-        context = scores.shape[-1]
-        scores = scores.reshape(layer.kv_heads, groups, n, context) + mask
-        weights = torch.softmax(scores, dim=-1).reshape(1, layer.kv_heads, groups * n, context)
-        mixed = self.ops.attention_mix(weights, self.ops.read_cache(cache[1], layer.owner, "value"))
-        mixed = mixed.reshape(1, heads, n, layer.head_dim).permute(0, 2, 1, 3).reshape(1, n, heads * layer.head_dim)
+        mixed = self.ops.attention(query, *cache, mask, layer)
+        mixed = mixed.permute(0, 2, 1, 3).reshape(1, n, heads * layer.head_dim)
         return self._norm(self.ops.linear(mixed, f"{prefix}.o_proj"), f"layers.{layer.index}.post_attention_layernorm")
 
     def _mlp(self, x: T, layer: Layer) -> T:

@@ -21,7 +21,7 @@ from convert.checkpoint.config import Layer
 from convert.checkpoint.types import Checkpoint
 from convert.lattice import dequantize
 from convert.model.decoder import Decoder
-from convert.model.ops import normalize
+from convert.model.ops import attend, normalize
 
 Each = Callable[[int, Callable[[np.ndarray], np.ndarray]], None]
 _WHOLE = 64 << 20  # elements: a larger matrix, which is a head's, is multiplied with in slices of its rows
@@ -84,6 +84,12 @@ class EagerOps:
         out = cache.clone()
         out.narrow(axis, start, room).copy_(rows.narrow(axis, 0, room))
         return out
+
+    def attention(
+        self, query: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, mask: torch.Tensor | None, layer: Layer
+    ) -> torch.Tensor:
+        assert mask is not None
+        return attend(self, query, keys, values, mask, layer)
 
     def attention_scores(self, query: torch.Tensor, keys: torch.Tensor) -> torch.Tensor:
         return query @ keys.transpose(2, 3)

@@ -11,9 +11,39 @@ from typing import Protocol, TypeVar
 
 import torch
 
+from convert.checkpoint.config import Layer
 from convert.model.symbol import T
 
 C = TypeVar("C")
+
+
+class Products(Protocol[T, C]):
+    """What attention by parts is made of."""
+
+    def read_cache(self, cache: C, owner: int, part: str) -> T:
+        """The cache of layer ``owner`` as float32; ``part`` is ``key`` or ``value``."""
+        ...
+
+    def attention_scores(self, query: T, keys: T) -> T:
+        """``[1, kv, m, head_dim] x [1, kv, context, head_dim] -> [1, kv, m, context]``."""
+        ...
+
+    def attention_mix(self, weights: T, values: T) -> T:
+        """``[1, kv, m, context] x [1, kv, head_dim, context] -> [1, kv, m, head_dim]``."""
+        ...
+
+
+def attend(ops: Products[T, C], query: T, keys: C, values: C, mask: T, layer: Layer) -> T:
+    """Attention by products and a softmax over all positions of the cache; arguments as of ``Ops.attention``."""
+    heads, n, kv = query.shape[1], query.shape[2], layer.kv_heads
+    # Heads that share keys become rows of one matrix, so that keys are read once and not repeated.
+    query = query.reshape(1, kv, heads // kv * n, layer.head_dim)
+    scores = ops.attention_scores(query, ops.read_cache(keys, layer.owner, "key"))
+    context = scores.shape[-1]
+    scores = scores.reshape(kv, heads // kv, n, context) + mask
+    weights = torch.softmax(scores, dim=-1).reshape(1, kv, heads // kv * n, context)
+    mixed = ops.attention_mix(weights, ops.read_cache(values, layer.owner, "value"))
+    return mixed.reshape(1, heads, n, layer.head_dim)
 
 
 def normalize(x: T, eps: float) -> T:
@@ -40,10 +70,6 @@ class Ops(Protocol[T, C]):
         """``normalize`` of this module, or what does the same in the target's arithmetic."""
         ...
 
-    def read_cache(self, cache: C, owner: int, part: str) -> T:
-        """The cache of layer ``owner`` as float32; ``part`` is ``key`` or ``value``."""
-        ...
-
     def write_cache(self, cache: C, rows: T, position: T, axis: int, owner: int, part: str) -> C:
         """The cache with float32 ``rows`` written from ``position`` (int32 scalar) on along ``axis``.
 
@@ -53,12 +79,13 @@ class Ops(Protocol[T, C]):
         """
         ...
 
-    def attention_scores(self, query: T, keys: T) -> T:
-        """``[1, kv, m, head_dim] x [1, kv, context, head_dim] -> [1, kv, m, context]``."""
-        ...
+    def attention(self, query: T, keys: C, values: C, mask: T | None, layer: Layer) -> T:
+        """What the queries find in the caches, ``[1, heads, n, head_dim]`` as the queries: by parts in ``attend``.
 
-    def attention_mix(self, weights: T, values: T) -> T:
-        """``[1, kv, m, context] x [1, kv, head_dim, context] -> [1, kv, m, head_dim]``."""
+        Args:
+            keys, values: of the layer that owns them, after the write.
+            mask: ``[1, 1, n, context]``, added to the scores; None where the target hides by itself what must be.
+        """
         ...
 
     def mark(self, x: T, name: str) -> T:

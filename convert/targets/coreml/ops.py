@@ -6,7 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from convert.checkpoint.config import Layer
 from convert.checkpoint.types import Checkpoint
+from convert.model.ops import attend
 from convert.model.symbol import concatenate
 from convert.targets.coreml import weights
 from convert.targets.coreml.emit import Symbol, append, symbol
@@ -111,6 +113,10 @@ class CoremlOps:
         self._function.op("write_state", {"input": cache.state, "data": updated.value}, None)
         self._states[cache.state.name] = self._read(cache.state)
         return cache
+
+    def attention(self, query: Symbol, keys: Slot, values: Slot, mask: Symbol | None, layer: Layer) -> Symbol:
+        assert mask is not None
+        return attend(self, query, keys, values, mask, layer)
 
     def attention_scores(self, query: Symbol, keys: Symbol) -> Symbol:
         return self._matmul(query, keys, turned=True)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
+from convert.checkpoint.config import Layer
 from convert.checkpoint.types import Checkpoint
-from convert.model.ops import normalize
+from convert.model.ops import attend, normalize
 from convert.model.symbol import concatenate
 from convert.targets.litert import dynamic, weights
 from convert.targets.litert.blocks import blocks
@@ -89,6 +90,10 @@ class LitertOps:
         out = updated.narrow(axis, 0, context)
         self._graph.tensors[out.value.index].quantization = parameters
         return out
+
+    def attention(self, query: Symbol, keys: Symbol, values: Symbol, mask: Symbol | None, layer: Layer) -> Symbol:
+        assert mask is not None
+        return attend(self, query, keys, values, mask, layer)
 
     def attention_scores(self, query: Symbol, keys: Symbol) -> Symbol:
         return self._matmul(query, keys)

@@ -1,0 +1,171 @@
+"""ONNX Runtime: a checkpoint becomes two ONNX models, a decoder and the embedding in front of it.
+
+**decoder** (``model.onnx``, weights in ``model.onnx.data``): one graph for prefill and decode.
+
+| name | shape | type | |
+|---|---|---|---|
+| inputs_embeds | [1, n, H] | float32 | rows of ``embed_tokens`` times sqrt(H) |
+| per_layer_inputs | [1, n, L * P] | float32 | rows of ``embed_tokens_per_layer`` times sqrt(P); only if P > 0 |
+| attention_mask | [1, t] | int64 | ones; t is the number of tokens so far, these n included |
+| position_ids | [1, n] | int64 | positions of the n tokens |
+| past_key_values.<i>.key, .value | [1, kv, t - n, hd] | float32 | of the i-th layer that owns keys and values |
+| logits | [1, 1, V] | float32 | of the last token, softcapped |
+| present.<i>.key, .value | [1, kv, t, hd] | float32 | |
+
+**embedding** (``embedding.onnx``, ``embedding.onnx.data``): ``input_ids [1, n]`` int64 to ``inputs_embeds`` and
+``per_layer_inputs``. Rows are taken in the checkpoint's own bits and made numbers afterwards.
+
+**Arithmetic** is float32. Attention is ``com.microsoft.GroupQueryAttention``, which is causal and windowed by itself; a
+layer that reads another's keys and values gives it none of its own. A linear is ``com.microsoft.MatMulNBits``: see
+``weights.py``. A static activation scale is the scale of the ``QuantizeLinear`` and ``DequantizeLinear`` around it; in
+front of a product the codes are cast instead, so that sums of whole numbers come out exact in any order, and the scale
+multiplies the product.
+
+**Names of values**: as the decoder calls them: ``layers.<i>/attention``, ``/mlp``, ``/output``, ``/per_layer_input``,
+``/key``, ``/value``; ``<linear>/in``, ``/codes``: int8 codes of a linear's input and output; ``<linear>/out``.
+
+Beside the models: tokenizer, template and settings of the checkpoint, and ``genai_config.json`` for onnxruntime-genai.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from convert.outputs import check_file, check_folder
+from convert.targets.onnx.options import OnnxOptions
+from convert.targets.target import Described, Sizes, Target
+
+if TYPE_CHECKING:
+    from convert.checkpoint.types import Checkpoint
+    from convert.costs import TargetCosts
+    from convert.feeding import Calls
+    from convert.inspection.report import Report
+    from convert.progress import Progress
+
+__all__ = ["TARGET", "OnnxOptions", "convert"]
+
+MODEL, EMBEDDING = "model.onnx", "embedding.onnx"
+
+
+def convert(checkpoint: Checkpoint, options: OnnxOptions, out: Path, progress: Progress) -> None:
+    """Writes the decoder to ``out`` and the embedding model beside it. Weights are streamed.
+
+    Raises:
+        ConvertError: something in the checkpoint cannot be held by the target.
+    """
+    from convert.targets.onnx.build import build
+
+    build(checkpoint, options, out, progress)
+
+
+def _agree(asked: str, options: OnnxOptions) -> None:
+    """All of its choices go together."""
+
+
+def _check(asked: str, checkpoint: Checkpoint, options: OnnxOptions) -> None:
+    from convert.checkpoint.types import TABLES
+    from convert.targets.onnx.weights import block_of
+
+    for key, tensor in checkpoint.quants.items():
+        if key not in TABLES:
+            block_of(tensor)
+
+
+def _needs(checkpoint: Checkpoint) -> None:
+    from convert.targets.onnx.companions import check
+
+    check(checkpoint)
+
+
+def _sizes(checkpoint: Checkpoint, options: OnnxOptions) -> Sizes:
+    from convert.targets.onnx.sizes import sizes
+
+    return sizes(checkpoint, options)
+
+
+def _costs() -> TargetCosts:
+    from convert.targets.onnx.costs import COSTS
+
+    return COSTS
+
+
+def _place(out: Path, asked: str) -> None:
+    """The data and the embedding model lie beside the decoder."""
+    check_folder(out.parent, asked)
+    for name in (out.name, EMBEDDING):
+        check_file(out.with_name(name), asked, b"\x08", "an ONNX model")
+
+
+def _collect(checkpoint: Checkpoint, folder: Path) -> None:
+    from convert.targets.onnx.companions import collect
+    from convert.targets.onnx.inspect import CONTEXT
+    from runtime_tests.readers.onnx.model import open_onnx
+
+    collect(checkpoint, folder, int(open_onnx(folder / MODEL).metadata[CONTEXT]))
+
+
+def _files(folder: Path, checkpoint: Checkpoint) -> set[str]:
+    from convert.targets.onnx.companions import COMPANIONS, MODELS
+
+    return {*MODELS, *COMPANIONS}
+
+
+def _digest(model: Path) -> str:
+    from convert.targets.onnx.companions import digest
+
+    return digest(model)
+
+
+def _described(folder: Path) -> Described:
+    from convert.targets.onnx.inspect import inspect_models
+
+    found = inspect_models([folder / MODEL, folder / EMBEDDING])
+    return Described(found, found.weights, found.section(f"{MODEL}.data"), found.section(f"{EMBEDDING}.data"))
+
+
+def _calls(checkpoint: Checkpoint, folder: Path) -> Calls | None:
+    """Names and shapes stand in the graph and in ``genai_config.json``, which the runtime reads."""
+    return None
+
+
+def _inspect(path: Path) -> Report | None:
+    from convert.targets.onnx.inspect import inspect_models
+
+    if path.suffix != ".onnx" or not path.is_file():
+        return None
+    beside = path.with_name(EMBEDDING)
+    return inspect_models([path, beside] if path.name == MODEL and beside.is_file() else [path])
+
+
+def _runtime() -> tuple[str, str]:
+    return "ONNX Runtime", "1.26"
+
+
+TARGET = Target(
+    name="onnx",
+    container="ONNX models with their weights in files beside them",
+    model=MODEL,
+    platforms=frozenset({"android", "ios"}),
+    options=OnnxOptions,
+    prefill=(512,),
+    pads=False,
+    renders=False,
+    kernels=frozenset({(2, 0), (4, 0), (8, 0), (4, 32)}),
+    toolchain=("Jinja2", "matplotlib", "numpy", "onnx", "onnxruntime", "protobuf", "torch", "transformers"),
+    runtime=_runtime,
+    agree=_agree,
+    check=_check,
+    needs=_needs,
+    sizes=_sizes,
+    costs=_costs,
+    convert=convert,
+    place=_place,
+    collect=_collect,
+    files=_files,
+    digest=_digest,
+    describe=_described,
+    calls=_calls,
+    inspect=_inspect,
+    kinds=("an .onnx",),
+)

@@ -1,0 +1,46 @@
+"""Writes the two models and what a runtime reads beside them."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from pathlib import Path
+
+from convert import __version__
+from convert.checkpoint.types import Checkpoint
+from convert.progress import Progress
+from convert.targets.onnx.decoder import decoder, embedding
+from convert.targets.onnx.options import OnnxOptions
+
+EMBEDDING = "embedding.onnx"
+
+
+def build(checkpoint: Checkpoint, options: OnnxOptions, out: Path, progress: Progress) -> None:
+    """See ``convert.targets.onnx.convert``."""
+    with progress.stage("lower the decoder"):
+        made = {
+            out: decoder(checkpoint, f"{out.name}.data"),
+            out.with_name(EMBEDDING): embedding(checkpoint, f"{EMBEDDING}.data"),
+        }
+    with progress.stage("write weights", sum(graph.bytes for graph in made.values())) as stage:
+        for path, graph in made.items():
+            graph.metadata |= metadata(checkpoint, options)
+            graph.write(path, stage.advance)
+
+
+def metadata(checkpoint: Checkpoint, options: OnnxOptions) -> dict[str, str]:
+    """What the models say of their origin: nothing that depends on where or when they were made."""
+    source = checkpoint.source
+    files = {name: digest for name, (digest, _) in sorted(source.files.items())}
+    parts = {"files": files, "format": checkpoint.format, "options": dataclasses.asdict(options)}
+    return {
+        "gemma_bridge.version": __version__,
+        "gemma_bridge.source.id": source.id,
+        "gemma_bridge.source.revision": source.revision or "",
+        "gemma_bridge.source.format": checkpoint.format,
+        "gemma_bridge.inputs.sha256": hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest(),
+        "gemma_bridge.context": str(options.context),
+    }
+
+

@@ -1,0 +1,43 @@
+"""How large the two models will be, estimated upwards from the checkpoint's headers."""
+
+from __future__ import annotations
+
+from convert import costs
+from convert.checkpoint.types import TABLES, Checkpoint
+from convert.lattice import packed_width
+from convert.targets.onnx.options import OnnxOptions
+from convert.targets.onnx.weights import block_of
+from convert.targets.target import Sizes
+
+
+def sizes(checkpoint: Checkpoint, options: OnnxOptions) -> Sizes:
+    """See ``Target.sizes``.
+
+    A matrix with a scale a row has a one for each of its blocks besides; matrices of one shape share these. Floats
+    become float32, tables too.
+    """
+    tables = others = 0
+    ones: dict[tuple[int, int], int] = {}
+    for key, tensor in checkpoint.quants.items():
+        size = tensor.rows * (packed_width(tensor.columns, tensor.bits) + 4 * tensor.groups)
+        if key in TABLES:
+            tables += size
+            continue
+        others += size
+        if tensor.groups == 1:
+            blocks = tensor.columns // block_of(tensor)
+            ones[tensor.rows, blocks] = 4 * tensor.rows * blocks
+    floats = costs.float_bytes(checkpoint, head=4)
+    # Rows of bfloat16 are widened here.
+    wide = sum(
+        2 * checkpoint.floats[f"{key}.weight"].shape[0] * checkpoint.floats[f"{key}.weight"].shape[1]
+        for key in TABLES
+        if f"{key}.weight" in checkpoint.floats and checkpoint.floats[f"{key}.weight"].dtype == "BF16"
+    )
+    tables, others = tables + floats[0] + wide, others + floats[1] + sum(ones.values())
+    return Sizes(costs.model_bytes(tables, others), tables, cache_bytes(checkpoint, options), "float32")
+
+
+def cache_bytes(checkpoint: Checkpoint, options: OnnxOptions) -> int:
+    """Of keys and values of all owners at full context, float32."""
+    return sum(8 * layer.kv_heads * layer.head_dim * options.context for layer in checkpoint.config.owners)

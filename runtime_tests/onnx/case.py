@@ -1,0 +1,132 @@
+"""One ONNX decoder with its embedding model, one checkpoint: what the rungs for ONNX share."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from runtime_tests.case import Case
+from runtime_tests.errors import InputError
+from runtime_tests.onnx.runner import Runner, Session
+from runtime_tests.onnx.weights import matrix
+from runtime_tests.questions.chunks import chunks
+from runtime_tests.readers.checkpoint import Folder
+from runtime_tests.readers.onnx.model import OnnxModel, open_onnx
+from runtime_tests.reference.model import Ids
+from runtime_tests.reference.widening import Source
+from runtime_tests.weights.recovered import Recovered
+
+EMBEDDING = "embedding.onnx"
+CONTEXT = "gemma_bridge.context"
+LONGEST = 512  # tokens of a piece of a prompt
+
+
+@dataclass(frozen=True)
+class Pair:
+    """The two models of a bundle."""
+
+    decoder: OnnxModel
+    embedding: OnnxModel
+
+    @property
+    def path(self) -> Path:
+        return self.decoder.path
+
+    @property
+    def size(self) -> int:
+        return self.decoder.size + self.embedding.size
+
+    def sha256(self) -> str:
+        """Hex SHA-256 of the two models' digests, a line each."""
+        return hashlib.sha256(f"{self.decoder.sha256()}\n{self.embedding.sha256()}\n".encode()).hexdigest()
+
+
+def open_pair(path: Path) -> Pair:
+    """Opens a decoder and the embedding model beside it.
+
+    Raises:
+        InputError: either is missing or damaged.
+    """
+    return Pair(open_onnx(path), open_onnx(path.with_name(EMBEDDING)))
+
+
+class OnnxCase(Case):
+    """As :class:`Case`, for an ONNX decoder."""
+
+    target = "onnx"
+    artifact: Pair
+
+    def __init__(
+        self,
+        artifact: Pair,
+        folder: Folder,
+        threads: int | None = None,
+        evaluation: Path | None = None,
+        float_model: Path | None = None,
+        questions: int | None = None,
+    ) -> None:
+        super().__init__(artifact, folder, threads, evaluation, float_model, questions)
+        self.decoder, self.embedding = artifact.decoder, artifact.embedding
+
+    @cached_property
+    def context(self) -> int:
+        """As the model's metadata says it: its dimensions are open."""
+        said = self.decoder.metadata.get(CONTEXT, "")
+        if not said.isdecimal() or int(said) < 1:
+            raise InputError(f"{self.decoder.path.name}: its metadata says {CONTEXT} {said[:20]!r}")
+        return int(said)
+
+    @cached_property
+    def runners(self) -> tuple[Runner, Runner]:
+        """Decoder and embedding; made once."""
+        return Runner(self.decoder.path, self.threads), Runner(self.embedding.path, self.threads)
+
+    def session(self) -> Session:
+        """An empty conversation."""
+        return Session(*self.runners, self.dims)
+
+    def forced(self, ids: Ids, prompt: int) -> NDArray[np.float32]:
+        """Logits of the tokens from ``prompt`` on, each decoded after its given predecessors, ``[T - prompt, V]``."""
+        session = self.session()
+        for start, stop in chunks(prompt, LONGEST):
+            session.run(ids[start:stop])
+        return np.stack([session.run(ids[i : i + 1]) for i in range(prompt, len(ids))])
+
+    def greedy(self, prompts: Sequence[Ids], steps: Sequence[int]) -> list[Ids]:
+        """See :meth:`Case.greedy`."""
+        stops, out = frozenset(self.stops), []
+        for ids, most in zip(prompts, steps, strict=True):
+            session, chosen, logits = self.session(), list[int](), None
+            for start in range(0, len(ids), LONGEST):
+                logits = session.run(ids[start : start + LONGEST])
+            last = int(ids[-1])
+            while len(chosen) < most and last not in stops:
+                assert logits is not None
+                last = int(logits.argmax())
+                chosen.append(last)
+                if len(chosen) < most and last not in stops:
+                    logits = session.run(np.array([last], np.int32))
+            out.append(np.array(chosen, np.int32))
+        return out
+
+    def lattice_source(self) -> Source:
+        """The artifact's own lattice where the checkpoint leaves a choice."""
+        recovered = Recovered(self.folder)
+
+        def source(key: str) -> object:
+            found = matrix(self.decoder, key)
+            if isinstance(found, str) or found.shape != self.folder.shape(f"{key}.weight"):
+                return recovered(key)
+            return recovered.nearest_to(key, found.values)
+
+        return source  # type: ignore[return-value]
+
+    def release(self) -> None:
+        self.__dict__.pop("runners", None) if self.large else None
+        super().release()

@@ -1,0 +1,1 @@
+"""What rung 0 compares besides weights."""

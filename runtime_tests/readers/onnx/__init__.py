@@ -1,0 +1,1 @@
+"""Reading of ONNX models: the graph through the ``onnx`` package, its external data through a memory map."""
