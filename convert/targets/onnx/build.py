@@ -42,5 +42,3 @@ def metadata(checkpoint: Checkpoint, options: OnnxOptions) -> dict[str, str]:
         "gemma_bridge.inputs.sha256": hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest(),
         "gemma_bridge.context": str(options.context),
     }
-
-

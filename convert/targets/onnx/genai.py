@@ -63,6 +63,10 @@ def genai_config(checkpoint: Checkpoint, context: int, decoder: str, embedding: 
         "max_length": context,
         "num_beams": 1,
         "past_present_share_buffer": False,
-        **({"top_k": sampler.top_k, "top_p": sampler.top_p, "temperature": sampler.temperature} if sampler.sample else {}),
+        **(
+            {"top_k": sampler.top_k, "top_p": sampler.top_p, "temperature": sampler.temperature}
+            if sampler.sample
+            else {}
+        ),
     }
     return json.dumps({"model": model, "search": search}, indent=2, sort_keys=True) + "\n"

@@ -150,8 +150,6 @@ def slots(graph: Graph, config: TextConfig) -> dict[int, tuple[Slot, Slot]]:
     made = {}
     for i, layer in enumerate(config.owners):
         shape = (1, layer.kv_heads, PAST, layer.head_dim)
-        keys, values = (
-            Slot(graph.input(f"past_key_values.{i}.{part}", shape, "float32")) for part in ("key", "value")
-        )
+        keys, values = (Slot(graph.input(f"past_key_values.{i}.{part}", shape, "float32")) for part in ("key", "value"))
         made[layer.index] = keys, values
     return made

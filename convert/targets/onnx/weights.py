@@ -56,9 +56,7 @@ def quantized(graph: Graph, tensor: QuantTensor, key: str) -> Weight:
     size = tensor.rows * packed_width(tensor.columns, tensor.bits)
     codes = graph.weight(f"{key}.codes", shape, "uint8", size, _codes(tensor))
     if tensor.groups > 1:
-        scales = graph.weight(
-            f"{key}.scales", shape[:2], "float32", 4 * tensor.rows * tensor.groups, _scales(tensor)
-        )
+        scales = graph.weight(f"{key}.scales", shape[:2], "float32", 4 * tensor.rows * tensor.groups, _scales(tensor))
         return Weight(codes, scales, block, None)
     count = shape[0] * shape[1]
     ones = graph.weight(f"ones_{shape[0]}x{shape[1]}", shape[:2], "float32", 4 * count, _ones(count))

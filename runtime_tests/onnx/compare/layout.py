@@ -60,9 +60,7 @@ def _embedding(case: OnnxCase) -> tuple[dict[str, tuple[object, ...]], dict[str,
     return {"input_ids": (1, "sequence", "int64")}, made
 
 
-def _outside(
-    model: OnnxModel, given: dict[str, tuple[object, ...]], made: dict[str, tuple[object, ...]]
-) -> list[str]:
+def _outside(model: OnnxModel, given: dict[str, tuple[object, ...]], made: dict[str, tuple[object, ...]]) -> list[str]:
     wrong = []
     for side, expected, there in (("input", given, model.inputs), ("output", made, model.outputs)):
         found = {name: (*one.shape, one.dtype) for name, one in there.items()}

@@ -222,5 +222,3 @@ def _tables(case: OnnxCase) -> list[Check]:
             quality = metrics.snr_db(expected.reshape(len(ids), -1), found[name].reshape(len(ids), -1))
             checks.append(at_least(f"{name}: rows of {len(ids)} tokens", quality, case.budget.embedding_db, "dB"))
     return checks
-
-

@@ -1,0 +1,55 @@
+"""An ONNX decoder to be spoilt: its graph in memory, its weights in a file that can be written into."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import numpy_helper
+
+FILES = ("model.onnx", "model.onnx.data", "embedding.onnx", "embedding.onnx.data")
+
+
+class Patient:
+    """A copy of a pair of models in a folder."""
+
+    def __init__(self, source: Path, folder: Path) -> None:
+        folder.mkdir()
+        for name in FILES:
+            shutil.copyfile(source.with_name(name), folder / name)
+        self.path = folder / "model.onnx"
+        self.proto = onnx.load(str(self.path), load_external_data=False)
+
+    def node(self, output: str) -> Any:
+        """The node that makes a value."""
+        return next(node for node in self.proto.graph.node if output in node.output)
+
+    def users(self, name: str) -> list[Any]:
+        return [node for node in self.proto.graph.node if name in node.input]
+
+    def constant(self, name: str) -> Any:
+        return next(one for one in self.proto.graph.initializer if one.name == name)
+
+    def weight(self, name: str, dtype: str) -> NDArray[Any]:
+        """A weight in its file, to be written into."""
+        place = {item.key: item.value for item in self.constant(name).external_data}
+        size = int(place["length"]) // np.dtype(dtype).itemsize
+        return np.memmap(self.path.with_name(place["location"]), dtype, "r+", int(place["offset"]), (size,))
+
+    def own(self, node: Any, at: int, array: NDArray[Any]) -> None:
+        """Gives a node a constant of its own for one input."""
+        name = f"spoilt_{len(self.proto.graph.initializer)}"
+        self.proto.graph.initializer.append(numpy_helper.from_array(np.asarray(array), name))
+        node.input[at] = name
+
+    def attribute(self, node: Any, name: str, value: Any) -> None:
+        (found,) = [item for item in node.attribute if item.name == name]
+        found.CopyFrom(onnx.helper.make_attribute(name, value))
+
+    def save(self) -> Path:
+        self.path.write_bytes(self.proto.SerializeToString())
+        return self.path
