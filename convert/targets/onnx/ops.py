@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
@@ -12,6 +13,9 @@ from convert.model.ops import normalize
 from convert.targets.onnx import weights
 from convert.targets.onnx.emit import Symbol, symbol
 from convert.targets.onnx.graph import CONTRIB, PAST, TOTAL, Graph, Value
+
+
+X = TypeVar("X")
 
 
 @dataclass
@@ -87,14 +91,12 @@ class OnnxOps:
         size = layer.kv_heads * layer.head_dim
         owns = keys.present is None
         if owns:
-            assert keys.new is not None and values.new is not None
-            new = keys.new.value, values.new.value
+            new = _there(keys.new).value, _there(values.new).value
             past = keys.past, values.past
         else:
             none = self._graph.constant(np.zeros((1, 0, size), np.float32))
             new = none, none
-            assert keys.present is not None and values.present is not None
-            past = keys.present, values.present
+            past = _there(keys.present), _there(values.present)
         heads, n = query.shape[1], query.shape[2]
         flat = query.permute(0, 2, 1, 3).reshape(1, n, heads * layer.head_dim)
         held = (1, layer.kv_heads, TOTAL, layer.head_dim)
@@ -143,6 +145,12 @@ class OnnxOps:
 
     def _symbol(self, value: Value) -> Symbol:
         return symbol(self._graph, value)
+
+
+def _there(x: X | None) -> X:
+    if x is None:
+        raise AssertionError("attention before its keys and values were written")
+    return x
 
 
 def slots(graph: Graph, config: TextConfig) -> dict[int, tuple[Slot, Slot]]:
