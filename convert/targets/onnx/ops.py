@@ -14,7 +14,6 @@ from convert.targets.onnx import weights
 from convert.targets.onnx.emit import Symbol, symbol
 from convert.targets.onnx.graph import CONTRIB, PAST, TOTAL, Graph, Value
 
-
 X = TypeVar("X")
 
 
