@@ -309,10 +309,13 @@ def rung(name: str, seconds: float, held: int, mapped: int, disk: int) -> Stage:
 
 
 def floor(s: Sizes, rate: Rates, draws: int) -> Stage:
-    """The reference as it is and disturbed; of q4_0 also with the weights before their rounding."""
+    """The reference as it is and disturbed; of a small q4_0 also with the weights before their rounding.
+
+    Of a large one rung 2a runs these.
+    """
     length, rows = tokens(s), rows_judged(s)
     seconds = one_pass(s, rate, (1 + draws) * length, (1 + draws) * rows)
-    if s.kind == "rounded lattice":
+    if s.kind == "rounded lattice" and s.model < LARGE:
         seconds += one_pass(s, rate, length, rows)
     return rung("noise floor", seconds, read_once(s, draws), int(TOUCHED * s.stored), s.model)
 
