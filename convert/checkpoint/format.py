@@ -61,7 +61,8 @@ def choose(text: Fields, whole: Fields) -> tuple[str, Fields | None]:
     method = settings.values.get("quant_method")
     if not isinstance(method, str) or method not in readers():
         found = f"{settings.path}: quant_method is {shown(method)}"
-        action = "Read are 'gemma' (mobile) and checkpoints without one (q4_0-unquantized)"
+        stated = ", ".join(f"{method!r} ({name})" for method, name in readers().items() if method is not None)
+        action = f"Read are {stated} and checkpoints without one ({readers()[None]})"
         if method == "compressed-tensors":
             action += ", which hold the same numbers: take the sibling repository ...-qat-mobile-transformers for a"
             action += " ...-qat-mobile-ct, and ...-qat-q4_0-unquantized for a ...-qat-w4a16-ct"

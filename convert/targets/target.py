@@ -76,7 +76,7 @@ class Target:
         costs: what the judge's stages cost, see ``convert.costs``.
         convert: writes the model to a path, and whatever lies beside it into the same folder, which is empty.
         place: refuses a path for a model that holds something of the user's. PlanError.
-        collect: copies what an app needs beside the model into a bundle's folder.
+        collect: copies what an app needs beside the model into a bundle's folder, before there is a model.
         files: what a bundle's folder has to hold of all this, as relative names.
         digest: of a model, as the judge's report gives it: hex SHA-256.
         describe: the model in a bundle's folder.
@@ -103,7 +103,7 @@ class Target:
     costs: Callable[[], TargetCosts]
     convert: Callable[[Checkpoint, Any, Path, Progress], None]
     place: Callable[[Path, str], None]
-    collect: Callable[[Checkpoint, Path], None]
+    collect: Callable[[Checkpoint, Any, Path], None]
     files: Callable[[Path, Checkpoint], set[str]]
     digest: Callable[[Path], str]
     describe: Callable[[Path], Described]

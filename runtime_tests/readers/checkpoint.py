@@ -1,7 +1,7 @@
-"""The checkpoint as the judge reads it: names and shapes from the safetensors library, integers unpacked here.
+"""The checkpoint as the judge reads it: names and shapes from the safetensors library, integers unpacked by the judge.
 
-Keys are module paths below the text decoder: ``layers.0.self_attn.q_proj``, ``embed_tokens``, ``lm_head``.
-Layout of the mobile format: transformers ``integrations/gemma_quant.py``.
+Keys are module paths below the text decoder: ``layers.0.self_attn.q_proj``, ``embed_tokens``, ``lm_head``. What differs
+from format to format, ``readers/formats`` says.
 """
 
 from __future__ import annotations
@@ -10,17 +10,17 @@ import hashlib
 import re
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from runtime_tests.errors import InputError
-from runtime_tests.readers.bits import bfloat16, offset_binary
+from runtime_tests.readers.bits import bfloat16
 from runtime_tests.readers.dimensions import Dimensions, dimensions, read_config
+from runtime_tests.readers.format import Packed, find_format
 from runtime_tests.readers.objects import read_object
 
 _TOWERS = ("vision_tower.", "audio_tower.", "embed_vision.", "embed_audio.")
@@ -40,35 +40,12 @@ _EVALUATION = ("evaluation.jsonl", "accuracy.json")  # they shape rung 4 and so 
 _SHARED_TAIL = ("k_proj.weight", "v_proj.weight", "k_norm.weight", "v_norm.weight")
 
 
-@dataclass(frozen=True)
-class Packed:
-    """A quantized matrix of the mobile format.
-
-    Attributes:
-        key: its module path.
-        bits: 2, 4 or 8.
-        rows: number of rows.
-        groups: scales per row.
-        names: stored names of the codes and of the scales.
-    """
-
-    key: str
-    bits: int
-    rows: int
-    groups: int
-    names: tuple[str, str]
-
-
-Storage = Literal["integers", "rounded lattice"]
-
-
 class Folder:
     """A checkpoint folder, opened lazily.
 
     Attributes:
         format: what the checkpoint's format is called, for reports; what follows from it is asked of the next two.
-        static_activations: whether activations are rounded, by scales that were found in training.
-        storage: what stands for a text weight: integers and scales, or floats that are the rounding of such a lattice.
+        static_activations, storage: see ``Format``.
 
     Raises:
         InputError: config.json or the weights are missing or damaged.
@@ -79,13 +56,8 @@ class Folder:
         self.config = read_object(path / "config.json")
         for name in _SETTINGS:  # transformers, which reads them, takes a key twice and files of any size
             self.optional_json(name)
-        quantization = self.config.get("quantization_config") or {}
-        method = quantization.get("quant_method") if isinstance(quantization, dict) else quantization
-        if method not in (None, "gemma"):
-            raise InputError(f"{path.name}/config.json: quant_method {method}; the judge knows gemma and none (q4_0)")
-        self.format = "mobile" if method == "gemma" else "q4_0"
-        self.static_activations = method == "gemma"
-        self.storage: Storage = "integers" if method == "gemma" else "rounded lattice"
+        self.format, self._format = find_format(self.config, f"{path.name}/config.json")
+        self.static_activations, self.storage = self._format.STATIC_ACTIVATIONS, self._format.STORAGE
         self._open()
 
     def _open(self) -> None:
@@ -186,15 +158,8 @@ class Folder:
 
     @cached_property
     def packed(self) -> dict[str, Packed]:
-        """Quantized matrices of the mobile format by module path; empty for q4_0."""
-        out = {}
-        for key in self.names:
-            for suffix, scale in ((".weight_scale", ".weight"), (".embedding_scale", ".embedding_quantized")):
-                if key.endswith(suffix):
-                    module = key.removesuffix(suffix)
-                    rows, groups = self.shape(key)
-                    out[module] = Packed(module, self._bits(module), rows, groups, (module + scale, key))
-        return out
+        """Quantized matrices by module path; empty where floats are stored."""
+        return self._format.packed(self)
 
     @cached_property
     def floats(self) -> list[str]:
@@ -222,8 +187,7 @@ class Folder:
 
     def codes(self, packed: Packed, start: int, stop: int, columns: int) -> NDArray[np.int8]:
         """Codes of rows ``start:stop``, ``int8 [rows, columns]``."""
-        stored = self._slice(packed.names[0])[start:stop].numpy().view(np.uint8)
-        return offset_binary(stored, packed.bits, columns)
+        return self._format.codes(self, packed, start, stop, columns)
 
     def stored(self, key: str, start: int, stop: int) -> NDArray[Any]:
         """Rows of a tensor as they are stored, a view of the file: bytes of packed codes, bfloat16 as bit patterns."""
@@ -253,16 +217,6 @@ class Folder:
     def _slice(self, key: str) -> Any:
         name = self.names[key]
         return self._where[name].get_slice(name)
-
-    def _bits(self, module: str) -> int:
-        """Bits of a module from ``quantization_config``, the way transformers finds them: first match wins."""
-        settings = self.config["quantization_config"]
-        default = settings.get("num_bits", 4)  # as GemmaQuantizationConfig
-        full = module if module == "lm_head" else self.names_prefix + module
-        for pattern, override in (settings.get("module_quant_configs") or {}).items():
-            if re.search(pattern, full):
-                return int(override.get("num_bits", default))
-        return int(default)
 
     @cached_property
     def names_prefix(self) -> str:

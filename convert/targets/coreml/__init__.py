@@ -187,7 +187,7 @@ def _place(out: Path, asked: str) -> None:
         check_file(out.with_name(name), asked, b"GBROWS1\0", "a row table")
 
 
-def _collect(checkpoint: Checkpoint, folder: Path) -> None:
+def _collect(checkpoint: Checkpoint, options: CoremlOptions, folder: Path) -> None:
     from convert.targets.coreml.companions import collect
 
     collect(checkpoint, folder)

@@ -65,7 +65,7 @@ def _place(out: Path, asked: str) -> None:
     check_file(out, asked, b"LITERTLM", "a .litertlm")
 
 
-def _collect(checkpoint: Checkpoint, folder: Path) -> None:
+def _collect(checkpoint: Checkpoint, options: LitertOptions, folder: Path) -> None:
     """Nothing lies beside the model: tokenizer and template are sections of its file."""
 
 

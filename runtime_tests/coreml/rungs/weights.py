@@ -20,9 +20,9 @@ from runtime_tests.coreml.program.matrices import BLOCKWISE, TABLE, Matrix, matr
 from runtime_tests.coreml.program.values import where
 from runtime_tests.memory.pages import release
 from runtime_tests.readers.bits import same_codes, to_bfloat16
-from runtime_tests.readers.checkpoint import Packed
 from runtime_tests.readers.coreml.program import Function, Operation
 from runtime_tests.readers.coreml.rows import Rows
+from runtime_tests.readers.format import Packed
 from runtime_tests.results import Check, none, stated
 from runtime_tests.weights.lattice import no_bfloat16, same_rounding
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-SAMPLE = Path(__file__).parents[2] / "mobile_samples" / "android"
+SAMPLE = Path(__file__).parents[4] / "mobile_samples" / "android"
 ASSETS = "app/src/main/assets/model"
 # Kinds of source files. What Android Studio and Gradle leave behind is none of them, or in these folders.
 KINDS = frozenset({".c", ".h", ".kt", ".kts", ".md", ".pro", ".properties", ".toml", ".xml"})

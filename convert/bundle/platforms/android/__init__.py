@@ -1,4 +1,4 @@
-"""Android: a bundle with the sample app, as a project and as an APK."""
+"""Android: a bundle with the sample app, as a project and as an APK, around the model that this app runs."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from convert.bundle.platform import Platform
+from convert.bundle.platform import Packing, Platform
 from convert.choices import choice
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ class Choices:
 
 
 def _stages(choices: Choices, model: int, rate: Rates) -> tuple[Stage, ...]:
-    from convert.bundle.sample import LARGEST_PACKED
+    from convert.bundle.platforms.android.sample import LARGEST_PACKED
     from convert.costs import BUILDER, Stage
 
     if choices.apk == "skip":
@@ -38,15 +38,15 @@ def _stages(choices: Choices, model: int, rate: Rates) -> tuple[Stage, ...]:
 
 
 def _tools(choices: Choices, progress: Progress) -> Any:
-    from convert.bundle import sample
+    from convert.bundle.platforms.android import sample
 
     return sample.tools(choices.apk, progress)
 
 
 def _pack(folder: Path, tools: Any, choices: Choices, work: Path, progress: Progress) -> str | None:
-    from convert.bundle import sample
+    from convert.bundle.platforms.android import sample
 
     return f"apk: {sample.add(folder, tools, choices.apk, work, progress).status}"
 
 
-PLATFORM = Platform("android", "litert", Choices, _stages, _tools, _pack)
+PLATFORM = Platform("android", "litert", {"litert": Packing(Choices, _stages, _tools, _pack)})

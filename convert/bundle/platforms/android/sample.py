@@ -12,9 +12,9 @@ from pathlib import Path
 from convert.apk import build, toolchain
 from convert.apk.pieces import ApkUnavailableError
 from convert.bundle import manifest as m
-from convert.bundle import project
 from convert.bundle.names import GOLDEN, MANIFEST
 from convert.bundle.papers import entry
+from convert.bundle.platforms.android import project
 from convert.progress import Progress
 
 APP, APK = "app", "app.apk"
