@@ -38,7 +38,8 @@ def _agree(asked: str, options: LitertOptions) -> None:
 
 
 def _check(asked: str, checkpoint: Checkpoint, options: LitertOptions) -> None:
-    missing = [layer.index for layer in checkpoint.config.owners if layer.index not in checkpoint.caches]
+    text = checkpoint.text
+    missing = [layer.index for layer in text.config.owners if layer.index not in text.caches]
     if options.cache == "int8" and missing:
         found = f"the checkpoint has no cache scales for layer {missing[0]}"
         raise PlanError(asked, f"--cache int8 was asked for and {found}", "Use --cache float32")

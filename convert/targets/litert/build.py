@@ -32,7 +32,7 @@ def build(
     Args:
         tokenizer: its section; by default made of the checkpoint's.
     """
-    config = checkpoint.config
+    config = checkpoint.text.config
     with progress.stage("lower the decoder"):
         models = {"tf_lite_embedder": embedder.embedder(checkpoint)}
         if config.per_layer_width:
