@@ -15,11 +15,10 @@ from convert.checkpoint.outline import CachePart, Outline, Part
 from convert.checkpoint.safetensors import Tensor
 from convert.errors import CheckpointError
 
-# First words of the names of its tensors, below what names the decoder.
-WORDS = ("embed_tokens", "embed_tokens_per_layer", "layers", "norm", "per_layer_model_projection")
-WORDS += ("per_layer_projection_norm",)
 # Matrices of which a token takes one row.
 TABLES = ("embed_tokens", "embed_tokens_per_layer")
+# First words of the names of its tensors, below what names the decoder.
+WORDS = (*TABLES, "layers", "norm", "per_layer_model_projection", "per_layer_projection_norm")
 # transformers' names of the decoder: inside Gemma4ForConditionalGeneration, and in Gemma4ForCausalLM.
 _NESTED, _BARE = "model.language_model.", "model."
 _HEAD = "lm_head"

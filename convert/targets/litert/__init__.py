@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from convert.errors import PlanError
 from convert.outputs import check_file, check_folder
+from convert.targets.litert.modules import names
 from convert.targets.litert.options import LitertOptions
 from convert.targets.target import Described, Sizes, Target
 
@@ -145,4 +146,5 @@ TARGET = Target(
     calls=_calls,
     inspect=_inspect,
     kinds=("a .litertlm", "a .tflite"),
+    modules=names(),
 )

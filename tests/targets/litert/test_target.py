@@ -19,6 +19,7 @@ from convert.targets.litert.decoder import decoder
 from convert.targets.litert.graph import Model
 from convert.targets.litert.signature import signatures
 from tests.support.litert.tools import packed, runner
+from tests.support.modules import with_text
 
 CONTEXT = 48
 
@@ -187,3 +188,14 @@ def test_an_input_cannot_be_an_output() -> None:
     value = graph.input("x", (1,), "float32")
     with pytest.raises(ValueError, match="output y must be a tensor of its own"):
         graph.output("y", value)
+
+
+def test_integers_with_a_scale_for_each_block_are_lowered_as_those_of_a_lattice(q4_0_e4b: Path, tmp_path: Path) -> None:
+    """How a target multiplies follows from the scales, not from how a format stores them."""
+    checkpoint, made = open_checkpoint(q4_0_e4b), []
+    assert min(tensor.groups for tensor in checkpoint.text.quants.values()) > 1
+    for stored in ("rounded lattice", "integers"):
+        out = tmp_path / f"{stored}.litertlm"
+        convert(with_text(checkpoint, stored=stored), LitertOptions(CONTEXT, (8,), "float32"), out, Silent())
+        made.append(out.read_bytes())
+    assert made[0] == made[1]
