@@ -36,7 +36,7 @@ class Config:
 def outline(given):
     if not given.whole.has("toy_config"):
         return None
-    width = given.whole.object("toy_config").integer("width")
+    width = given.whole.object("toy_config").values["width"]
     parts = (Part("toy.proj", "linear", (4, width), rounded="always"), Part("toy.norm.weight", "plain", (width,)))
     return Outline(Config(width), lambda key: f"model.{key}", parts)
 
