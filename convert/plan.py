@@ -16,7 +16,7 @@ from convert.bundle.platform import Packing, find_platform, find_target
 from convert.chat_template.prepare import prepare as template
 from convert.checkpoint import check_small_files, name_of, open_folder, resolve
 from convert.checkpoint.settings import Stop, read_settings
-from convert.checkpoint.types import TABLES, Checkpoint
+from convert.checkpoint.types import Checkpoint
 from convert.errors import PlanError
 from convert.inspection.questions import check_questions, count_questions
 from convert.lengths import context_length, prefill_lengths
@@ -80,6 +80,7 @@ class Plan:
         stops: tokens that end an answer, and who names each.
         not_carried: settings of generation_config.json that no engine follows.
         chosen: settings that no file of the checkpoint gives, with the values used.
+        left_out: modules that are read and that the target does not convert.
     """
 
     platform: str
@@ -105,6 +106,7 @@ class Plan:
     chosen: tuple[str, ...] = ()
     added: tuple[int, ...] = ()
     template: str = ""
+    left_out: tuple[str, ...] = ()
 
     @property
     def context(self) -> int:
@@ -132,16 +134,20 @@ def _kernels(target: Target) -> str:
 
 
 def check_kernels(checkpoint: Checkpoint, target: Target, asked: str) -> None:
-    """Refuses weights that the target cannot multiply with exactly.
+    """Refuses weights of the modules it converts that the target cannot multiply with exactly.
 
     Tables are looked up by row, so a group of scales becomes a row of its own: any number of groups will do.
 
     Raises:
         PlanError: names the first tensor and what is wrong with it.
     """
-    for key, tensor in checkpoint.quants.items():
+    modules = [module for name, module in checkpoint.modules.items() if name in target.modules]
+    for key, tensor, looked_up in ((k, t, k in m.tables) for m in modules for k, t in m.quants.items()):
+        if tensor.stack is not None and not target.experts:
+            found = f"{key} is a stack of {tensor.stack} matrices, experts of which a token takes some"
+            raise PlanError(asked, f"{found}, which {target.name} has no kernel for", "Use an E2B or E4B")
         block = tensor.columns // tensor.groups if tensor.groups > 1 else 0
-        if key not in TABLES and (tensor.bits, block) not in target.kernels:
+        if not looked_up and (tensor.bits, block) not in target.kernels:
             found = f"{key} has {tensor.bits} bits with a scale per {block or tensor.columns} columns"
             raise PlanError(
                 asked, f"{found}, which {target.name} has no kernel for", f"It has them for {_kernels(target)}"
@@ -197,7 +203,7 @@ def make(request: Request, checkpoint: Checkpoint, name: str) -> Plan:
     target = found.target
     if request.verb != "convert":  # which makes no bundle
         name = bundle_name(name if request.name is None else request.name, asked, request.name is not None)
-    context = context_length(asked, request.context, checkpoint.config.max_context)
+    context = context_length(asked, request.context, checkpoint.text.config.max_context)
     prefill, added = prefill_lengths(asked, request.prefill, context, target.prefill, target.pads)
     options = target.options(context=context, prefill=prefill, **found.given)
     check_kernels(checkpoint, target, asked)
@@ -232,6 +238,7 @@ def make(request: Request, checkpoint: Checkpoint, name: str) -> Plan:
         not_carried=checkpoint.settings.not_carried,
         chosen=checkpoint.settings.chosen,
         template=template(checkpoint.folder, target.renders).told,
+        left_out=tuple(sorted(checkpoint.modules.keys() - target.modules)),
     )
 
 

@@ -36,6 +36,7 @@ class Drawn:
     all_scales: NDArray[np.float32]
     name: str = "w"
     bits: int = 4
+    stack: int | None = None
 
     @property
     def rows(self) -> int:

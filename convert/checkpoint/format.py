@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pkgutil import iter_modules
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
 from convert.checkpoint import formats
-from convert.checkpoint.config import TextConfig
 from convert.checkpoint.fields import Fields
-from convert.checkpoint.inventory import Ledger
+from convert.checkpoint.ledger import Ledger
+from convert.checkpoint.outline import Outline
 from convert.checkpoint.strict_json import shown
 from convert.checkpoint.types import ActivationScales, CacheScales, FloatTensor, Stored
 from convert.errors import CheckpointError
@@ -23,7 +23,7 @@ _FIELD = "quantization_config"
 
 @dataclass(frozen=True)
 class Contents:
-    """What a reader found; see ``convert.checkpoint.types.Checkpoint`` for the fields."""
+    """What a reader found of a module; see ``convert.checkpoint.types.Module`` for the fields."""
 
     stored: Stored
     quants: Mapping[str, QuantTensor]
@@ -41,8 +41,8 @@ class Reader(Protocol):
 
     METHOD: str | None
 
-    def read(self, ledger: Ledger, config: TextConfig, settings: Fields | None) -> Contents:
-        """Takes every tensor that the decoder needs from the ledger."""
+    def read(self, ledger: Ledger, outline: Outline[Any], settings: Fields | None) -> Contents:
+        """Takes every tensor that a module needs from the ledger; asked for each module of a checkpoint."""
         ...
 
 

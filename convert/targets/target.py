@@ -83,6 +83,8 @@ class Target:
         calls: what a call of that model takes, where an app makes the calls itself; None where a runtime does.
         inspect: a file or folder that is a model of this kind; None where it is none.
         kinds: how such files are called, in words.
+        modules: names of those that it converts; others stay out, which a plan says.
+        experts: whether it can multiply with a stack of matrices of which each token takes some.
     """
 
     name: str
@@ -110,3 +112,5 @@ class Target:
     calls: Callable[[Checkpoint, Path], Calls | None]
     inspect: Callable[[Path], Report | None]
     kinds: tuple[str, ...]
+    modules: frozenset[str] = frozenset({"text"})
+    experts: bool = False

@@ -11,7 +11,7 @@ from transformers.utils.quantization_config import GemmaQuantizationConfig
 
 from convert.checkpoint.config import read_config
 from convert.checkpoint.fields import Fields
-from convert.checkpoint.inventory import parts
+from convert.checkpoint.modules.text import parts
 from convert.checkpoint.patterns import read_rules
 from tests.support.tiny_checkpoint import text_config
 

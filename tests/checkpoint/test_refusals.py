@@ -254,8 +254,8 @@ def test_a_per_layer_input_matrix_off_the_lattice_is_carried_as_floats(tmp_path)
 
     checkpoint = open_checkpoint(q4_0(tmp_path, change))
     (noise,) = kept.values()
-    assert key not in checkpoint.quants
-    assert np.array_equal(checkpoint.floats[f"{key}.weight"].bits16(0, len(noise)), noise.view(np.uint16))
+    assert key not in checkpoint.text.quants
+    assert np.array_equal(checkpoint.text.floats[f"{key}.weight"].bits16(0, len(noise)), noise.view(np.uint16))
 
 
 @pytest.mark.parametrize("row", [0, 14])
@@ -268,7 +268,7 @@ def test_one_flipped_bit_is_refused_with_tensor_row_and_block(tmp_path, row):
     if row == 0:  # among the sampled rows: refused on opening
         assert expected in refusal(folder, LatticeError)
         return
-    matrix = open_checkpoint(folder).quants["layers.0.self_attn.q_proj"]
+    matrix = open_checkpoint(folder).text.quants["layers.0.self_attn.q_proj"]
     for read in (matrix.codes, matrix.scales, matrix.packed):
         with pytest.raises(LatticeError, match=r"at row 14, block 1") as caught:
             read(0, matrix.rows)

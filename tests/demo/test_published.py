@@ -68,7 +68,7 @@ def test_shared_layers_of_mobile_carry_projections_and_scales_that_nobody_reads(
     }
     assert {name for name in checkpoint.left_out if "language_model" in name} == (names if mobile else set())
     assert not any("k_norm" in name for name in checkpoint.left_out if "language_model" in name)
-    assert sorted(checkpoint.caches) == (list(range(shape.layers)) if mobile else [])
+    assert sorted(checkpoint.text.caches) == (list(range(shape.layers)) if mobile else [])
     reasons = set(checkpoint.left_out.values())
     assert {
         "vision encoder; only the text decoder is converted",

@@ -18,7 +18,7 @@ from tests.mutants.source import reads
 KIND = "graph"
 OPS, DYNAMIC, EMBEDDER = "targets.litert.ops", "targets.litert.dynamic", "targets.litert.embedder"
 LOWERED, BLOCKS = "targets.litert.decoder", "targets.litert.blocks"
-TERMS = "self._terms = options.terms or (TERMS_OF_LOGITS if checkpoint.static_activations else TERMS_OF_ALL)"
+TERMS = "self._terms = options.terms or (TERMS_OF_LOGITS if module.static_activations else TERMS_OF_ALL)"
 SHORT = "        if length == 1:\n"
 LENGTH = "length, context = rows.shape[axis], cache.shape[axis]"
 CACHES = "written[layer.index]\n    for tensor"
@@ -135,7 +135,7 @@ MUTANTS = (
     _build(
         "static_activations_left_out",
         "linears quantize their rows as they come",
-        (OPS, "scales = self._checkpoint.activations.get(key)", "scales = None"),
+        (OPS, "scales = self._module.activations.get(key)", "scales = None"),
         to=("0", "2a"),
     ),
     _build(

@@ -144,13 +144,13 @@ def eager(mutant: Mutant) -> Iterator[None]:
         from convert.checkpoint import open_checkpoint
         from convert.model import eager
 
-        checkpoint = open_checkpoint(case.folder.path)
+        text = open_checkpoint(case.folder.path).text
         if not rounded:
-            checkpoint = replace(checkpoint, activations={})
+            text = replace(text, activations={})
         assert isinstance(mutant.fault, Build)
         with mutant.fault.fault():
             each = None if layers is None else eager.in_files(layers)
-            return eager.run(checkpoint, case.ids, rung1.CHUNK, len(case.ids), first=case.prompt, each=each)
+            return eager.run(text, case.ids, rung1.CHUNK, len(case.ids), first=case.prompt, each=each)
 
     if isinstance(mutant.fault, Build):
         with mock.patch.object(rung1, "eager_logits", logits):

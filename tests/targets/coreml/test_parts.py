@@ -253,7 +253,7 @@ def sized(shape: Shape) -> Any:
         if t.part == "codes" and t.matrix is not None
     }
     config = SimpleNamespace(layers=range(shape.layers), vocab=shape.vocab, hidden=shape.hidden)
-    return SimpleNamespace(quants=quants, floats={}, config=config)
+    return SimpleNamespace(text=SimpleNamespace(quants=quants, floats={}, config=config))
 
 
 @pytest.mark.parametrize(("shape", "ends"), [(E2B, (14, 23, 32, 34)), (E4B, (7, 15, 23, 32, 40, 41))])
