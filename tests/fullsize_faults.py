@@ -21,10 +21,10 @@ from typing import Any
 import numpy as np
 
 from convert import tables
-from convert.bench.parser import Parser
 from convert.demo.shapes import FULL_SIZE
 from runtime_tests.litert.case import PER_LAYER
 from runtime_tests.readers.litert.litertlm import open_litertlm
+from tests.fullsize.parser import Parser
 from tests.mutants import catalogue
 from tests.mutants.codes_and_scales import LAYERED
 from tests.mutants.mutant import Build

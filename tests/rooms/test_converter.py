@@ -24,7 +24,6 @@ ROOMS = (
     "apk",  # all of it is Android's
     "chat",  # talks through the engine of one target
     "demo",  # writes checkpoints of each format
-    "bench",  # measures each target
 )
 # Elsewhere: which names, and why.
 EXCEPTIONS = {

@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import IO
 
 from convert import tables
-from convert.bench import against_plan
-from convert.bench.watch import Sample, Watch
 from convert.child import die_with_parent
 from convert.errors import PlanError
+from tests.fullsize import against_plan
+from tests.fullsize.watch import Sample, Watch
 
 # Minutes and bytes that a whole bundle may take on two cores, writing the synthetic checkpoint apart.
 BARS = {

@@ -61,7 +61,7 @@ def tokenizer() -> str:
 
 
 def _child(*arguments: str) -> str:
-    ran = run([sys.executable, "-m", "convert.bench.tokenizer", *arguments], dict(os.environ))
+    ran = run([sys.executable, "-m", "tests.bench.tokenizer", *arguments], dict(os.environ))
     ran.check(arguments[0])
     return ran.output
 

@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 
 from convert import tables
-from convert.bench.rates import copy_rate, stage, table
+from tests.bench.rates import copy_rate, stage, table
 
 PACKAGE_SECONDS, PACKAGE_BYTES = 180.0, 4_000_000_000
 
