@@ -158,7 +158,7 @@ four *flags: setup
     for format in mobile q4_0; do for size in e2b e4b; do
         folder="dist/checkpoints/${format}_$size"
         rm -rf "$folder"
-        {{python}} -m convert.demo.small "$format" "$size" "$folder"
+        {{python}} -m tests.support.checkpoints.small "$format" "$size" "$folder"
         {{python}} -m convert bundle "${PLATFORM:-android}" "$folder" "$@"
     done; done
 

@@ -68,8 +68,8 @@ def _child(*arguments: str) -> str:
 
 def _write(folder: Path) -> dict[str, Any]:
     """Packs every form into a file of its own."""
-    from convert.demo import full_tokenizer
-    from convert.demo.tokenizer import published_text
+    from convert.demo.writing.tokenizer import published_text
+    from tests.support.checkpoints.published import full_tokenizer
 
     text = published_text(full_tokenizer.pieces()).encode("utf-8")
     forms = _forms(text)

@@ -15,11 +15,11 @@ import numpy as np
 import pytest
 
 from convert import demo
-from convert.demo.shapes import DEMO
 from convert.demo.train import __main__ as command
 from convert.demo.train import convertible, export, network, stages
 from convert.demo.train.curriculum import IGNORED, Curriculum
 from convert.demo.train.score import ACCURACY, QUESTIONS, questions_file
+from convert.demo.writing.shape import DEMO
 from convert.progress import Silent
 
 torch = pytest.importorskip("torch")

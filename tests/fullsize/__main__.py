@@ -7,9 +7,9 @@ import sys
 from pathlib import Path
 
 from convert import guard
-from convert.demo.layout import FORMATS
-from convert.demo.shapes import FULL_SIZE
+from convert.demo.writing.layout import FORMATS
 from tests.fullsize.parser import Parser
+from tests.support.checkpoints.shapes import FULL_SIZE
 
 
 def _command(arguments: list[str]) -> int:

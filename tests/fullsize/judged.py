@@ -91,7 +91,7 @@ def fullsize(
         folder = checkpoint or Path(work) / model
         rows = []
         if not (folder / "model.safetensors").is_file():
-            write = [sys.executable, "-m", "convert.demo.fullsize", size, format, str(folder)]
+            write = [sys.executable, "-m", "tests.support.checkpoints.fullsize", size, format, str(folder)]
             rows.append(_written(_run(write, Path(work), [folder])))
         made = Path(work) / "out"
         words = [platform, str(folder), "--out", str(made), "--name", model, *flags]

@@ -26,8 +26,9 @@ def fullsize(size: str, format: str, root: Path) -> str:
         checkpoint, file = Path(work) / model, Path(work) / f"{model}.litertlm"
         env = os.environ | {"TMPDIR": work}
         lengths = ["--context", str(CONTEXT), "--prefill", "128"]
+        write = [*python, "tests.support.checkpoints.fullsize", size, format, str(checkpoint)]
         measures = [
-            stage("write checkpoint", [*python, "convert.demo.fullsize", size, format, str(checkpoint)], env),
+            stage("write checkpoint", write, env),
             stage("convert", [*python, "convert", "convert", str(checkpoint), str(file), *lengths], env),
         ]
         ran = run([*python, "tests.fullsize.unjudged", str(file), work], env)

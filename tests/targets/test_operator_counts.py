@@ -16,7 +16,6 @@ from typing import Any
 import pytest
 
 from convert.checkpoint import open_checkpoint
-from convert.demo import small
 from convert.progress import Silent
 from convert.targets import coreml, litert
 from convert.targets.coreml.graph import Function as CoremlGraph
@@ -24,6 +23,7 @@ from convert.targets.litert.graph import Subgraph as LitertGraph
 from runtime_tests.readers.coreml.parts import open_parts
 from runtime_tests.readers.litert.litertlm import open_litertlm
 from runtime_tests.readers.litert.tflite import open_tflite
+from tests.support.checkpoints import small
 
 GOLDEN = Path(__file__).with_name("operator_counts.json")
 CONTEXT, PREFILL = 64, (16,)
