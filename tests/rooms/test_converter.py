@@ -23,7 +23,8 @@ ROOMS = (
     "checkpoint/formats",
     "apk",  # all of it is Android's
     "chat",  # talks through the engine of one target
-    "demo",  # writes checkpoints of each format
+    "demo/train",  # trains in each format
+    "demo/writing",  # writes each format
 )
 # Elsewhere: which names, and why.
 EXCEPTIONS = {
