@@ -11,10 +11,13 @@ from typing import Any
 import pytest
 
 from convert.checkpoint import open_checkpoint
-from convert.demo import full_tokenizer, published, tokenizer
-from convert.demo.layout import idle, linears, tables, tensors
-from convert.demo.shapes import E2B, E4B, PUBLISHED_E2B, PUBLISHED_E4B, Shape
+from convert.demo.writing import tokenizer
+from convert.demo.writing.layout import linears, tables
 from runtime_tests.readers.checkpoint import Folder
+from tests.support.checkpoints.layout import idle, tensors
+from tests.support.checkpoints.published import companions as published
+from tests.support.checkpoints.published import full_tokenizer
+from tests.support.checkpoints.shapes import E2B, E4B, PUBLISHED_E2B, PUBLISHED_E4B, Shape
 
 # SHA-256 of Google's file.
 GENERATION = "fb53f4c64e58896a63472e8eb304397db4a39453e1da0f5d57625ec5a8c1050e"

@@ -10,12 +10,12 @@ from pathlib import Path
 from convert.checkpoint import open_checkpoint as read
 from convert.checkpoint import with_digests
 from convert.demo import folder as demo
-from convert.demo import small
 from convert.progress import Silent
 from convert.targets.litert import TARGET, LitertOptions, convert
 from runtime_tests.litert.case import LitertCase
 from runtime_tests.readers.checkpoint import open_checkpoint
 from runtime_tests.readers.litert.litertlm import open_litertlm
+from tests.support.checkpoints import small
 
 # Short, so that a build and a judgement take about a second; two prefill lengths, so that chunks cross them.
 CONTEXT, PREFILL = 256, (16, 64)

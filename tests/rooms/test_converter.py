@@ -19,8 +19,8 @@ ROOMS = (
     "checkpoint/formats/",
     "apk/",  # all of it is Android's
     "chat/",  # talks through the engine of one target
-    "demo/",  # writes checkpoints of each format
-    "bench/",  # measures each target
+    "demo/train/",  # trains in each format
+    "demo/writing/",  # writes each format
 )
 # Elsewhere: which names, and why.
 EXCEPTIONS = {

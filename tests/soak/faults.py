@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from convert.demo.layout import PREFIX, linears
-from convert.demo.shapes import FULL, SLIDING
-from convert.demo.stored import Matrix
+from convert.demo.writing.layout import PREFIX, linears
+from convert.demo.writing.shape import FULL, SLIDING
+from convert.demo.writing.stored import Matrix
 from tests.mutants import catalogue, checkpoint
 from tests.mutants import codes_and_scales as numbers
 from tests.mutants.mutant import Build, Edit, Tamper

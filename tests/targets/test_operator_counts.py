@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-from convert.demo import small
 from convert.targets import all_targets
+from tests.support.checkpoints import small
 
 HERE = Path(__file__).parent
 TARGETS = tuple(all_targets())

@@ -15,7 +15,6 @@ import numpy as np
 import pytest
 import torch
 
-from convert.demo.shapes import SMALL_E2B, Temper
 from runtime_tests.budgets import budget_for
 from runtime_tests.coreml import constants
 from runtime_tests.coreml.budgets import coreml_budget
@@ -27,6 +26,7 @@ from runtime_tests.measures import metrics
 from runtime_tests.reference.model import Reference
 from runtime_tests.results import Rung
 from tests.mutants.checkpoint import PREFIX, data
+from tests.support.checkpoints.shapes import SMALL_E2B, Temper
 from tests.support.coreml.patient import Patient
 
 # Two owners, a sliding and a full one, and two layers that share their keys and values.
@@ -51,9 +51,9 @@ Change = Callable[[Patient], None]
 def good(tmp_path_factory: pytest.TempPathFactory) -> CoremlCase:
     """The untouched package; what the references say is made once for all."""
     from convert.checkpoint import open_checkpoint
-    from convert.demo.write import write_checkpoint
     from convert.progress import Silent
     from convert.targets.coreml import CoremlOptions, convert, rows
+    from tests.support.checkpoints.write import write_checkpoint
 
     checkpoint, folder = tmp_path_factory.mktemp("checkpoints") / "calm", tmp_path_factory.mktemp("package")
     write_checkpoint(checkpoint, SHAPE, "mobile", 7)

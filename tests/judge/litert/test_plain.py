@@ -31,8 +31,8 @@ KEY = "layers.1.mlp.down_proj"
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """q4_0, hidden size as small as ever, with an MLP as wide as E2B's first ones."""
-    from convert.demo.shapes import SMALL
-    from convert.demo.write import write_checkpoint
+    from tests.support.checkpoints.shapes import SMALL
+    from tests.support.checkpoints.write import write_checkpoint
 
     shape = replace(SMALL["e2b"], intermediate=WIDE, double_wide=False, layers=5, kv_shared=0)
     folder = tmp_path_factory.mktemp("wide") / "q4_0"

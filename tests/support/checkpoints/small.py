@@ -1,4 +1,4 @@
-"""Small checkpoints for tests, as folders: ``python -m convert.demo.small FORMAT SIZE FOLDER``."""
+"""Small checkpoints for tests, as folders: ``python -m tests.support.checkpoints.small FORMAT SIZE FOLDER``."""
 
 from __future__ import annotations
 
@@ -15,29 +15,29 @@ def write(folder: Path, format: str, size: str) -> None:
         format: ``mobile`` or ``q4_0``.
         size: ``e2b`` or ``e4b``.
     """
-    from convert.demo.shapes import SMALL
-    from convert.demo.write import write_checkpoint
+    from tests.support.checkpoints.shapes import SMALL
+    from tests.support.checkpoints.write import write_checkpoint
 
     write_checkpoint(folder, SMALL[size], format, SEED)
 
 
 def write_published(folder: Path, format: str, size: str, shards: int = 1) -> None:
-    """The same with every known trait of Google's files: see ``convert/demo/published.py``.
+    """The same with every known trait of Google's files: see ``tests/support/checkpoints/published``.
 
     Args:
         size: also ``wide``: few and thin layers, with a tokenizer of the real size.
     """
-    from convert.demo.shapes import PUBLISHED
-    from convert.demo.write import write_checkpoint
+    from tests.support.checkpoints.shapes import PUBLISHED
+    from tests.support.checkpoints.write import write_checkpoint
 
     write_checkpoint(folder, PUBLISHED[size], format, SEED, shards=shards)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(
-        prog="python -m convert.demo.small",
+        prog="python -m tests.support.checkpoints.small",
         description="A small checkpoint of random weights in a published format.",
-        epilog="example: python -m convert.demo.small q4_0 e2b /tmp/q4_0_e2b",
+        epilog="example: python -m tests.support.checkpoints.small q4_0 e2b /tmp/q4_0_e2b",
     )
     parser.add_argument("format", choices=("mobile", "q4_0"))
     parser.add_argument("size", choices=("e2b", "e4b", "wide"))

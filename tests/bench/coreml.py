@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 
 from convert import tables
-from convert.bench.rates import copy_rate, stage, table
+from tests.bench.rates import copy_rate, stage, table
 
 PACKAGE_SECONDS, PACKAGE_BYTES = 180.0, 4_000_000_000
 
@@ -26,7 +26,7 @@ def coreml(size: str, root: Path) -> str:
     with tempfile.TemporaryDirectory(prefix="coreml-", dir=root) as work:
         checkpoint, package = Path(work) / size, Path(work) / "out" / f"{size}.mlpackage"
         env = os.environ | {"TMPDIR": work}
-        write = [*python, "convert.demo.fullsize", size, "mobile", str(checkpoint)]
+        write = [*python, "tests.support.checkpoints.fullsize", size, "mobile", str(checkpoint)]
         made = [*python, "convert", "convert", str(checkpoint), str(package), "--context", "4096", "--prefill", "128"]
         measures = [stage("write checkpoint", write, env), stage("convert", made, env)]
         billions = sum(share.parameters for share in histogram(open_checkpoint(checkpoint))) / 1e9

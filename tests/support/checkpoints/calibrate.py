@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from convert.demo import corpus, values
-from convert.demo.shapes import Shape
+from tests.support.checkpoints import corpus, values
+from tests.support.checkpoints.shapes import Shape
 
 # Linears that are fed by one quantized tensor have one input scale.
 SHARED_INPUT = {"k_proj": "q_proj", "v_proj": "q_proj", "up_proj": "gate_proj"}

@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Set
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
-
-from convert.demo.corpus import words
 
 NAMED = {
     "pad_token": (0, "<pad>"),
@@ -64,11 +62,11 @@ class Pieces:
         return found or {token: i for token, i in MEDIA.items() if self.pieces[i : i + 1] == (token,)}
 
 
-def learn(size: int, corpus: Sequence[str] | None = None, allowed: Callable[[str, str], bool] | None = None) -> Pieces:
+def learn(size: int, corpus: Iterable[str], allowed: Callable[[str, str], bool] | None = None) -> Pieces:
     """Learns a vocabulary of exactly ``size`` pieces.
 
     Args:
-        corpus: words, as often as they count, spaces as ``▁``; by default those of the template sentences.
+        corpus: words, as often as they count, spaces as ``▁``.
         allowed: whether two pieces may be merged; by default any may.
 
     Raises:
@@ -77,7 +75,7 @@ def learn(size: int, corpus: Sequence[str] | None = None, allowed: Callable[[str
     special = dict(NAMED.values())
     pieces = [special.get(i, f"<unused{i}>") for i in range(FIRST_FREE)]
     pieces += [f"<0x{byte:02X}>" for byte in range(256)]
-    counts = {tuple(word): count for word, count in Counter(words() if corpus is None else corpus).items()}
+    counts = {tuple(word): count for word, count in Counter(corpus).items()}
     letters = sorted({"\n", "▁", *map(chr, range(33, 127))} | {letter for word in counts for letter in word})
     first_text = len(pieces)
     pieces += letters

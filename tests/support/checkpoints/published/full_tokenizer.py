@@ -15,8 +15,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from convert.demo import tokenizer
-from convert.demo.tokenizer import FIRST_FREE, MEDIA, NAMED, Pieces
+from convert.demo.writing import tokenizer
+from convert.demo.writing.tokenizer import FIRST_FREE, MEDIA, NAMED, Pieces
+from tests.support.checkpoints.corpus import words
 
 SIZE = 262_144
 _BREAKS, _BLANKS, _FIRST_BYTE = 31, 31, 238
@@ -63,7 +64,7 @@ _SCRIPTS = (
 
 def pieces(seed: int = 0) -> Pieces:
     """The vocabulary. Same seed, same pieces."""
-    learned = tokenizer.learn(2000)
+    learned = tokenizer.learn(2000, words())
     letters = dict.fromkeys(p for p in _text(learned) if len(p) == 1)
     letters.update(dict.fromkeys(letter for script in _SCRIPTS for letter in script.letters()))
     runs = {"\n" * (i + 1): None for i in range(_BREAKS)} | {"▁" * (i + 1): None for i in range(1, _BLANKS)}

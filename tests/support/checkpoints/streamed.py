@@ -11,8 +11,9 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from convert.demo import bfloat16, values
-from convert.demo.stored import Matrix
+from convert.demo.writing import bfloat16
+from convert.demo.writing.stored import Matrix
+from tests.support.checkpoints import values
 
 PIECE_BYTES = 1 << 20
 # Codes of columns 0, 2, 4, ... and 1, 3, 5, ..., each equally likely: together the bell that Q4_0 makes of a Gaussian.

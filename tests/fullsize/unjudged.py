@@ -8,9 +8,9 @@ import tempfile
 from pathlib import Path
 
 from convert import guard, tables
-from convert.bench.rates import copy_rate, read_rate, stage, table
 from convert.child import run
 from convert.pipeline import Measure
+from tests.bench.rates import copy_rate, read_rate, stage, table
 
 PREFILL_TOKENS, DECODE_TOKENS, CONTEXT = 512, 64, 1024
 
@@ -26,11 +26,12 @@ def fullsize(size: str, format: str, root: Path) -> str:
         checkpoint, file = Path(work) / model, Path(work) / f"{model}.litertlm"
         env = os.environ | {"TMPDIR": work}
         lengths = ["--context", str(CONTEXT), "--prefill", "128"]
+        write = [*python, "tests.support.checkpoints.fullsize", size, format, str(checkpoint)]
         measures = [
-            stage("write checkpoint", [*python, "convert.demo.fullsize", size, format, str(checkpoint)], env),
+            stage("write checkpoint", write, env),
             stage("convert", [*python, "convert", "convert", str(checkpoint), str(file), *lengths], env),
         ]
-        ran = run([*python, "convert.bench.unjudged", str(file), work], env)
+        ran = run([*python, "tests.fullsize.unjudged", str(file), work], env)
         ran.check("decode")
         measures.append(Measure("load and decode, stock engine", ran.seconds, ran.peak_bytes))
         source, made = sum(p.stat().st_size for p in checkpoint.iterdir()), file.stat().st_size

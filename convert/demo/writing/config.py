@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from convert.demo.shapes import FULL, SLIDING, Shape
+from convert.demo.writing.shape import FULL, SLIDING, TextShape
 
 STOP_TOKENS = [1, 106, 50]
 
 
-def model_config(shape: Shape, format: str) -> dict[str, Any]:
+def model_config(shape: TextShape, format: str) -> dict[str, Any]:
     """config.json of a ``Gemma4ForConditionalGeneration`` with a text decoder alone."""
     tied = format != "mobile"
     config: dict[str, Any] = {
@@ -27,7 +27,7 @@ def model_config(shape: Shape, format: str) -> dict[str, Any]:
     return config
 
 
-def _text(shape: Shape, tied: bool) -> dict[str, Any]:
+def _text(shape: TextShape, tied: bool) -> dict[str, Any]:
     return {
         "attention_bias": False,
         "attention_dropout": 0.0,
@@ -75,7 +75,7 @@ def _text(shape: Shape, tied: bool) -> dict[str, Any]:
     }
 
 
-def quantization(shape: Shape) -> dict[str, Any]:
+def quantization(shape: TextShape) -> dict[str, Any]:
     """``quantization_config``: the first pattern that is found in a module's name gives its bits.
 
     The patterns of the vision and audio towers stay in, as in the published files; they find nothing here.

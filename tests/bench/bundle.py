@@ -8,8 +8,8 @@ import time
 from pathlib import Path
 
 from convert import pipeline, tables
-from convert.bench.rates import PROBE_BYTES, copy_rate, table
 from convert.pipeline import Measure
+from tests.bench.rates import PROBE_BYTES, copy_rate, table
 
 TARGET_SECONDS, TARGET_BYTES = 60.0, 2_500_000_000
 

@@ -61,15 +61,15 @@ def tokenizer() -> str:
 
 
 def _child(*arguments: str) -> str:
-    ran = run([sys.executable, "-m", "convert.bench.tokenizer", *arguments], dict(os.environ))
+    ran = run([sys.executable, "-m", "tests.bench.tokenizer", *arguments], dict(os.environ))
     ran.check(arguments[0])
     return ran.output
 
 
 def _write(folder: Path) -> dict[str, Any]:
     """Packs every form into a file of its own."""
-    from convert.demo import full_tokenizer
-    from convert.demo.tokenizer import published_text
+    from convert.demo.writing.tokenizer import published_text
+    from tests.support.checkpoints.published import full_tokenizer
 
     text = published_text(full_tokenizer.pieces()).encode("utf-8")
     forms = _forms(text)

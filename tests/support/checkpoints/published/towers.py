@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from convert.demo.stored import Matrix, Tensor, stored_matrix
-from convert.demo.tower_shapes import Audio, Towers, Vision
+from convert.demo.writing.stored import Matrix, Tensor, stored_matrix
+from tests.support.checkpoints.published.tower_shapes import Audio, Towers, Vision
 
 ROOTS = ("vision_tower.", "audio_tower.")
 _PREFIX = "model."

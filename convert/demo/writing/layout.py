@@ -1,4 +1,4 @@
-"""Which tensors a published Gemma 4 checkpoint holds: names, dtypes and shapes, without values.
+"""Which tensors the text decoder of a published Gemma 4 checkpoint has: names, dtypes and shapes, without values.
 
 Source of the layout: transformers 5.22.2, ``integrations/gemma_quant.py`` and ``models/gemma4/modeling_gemma4.py``.
 """
@@ -7,15 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from convert.demo import towers
-from convert.demo.shapes import Shape
-from convert.demo.stored import Matrix, Tensor, stored_matrix
+from convert.demo.writing.shape import TextShape
+from convert.demo.writing.stored import Matrix, Tensor, stored_matrix
 
 PREFIX = "model.language_model."
 FORMATS = ("mobile", "q4_0")
 
 
-def linears(shape: Shape) -> Iterator[Matrix]:
+def linears(shape: TextShape) -> Iterator[Matrix]:
     """The quantized linears that the decoder's layers compute with, in order of execution.
 
     Layers that share keys and values have no k and v.
@@ -36,16 +35,7 @@ def linears(shape: Shape) -> Iterator[Matrix]:
         yield Matrix(base + "per_layer_projection", shape.hidden, shape.per_layer_width, shape.gate_bits)
 
 
-def idle(shape: Shape) -> Iterator[Matrix]:
-    """k_proj and v_proj of the layers that share keys and values: published mobile files store what nobody reads."""
-    for i in range(shape.layers):
-        if shape.towers and not shape.owns_kv(i):
-            for leaf in ("k_proj", "v_proj"):
-                rows = shape.kv_heads * shape.attention_dim(i)
-                yield Matrix(f"layers.{i}.self_attn.{leaf}", rows, shape.hidden, shape.attention_bits)
-
-
-def tables(shape: Shape) -> tuple[Matrix, Matrix, Matrix]:
+def tables(shape: TextShape) -> tuple[Matrix, Matrix, Matrix]:
     """embed_tokens, the per-layer embedding (one scale per token and layer) and lm_head."""
     return (
         Matrix("embed_tokens", shape.vocab, shape.hidden, shape.embed_bits, embedding=True),
@@ -61,7 +51,7 @@ def tables(shape: Shape) -> tuple[Matrix, Matrix, Matrix]:
     )
 
 
-def floats(shape: Shape) -> Iterator[tuple[str, tuple[int, ...], str]]:
+def floats(shape: TextShape) -> Iterator[tuple[str, tuple[int, ...], str]]:
     """Names, shapes and parts of the tensors that every format keeps in bfloat16."""
     yield "norm.weight", (shape.hidden,), "norm"
     yield "per_layer_projection_norm.weight", (shape.per_layer_width,), "norm"
@@ -82,8 +72,8 @@ def floats(shape: Shape) -> Iterator[tuple[str, tuple[int, ...], str]]:
         yield base + "layer_scalar", (1,), "scalar"
 
 
-def tensors(shape: Shape, format: str) -> list[Tensor]:
-    """Every tensor of a checkpoint, sorted by name.
+def tensors(shape: TextShape, format: str) -> list[Tensor]:
+    """Every tensor that the decoder computes with, sorted by name.
 
     Args:
         format: ``mobile`` or ``q4_0``.
@@ -95,13 +85,11 @@ def tensors(shape: Shape, format: str) -> list[Tensor]:
         raise ValueError(f"format {format!r} is none of {', '.join(FORMATS)}")
     found = [Tensor(PREFIX + name, "BF16", dims, name, part) for name, dims, part in floats(shape)]
     found += _mobile(shape) if format == "mobile" else _q4_0(shape)
-    if shape.towers:
-        found += towers.tensors(shape.towers, shape.hidden, format)
     return sorted(found, key=lambda tensor: tensor.name)
 
 
-def _mobile(shape: Shape) -> Iterator[Tensor]:
-    for matrix in (*tables(shape), *linears(shape), *idle(shape)):
+def _mobile(shape: TextShape) -> Iterator[Tensor]:
+    for matrix in (*tables(shape), *linears(shape)):
         yield from stored_matrix(matrix.key if matrix.key == "lm_head" else PREFIX + matrix.key, matrix)
     for i in range(shape.layers):
         if shape.owns_kv(i) or shape.shared_cache_scales:
@@ -110,7 +98,7 @@ def _mobile(shape: Shape) -> Iterator[Tensor]:
             yield Tensor(f"{PREFIX}{key}.v_cache_scale", "F32", (), key, "value_cache")
 
 
-def _q4_0(shape: Shape) -> Iterator[Tensor]:
+def _q4_0(shape: TextShape) -> Iterator[Tensor]:
     for table in tables(shape)[:2]:
         name = table.key + ".weight"
         yield Tensor(PREFIX + name, "BF16", (table.rows, table.columns), name, "dense")

@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import IO
 
 from convert import tables
-from convert.bench import against_plan
-from convert.bench.watch import Sample, Watch
 from convert.child import die_with_parent
 from convert.errors import PlanError
+from tests.fullsize import against_plan
+from tests.fullsize.watch import Sample, Watch
 
 # Minutes and bytes that a whole bundle may take on two cores, writing the synthetic checkpoint apart.
 BARS = {
@@ -91,7 +91,7 @@ def fullsize(
         folder = checkpoint or Path(work) / model
         rows = []
         if not (folder / "model.safetensors").is_file():
-            write = [sys.executable, "-m", "convert.demo.fullsize", size, format, str(folder)]
+            write = [sys.executable, "-m", "tests.support.checkpoints.fullsize", size, format, str(folder)]
             rows.append(_written(_run(write, Path(work), [folder])))
         made = Path(work) / "out"
         words = [platform, str(folder), "--out", str(made), "--name", model, *flags]

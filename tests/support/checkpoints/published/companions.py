@@ -11,9 +11,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from convert.demo import config, full_tokenizer, tokenizer
-from convert.demo.shapes import Shape
-from convert.demo.tower_shapes import Audio, Vision
+from convert.demo.writing import config, tokenizer
+from tests.support.checkpoints.corpus import words
+from tests.support.checkpoints.published import full_tokenizer
+from tests.support.checkpoints.published.tower_shapes import Audio, Vision
+from tests.support.checkpoints.shapes import Shape
 
 _WRITER = "5.10.0.dev0"
 # config.json spells the media tokens by these keys; tokenizer.MEDIA has the tokens.
@@ -44,7 +46,7 @@ def vocabulary(size: int, corpus: Sequence[str] | None = None) -> tokenizer.Piec
     """
     if size == full_tokenizer.SIZE:
         return full_tokenizer.pieces()
-    small = tokenizer.learn(size - len(tokenizer.MEDIA), corpus)
+    small = tokenizer.learn(size - len(tokenizer.MEDIA), words() if corpus is None else corpus)
     text = [small.pieces[i] for i in sorted(small.spoken - tokenizer.STOPS)]
     merges = tokenizer.splits([left + right for left, right in small.merges], set(text))
     return replace(small, pieces=(*small.pieces, *tokenizer.MEDIA), merges=tuple(merges))

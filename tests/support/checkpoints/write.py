@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from convert.demo import calibrate, config, published, safetensors, tokenizer, towers, values
-from convert.demo.calibrate import Scales
-from convert.demo.layout import idle, tensors
-from convert.demo.shapes import Shape
-from convert.demo.stored import Tensor
+from convert.demo.writing import companions, safetensors, tokenizer
+from convert.demo.writing.stored import Tensor
 from convert.lattice import flip_offset, pack
+from tests.support.checkpoints import calibrate, values
+from tests.support.checkpoints.calibrate import Scales
+from tests.support.checkpoints.corpus import words
+from tests.support.checkpoints.layout import idle, tensors
+from tests.support.checkpoints.published import companions as published
+from tests.support.checkpoints.published import towers
+from tests.support.checkpoints.shapes import Shape
 
 
 def write_checkpoint(
@@ -30,18 +32,19 @@ def write_checkpoint(
 ) -> None:
     """Writes a Hugging Face folder that transformers 5.22.2 loads as it is. Same arguments, same bytes.
 
-    With towers in its shape it has every known trait of Google's files: see ``convert/demo/published.py``.
+    With towers in its shape it has every known trait of Google's files: see ``tests/support/checkpoints/published``.
 
     Args:
         folder: made if it is missing; files of the same names are replaced.
         format: ``mobile`` or ``q4_0``.
         shards: number of safetensors files; more than one come with an index.
-        corpus: words that the tokenizer is learned from, see ``tokenizer.learn``.
+        corpus: words that the tokenizer is learned from; by default those of the template sentences.
         min_margin: smallest acceptable ``Scales.margin`` of the calibration, for files that are committed.
 
     Raises:
         ValueError: unknown format, dimensions the format cannot hold, or a calibration that sits on an edge.
     """
+    corpus = words() if corpus is None else corpus
     vocabulary = published.vocabulary(shape.vocab, corpus) if shape.towers else tokenizer.learn(shape.vocab, corpus)
     if format == "q4_0":
         _require_blocks(shape)
@@ -68,21 +71,10 @@ def write_companions(folder: Path, shape: Shape, format: str, vocabulary: tokeni
             "tokenizer.json": tokenizer.published_text(vocabulary),
             "chat_template.jinja": published.chat_template(),
         }
+        for name, text in texts.items():
+            (folder / name).write_text(text, "utf-8")
     else:
-        content = tokenizer.tokenizer_json(vocabulary)
-        texts = {
-            "config.json": _text(config.model_config(shape, format)),
-            "generation_config.json": _text(config.generation_config()),
-            "tokenizer_config.json": _text(tokenizer.tokenizer_config(shape.max_context)),
-            "tokenizer.json": json.dumps(content, ensure_ascii=False, separators=(",", ":")) + "\n",
-            "chat_template.jinja": tokenizer.CHAT_TEMPLATE,
-        }
-    for name, text in texts.items():
-        (folder / name).write_text(text, "utf-8")
-
-
-def _text(content: dict[str, Any]) -> str:
-    return json.dumps(content, indent=2) + "\n"
+        companions.write(folder, shape, format, vocabulary)
 
 
 def _require_blocks(shape: Shape) -> None:

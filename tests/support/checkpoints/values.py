@@ -13,10 +13,10 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from convert.demo import bfloat16
-from convert.demo.shapes import Shape, Temper
-from convert.demo.stored import Matrix
+from convert.demo.writing import bfloat16
+from convert.demo.writing.stored import Matrix
 from convert.lattice import code_range
+from tests.support.checkpoints.shapes import Shape, Temper
 
 BLOCK = 32
 ZERO_BLOCKS, SPARSE_BLOCKS = 0.01, 0.02

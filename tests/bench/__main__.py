@@ -1,4 +1,4 @@
-"""``python -m convert.bench demo``, ``coreml``, ``products``, ``tokenizer`` or ``start``.
+"""``python -m tests.bench demo``, ``coreml``, ``products``, ``tokenizer`` or ``start``.
 
 A figure of this machine alone says little, so each run also measures what the machine can do: how fast it copies a
 file, and how fast it reads memory.
@@ -15,9 +15,9 @@ from convert import guard
 
 def _command(arguments: list[str]) -> str:
     parser = argparse.ArgumentParser(
-        prog="python -m convert.bench",
+        prog="python -m tests.bench",
         description="Time and peak memory of each stage.",
-        epilog="example: python -m convert.bench demo",
+        epilog="example: python -m tests.bench demo",
     )
     parser.add_argument(
         "model", nargs="?", default="demo", help="demo, a hub id, a folder, coreml, products, tokenizer, start"
@@ -25,22 +25,22 @@ def _command(arguments: list[str]) -> str:
     parser.add_argument("--out", type=Path, default=Path("dist"), help="where full-size files lie meanwhile")
     options = parser.parse_args(arguments)
     if options.model == "start":  # a folder of that name is ./start
-        from convert.bench.start import start
+        from tests.bench.start import start
 
         return start()
     if options.model == "coreml":  # a folder of that name is ./coreml
-        from convert.bench.coreml import coreml
+        from tests.bench.coreml import coreml
 
         return coreml("e2b", options.out)
     if options.model == "products":
-        from convert.bench.products import products
+        from tests.bench.products import products
 
         return products()
     if options.model == "tokenizer":
-        from convert.bench.tokenizer import tokenizer
+        from tests.bench.tokenizer import tokenizer
 
         return tokenizer()
-    from convert.bench.bundle import bundle
+    from tests.bench.bundle import bundle
 
     return bundle(options.model)
 

@@ -1,4 +1,4 @@
-"""A synthetic checkpoint with a real model's dimensions, names and bits: ``python -m convert.demo.fullsize``.
+"""A synthetic checkpoint with a real model's dimensions, names and bits; ``main`` is its command line.
 
 A mobile file has the names, dtypes, shapes and order of Google's, and its size to the byte; its header is Google's
 header. A q4_0 file is laid out as transformers would save it. Codes are random bytes, streamed in pieces. Nothing that
@@ -17,14 +17,18 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from convert.demo import bfloat16, published, safetensors, streamed, tokenizer, values
-from convert.demo.calibrate import SHARED_INPUT
-from convert.demo.layout import FORMATS, tensors
-from convert.demo.shapes import FULL_SIZE, Shape
-from convert.demo.stored import Matrix, Tensor
-from convert.demo.write import write_companions
+from convert.demo.writing import bfloat16, safetensors, tokenizer
+from convert.demo.writing.layout import FORMATS
+from convert.demo.writing.stored import Matrix, Tensor
 from convert.errors import PlanError
 from convert.lattice import flip_offset, pack, unpack
+from tests.support.checkpoints import streamed, values
+from tests.support.checkpoints.calibrate import SHARED_INPUT
+from tests.support.checkpoints.corpus import words
+from tests.support.checkpoints.layout import tensors
+from tests.support.checkpoints.published import companions as published
+from tests.support.checkpoints.shapes import FULL_SIZE, Shape
+from tests.support.checkpoints.write import write_companions
 
 PIECE_BYTES = 1 << 24
 TOKENIZER_SIZE = 1280  # of a shape without towers, which is for tests
@@ -68,7 +72,7 @@ def write(folder: Path, size: str, format: str = "mobile", seed: int = 0) -> Non
     if shape.towers:
         vocabulary = published.vocabulary(shape.vocab)
     else:
-        vocabulary = tokenizer.learn(min(TOKENIZER_SIZE, shape.vocab))
+        vocabulary = tokenizer.learn(min(TOKENIZER_SIZE, shape.vocab), words())
     write_companions(folder, shape, format, vocabulary)
     stops = {content[0] for content in tokenizer.NAMED.values()}
     loudness = _loudness(shape, vocabulary.spoken - stops)
@@ -193,9 +197,9 @@ def _activation_step(tensor: Tensor, shape: Shape, seed: int) -> float:
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(
-        prog="python -m convert.demo.fullsize",
+        prog="python -m tests.support.checkpoints.fullsize",
         description="Write a random checkpoint with a real model's dimensions.",
-        epilog="example: python -m convert.demo.fullsize e2b q4_0 /tmp/q4_0_e2b",
+        epilog="example: python -m tests.support.checkpoints.fullsize e2b q4_0 /tmp/q4_0_e2b",
     )
     parser.add_argument("size", choices=sorted(FULL_SIZE))
     parser.add_argument("format", choices=FORMATS)

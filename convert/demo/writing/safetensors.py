@@ -11,7 +11,7 @@ import json
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from convert.demo.stored import Tensor
+from convert.demo.writing.stored import Tensor
 
 ITEM_BYTES = {"F32": 4, "BF16": 2, "I8": 1, "U8": 1}
 Fill = Callable[[Tensor], Iterable[bytes]]

@@ -7,9 +7,9 @@ import sys
 from pathlib import Path
 
 from convert import guard
-from convert.bench.parser import Parser
-from convert.demo.layout import FORMATS
-from convert.demo.shapes import FULL_SIZE
+from convert.demo.writing.layout import FORMATS
+from tests.fullsize.parser import Parser
+from tests.support.checkpoints.shapes import FULL_SIZE
 
 
 def _command(arguments: list[str]) -> int:
@@ -30,11 +30,11 @@ def _command(arguments: list[str]) -> int:
     parser.add_argument("--out", type=Path, default=dist, help="where files lie meanwhile [default: dist]")
     options, flags = parser.parse_known_args(arguments)
     if options.judge:
-        from convert.bench.judged import fullsize
+        from tests.fullsize.judged import fullsize
 
         text, code = fullsize(options.size, options.format, options.platform, options.out, options.checkpoint, flags)
     else:
-        from convert.bench import unjudged
+        from tests.fullsize import unjudged
 
         if flags or options.checkpoint or options.platform != "android":
             parser.error(f"{' '.join(flags) or '--checkpoint and --platform'}: only with --judge")
