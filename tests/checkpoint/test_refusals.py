@@ -182,6 +182,16 @@ def test_an_unknown_quantization_setting_is_refused(tmp_path):
     assert "zero_point is True. It must be left out: its meaning is not known" in message
 
 
+@pytest.mark.parametrize("key", ["two\nlines", "half \ud800", "long" * 300, "\x1b[31m"])
+def test_a_key_that_is_no_plain_word_stays_within_its_line(tmp_path, key):
+    shown = repr(key)[:100]
+    for at, settings in enumerate(({key: 1}, {"module_quant_configs": {"a": {key: 1}}})):
+        message = refusal(mobile(tmp_path / str(at), quantization_config=quantization_config(**settings)))
+        assert f": {shown}" in message
+    settings = quantization_config(module_quant_configs={key: {"num_bits": 3}})
+    assert f"module_quant_configs.{shown}" in refusal(mobile(tmp_path / "pattern", quantization_config=settings))
+
+
 @pytest.mark.parametrize(
     "pattern",
     [
