@@ -151,6 +151,7 @@ def bits_of(network):
         {},
         {"quantize_embeddings": False},
         {"module_quant_configs": None, "num_bits": 8},
+        {"module_quant_configs": {"self_attn": {}, "mlp": {"num_bits": 2}}, "num_bits": 8},
         {"modules_to_not_convert": None},
         {"modules_to_not_convert": []},
         {"modules_to_not_convert": ["model.language_model.layers.1", "o_proj", r"lm_.*"]},

@@ -64,6 +64,12 @@ def test_an_untied_head_that_only_the_text_level_names_is_refused_for_transforme
         read_config(tmp_path)
 
 
+@pytest.mark.parametrize("tied", [None, 1, "true"])
+def test_an_outer_configuration_that_does_not_say_whether_they_are_tied_is_refused(tmp_path, tied):
+    message = refusal(tmp_path, text_config(), tie_word_embeddings=tied)
+    assert f"config.json: tie_word_embeddings is {tied!r}. It must be true or false" in message
+
+
 def test_the_model_type_may_stand_at_the_text_level_alone_and_architectures_may_be_missing(tmp_path):
     whole = {"text_config": text_config(), "tie_word_embeddings": False}
     (tmp_path / "config.json").write_text(json.dumps(whole))

@@ -182,6 +182,12 @@ def test_an_unknown_quantization_setting_is_refused(tmp_path):
     assert "zero_point is True. It must be left out: its meaning is not known" in message
 
 
+@pytest.mark.parametrize("names", [[""], [1], "lm_head", [None], {"a": 1}])
+def test_modules_that_are_not_named_by_words_are_refused(tmp_path, names):
+    message = refusal(mobile(tmp_path, quantization_config=quantization_config(modules_to_not_convert=names)))
+    assert f"quantization_config: modules_to_not_convert is {names!r}. It must be a list of module names" in message
+
+
 @pytest.mark.parametrize("key", ["two\nlines", "half \ud800", "long" * 300, "\x1b[31m"])
 def test_a_key_that_is_no_plain_word_stays_within_its_line(tmp_path, key):
     shown = repr(key)[:100]

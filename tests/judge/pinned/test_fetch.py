@@ -15,12 +15,13 @@ from runtime_tests.pinned.pieces import FetchError, Piece, held, place
 # Writes down what it was asked for, and answers as apt does about its mirrors.
 STAND_IN = """#!/bin/sh
 echo "$(basename $0) $@" >> {log}
+pwd > {log}.where
 if [ -n "$APT_CONFIG" ] && [ "$2" = update ]; then
     cat "$APT_CONFIG" "$(dirname $APT_CONFIG)/sources.list" >> {log}
 fi
 if [ "$1" = indextargets ]; then echo "{mirror}"; fi
 """
-MIRRORS = "http://mirror/debian bookworm\nhttp://mirror/debian-security bookworm-security\nodd"
+MIRRORS = "http://a-mirror/debian-security bookworm-security\nhttp://mirror/debian bookworm\nodd"
 
 
 @pytest.fixture
@@ -54,6 +55,14 @@ def test_apt_is_asked_for_exact_versions_of_each_suite_and_processor_with_a_stat
     ]
     (states,) = (line.split('"')[1] for line in lines if line.startswith("Dir::State::lists"))
     assert not Path(states).exists()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["asked", "asked.where", "bin"]
+
+
+def test_apt_knows_this_machines_processor_also_where_only_another_ones_packages_are_asked_for(
+    asked: Path, tmp_path: Path
+) -> None:
+    fetch.from_apt([Piece("debian", "lib", "4", "", "bookworm", "arm64")], tmp_path)
+    assert 'APT::Architectures {"amd64"; "arm64";};' in asked.read_text().splitlines()
 
 
 def test_a_machine_whose_apt_has_no_mirror_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -62,9 +71,10 @@ def test_a_machine_whose_apt_has_no_mirror_says_so(tmp_path: Path, monkeypatch: 
         fetch.from_apt([Piece("debian", "a", "1", "", "sid")], tmp_path)
 
 
-def test_npm_packs_exact_versions(asked: Path, tmp_path: Path) -> None:
+def test_npm_packs_exact_versions_where_no_project_has_a_say(asked: Path, tmp_path: Path) -> None:
     fetch.from_npm([Piece("npm", "compiler", "2.0", ""), Piece("npm", "other", "3", "")], tmp_path)
     assert asked.read_text() == f"npm pack --silent --pack-destination {tmp_path} compiler@2.0 other@3\n"
+    assert not Path(asked.with_name("asked.where").read_text().strip()).exists()
 
 
 def test_pip_is_asked_for_each_wheel_with_its_digest_and_platforms(
