@@ -95,6 +95,15 @@ def test_a_cache_scale_of_zero_is_refused_by_name(tmp_path):
     assert f"tensor {name} is 0.0; it must be finite and above 0" in refusal(mobile(tmp_path, change))
 
 
+def test_cache_scales_may_be_left_out_of_layers_alone_that_read_anothers(tmp_path):
+    def without(layer):
+        names = [f"{TEXT}layers.{layer}.self_attn.{side}_cache_scale" for side in ("k", "v")]
+        return mobile(tmp_path / str(layer), lambda tensors: [tensors.pop(name) for name in names])
+
+    assert sorted(open_checkpoint(without(4)).text.caches) == [0, 1, 2, 3]
+    assert f"tensor {TEXT}layers.2.self_attn.k_cache_scale is missing" in refusal(without(2))
+
+
 def test_a_norm_that_is_not_finite_is_refused_by_name(tmp_path):
     def change(tensors):
         tensors[f"{TEXT}norm.weight"][5] = np.nan

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -96,6 +97,15 @@ def test_a_name_of_the_other_kind_of_model_is_no_part_of_the_decoder(name: str, 
     text = known()["text"]
     assert text.key(name, nested) is None
     assert text.key(name, not nested) == "norm.weight"
+
+
+@pytest.mark.parametrize("leaf", ["k_proj", "v_proj", "k_norm", "v_norm"])
+def test_keys_and_values_of_layers_that_read_anothers_are_unused(leaf: str) -> None:
+    text, dims = known()["text"], SimpleNamespace(first_shared=12)
+    unused = [i for i in range(20) if text.unused(f"layers.{i}.self_attn.{leaf}.weight", dims)]  # type: ignore[arg-type]
+    assert unused == list(range(12, 20))
+    for key in (f"layers.15.self_attn.{leaf}.bias", "layers.15.self_attn.q_proj.weight", f"layers.15.{leaf}.weight"):
+        assert not text.unused(key, dims)  # type: ignore[arg-type]
 
 
 def loaded(monkeypatch: pytest.MonkeyPatch, folder: Path) -> Any:
