@@ -148,6 +148,14 @@ def test_a_blind_judge_lets_a_fault_through(beds: dict[str, Bed], target: str, m
     assert outcome.missed == ["0"]
 
 
+@pytest.mark.parametrize("name", ["merge_removed", "template_role"])
+def test_a_tokenizer_or_template_beside_a_package_that_is_not_the_checkpoints_is_caught(
+    beds: dict[str, Bed], name: str
+) -> None:
+    outcome = run(_named(f"coreml/{name}"), beds["coreml"])
+    assert outcome.caught == {"0": "tokenizer and chat template for the app"}
+
+
 def test_a_fault_in_an_operation_that_is_not_there_says_so() -> None:
     with pytest.raises(AssertionError, match="the decoder has no operation convolve"):
         wraps(convolve=lambda sound, at, x: x)
