@@ -129,7 +129,7 @@ look page=(dist / 'android/demo/parity.html'):
     # Tests that run a clone mean the clone's code, and set what they want of the environment themselves.
     env -u PYTHONPATH -u PYTHONSAFEPATH -u GEMMA_BRIDGE_OUT {{python}} -m pytest -n 2 "$@"
 
-# Inject every fault of the catalogue and say which rung catches it; --update writes the golden, names choose
+# Inject every fault of the catalogue into models of every target and say which rung catches it; --update writes the goldens, names choose: just mutants coreml/ window
 [group('proof')]
 [no-exit-message]
 @mutants *flags: setup

@@ -25,8 +25,8 @@ from runtime_tests.litert.case import PER_LAYER
 from runtime_tests.readers.litert.litertlm import open_litertlm
 from tests.fullsize.parser import Parser
 from tests.mutants import catalogue
-from tests.mutants.codes_and_scales import LAYERED
-from tests.mutants.mutant import Build
+from tests.mutants.catalogue.litert.codes_and_scales import LAYERED
+from tests.mutants.mutant import FIRST, Build
 from tests.mutants.patient import Patient
 from tests.support.checkpoints.shapes import FULL_SIZE
 
@@ -196,7 +196,7 @@ def build(mutant: str, checkpoint: str, out: str) -> None:
     from convert.progress import Silent
     from convert.targets.litert import LitertOptions, convert
 
-    fault = next(each.fault for each in catalogue.MUTANTS if each.name == mutant)
+    fault = next(each.fault for each in catalogue.MUTANTS if each.path == f"{FIRST}/{mutant}")
     assert isinstance(fault, Build)
     options = LitertOptions(context=int(LENGTHS[1]), prefill=tuple(map(int, LENGTHS[3].split(","))))
     with fault.fault():

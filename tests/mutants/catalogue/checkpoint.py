@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from tests.mutants.mutant import REFUSED, Mutant, Tamper
+from tests.mutants.mutant import REFUSED, Mutant, Tamper, everywhere
 
 KIND = "checkpoint"
 WEIGHTS, PREFIX = "model.safetensors", "model.language_model."
@@ -111,56 +111,68 @@ def _template(folder: Path) -> None:
     path.write_text(path.read_text("utf-8").replace("'<|turn>'", "'<|turn> '"), "utf-8")
 
 
-def _mobile(name: str, what: str, change: Callable[[Path], None], *expected: str) -> Mutant:
-    return Mutant(name, KIND, "mobile", what, expected or (REFUSED,), Tamper(change))
+def _on(bed: str) -> Callable[..., Iterator[Mutant]]:
+    def mutants(
+        name: str, what: str, change: Callable[[Path], None], *expected: str, coreml: tuple[str, ...] = ()
+    ) -> Iterator[Mutant]:
+        but = {"coreml": coreml} if coreml else None
+        return everywhere(name, KIND, bed, what, expected or (REFUSED,), Tamper(change), but)
+
+    return mutants
 
 
-def _q4(name: str, what: str, change: Callable[[Path], None], *expected: str) -> Mutant:
-    return Mutant(name, KIND, "q4_0", what, expected or (REFUSED,), Tamper(change))
-
-
+_mobile, _q4 = _on("mobile"), _on("q4_0")
 NAN = struct.pack("<f", float("nan"))
 SCALE = struct.pack("<f", 0.0123)
-MUTANTS = (
-    _mobile("weights_file_cut", "half of the weights", _cut),
-    _mobile("weights_header_length", "a header longer than the file", _header_length),
-    _mobile("weight_scale_missing", "a matrix without its scales", header(_missing)),
-    _mobile("weight_scale_of_integers", "scales stored as integers", header(_dtype)),
-    _mobile("weight_scale_not_a_number", "one scale is NaN", data(f"{KEY}.weight_scale", 8, lambda _: NAN, 4)),
-    _mobile("bits_of_another_model", "config.json promises 8 bits everywhere", _json("config.json", _bits)),
-    _mobile("more_layers_promised", "config.json has one layer more", text(num_hidden_layers=11)),
-    _mobile("fewer_shared_layers", "config.json lets one layer less share keys", text(num_kv_shared_layers=4)),
-    _mobile(
+MUTANTS: tuple[Mutant, ...] = (
+    *_mobile("weights_file_cut", "half of the weights", _cut),
+    *_mobile("weights_header_length", "a header longer than the file", _header_length),
+    *_mobile("weight_scale_missing", "a matrix without its scales", header(_missing)),
+    *_mobile("weight_scale_of_integers", "scales stored as integers", header(_dtype)),
+    *_mobile("weight_scale_not_a_number", "one scale is NaN", data(f"{KEY}.weight_scale", 8, lambda _: NAN, 4)),
+    *_mobile("bits_of_another_model", "config.json promises 8 bits everywhere", _json("config.json", _bits)),
+    *_mobile("more_layers_promised", "config.json has one layer more", text(num_hidden_layers=11)),
+    *_mobile("fewer_shared_layers", "config.json lets one layer less share keys", text(num_kv_shared_layers=4)),
+    *_mobile(
         "one_code_on_disk",
         "one bit of a stored matrix flipped",
         data(f"{KEY}.weight", 100, lambda b: bytes([b[0] ^ 1])),
         "0",
     ),
-    _mobile(
+    *_mobile(
         "activation_scale_on_disk",
         "one stored activation scale changed",
         data(f"{KEY}.input_activation_scale", 0, lambda _: SCALE, 4),
         "0",
     ),
-    _mobile("tensors_exchanged", "two matrices under each other's name", header(_exchanged), "0"),
-    _mobile("window_of_another_model", "config.json has half the window", text(sliding_window=32), "2a"),
-    _mobile("no_softcap_in_config", "config.json without the softcap", text(final_logit_softcapping=None), "2a"),
-    _mobile("epsilon_of_another_model", "config.json has another epsilon", text(rms_norm_eps=1e-3), "2a"),
-    _mobile(
-        "theta_of_another_model", "config.json has another base", rope("full_attention", rope_theta=10_000.0), "2a"
+    *_mobile("tensors_exchanged", "two matrices under each other's name", header(_exchanged), "0"),
+    *_mobile(
+        "window_of_another_model", "config.json has half the window", text(sliding_window=32), "2a", coreml=("0", "2a")
     ),
-    _mobile(
+    *_mobile("no_softcap_in_config", "config.json without the softcap", text(final_logit_softcapping=None), "2a"),
+    *_mobile("epsilon_of_another_model", "config.json has another epsilon", text(rms_norm_eps=1e-3), "2a"),
+    *_mobile(
+        "theta_of_another_model",
+        "config.json has another base",
+        rope("full_attention", rope_theta=10_000.0),
+        "2a",
+        coreml=("0", "2a"),
+    ),
+    *_mobile(
         "stops_of_the_base_model",
         "no file names another stop than eos",
         _only_eos,
         "3",
+        coreml=("0",),
     ),
-    _mobile("template_of_another_model", "another chat template", _template, "3"),
-    _q4(
+    *_mobile("template_of_another_model", "another chat template", _template, "3", coreml=("0",)),
+    *_q4(
         "weight_off_the_lattice",
         "one bfloat16 weight moved off its grid",
         data(f"{KEY}.weight", 64, lambda b: bytes([b[0] ^ 0x15, b[1]]), 2),
     ),
-    _q4("q4_0_weight_infinite", "one weight is infinite", data(f"{KEY}.weight", 64, lambda _: b"\x80\x7f", 2)),
-    _q4("q4_0_norm_changed", "one number of a norm", data(f"{PREFIX}norm.weight", 4, lambda b: bytes([b[0] ^ 1])), "0"),
+    *_q4("q4_0_weight_infinite", "one weight is infinite", data(f"{KEY}.weight", 64, lambda _: b"\x80\x7f", 2)),
+    *_q4(
+        "q4_0_norm_changed", "one number of a norm", data(f"{PREFIX}norm.weight", 4, lambda b: bytes([b[0] ^ 1])), "0"
+    ),
 )
