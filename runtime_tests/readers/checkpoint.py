@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from runtime_tests.errors import InputError
 from runtime_tests.readers.bits import bfloat16, offset_binary
 from runtime_tests.readers.dimensions import Dimensions, dimensions, read_config
-from runtime_tests.readers.module import known, owner
+from runtime_tests.readers.module import known, module_of
 from runtime_tests.readers.objects import read_object
 
 _SINGLE, _INDEX = "model.safetensors", "model.safetensors.index.json"
@@ -150,7 +150,7 @@ class Folder:
         """
         out: dict[str, str] = {}
         for name in sorted(self._where):
-            whose, bare = owner(name)
+            whose, bare = module_of(name)
             key = self._module.key(bare, self._nested) if whose == self._name else None
             if key is None:
                 continue
