@@ -168,13 +168,16 @@ def open_folder(located: Located) -> Checkpoint:
     check_beside(folder, asked)
     names = by_published_name(stored, nested, asked, str(folder))
     ledger = Ledger({name: stored[each] for name, each in names.items()}, asked)
-    return Checkpoint(
+    opened = Checkpoint(
         format=name,
         folder=folder,
         modules={each: _module(reader(name), ledger, outline, settings) for each, outline in wanted.items()},
         left_out=ledger.close(lambda each: left_out(each, wanted, ledger)),
         source=Source(located.id, located.revision, {}),
     )
+    for module in opened.modules.values():
+        _check_ties(module, asked)
+    return opened
 
 
 def _module(form: Reader, ledger: Ledger, outline: Outline[Any], settings: Fields | None) -> Module[Any]:
@@ -189,6 +192,14 @@ def _module(form: Reader, ledger: Ledger, outline: Outline[Any], settings: Field
         ties=outline.ties,
         tables=frozenset(part.key for part in outline.parts if part.kind == "embedding"),
     )
+
+
+def _check_ties(module: Module[Any], asked: str) -> None:
+    """Refuses a matrix that shares the weights of quantized rows: what multiplies with it wants scales of its own."""
+    for key, other in module.ties.items():
+        if other in module.quants:
+            said = f"config.json ties {key} to {other}, which is stored as integers; a tied one is read as floats alone"
+            raise CheckpointError(asked, said, "Use a checkpoint as Google publishes it")
 
 
 def check_beside(folder: Path, asked: str) -> None:

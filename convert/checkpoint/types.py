@@ -107,7 +107,7 @@ class Module(Generic[C]):
         """Whether the model was trained with activation scales of its own."""
         return bool(self.activations)
 
-    def owner(self, key: str) -> str:
+    def stored_key(self, key: str) -> str:
         """The module path under which the weights of a matrix are stored."""
         return self.ties.get(key, key)
 

@@ -95,7 +95,7 @@ class EagerOps:
     def _shape(self, key: str) -> tuple[int, int]:
         if key in self._module.quants:
             return self._module.quants[key].rows, self._module.quants[key].columns
-        rows, columns = self._module.floats[f"{self._module.owner(key)}.weight"].shape
+        rows, columns = self._module.floats[f"{self._module.stored_key(key)}.weight"].shape
         return rows, columns
 
     def _read(self, key: str, start: int, stop: int) -> torch.Tensor:
@@ -104,7 +104,7 @@ class EagerOps:
             values = torch.from_numpy(dequantize(tensor.codes(start, stop), tensor.scales(start, stop)))
             # Where the grid's points are stored rounded to bfloat16, that is what a reference computes with.
             return values.bfloat16().float() if self._module.stored == "rounded lattice" else values
-        return torch.from_numpy(self._module.floats[f"{self._module.owner(key)}.weight"].float32(start, stop))
+        return torch.from_numpy(self._module.floats[f"{self._module.stored_key(key)}.weight"].float32(start, stop))
 
 
 def look_up(module: Module[Any], key: str, ids: np.ndarray, factor: float) -> torch.Tensor:

@@ -20,7 +20,7 @@ from runtime_tests.errors import InputError
 from runtime_tests.readers.bits import bfloat16
 from runtime_tests.readers.dimensions import Dimensions, dimensions, read_config
 from runtime_tests.readers.format import Packed, find_format
-from runtime_tests.readers.module import known, owner
+from runtime_tests.readers.module import known, module_of
 from runtime_tests.readers.objects import read_object
 
 _SINGLE, _INDEX = "model.safetensors", "model.safetensors.index.json"
@@ -120,7 +120,7 @@ class Folder:
         """
         out: dict[str, str] = {}
         for name in sorted(self._where):
-            whose, bare = owner(name)
+            whose, bare = module_of(name)
             key = self._module.key(bare, self._nested) if whose == self._name else None
             if key is None:
                 continue

@@ -51,7 +51,7 @@ def known() -> Mapping[str, Module]:
     return {name: import_module(f"{MODULES}.{name}").MODULE for name in names}
 
 
-def owner(name: str) -> tuple[str, str]:
+def module_of(name: str) -> tuple[str, str]:
     """The module that a stored tensor belongs to, and its name without what transformers adds or removes in front.
 
     That is one ``model.``, so this part says nothing. What begins with no module's root is the text decoder's.

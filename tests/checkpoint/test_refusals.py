@@ -322,3 +322,12 @@ def test_another_lm_head_beside_tied_weights_is_refused(tmp_path):
     message = refusal(q4_0(tmp_path, change))
     assert f"row 0 of tensor lm_head.weight is not that of {TEXT}embed_tokens.weight" in message
     assert "Set tie_word_embeddings to false" in message
+
+
+def test_a_head_that_is_tied_to_an_embedding_of_integers_is_refused(tmp_path):
+    def change(tensors):
+        for name in [name for name in tensors if name.startswith("lm_head.")]:
+            tensors.pop(name)
+
+    message = refusal(mobile(tmp_path, change, **config_json(tied=True)))
+    assert "config.json ties lm_head to embed_tokens, which is stored as integers" in message

@@ -53,7 +53,7 @@ class CoremlOps:
             codes = self._quantize(x, scales.input, f"{key}/in")
             x = self._dequantize(codes, scales.input)
         if tensor is None:
-            content = self._module.floats[f"{self._module.owner(key)}.weight"]
+            content = self._module.floats[f"{self._module.stored_key(key)}.weight"]
             weight = weights.Weight(weights.floats(self._function, content, f"{key}.weight", self.product), None)
         else:
             weight = weights.quantized(self._function, tensor, key, self.product, self.work)

@@ -29,7 +29,7 @@ class LitertOps:
     def linear(self, x: Symbol, key: str) -> Symbol:
         tensor = self._module.quants.get(key)
         if tensor is None:
-            weight = weights.floats(self._graph, self._module, f"{self._module.owner(key)}.weight")
+            weight = weights.floats(self._graph, self._module, f"{self._module.stored_key(key)}.weight")
             return symbol(dynamic.fully_connected(x, weight, "float32", name=f"{key}/out"))
         scales = self._module.activations.get(key)
         if tensor.groups > 1 or self._module.stored == "rounded lattice":

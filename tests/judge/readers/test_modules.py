@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from runtime_tests.readers.checkpoint import open_checkpoint
-from runtime_tests.readers.module import known, owner
+from runtime_tests.readers.module import known, module_of
 
 PARTS = {"vision": ("vision_tower", "embed_vision"), "audio": ("audio_tower", "embed_audio")}
 
@@ -89,7 +89,7 @@ def test_values_and_codes_of_an_encoder_are_those_in_the_file(any_checkpoint: Pa
     [("vision_tower.x", "vision"), ("embed_audio.x", "audio"), ("language_model.x", "text"), ("layers.0.x", "text")],
 )
 def test_a_tensors_module_is_told_by_its_first_word(front: str, name: str, module: str) -> None:
-    assert owner(front + name) == (module, name)
+    assert module_of(front + name) == (module, name)
 
 
 @pytest.mark.parametrize(("name", "nested"), [("language_model.norm.weight", False), ("norm.weight", True)])
