@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import replace
 from typing import Any
 
@@ -33,26 +34,25 @@ def _no_activations() -> Inject:
 
 def _plain(ops: LitertOps) -> LitertOps:
     """The same operations for a checkpoint without activation scales."""
-    out = object.__new__(type(ops))
-    out.__dict__.update(ops.__dict__)
-    out.__dict__["_checkpoint"] = replace(ops.__dict__["_checkpoint"], activations={})
+    out = copy(ops)
+    out._checkpoint = replace(ops._checkpoint, activations={})
     return out
 
 
 def _around_a_float_product(sound: Any, ops: LitertOps, x: Any, key: str) -> Any:
-    scales = ops.__dict__["_checkpoint"].activations.get(key)
+    scales = ops._checkpoint.activations.get(key)
     if scales is None or not (scales.input and scales.output):
         return sound(ops, x, key)
-    weight = weights.quantized(x.value.graph, ops.__dict__["_checkpoint"].quants[key], key)
+    weight = weights.quantized(x.value.graph, ops._checkpoint.quants[key], key)
     x = ops.dequantize(ops.quantize(x, float(scales.input), f"{key}/in"), f"{key}/rounded")
-    codes = ops.quantize(dynamic.per_channel(x, weight, ops.__dict__["_terms"]), float(scales.output), f"{key}/codes")
+    codes = ops.quantize(dynamic.per_channel(x, weight, ops._terms), float(scales.output), f"{key}/codes")
     return ops.mark(ops.dequantize(codes, f"{key}/rounded_out"), f"{key}/out")
 
 
 def _by_the_output(sound: Any, ops: LitertOps, x: Any, scale: float, name: str) -> Any:
     key, _, side = name.partition("/")
     if side == "in":
-        scale = float(ops.__dict__["_checkpoint"].activations[key].output)
+        scale = float(ops._checkpoint.activations[key].output)
     return sound(ops, x, scale, name)
 
 
