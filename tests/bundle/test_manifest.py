@@ -97,7 +97,8 @@ def test_every_dependency_is_pinned_exactly_and_no_index_is_named() -> None:
         *project["dependencies"],
         *(name for extra in project["optional-dependencies"].values() for name in extra),
     ]
-    assert set(wanted) <= named
+    own = {f"{project['name']}[{extra}]" for extra in project["optional-dependencies"]}  # an extra within another
+    assert set(wanted) - own <= named
 
 
 @pytest.mark.parametrize(

@@ -18,8 +18,8 @@ from convert.errors import CheckpointError, PlanError
 from convert.plan import Request
 from convert.targets import all_targets
 from runtime_tests.readers.module import known
+from tests.support.checkpoints.modules import with_text
 from tests.support.commands import REPOSITORY
-from tests.support.modules import with_text
 from tests.support.tiny_checkpoint import config_json, mobile
 
 ENCODERS = {"vision": ("vision_tower", "embed_vision"), "audio": ("audio_tower", "embed_audio")}

@@ -19,7 +19,7 @@ from convert.plan import Request
 from convert.progress import Silent
 from convert.targets.litert import LitertOptions
 from convert.targets.litert.sizes import cache_bytes
-from tests.support.modules import with_text
+from tests.support.checkpoints.modules import with_text
 
 Usage = namedtuple("Usage", "total used free")
 

@@ -17,7 +17,7 @@ OTHERS = tuple(name for name in adapters() if name != FIRST)
 
 @dataclass(frozen=True)
 class Edit:
-    """A finished model is changed. ``change`` gets what the target's bed opens: a patient."""
+    """A finished model is changed. ``change`` gets a copy of it, as the target's bed opens one: a ``Patient``."""
 
     change: Callable[[Any], None]
 

@@ -97,7 +97,7 @@ class Bed(ABC):
         """Converts a checkpoint into a folder that is empty, with what a bundle has beside the model."""
         opened, out = read(checkpoint), folder / self._kind.model
         self._kind.convert(opened, self.options, out, Silent())
-        self._kind.collect(opened, folder)
+        self._kind.collect(opened, self.options, folder)
         return out
 
     def case(self, made: Path) -> Case:

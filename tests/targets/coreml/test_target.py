@@ -25,9 +25,9 @@ from convert.progress import Silent
 from convert.targets.coreml import CoremlOptions, convert, weights
 from convert.targets.coreml.decoder import decoder
 from convert.targets.coreml.signature import signatures
+from tests.support.checkpoints.modules import with_text
 from tests.support.coreml.tools import Package, feed, states
 from tests.support.litert.tools import decibels
-from tests.support.modules import with_text
 
 CONTEXT, CHUNK = 64, 16
 Build = Callable[[Path, str], Package]

@@ -18,8 +18,8 @@ from convert.targets.litert import LitertOptions, container, convert, embedder, 
 from convert.targets.litert.decoder import decoder
 from convert.targets.litert.graph import Model
 from convert.targets.litert.signature import signatures
+from tests.support.checkpoints.modules import with_text
 from tests.support.litert.tools import packed, runner
-from tests.support.modules import with_text
 
 CONTEXT = 48
 

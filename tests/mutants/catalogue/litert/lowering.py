@@ -11,6 +11,7 @@ from ai_edge_litert import schema_py_generated as schema
 from convert.targets.litert import dynamic, weights
 from convert.targets.litert.emit import symbol
 from convert.targets.litert.ops import LitertOps
+from convert.targets.litert.options import TERMS_OF_LOGITS, LitertOptions
 from tests.mutants.mutant import Build, Mutant
 from tests.mutants.wrap import Inject, together, wrapped
 
@@ -24,36 +25,38 @@ def _terms(function: str, terms: int) -> Inject:
     return wrapped(f"{PACKAGE}.dynamic.{function}", lambda sound, x, weight, _: sound(x, weight, terms))
 
 
-def _no_activations() -> Inject:
-    def fault(sound: Any, ops: LitertOps, x: Any, key: str) -> Any:
-        return sound(_plain(ops), x, key)
-
-    return wrapped(f"{OPS}.linear", fault)
+def _no_activations(sound: Any, ops: Any, graph: Any, held: Any, options: LitertOptions) -> None:
+    """The operations hear of no activation scale; lm_head keeps its terms."""
+    sound(ops, graph, replace(held, activations={}), replace(options, terms=TERMS_OF_LOGITS))
 
 
-def _plain(ops: LitertOps) -> LitertOps:
-    """The same operations for a checkpoint without activation scales."""
-    out = object.__new__(type(ops))
-    out.__dict__.update(ops.__dict__)
-    out.__dict__["_module"] = replace(ops.__dict__["_module"], activations={})
-    return out
+class _Told:
+    """Faults that have to know the checkpoint, which an operation is told of when it is made."""
 
+    def __init__(self) -> None:
+        self.held: Any = None
 
-def _around_a_float_product(sound: Any, ops: LitertOps, x: Any, key: str) -> Any:
-    scales = ops.__dict__["_module"].activations.get(key)
-    if scales is None or not (scales.input and scales.output):
-        return sound(ops, x, key)
-    weight = weights.quantized(x.value.graph, ops.__dict__["_module"].quants[key], key)
-    x = ops.dequantize(ops.quantize(x, float(scales.input), f"{key}/in"), f"{key}/rounded")
-    codes = ops.quantize(dynamic.per_channel(x, weight, ops.__dict__["_terms"]), float(scales.output), f"{key}/codes")
-    return ops.mark(ops.dequantize(codes, f"{key}/rounded_out"), f"{key}/out")
+    def wrapping(self, operation: str, fault: Any) -> Inject:
+        return together(wrapped(f"{OPS}.__init__", self.start), wrapped(f"{OPS}.{operation}", fault))
 
+    def start(self, sound: Any, ops: Any, graph: Any, held: Any, options: Any) -> None:
+        self.held = held
+        sound(ops, graph, held, options)
 
-def _by_the_output(sound: Any, ops: LitertOps, x: Any, scale: float, name: str) -> Any:
-    key, _, side = name.partition("/")
-    if side == "in":
-        scale = float(ops.__dict__["_module"].activations[key].output)
-    return sound(ops, x, scale, name)
+    def float_product(self, sound: Any, ops: LitertOps, x: Any, key: str) -> Any:
+        """``linear`` with its activations rounded to both scales, and a product of floats between."""
+        scales = self.held.activations.get(key)
+        if scales is None or not (scales.input and scales.output):
+            return sound(ops, x, key)
+        weight = weights.quantized(x.value.graph, self.held.quants[key], key)
+        x = ops.dequantize(ops.quantize(x, float(scales.input), f"{key}/in"), f"{key}/rounded")
+        codes = ops.quantize(dynamic.per_channel(x, weight, TERMS_OF_LOGITS), float(scales.output), f"{key}/codes")
+        return ops.mark(ops.dequantize(codes, f"{key}/rounded_out"), f"{key}/out")
+
+    def by_the_output(self, sound: Any, ops: LitertOps, x: Any, scale: float, name: str) -> Any:
+        """``quantize``, of a linear's input by the scale of its output."""
+        key, _, side = name.partition("/")
+        return sound(ops, x, float(self.held.activations[key].output) if side == "in" else scale, name)
 
 
 def _moved_to_fit(sound: Any, ops: Any, cache: Any, rows: Any, position: Any, axis: int, **rest: Any) -> Any:
@@ -92,6 +95,8 @@ def _no_offsets(sound: Any, x: Any, weight: Any, dtype: str, quantization: Any =
     return (symbol(out) * 0.0).value if weight.dtype == "float32" and name is None else out
 
 
+NO_ACTIVATIONS = wrapped(f"{OPS}.__init__", _no_activations)
+TOLD = _Told()
 UNSCALED = together(
     wrapped(f"{PACKAGE}.blocks._factor", lambda sound, *given: np.float32(2.0) * sound(*given)),
     wrapped(
@@ -107,17 +112,23 @@ def _mutant(name: str, what: str, fault: Inject, *expected: str, bed: str = "mob
 MUTANTS = (
     _mutant("head_in_8_bits", "lm_head's activations keep 8 bits", _terms("per_channel", 1)),
     _mutant("linears_in_16_bits", "q4_0 activations keep 16 bits of 24", _terms("blockwise", 2), bed="q4_0"),
-    _mutant("static_activations_left_out", "linears quantize their rows as they come", _no_activations(), "0", "2a"),
+    _mutant(
+        "static_activations_left_out",
+        "linears quantize their rows as they come",
+        NO_ACTIVATIONS,
+        "0",
+        "2a",
+    ),
     _mutant(
         "activations_rounded_but_float",
         "QUANTIZE and DEQUANTIZE around a float product",
-        wrapped(f"{OPS}.linear", _around_a_float_product),
+        TOLD.wrapping("linear", TOLD.float_product),
         "0",
     ),
     _mutant(
         "input_scale_of_the_output",
         "each input is quantized by its linear's output scale",
-        wrapped(f"{OPS}.quantize", _by_the_output),
+        TOLD.wrapping("quantize", TOLD.by_the_output),
         "0",
         "2a",
     ),

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
-from convert.checkpoint.config import TextConfig
 from convert.checkpoint.fields import Fields
 from convert.checkpoint.format import Contents
 from convert.checkpoint.formats import mobile
-from convert.checkpoint.inventory import Ledger
+from convert.checkpoint.ledger import Ledger
+from convert.checkpoint.outline import Outline
 
 METHOD = "toy"
 
 
-def read(ledger: Ledger, config: TextConfig, settings: Fields | None) -> Contents:
-    """Takes the decoder's tensors."""
+def read(ledger: Ledger, outline: Outline[Any], settings: Fields | None) -> Contents:
+    """Takes a module's tensors."""
     assert settings is not None
     told = settings.values
     meant = {
@@ -24,4 +25,4 @@ def read(ledger: Ledger, config: TextConfig, settings: Fields | None) -> Content
         "module_quant_configs": {pattern: {"num_bits": bits} for pattern, bits in told["widths"]},
         "modules_to_not_convert": told["plain"],
     }
-    return mobile.read(ledger, config, replace(settings, values=meant))
+    return mobile.read(ledger, outline, replace(settings, values=meant))

@@ -48,9 +48,9 @@ def _agree(asked: str, options: ToyOptions) -> None:
 
 
 def _check(asked: str, checkpoint: Checkpoint, options: ToyOptions) -> None:
-    if checkpoint.stored != "integers":
-        raise PlanError(asked, f"the checkpoint stores a {checkpoint.stored}", "Use one that stores integers")
-    if checkpoint.config.tied:
+    if checkpoint.text.stored != "integers":
+        raise PlanError(asked, f"the checkpoint stores a {checkpoint.text.stored}", "Use one that stores integers")
+    if checkpoint.text.config.tied:
         raise PlanError(asked, "the checkpoint has no head of its own", "Use one whose head is not the embedding")
 
 
@@ -63,8 +63,8 @@ def _sizes(checkpoint: Checkpoint, options: ToyOptions) -> Sizes:
     from convert.targets.toy.build import matrix_bytes
 
     tables, others = float_bytes(checkpoint, head=0)
-    others += sum(sum(matrix_bytes(tensor)) for tensor in checkpoint.quants.values())
-    cache = sum(2 * layer.kv_heads * layer.head_dim * options.context * 4 for layer in checkpoint.config.owners)
+    others += sum(sum(matrix_bytes(tensor)) for tensor in checkpoint.text.quants.values())
+    cache = sum(2 * layer.kv_heads * layer.head_dim * options.context * 4 for layer in checkpoint.text.config.owners)
     return Sizes(model_bytes(tables, others), tables, cache, "float32")
 
 

@@ -25,14 +25,14 @@ def matrix_bytes(tensor: QuantTensor) -> tuple[int, int]:
 def build(checkpoint: Checkpoint, options: ToyOptions, out: Path) -> None:
     """The whole file. Codes and scales are the checkpoint's; floats are widened to float32."""
     tensors, at = dict[str, dict[str, Any]](), 0
-    for key, tensor in checkpoint.quants.items():
+    for key, tensor in checkpoint.text.quants.items():
         size = matrix_bytes(tensor)
         tensors[key] = {"at": at, "bits": tensor.bits, "groups": tensor.groups, "shape": [tensor.rows, tensor.columns]}
         at += sum(size)
-    for key, floats in checkpoint.floats.items():
+    for key, floats in checkpoint.text.floats.items():
         tensors[key] = {"at": at, "bits": 32, "groups": 0, "shape": list(floats.shape)}
         at += int(np.prod(floats.shape)) * 4
-    scales = {key: [float(pair.input), float(pair.output)] for key, pair in checkpoint.activations.items()}
+    scales = {key: [float(pair.input), float(pair.output)] for key, pair in checkpoint.text.activations.items()}
     header = {
         "paint": options.paint,
         "context": options.context,
@@ -43,8 +43,8 @@ def build(checkpoint: Checkpoint, options: ToyOptions, out: Path) -> None:
     text = json.dumps(header, sort_keys=True).encode()
     with out.open("wb") as file:
         file.write(MAGIC + len(text).to_bytes(8, "little") + text)
-        for tensor in checkpoint.quants.values():
+        for tensor in checkpoint.text.quants.values():
             file.write(tensor.packed(0, tensor.rows).tobytes())
             file.write(tensor.scales(0, tensor.rows).astype("<f4").tobytes())
-        for floats in checkpoint.floats.values():
+        for floats in checkpoint.text.floats.values():
             file.write(floats.float32().astype("<f4").tobytes())

@@ -56,8 +56,8 @@ class ToyOps:
     checkpoint: Checkpoint
 
     def linear(self, x: Symbol, key: str) -> Symbol:
-        known = self.checkpoint.quants.get(key)
-        rows = known.rows if known is not None else self.checkpoint.floats[f"{key}.weight"].shape[0]
+        known = self.checkpoint.text.quants.get(key)
+        rows = known.rows if known is not None else self.checkpoint.text.floats[f"{key}.weight"].shape[0]
         return self._step("linear", (x,), (*x.shape[:-1], rows), key=key)
 
     def scale(self, x: Symbol, key: str) -> Symbol:
@@ -90,7 +90,7 @@ class ToyOps:
 def entries(checkpoint: Checkpoint, context: int, prefill: tuple[int, ...]) -> list[Signature]:
     """The functions: caches go in and come out under one name."""
     made = []
-    for found in signatures(checkpoint.config, context, prefill, "float32", "float32"):
+    for found in signatures(checkpoint.text.config, context, prefill, "float32", "float32"):
         n = found.length
         given = (Tensor("position", (n,), "int32"), Tensor("mask", (1, 1, n, context), "float32"))
         inputs = (*found.inputs, *given, *found.states)
@@ -102,9 +102,9 @@ def lower(checkpoint: Checkpoint, entry: Signature) -> dict[str, Any]:
     """One function, as the header has it."""
     function = Function()
     given = {t.name: symbol.Symbol(function, Value(t.name, t.shape, t.dtype)) for t in entry.inputs}
-    owners = checkpoint.config.owners
+    owners = checkpoint.text.config.owners
     caches = {layer.index: (given[f"kv_cache_k_{i}"], given[f"kv_cache_v_{i}"]) for i, layer in enumerate(owners)}
-    run: Decoder[Symbol, Symbol] = Decoder(checkpoint.config, ToyOps(function, checkpoint))
+    run: Decoder[Symbol, Symbol] = Decoder(checkpoint.text.config, ToyOps(function, checkpoint))
     per_layer = given.get("per_layer_embeddings")
     logits, written = run(
         given["embeddings"], per_layer, given["position"], given["mask"], caches, logits=entry.gives_logits
