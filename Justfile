@@ -129,7 +129,7 @@ look page=(dist / 'android/demo/parity.html'):
     # Tests that run a clone mean the clone's code, and set what they want of the environment themselves.
     env -u PYTHONPATH -u PYTHONSAFEPATH -u GEMMA_BRIDGE_OUT {{python}} -m pytest -n 2 "$@"
 
-# Inject every fault of the catalogue and say which rung catches it; --update writes the golden, names choose
+# Inject every fault of the catalogue into models of every target and say which rung catches it; --update writes the goldens, names choose: just mutants coreml/ window
 [group('proof')]
 [no-exit-message]
 @mutants *flags: setup
@@ -146,7 +146,7 @@ look page=(dist / 'android/demo/parity.html'):
 [no-exit-message]
 [no-cd]
 @bench what='demo': setup
-    {{python}} -m convert.bench "$@"
+    {{python}} -m tests.bench "$@"
 
 # Write four small checkpoints as Google's are (mobile and q4_0, E2B- and E4B-shaped), and bundle each: PLATFORM=ios just four
 [group('figures')]
@@ -158,7 +158,7 @@ four *flags: setup
     for format in mobile q4_0; do for size in e2b e4b; do
         folder="dist/checkpoints/${format}_$size"
         rm -rf "$folder"
-        {{python}} -m convert.demo.small "$format" "$size" "$folder"
+        {{python}} -m tests.support.checkpoints.small "$format" "$size" "$folder"
         {{python}} -m convert bundle "${PLATFORM:-android}" "$folder" "$@"
     done; done
 
@@ -167,7 +167,7 @@ four *flags: setup
 [no-exit-message]
 [no-cd]
 @fullsize size='e2b' format='mobile' *flags: setup
-    {{python}} -m convert.bench.fullsize "$@"
+    {{python}} -m tests.fullsize "$@"
 
 # Put small faults into a model of real size, each to be caught by its rung; an hour of two cores
 [group('proof')]

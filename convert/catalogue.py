@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from convert.bundle.manifest import read
-from convert.bundle.platform import NAMES
+from convert.bundle.platform import all_platforms
 from convert.checkpoint.hub import known
 from convert.errors import ArtifactError
 
@@ -34,7 +34,7 @@ class Catalogue:
 def catalogue(out: Path) -> Catalogue:
     """Reads manifests below ``out``; damaged ones are listed as such."""
     folders = sorted(path.parent for path in out.glob("[!.]*/[!.]*/manifest.json"))
-    return Catalogue(("demo", *known().usable), NAMES, tuple(_bundle(folder) for folder in folders))
+    return Catalogue(("demo", *known().usable), tuple(all_platforms()), tuple(_bundle(folder) for folder in folders))
 
 
 def _bundle(folder: Path) -> Bundle:

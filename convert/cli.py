@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from convert.bundle.platform import NAMES
+from convert.bundle.platform import all_platforms, shipped
 from convert.flags import with_flags
 from convert.guard import guarded
+from convert.targets import all_targets
 
 if TYPE_CHECKING:
     from convert.plan import Request
@@ -28,14 +29,21 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-Platform = Annotated[str, typer.Argument(help=" or ".join(NAMES))]
+USUAL = "android"  # platform, where none is named
+KINDS = ", ".join(kind for target in all_targets().values() for kind in target.kinds)
+MODELS = " or ".join(target.model for target in all_targets().values())
+RUNTIMES = "; ".join(
+    f"{platform.name}: {' or '.join(target.name for target in shipped(platform))}"
+    for platform in all_platforms().values()
+)
+Platform = Annotated[str, typer.Argument(help=" or ".join(all_platforms()))]
 Model = Annotated[str, typer.Argument(help="demo, a hub id (org/name or org/name@revision), or a folder")]
 Context = Annotated[int | None, typer.Option(help="tokens in the KV cache [default: the model's, at most 4096]")]
 Prefill = Annotated[
     str | None,
     typer.Option(help="tokens per prefill call, separated by commas [default: as suits what runs the model]"),
 ]
-Runtime = Annotated[str | None, typer.Option(help="what runs the model [default: the platform's own]")]
+Runtime = Annotated[str | None, typer.Option(help=f"what runs the model; {RUNTIMES} [default: the first]")]
 Out = Annotated[Path, typer.Option(envvar="GEMMA_BRIDGE_OUT", help="folder that takes <platform>/<name>/")]
 Name = Annotated[str | None, typer.Option(help="folder name of the bundle [default: the model's]")]
 Evaluation = Annotated[
@@ -58,7 +66,7 @@ def list_(out: Out = Path("dist"), as_json: Json = False) -> None:
 @app.command(epilog="Example: gemma-bridge plan android google/gemma-4-E2B-it-qat-mobile-transformers --context 2048")
 @with_flags
 def plan(
-    platform: Platform = NAMES[0],
+    platform: Platform = USUAL,
     model: Model = "demo",
     context: Context = None,
     prefill: Prefill = None,
@@ -80,7 +88,7 @@ def plan(
 
 @app.command(epilog="Example: gemma-bridge inspect dist/android/demo")
 def inspect(
-    what: Annotated[str, typer.Argument(help="bundle, .litertlm, .tflite, .mlpackage or model")], as_json: Json = False
+    what: Annotated[str, typer.Argument(help=f"a bundle, {KINDS} or a checkpoint")], as_json: Json = False
 ) -> None:
     """Sections, signatures, KV layout, bits and bytes of a file, a bundle or a checkpoint."""
     from convert import tables
@@ -94,7 +102,7 @@ def inspect(
 @with_flags
 def convert(
     model: Model,
-    output: Annotated[Path, typer.Argument(help="the .litertlm to write, or the .mlpackage, with row tables beside")],
+    output: Annotated[Path, typer.Argument(help=f"{MODELS}, by whatever name; what belongs to it, beside")],
     context: Context = None,
     prefill: Prefill = None,
     runtime: Runtime = None,
@@ -104,7 +112,7 @@ def convert(
     from convert import pipeline
     from convert.progress import for_terminal
 
-    platform, runtime = pipeline.kind_of(output, runtime)
+    platform, runtime = pipeline.kind_of(output, runtime, USUAL)
     request = _request("convert", platform, model, context, prefill, output.parent, flags, runtime)
     size = pipeline.convert_file(request, output, for_terminal())
     _say(f"{output}  {size / 1e6:.1f} MB, not judged")
@@ -112,7 +120,7 @@ def convert(
 
 @app.command(epilog="Example: gemma-bridge verify dist/android/demo --rungs 0,2a")
 def verify(
-    bundle: Annotated[Path, typer.Argument(help="folder of a bundle, or a .litertlm")],
+    bundle: Annotated[Path, typer.Argument(help=f"folder of a bundle, or a model: {KINDS}")],
     checkpoint: Annotated[
         str | None, typer.Option(help="what it was made from [default: the manifest's source]")
     ] = None,
@@ -134,7 +142,7 @@ def verify(
 @app.command(epilog="Example: gemma-bridge bundle android demo --context 1024 --prefill 128")
 @with_flags
 def bundle(
-    platform: Platform = NAMES[0],
+    platform: Platform = USUAL,
     model: Model = "demo",
     context: Context = None,
     prefill: Prefill = None,
@@ -177,7 +185,7 @@ def questions(
 
 @app.command(epilog='Example: gemma-bridge chat dist/android/demo --ask "What is 2 + 2?"')
 def chat(
-    bundle: Annotated[Path, typer.Argument(help="folder of a bundle, or a .litertlm")] = Path("dist/android/demo"),
+    bundle: Annotated[Path, typer.Argument(help="folder of a bundle, or its model")] = Path(f"dist/{USUAL}/demo"),
     ask: Annotated[str | None, typer.Option(help="answer this and leave")] = None,
     sample: Annotated[bool, typer.Option("--sample", help="draw tokens instead of taking the best")] = False,
     limit: Annotated[int, typer.Option(min=1, help="tokens of an answer, at most")] = 512,

@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from functools import cache
 from math import prod
 
-from convert.checkpoint.types import TABLES, Checkpoint
+from convert.checkpoint.types import Checkpoint
 from convert.lattice import packed_width
 
 MB = 1 << 20
@@ -159,24 +159,25 @@ def sizes(
     questions: int,
 ) -> Sizes:
     """The sizes of what is to be built from a checkpoint; see :class:`Sizes`."""
-    config, stored, head, linears, largest = checkpoint.config, 0, 0, 0, 0
-    for key, tensor in checkpoint.quants.items():
+    text, stored, head, linears, largest = checkpoint.text, 0, 0, 0, 0
+    config = text.config
+    for key, tensor in text.quants.items():
         stored += tensor.rows * (packed_width(tensor.columns, tensor.bits) + 4 * tensor.groups)
         weights = tensor.rows * tensor.columns
         if key == "lm_head":
             head = weights
-        elif key not in TABLES:
+        elif key not in text.tables:
             linears, largest = linears + weights, max(largest, 4 * weights)
-    for key, floats in checkpoint.floats.items():
+    for key, floats in text.floats.items():
         weights, name = prod(floats.shape), key.removesuffix(".weight")
         stored += weights * (4 if floats.dtype == "F32" else 2)
         if name == "lm_head":
             head = weights
-        elif len(floats.shape) == 2 and name not in TABLES:
+        elif len(floats.shape) == 2 and name not in text.tables:
             linears, largest = linears + weights, max(largest, 4 * weights)
     return Sizes(
-        kind=checkpoint.stored,
-        static=checkpoint.static_activations,
+        kind=text.stored,
+        static=text.static_activations,
         files=sum(path.stat().st_size for path in checkpoint.folder.glob("*.safetensors")),
         stored=stored,
         model=model,
@@ -206,7 +207,7 @@ def model_bytes(tables: int, others: int) -> int:
 
 
 def float_bytes(checkpoint: Checkpoint, head: int) -> tuple[int, int]:
-    """Bytes of the checkpoint's floats in a model: of the tables, and of all others, which become float32.
+    """Bytes of the text decoder's floats in a model: of the tables, and of all others, which become float32.
 
     Tables of bfloat16 rows keep their 16 bits.
 
@@ -214,13 +215,14 @@ def float_bytes(checkpoint: Checkpoint, head: int) -> tuple[int, int]:
         head: bytes of a weight of a tied head that is not quantized, which is in the model once more.
     """
     tables = others = 0
-    for key, floats in checkpoint.floats.items():
+    text = checkpoint.text
+    for key, floats in text.floats.items():
         count = prod(floats.shape)
-        if key.removesuffix(".weight") in TABLES:
+        if key.removesuffix(".weight") in text.tables:
             tables += count * (2 if floats.dtype == "BF16" else 4)
         else:
             others += count * 4
-        if checkpoint.config.tied and key == "embed_tokens.weight":
+        if key.removesuffix(".weight") in text.ties.values():
             others += count * head
     return tables, others
 
@@ -309,10 +311,13 @@ def rung(name: str, seconds: float, held: int, mapped: int, disk: int) -> Stage:
 
 
 def floor(s: Sizes, rate: Rates, draws: int) -> Stage:
-    """The reference as it is and disturbed; of q4_0 also with the weights before their rounding."""
+    """The reference as it is and disturbed; of a small q4_0 also with the weights before their rounding.
+
+    Of a large one rung 2a runs these.
+    """
     length, rows = tokens(s), rows_judged(s)
     seconds = one_pass(s, rate, (1 + draws) * length, (1 + draws) * rows)
-    if s.kind == "rounded lattice":
+    if s.kind == "rounded lattice" and s.model < LARGE:
         seconds += one_pass(s, rate, length, rows)
     return rung("noise floor", seconds, read_once(s, draws), int(TOUCHED * s.stored), s.model)
 

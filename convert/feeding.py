@@ -275,7 +275,7 @@ class Feeding(Strict):
         Calls | None,
         Field(
             description="null where a runtime makes the calls itself and reads what it needs from the model file: "
-            "LiteRT-LM. Rotary embedding and window are in its graphs, tables, chunks and tokens in its sections"
+            "rotary embedding, window, tables, chunks and tokens are in that"
         ),
     ]
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from convert.bundle.platform import NAMES, find_platform
+from convert.bundle.platform import all_platforms
 from convert.choices import flags
 from convert.targets import all_targets
 
@@ -39,7 +39,8 @@ def _annotations(with_platforms: bool) -> dict[str, Any]:
     told: dict[str, list[str]] = {}
     brought = [(each.name, each.options) for each in all_targets().values()]
     if with_platforms:
-        brought += [(name, find_platform("", name).choices) for name in NAMES]
+        every = all_platforms().values()
+        brought += [(each.name, packing.choices) for each in every for packing in each.packings.values()]
     for owner, options in brought:
         for name, each in flags(options).items():
             values = " or ".join(each.metadata["values"])

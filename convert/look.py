@@ -67,7 +67,7 @@ def _checkpoint(what: str) -> CheckpointReport:
     from convert.checkpoint import open_checkpoint
 
     checkpoint = open_checkpoint(what)
-    config, reasons = checkpoint.config, list(checkpoint.left_out.values())
+    config, reasons = checkpoint.text.config, list(checkpoint.left_out.values())
     return CheckpointReport(
         source=checkpoint.source.id,
         revision=checkpoint.source.revision,

@@ -25,7 +25,7 @@ from convert.bundle import atomic
 from convert.bundle import papers as paperwork
 from convert.bundle.manifest import Evaluation, Parity, Rung
 from convert.bundle.names import GOLDEN, PAGE, PARITY
-from convert.bundle.platform import NAMES, find_platform
+from convert.bundle.platform import find_platform
 from convert.checkpoint import used_files, with_digests
 from convert.checkpoint.unchanged import check_unchanged, looks
 from convert.errors import ArtifactError
@@ -81,8 +81,8 @@ def build(request: Request, progress: Progress, meter: Meter = lambda measure: N
     for line in plan.room.tight:
         streams.note(f"warning: {line}")
     # Before the long work, so that what has to fail fails at once.
-    platform, target = find_platform(request.asked, plan.platform), all_targets()[plan.target]
-    tools = platform.tools(plan.packing, progress)
+    packing, target = find_platform(request.asked, plan.platform).packing(plan.target), all_targets()[plan.target]
+    tools = packing.tools(plan.packing, progress)
     before = looks(used_files(checkpoint))
     with _measured("digest", meter):
         checkpoint = with_digests(checkpoint, progress)
@@ -93,7 +93,7 @@ def build(request: Request, progress: Progress, meter: Meter = lambda measure: N
         env = os.environ | {"TMPDIR": str(site.work / "tmp"), "COLUMNS": str(terminal_width())}
         if request.evaluation is None:
             forget(answers_of(plan))  # of a build that was killed
-        target.collect(checkpoint, site.new)
+        target.collect(checkpoint, plan.options, site.new)
         model, told = site.new / target.model, site.work / "order.json"
         told.write_text(order(plan, checkpoint, model), encoding="utf-8")
         ran = child.run([sys.executable, "-m", "convert.work", str(told)], env, site.lock)
@@ -117,7 +117,7 @@ def build(request: Request, progress: Progress, meter: Meter = lambda measure: N
             parity = read_parity(site.new / PARITY, model, target)
             paperwork.finish(site.new, plan.name, checkpoint, parity, target, plan.platform, fed)
         with _measured("packing", meter):
-            packed = platform.pack(site.new, tools, plan.packing, site.work / "tmp", progress)
+            packed = packing.pack(site.new, tools, plan.packing, site.work / "tmp", progress)
         with progress.stage("publish"), _measured("publish", meter):
             size = sum(path.stat().st_size for path in site.new.rglob("*") if path.is_file())
             site.publish()
@@ -200,16 +200,17 @@ def _rung(rung: dict[str, str]) -> Rung:
     return Rung(rung=rung["name"], question=rung["question"], verdict=verdict)
 
 
-def kind_of(out: Path, runtime: str | None) -> tuple[str, str | None]:
+def kind_of(out: Path, runtime: str | None, usual: str) -> tuple[str, str | None]:
     """A platform that ships what a path's ending says, and the target of that: ``Model.mlpackage``, ``x.litertlm``.
 
-    An ending that says nothing leaves it to the first platform.
+    Args:
+        usual: the platform of an ending that says nothing.
     """
     for target in all_targets().values():
         if runtime in (None, target.name) and Path(target.model).suffix == out.suffix:
             return min(target.platforms), target.name
     named = all_targets().get(runtime or "")
-    return (min(named.platforms) if named else NAMES[0]), runtime
+    return (min(named.platforms) if named else usual), runtime
 
 
 def convert_file(request: Request, out: Path, progress: Progress) -> int:

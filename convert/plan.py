@@ -12,11 +12,11 @@ from typing import Any
 
 from convert import choices, costs, outputs
 from convert.bundle.names import bundle_name
-from convert.bundle.platform import Platform, find_platform, find_target
+from convert.bundle.platform import Packing, find_platform, find_target
 from convert.chat_template.prepare import prepare as template
 from convert.checkpoint import check_small_files, name_of, open_folder, resolve
 from convert.checkpoint.settings import Stop, read_settings
-from convert.checkpoint.types import TABLES, Checkpoint
+from convert.checkpoint.types import Checkpoint
 from convert.errors import PlanError
 from convert.inspection.questions import check_questions, count_questions
 from convert.lengths import context_length, prefill_lengths
@@ -66,7 +66,7 @@ class Plan:
         name: folder name of the bundle.
         folder: where the checkpoint lies.
         options: the target's, with ``context`` and ``prefill``.
-        packing: the platform's own choices.
+        packing: what was chosen of the platform's own choices.
         cache: element type of the KV cache.
         added: prefill lengths that nobody asked for and the context's end needs.
         weight_bytes: estimate of the model file.
@@ -80,6 +80,7 @@ class Plan:
         stops: tokens that end an answer, and who names each.
         not_carried: settings of generation_config.json that no engine follows.
         chosen: settings that no file of the checkpoint gives, with the values used.
+        left_out: modules that are read and that the target does not convert.
     """
 
     platform: str
@@ -105,6 +106,7 @@ class Plan:
     chosen: tuple[str, ...] = ()
     added: tuple[int, ...] = ()
     template: str = ""
+    left_out: tuple[str, ...] = ()
 
     @property
     def context(self) -> int:
@@ -122,19 +124,34 @@ class Plan:
         return {name: getattr(self.options, name) for name in choices.flags(type(self.options))}
 
 
+def _kernels(target: Target) -> str:
+    """The weights that a target can multiply with, in words."""
+    blocks = sorted({block for _, block in target.kernels})
+    bits = {block: ", ".join(str(b) for b, other in sorted(target.kernels) if other == block) for block in blocks}
+    return "; ".join(
+        f"{bits[block]} bits with a scale per {f'{block} columns' if block else 'row'}" for block in blocks
+    )
+
+
 def check_kernels(checkpoint: Checkpoint, target: Target, asked: str) -> None:
-    """Refuses weights that the target cannot multiply with exactly.
+    """Refuses weights of the modules it converts that the target cannot multiply with exactly.
 
     Tables are looked up by row, so a group of scales becomes a row of its own: any number of groups will do.
 
     Raises:
         PlanError: names the first tensor and what is wrong with it.
     """
-    for key, tensor in checkpoint.quants.items():
+    modules = [module for name, module in checkpoint.modules.items() if name in target.modules]
+    for key, tensor, looked_up in ((k, t, k in m.tables) for m in modules for k, t in m.quants.items()):
+        if tensor.stack is not None and not target.experts:
+            found = f"{key} is a stack of {tensor.stack} matrices, experts of which a token takes some"
+            raise PlanError(asked, f"{found}, which {target.name} has no kernel for", "Use an E2B or E4B")
         block = tensor.columns // tensor.groups if tensor.groups > 1 else 0
-        if key not in TABLES and (tensor.bits, block) not in target.kernels:
+        if not looked_up and (tensor.bits, block) not in target.kernels:
             found = f"{key} has {tensor.bits} bits with a scale per {block or tensor.columns} columns"
-            raise PlanError(asked, f"{found}, which {target.name} has no kernel for", "Use a mobile or q4_0 checkpoint")
+            raise PlanError(
+                asked, f"{found}, which {target.name} has no kernel for", f"It has them for {_kernels(target)}"
+            )
         per_byte = 8 // tensor.bits
         if (block or tensor.columns) % per_byte:
             found = f"{key} has {block or tensor.columns} columns of {tensor.bits} bits to a scale"
@@ -143,11 +160,18 @@ def check_kernels(checkpoint: Checkpoint, target: Target, asked: str) -> None:
 
 @dataclass(frozen=True)
 class Chosen:
-    """The platform and target of a request, and those of its choices that need no checkpoint."""
+    """What a request asks for, as far as no checkpoint is needed.
 
-    platform: Platform
+    Attributes:
+        target: what is made.
+        packing: what the platform does with it.
+        packed: the choices of that.
+        given: flags of the target's own.
+    """
+
     target: Target
-    packing: Any
+    packing: Packing
+    packed: Any
     given: dict[str, str]
 
 
@@ -160,10 +184,13 @@ def choose(request: Request) -> Chosen:
     asked = request.asked
     platform = find_platform(asked, request.platform)
     target = find_target(asked, platform, request.runtime)
-    choices.check_known(asked, request.flags, request.platform, target.options, platform.choices)
+    packing = platform.packing(target.name)
+    whose = platform.name if target.name == platform.target else f"{platform.name} with {target.name}"
+    choices.check_known(asked, request.flags, whose, target.options, packing.choices)
     given = choices.chosen(asked, target.options, request.flags)
     target.agree(asked, target.options(context=request.context or 0, prefill=(), **given))
-    return Chosen(platform, target, platform.choices(**choices.chosen(asked, platform.choices, request.flags)), given)
+    packed = packing.choices(**choices.chosen(asked, packing.choices, request.flags))
+    return Chosen(target, packing, packed, given)
 
 
 def make(request: Request, checkpoint: Checkpoint, name: str) -> Plan:
@@ -176,7 +203,7 @@ def make(request: Request, checkpoint: Checkpoint, name: str) -> Plan:
     target = found.target
     if request.verb != "convert":  # which makes no bundle
         name = bundle_name(name if request.name is None else request.name, asked, request.name is not None)
-    context = context_length(asked, request.context, checkpoint.config.max_context)
+    context = context_length(asked, request.context, checkpoint.text.config.max_context)
     prefill, added = prefill_lengths(asked, request.prefill, context, target.prefill, target.pads)
     options = target.options(context=context, prefill=prefill, **found.given)
     check_kernels(checkpoint, target, asked)
@@ -197,7 +224,7 @@ def make(request: Request, checkpoint: Checkpoint, name: str) -> Plan:
         folder=checkpoint.folder,
         bundle=out / request.platform / name,
         options=options,
-        packing=found.packing,
+        packing=found.packed,
         added=added,
         cache=sizes.elements,
         weight_bytes=sizes.model,
@@ -211,6 +238,7 @@ def make(request: Request, checkpoint: Checkpoint, name: str) -> Plan:
         not_carried=checkpoint.settings.not_carried,
         chosen=checkpoint.settings.chosen,
         template=template(checkpoint.folder, target.renders).told,
+        left_out=tuple(sorted(checkpoint.modules.keys() - target.modules)),
     )
 
 
@@ -229,7 +257,7 @@ def _stages(
     if request.verb == "convert":  # neither judges nor packs
         return costs.converting(counted)
     rates = costs.rates()
-    return costs.stages(counted, rates, found.target.costs(), found.platform.stages(found.packing, sizes.model, rates))
+    return costs.stages(counted, rates, found.target.costs(), found.packing.stages(found.packed, sizes.model, rates))
 
 
 def early(request: Request) -> Chosen:

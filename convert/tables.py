@@ -75,6 +75,7 @@ def plan(made: Plan) -> str:
             ("time", f"about {_minutes(made.seconds)} here"),
             ("stops", _stops(made)),
             *((("not carried over", ", ".join(made.not_carried)),) if made.not_carried else ()),
+            *((("left out", ", ".join(made.left_out)),) if made.left_out else ()),
             *((("chosen", f"{', '.join(made.chosen)} (no file says)"),) if made.chosen else ()),
         ),
     )

@@ -88,7 +88,7 @@ def judge(bundle: Path, checkpoint: Path) -> list[str]:
 def _checkpoint(bundle: Path, given: str | None) -> Path:
     asked = f"verify {bundle}"
     if not bundle.exists():
-        raise ArtifactError(asked, "there is no such file or folder", "Build it first: bundle android")
+        raise ArtifactError(asked, "there is no such file or folder", "Build it first, with the command bundle")
     if not bundle.is_dir() or bundle.suffix in {Path(target.model).suffix for target in all_targets().values()}:
         if given is None:
             raise ArtifactError(asked, "a bare model does not say what it was made from", "Give --checkpoint")

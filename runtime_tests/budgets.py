@@ -1,10 +1,10 @@
-"""The bars, one set per checkpoint format, each with its reason. Data, so that a change of a bar is a diff here."""
+"""The bars, one set per kind of checkpoint, each with its reason. Data, so that a change of a bar is a diff here."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from runtime_tests.readers.checkpoint import Storage
+from runtime_tests.readers.format import Storage
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Budget:
     floor_factor: float
     lowering_db: float
     lowering_kl: float
-    # Rung 4, the same for both formats. The artifact computes what the reference computes, so half a point is what
+    # Rung 4, the same for all kinds. The artifact computes what the reference computes, so half a point is what
     # near-ties may move among some 600 questions, and any significant difference is a fault.
     artifact_points: float = 0.5
     artifact_p: float = 0.05

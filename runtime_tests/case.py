@@ -57,6 +57,7 @@ class Case(ABC):
         artifact: the opened model.
         folder: the opened checkpoint.
         continuations: what rung 3 and golden.json share, in the prompts' order.
+        further: of conversations, what rung 3 read on the way, for golden.json.
         heard: tokens that follow a prompt, by its bytes: what rungs 3 and 4 were told and golden.json asks again.
         evaluation: the checkpoint's questions, or those given instead; None when there are none.
         own: the checkpoint's questions, all of them, whatever is asked; None when it brings none.
@@ -88,6 +89,7 @@ class Case(ABC):
         self.artifact, self.folder = artifact, folder
         self.threads = threads or (1 if artifact.size < SMALL else 2)
         self.continuations: list[Any] = []
+        self.further: list[Any] = []
         self.heard: dict[bytes, Ids] = {}
         self.own, self.float_model = read_evaluation(folder.path), float_model
         self.evaluation = self.own if evaluation is None else read_evaluation(folder.path, evaluation)
@@ -112,6 +114,7 @@ class Case(ABC):
                     if name in self.__dict__:
                         setattr(other, name, getattr(self, name))
                 other.continuations = self.continuations if exact else []
+                other.further = self.further if exact else []
         return other
 
     @property
@@ -352,7 +355,12 @@ class Case(ABC):
 
     @cached_property
     def lattice_logits(self) -> NDArray[np.float32]:
-        """The logits of the decode steps with a q4_0 checkpoint's weights before their rounding for storage."""
+        """The logits of the decode steps with a q4_0 checkpoint's weights before their rounding for storage.
+
+        Of a large model rung 2a has run all layers with these weights already, so they are those of :attr:`trace`.
+        """
+        if self.large and not self.lattice_fault:
+            return self.trace.logits(range(self.prompt, len(self.ids)))
         with self.on_lattice():
             return self.reference.logits(self.ids, first=self.prompt)
 

@@ -75,9 +75,7 @@ def main() -> None:
 
 @app.command()
 def verify(
-    bundle: Annotated[
-        Path, typer.Argument(help="A bundle folder with manifest.json, a .litertlm file or an .mlpackage.")
-    ],
+    bundle: Annotated[Path, typer.Argument(help="A bundle folder with manifest.json, or a model as it was built.")],
     checkpoint: Annotated[Path, typer.Option(help="The checkpoint folder that was converted.")],
     rungs: Annotated[str | None, typer.Option(help="Rungs to climb, for example 0,2a. [default: all]")] = None,
     json: Annotated[Path | None, typer.Option(help="Write the report here.")] = None,

@@ -1,6 +1,6 @@
 """Which kind of artifact a path holds, opened as a case for the ladder.
 
-Every target has a folder here with a ``room.py``, which says what is its own: ``find`` and ``open_case``.
+Every target has a folder here with a ``room.py``, which says what is its own: see :class:`Room`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,13 @@ from runtime_tests.readers.feeding import Feeding, feeding_of, read_feeding
 
 
 class Room(Protocol):
-    """A target's ``room.py``."""
+    """A target's ``room.py``.
+
+    Attributes:
+        PACKAGES: whose versions stand in its reports, besides those that the reference is made with.
+    """
+
+    PACKAGES: tuple[str, ...]
 
     def find(self, path: Path) -> Path | None:
         """Its model at a path, or in a bundle folder, whose files are held to its manifest; None: no such.
@@ -39,12 +45,16 @@ class Room(Protocol):
     ) -> Case: ...
 
 
-def rooms() -> list[Room]:
-    """Every target's, sorted by name."""
-    names = sorted(
-        f"{runtime_tests.__name__}.{at.name}.room" for at in iter_modules(runtime_tests.__path__) if at.ispkg
-    )
-    return [cast(Room, import_module(name)) for name in names if find_spec(name) is not None]
+def rooms() -> dict[str, Room]:
+    """Every target's by its name, sorted."""
+    names = sorted(at.name for at in iter_modules(runtime_tests.__path__) if at.ispkg)
+    found = {name: f"{runtime_tests.__name__}.{name}.room" for name in names}
+    return {name: cast(Room, import_module(room)) for name, room in found.items() if find_spec(room) is not None}
+
+
+def packages(target: str) -> tuple[str, ...]:
+    """What the room of a target counts among the packages that take part in the judgement."""
+    return rooms()[target].PACKAGES
 
 
 def open_case(
@@ -64,7 +74,7 @@ def open_case(
     Raises:
         InputError: none that is known, or damaged.
     """
-    for room in rooms():
+    for room in rooms().values():
         if (model := room.find(path)) is not None:
             case = room.open_case(model, checkpoint, threads, evaluation, float_model, questions)
             case.feeding = _feeding(path, model, feeding)

@@ -5,6 +5,7 @@ A failing test names the failing checks; a rung that could not run is skipped, w
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
@@ -12,16 +13,20 @@ import pytest
 
 from runtime_tests.case import Case
 from runtime_tests.errors import InputError
-from runtime_tests.kinds import open_case
+from runtime_tests.kinds import open_case, rooms
 from runtime_tests.ladder import STEPS, climb
-from runtime_tests.readers.bundle import check
+from runtime_tests.readers.bundle import MANIFEST, check
 from runtime_tests.readers.origin import checkpoint_of
 from runtime_tests.results import Rung
 
 
 def bare(bundle: Path) -> bool:
-    """Whether this is a model alone: a file, or a package, which is a folder."""
-    return bundle.is_file() or bundle.suffix == ".mlpackage"
+    """Whether this is a model alone: a file, or a folder that a target's room knows as one."""
+    if bundle.is_file() or (bundle / MANIFEST).exists():
+        return bundle.is_file()
+    with suppress(InputError):
+        return any(room.find(bundle) == bundle for room in rooms().values())
+    return False
 
 
 def test_every_file_is_what_was_packaged(bundle: Path) -> None:

@@ -1,4 +1,4 @@
-"""Small checkpoints in the published formats, written once a session; odd sizes: see convert/demo/shapes.py."""
+"""Small checkpoints in the published formats, written once a session; odd sizes: see ``tests/support/checkpoints``."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from convert import demo
-from convert.demo import small
+from tests.support.checkpoints import small
 
 # An APK takes half a minute: the tests that are about it say so with a flag.
 os.environ.setdefault("GEMMA_BRIDGE_APK", "skip")

@@ -21,14 +21,14 @@ from typing import Any
 import numpy as np
 
 from convert import tables
-from convert.bench.parser import Parser
-from convert.demo.shapes import FULL_SIZE
 from runtime_tests.litert.case import PER_LAYER
 from runtime_tests.readers.litert.litertlm import open_litertlm
+from tests.fullsize.parser import Parser
 from tests.mutants import catalogue
-from tests.mutants.codes_and_scales import LAYERED
-from tests.mutants.mutant import Build
+from tests.mutants.catalogue.litert.codes_and_scales import LAYERED
+from tests.mutants.mutant import FIRST, Build
 from tests.mutants.patient import Patient
+from tests.support.checkpoints.shapes import FULL_SIZE
 
 LENGTHS = ("--context", "1024", "--prefill", "128")
 
@@ -196,7 +196,7 @@ def build(mutant: str, checkpoint: str, out: str) -> None:
     from convert.progress import Silent
     from convert.targets.litert import LitertOptions, convert
 
-    fault = next(each.fault for each in catalogue.MUTANTS if each.name == mutant)
+    fault = next(each.fault for each in catalogue.MUTANTS if each.path == f"{FIRST}/{mutant}")
     assert isinstance(fault, Build)
     options = LitertOptions(context=int(LENGTHS[1]), prefill=tuple(map(int, LENGTHS[3].split(","))))
     with fault.fault():
@@ -227,7 +227,7 @@ def main(arguments: list[str]) -> int:
     with tempfile.TemporaryDirectory(prefix="faults-", dir=options.out) as work:
         checkpoint = options.checkpoint or Path(work) / f"mobile_{options.size}"
         if not (checkpoint / "model.safetensors").is_file():
-            _child(options.size, "mobile", str(checkpoint), module="convert.demo.fullsize")
+            _child(options.size, "mobile", str(checkpoint), module="tests.support.checkpoints.fullsize")
         text, good = run(chosen, checkpoint, Path(work))
     print(text, end="")  # noqa: T201
     return 0 if good else 1

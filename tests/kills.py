@@ -24,8 +24,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from convert.bench.against_plan import ask
 from convert.tables import size, table
+from tests.fullsize.against_plan import ask
 from tests.support.watching import Line, Run, start
 
 WAYS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from convert.apk import archive, code, native, resources, sign
-from convert.apk.pieces import digest
 from convert.apk.toolchain import Toolchain
 from convert.progress import Progress
+from runtime_tests.pinned.pieces import digest
 
 SAMPLE = Path(__file__).parents[2] / "mobile_samples" / "android"
 ABI = "arm64-v8a"

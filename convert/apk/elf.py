@@ -1,20 +1,20 @@
-"""Reads of a 64-bit little-endian shared library what Android's linker would: segments, symbols, needs, its API level.
+"""Reads of a shared library what Android's linker would: its segments, symbols, needs and API level.
 
-Layouts: elf.h of the System V ABI; the note is Android's (bionic, ``crtbrand.S``).
+pyelftools parses the file. It reads beyond damage where it can, so that the file is whole and for a processor of
+Android's is looked after here. The note is Android's (bionic, ``crtbrand.S``).
 """
 
 from __future__ import annotations
 
-import struct
 from dataclasses import dataclass
+from io import BytesIO
+from itertools import islice
 from pathlib import Path
 
 from convert.errors import ArtifactError
 
-_LOAD, _DYNAMIC, _NOTE = 1, 2, 4
-_NEEDED, _STRTAB, _SYMTAB, _SONAME = 1, 5, 6, 14
-_SHT_DYNSYM = 11
-MACHINES = {183: "arm64-v8a", 62: "x86_64"}
+MACHINES = {"EM_AARCH64": "arm64-v8a", "EM_X86_64": "x86_64"}
+_LEVEL = "NT_GNU_ABI_TAG"  # pyelftools' word for the number 1, which is another thing in a note of Android's
 
 
 @dataclass(frozen=True)
@@ -47,71 +47,60 @@ def read(path: Path) -> Library:
     """
     try:
         return _parse(path.read_bytes())
-    except (struct.error, ValueError, KeyError, IndexError) as error:
-        raise ArtifactError(f"read {path.name}", f"no such shared library ({error!r})", "Build it again") from error
+    except Exception as error:  # of a damaged file pyelftools raises whatever its code runs into
+        said = " ".join(f"{type(error).__name__}: {error}".split())[:160]
+        raise ArtifactError(f"read {path.name}", f"it is no whole shared library ({said})", "Build it again") from error
 
 
 def _parse(data: bytes) -> Library:
+    from elftools.elf.dynamic import DynamicSegment
+    from elftools.elf.elffile import ELFFile
+    from elftools.elf.sections import SymbolTableSection
+    from elftools.elf.segments import NoteSegment
+
     if data[:6] != b"\x7fELF\x02\x01":
         raise ValueError("not a 64-bit little-endian ELF file")
-    machine = struct.unpack_from("<H", data, 18)[0]
-    headers, sections = struct.unpack_from("<QQ", data, 32)
-    size, count, section_size, section_count = struct.unpack_from("<4H", data, 54)
-    segments = [struct.unpack_from("<2I6Q", data, headers + i * size) for i in range(count)]
-
-    dynamic: list[tuple[int, int]] = []
-    level = None
-    for kind, _, offset, _, _, length, _, _ in segments:
-        if kind == _DYNAMIC:
-            dynamic = [struct.unpack_from("<2Q", data, offset + at) for at in range(0, length, 16)]
-        elif kind == _NOTE:
-            level = _api_level(data[offset : offset + length]) or level
-    values = dict(dynamic)
-    loads = [segment for segment in segments if segment[0] == _LOAD]
-    strings = _at(loads, values[_STRTAB])
-
-    # The section table is read for one number alone: how many symbols there are.
+    elf = ELFFile(BytesIO(data))
+    segments = list(elf.iter_segments())
+    if any(segment["p_offset"] + segment["p_filesz"] > len(data) for segment in segments):
+        raise ValueError("a segment ends behind the file")
+    dynamics = [segment for segment in segments if isinstance(segment, DynamicSegment)]
+    tables = list(elf.iter_sections("SHT_DYNSYM"))
+    if len(dynamics) != 1 or len(tables) != 1:
+        raise ValueError(f"{len(dynamics)} dynamic segments and {len(tables)} tables of symbols instead of one each")
+    # pyelftools finds a symbol by the sections six times faster than by the segments, which are what a linker goes by.
+    (dynamic,), (table,) = dynamics, tables
+    assert isinstance(table, SymbolTableSection)
+    places = [dynamic.get_table_offset(tag)[1] for tag in ("DT_SYMTAB", "DT_STRTAB")]
+    if places != [table["sh_offset"], table.stringtable["sh_offset"]]:
+        raise ValueError("segments and sections differ about where its symbols are")
     exports, imports = set(), set()
-    for i in range(section_count):
-        _, kind, _, _, offset, length = struct.unpack_from("<2I4Q", data, sections + i * section_size)
-        if kind != _SHT_DYNSYM:
-            continue
-        for at in range(offset + 24, offset + length, 24):
-            name, info, _, section = struct.unpack_from("<I2BH", data, at)
-            text = _text(data, strings + name)
-            if section:
-                exports.add(text)
-            elif info >> 4 != 2:  # STB_WEAK
-                imports.add(text)
+    for symbol in islice(table.iter_symbols(), 1, None):  # the first one is nobody's
+        name = _read(symbol.name)
+        if symbol["st_shndx"] != "SHN_UNDEF":
+            exports.add(name)
+        elif symbol["st_info"]["bind"] != "STB_WEAK":
+            imports.add(name)
+    levels = [
+        int.from_bytes(note["n_descdata"][:4], "little")
+        for segment in segments
+        if isinstance(segment, NoteSegment)
+        for note in segment.iter_notes()
+        if (note["n_name"], note["n_type"]) == ("Android", _LEVEL) and len(note["n_descdata"]) >= 4
+    ]
     return Library(
-        abi=MACHINES[machine],
-        soname=_text(data, strings + values[_SONAME]) if _SONAME in values else "",
-        needed=tuple(_text(data, strings + value) for tag, value in dynamic if tag == _NEEDED),
+        abi=MACHINES[elf["e_machine"]],
+        soname=next((_read(vars(tag)["soname"]) for tag in dynamic.iter_tags("DT_SONAME")), ""),
+        needed=tuple(_read(vars(tag)["needed"]) for tag in dynamic.iter_tags("DT_NEEDED")),
         exports=frozenset(exports),
         imports=frozenset(imports),
-        alignments=tuple(segment[7] for segment in loads),
-        api_level=level,
+        alignments=tuple(segment["p_align"] for segment in segments if segment["p_type"] == "PT_LOAD"),
+        api_level=levels[0] if levels else None,
     )
 
 
-def _at(loads: list[tuple[int, ...]], address: int) -> int:
-    for _, _, offset, virtual, _, length, _, _ in loads:
-        if virtual <= address < virtual + length:
-            return offset + address - virtual
-    raise ValueError("an address outside of all segments")
-
-
-def _text(data: bytes, at: int) -> str:
-    return data[at : data.index(b"\0", at)].decode()
-
-
-def _api_level(notes: bytes) -> int | None:
-    at = 0
-    while at + 12 <= len(notes):
-        name, length, kind = struct.unpack_from("<3I", notes, at)
-        owner = notes[at + 12 : at + 12 + name]
-        body = at + 12 + (name + 3) // 4 * 4
-        if owner == b"Android\0" and kind == 1:
-            return int(struct.unpack_from("<I", notes, body)[0])
-        at = body + (length + 3) // 4 * 4
-    return None
+def _read(name: str) -> str:
+    """A name; none is empty or has what pyelftools puts in place of bytes that are no UTF-8."""
+    if not name or "\ufffd" in name:
+        raise ValueError(f"{name!r} as a name")
+    return name

@@ -24,10 +24,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from convert.apk import fetch
-from convert.apk.pieces import ApkUnavailableError, Piece, digest, held, locked, tree
+from convert.apk.pieces import ApkUnavailableError, locked, tree
 from convert.errors import ConvertError
 from convert.progress import Progress
+from runtime_tests.pinned import fetch
+from runtime_tests.pinned.pieces import FetchError, Piece, cache, digest, held, place
 
 _PR_SET_PDEATHSIG = 1
 
@@ -155,18 +156,6 @@ def _die_with_parent() -> None:
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def cache() -> Path:
-    """``$XDG_CACHE_HOME/gemma-bridge/android``, by default below ``~/.cache``."""
-    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(home) / "gemma-bridge" / "android"
-
-
-def place(folder: Path, pieces: Sequence[Piece]) -> Path:
-    """Where this very set of pieces lies unpacked, or would."""
-    listed = "\n".join([*(f"{piece.name} {piece.digest}" for piece in pieces), *_KEEP])
-    return folder / hashlib.sha256(listed.encode()).hexdigest()[:16]
-
-
 def toolchain(
     progress: Progress,
     folder: Path | None = None,
@@ -183,14 +172,17 @@ def toolchain(
     if shutil.which("java") is None:
         raise ApkUnavailableError("java (17 or later) is needed and was not found on PATH")
     wanted = locked() if pieces is None else pieces
-    final = place(folder or cache(), wanted)
+    final = place(folder or cache("android"), wanted, _KEEP)
     if not final.is_dir():
         final.parent.mkdir(parents=True, exist_ok=True)
         with _alone(final.parent):
             for left in final.parent.glob(f"{_SCRATCH}*"):  # of one that was killed
                 shutil.rmtree(left, ignore_errors=True)
             if not final.is_dir():
-                _fill(final, wanted, fetchers, progress)
+                try:
+                    _fill(final, wanted, fetchers, progress)
+                except FetchError as error:
+                    raise ApkUnavailableError(str(error)) from error
     with progress.stage("check the Android tools"):
         check(final, tree() if pieces is None else None)
     return Toolchain(final)

@@ -165,7 +165,7 @@ class Manifest(_Strict):
     memory: Memory
     parity: Parity
     licence: Licence
-    apk: Annotated[Apk | None, Field(description="android; null in the manifest inside the app itself")] = None
+    apk: Annotated[Apk | None, Field(description="null without a sample app, and inside the app itself")] = None
     self_sha256: Annotated[Sha256, Field(description="of this file's bytes, with these 64 digits as zeros")] = ZEROS
 
 

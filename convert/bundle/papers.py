@@ -62,7 +62,7 @@ def describe(
     platform: str,
 ) -> m.Manifest:
     """The manifest. Signatures, cache and weights are those read back from the finished files."""
-    config, source, cache = checkpoint.config, checkpoint.source, made.report.cache
+    config, source, cache = checkpoint.text.config, checkpoint.source, made.report.cache
     if cache is None:
         found = f"{made.report.file} has no KV cache in its decode signature"
         raise ArtifactError(f"bundle {name}", found, "Report this as a defect")

@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from convert.errors import CheckpointError
+from convert.json_hooks import once, refuse
 
 FILES = ("chat_template.jinja", "tokenizer_config.json", "chat_template.json")
 # Google's have 16 to 19 kB. What is larger is not a template, and lexing it would take long.
 LARGEST = 1 << 18
+_MOST_JSON = 4 << 20  # bytes; a tokenizer's file may list thousands of tokens
 
 
 @dataclass(frozen=True)
@@ -92,12 +94,11 @@ def _checked(text: str, name: str, asked: str) -> str:
     return text
 
 
-def _text(path: Path, asked: str) -> str:
+def _text(path: Path, asked: str, most: int = 4 * LARGEST) -> str:
     try:
-        if path.stat().st_size > 4 * LARGEST:
-            raise CheckpointError(
-                asked, f"{path.name} has {path.stat().st_size:,} bytes", "Take the instruction-tuned model's"
-            )
+        if path.stat().st_size > most:
+            found = f"{path.name} has {path.stat().st_size:,} bytes; at most {most:,} are read"
+            raise CheckpointError(asked, found, "Take the instruction-tuned model's")
         content = path.read_bytes()
         if content.startswith(codecs.BOM_UTF8):  # which would be printed in front of every prompt
             raise CheckpointError(asked, f"{path.name} begins with a byte order mark", "Save it as UTF-8 without one")
@@ -110,10 +111,11 @@ def _text(path: Path, asked: str) -> str:
 
 
 def _json(path: Path, asked: str) -> dict[str, Any]:
+    text = _text(path, asked, _MOST_JSON)
     try:
-        content = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise CheckpointError(asked, f"{path.name} cannot be read ({error})", "Download it again") from error
+        content = json.loads(text, object_pairs_hook=once, parse_constant=refuse)
+    except (ValueError, RecursionError) as error:
+        raise CheckpointError(asked, f"{path.name} is not valid JSON ({error})", "Download it again") from error
     if not isinstance(content, dict):
         raise CheckpointError(asked, f"{path.name} is not a JSON object", "Download it again")
     return content

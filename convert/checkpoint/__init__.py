@@ -9,16 +9,19 @@ import stat
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from convert.checkpoint import hub, other_kinds
 from convert.checkpoint.config import CONFIG, TextConfig, read_config, read_fields
-from convert.checkpoint.format import choose, reader
-from convert.checkpoint.inventory import Ledger
+from convert.checkpoint.fields import Fields
+from convert.checkpoint.format import Reader, choose, reader
+from convert.checkpoint.ledger import Ledger
+from convert.checkpoint.module import Given, left_out, outlines
 from convert.checkpoint.names import by_published_name
+from convert.checkpoint.outline import Outline
 from convert.checkpoint.safetensors import INDEX, read_folder
 from convert.checkpoint.strict_json import read_object
-from convert.checkpoint.types import ActivationScales, CacheScales, Checkpoint, FloatTensor, Source
+from convert.checkpoint.types import ActivationScales, CacheScales, Checkpoint, FloatTensor, Module, Source
 from convert.errors import CheckpointError
 
 if TYPE_CHECKING:
@@ -30,6 +33,7 @@ __all__ = [
     "Checkpoint",
     "FloatTensor",
     "Located",
+    "Module",
     "Source",
     "TextConfig",
     "check_beside",
@@ -129,8 +133,10 @@ def check_small_files(folder: Path) -> None:
     Raises:
         CheckpointError: says what it is.
     """
-    read_config(folder)
-    choose(*read_fields(folder))
+    config = read_config(folder)
+    text, whole = read_fields(folder)
+    choose(text, whole)
+    outlines(Given(config, whole, text is not whole))
 
 
 def open_checkpoint(model: str | Path, *, progress: Progress | None = None) -> Checkpoint:
@@ -156,23 +162,44 @@ def open_folder(located: Located) -> Checkpoint:
     config = read_config(folder)
     text, whole = read_fields(folder)
     name, settings = choose(text, whole)
-    nested, stored = text is not whole, read_folder(folder, asked)
+    nested = text is not whole
+    wanted = outlines(Given(config, whole, nested))
+    stored = read_folder(folder, asked)
     check_beside(folder, asked)
     names = by_published_name(stored, nested, asked, str(folder))
-    ledger = Ledger({name: stored[each] for name, each in names.items()}, config, asked, nested)
-    contents = reader(name).read(ledger, config, settings)
-    return Checkpoint(
+    ledger = Ledger({name: stored[each] for name, each in names.items()}, asked)
+    opened = Checkpoint(
         format=name,
-        stored=contents.stored,
         folder=folder,
-        config=config,
-        quants=contents.quants,
-        floats=contents.floats,
-        activations=contents.activations,
-        caches=contents.caches,
-        left_out=ledger.close(),
+        modules={each: _module(reader(name), ledger, outline, settings) for each, outline in wanted.items()},
+        left_out=ledger.close(lambda each: left_out(each, wanted, ledger)),
         source=Source(located.id, located.revision, {}),
     )
+    for module in opened.modules.values():
+        _check_ties(module, asked)
+    return opened
+
+
+def _module(form: Reader, ledger: Ledger, outline: Outline[Any], settings: Fields | None) -> Module[Any]:
+    found = form.read(ledger, outline, settings)
+    return Module(
+        config=outline.config,
+        stored=found.stored,
+        quants=found.quants,
+        floats=found.floats,
+        activations=found.activations,
+        caches=found.caches,
+        ties=outline.ties,
+        tables=frozenset(part.key for part in outline.parts if part.kind == "embedding"),
+    )
+
+
+def _check_ties(module: Module[Any], asked: str) -> None:
+    """Refuses a matrix that shares the weights of quantized rows: what multiplies with it wants scales of its own."""
+    for key, other in module.ties.items():
+        if other in module.quants:
+            said = f"config.json ties {key} to {other}, which is stored as integers; a tied one is read as floats alone"
+            raise CheckpointError(asked, said, "Use a checkpoint as Google publishes it")
 
 
 def check_beside(folder: Path, asked: str) -> None:

@@ -7,38 +7,80 @@ the result is compared with, refuses it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
-from convert.checkpoint.fields import Fields
+from pydantic import Field, InstanceOf
+
+from convert.checkpoint.fields import Count, Fields, Flag, Model, Natural, Positive, Share, one_of
 from convert.checkpoint.strict_json import read_object, shown
 from convert.errors import CheckpointError
 
 SLIDING, FULL = "sliding_attention", "full_attention"
 CONFIG = "config.json"
-_MAX_LAYERS = 1024
-# What transformers checks the type of and this decoder has no use for: None stands for null.
-_ALSO_TYPED: Mapping[str, tuple[type | None, ...]] = {
-    "use_cache": (bool,),
-    "tie_word_embeddings": (bool,),
-    "initializer_range": (float,),
-    "attention_dropout": (int, float, None),
-    "num_experts": (int, None),
-    "top_k_experts": (int, None),
-    "moe_intermediate_size": (int, None),
-}
-_TYPE_WORDS: Mapping[type | None, str] = {
-    bool: "true or false",
-    int: "a whole number",
-    float: "a number with a decimal point",
-    None: "null",
-}
 _DEFAULT_ROPES: Mapping[str, Mapping[str, Any]] = {
     SLIDING: {"rope_type": "default", "rope_theta": 10_000.0},
     FULL: {"rope_type": "proportional", "rope_theta": 1_000_000.0, "partial_rotary_factor": 0.25},
 }
+_POINT = "a number above 0 with a decimal point, as transformers wants it"
+_Fraction = Annotated[InstanceOf[float], Field(gt=0, lt=math.inf, description=_POINT)]
+_OFF = "false: E2B, E4B and their relatives are what this decoder computes"
+_Off = Annotated[bool, one_of(False), Field(description=_OFF)]
+_Whole = Annotated[int | None, Field(description="a whole number or null")]
+
+
+class _Text(Model):
+    """The text decoder's fields: those that say how it is made, then those of which this decoder takes one value."""
+
+    vocab_size: Count = 262_144
+    vocab_size_per_layer_input: Count = 262_144
+    hidden_size: Count = 2304
+    hidden_size_per_layer_input: Natural = 256
+    intermediate_size: Count = 9216
+    use_double_wide_mlp: Flag = False
+    num_hidden_layers: Annotated[int, Field(ge=1, le=1024, description="a whole number from 1 to 1024")] = 30
+    num_kv_shared_layers: Natural = 0
+    num_attention_heads: Count = 8
+    num_key_value_heads: Count = 4
+    head_dim: Count = 256
+    global_head_dim: Count = 512
+    sliding_window: Count = 512
+    max_position_embeddings: Count = 131_072
+    rms_norm_eps: _Fraction = 1e-6
+    final_logit_softcapping: Annotated[_Fraction | None, Field(description=_POINT)] = None
+    tie_word_embeddings: Flag = True
+
+    model_type: Literal[None, "gemma4_text"] = None
+    enable_moe_block: _Off = False
+    attention_k_eq_v: _Off = False
+    attention_bias: _Off = False
+    use_bidirectional_attention: Literal[None, "vision"] = None
+    hidden_activation: Literal["gelu_pytorch_tanh"] = "gelu_pytorch_tanh"
+    # Nothing here reads these.
+    use_cache: Flag = True
+    initializer_range: Annotated[InstanceOf[float], Field(description="a number with a decimal point")] = 0.02
+    attention_dropout: Annotated[float | None, Field(description="a number or null")] = None
+    num_experts: _Whole = None
+    top_k_experts: _Whole = None
+    moe_intermediate_size: _Whole = None
+
+
+class _Rope(Model):
+    rope_type: Literal["default", "proportional"] = "default"
+    rope_theta: Positive
+    partial_rotary_factor: Share = 1.0
+    factor: Annotated[float, Field(ge=1, le=1, description="1: scaled rotary embeddings are not supported")] = 1.0
+
+
+class _Override(Model, extra="forbid"):
+    """What differs in a layer; 0: nothing."""
+
+    OTHERS = "left out: only head_dim and num_key_value_heads may differ from layer to layer"
+    head_dim: Count = 0
+    num_key_value_heads: Count = 0
 
 
 @dataclass(frozen=True)
@@ -121,22 +163,22 @@ def read_config(folder: Path) -> TextConfig:
         CheckpointError: the file is missing or malformed, a field has a wrong type or an absurd value, or asks for
             something that the decoder does not do.
     """
-    text, whole = read_fields(folder)
-    _refuse_unsupported(text)
-    kinds = _kinds(text)
+    fields, whole = read_fields(folder)
+    text = fields.read(_Text)
+    kinds = _kinds(fields, text)
     return TextConfig(
-        vocab=text.integer("vocab_size", 262_144),
-        hidden=text.integer("hidden_size", 2304),
-        heads=text.integer("num_attention_heads", 8),
-        window=text.integer("sliding_window", 512),
-        max_context=text.integer("max_position_embeddings", 131_072),
-        norm_eps=_fraction(text, "rms_norm_eps", 1e-6),
-        softcap=_fraction(text, "final_logit_softcapping") if text.has("final_logit_softcapping") else None,
-        per_layer_vocab=text.integer("vocab_size_per_layer_input", 262_144),
-        per_layer_width=text.integer("hidden_size_per_layer_input", 256, low=0),
+        vocab=text.vocab_size,
+        hidden=text.hidden_size,
+        heads=text.num_attention_heads,
+        window=text.sliding_window,
+        max_context=text.max_position_embeddings,
+        norm_eps=text.rms_norm_eps,
+        softcap=text.final_logit_softcapping,
+        per_layer_vocab=text.vocab_size_per_layer_input,
+        per_layer_width=text.hidden_size_per_layer_input,
         tied=_tied(text, whole),
-        ropes=_ropes(text, kinds),
-        layers=_layers(text, kinds),
+        ropes=_ropes(fields, kinds),
+        layers=_layers(fields, text, kinds),
     )
 
 
@@ -153,50 +195,29 @@ def read_fields(folder: Path) -> tuple[Fields, Fields]:
     below = whole.values.get("text_config")
     if not whole.has("model_type") and isinstance(below, dict) and below.get("model_type") == "gemma4_text":
         return whole.object("text_config"), whole
-    if whole.choice("model_type", ("gemma4", "gemma4_text")) == "gemma4_text":
-        return whole, whole
-    text = whole.object("text_config")
-    text.choice("model_type", (None, "gemma4_text"))
-    return text, whole
+    if whole.values.get("model_type") not in ("gemma4", "gemma4_text"):
+        raise whole.fail("model_type", "'gemma4' or 'gemma4_text'")
+    return (whole.object("text_config") if whole.values["model_type"] == "gemma4" else whole), whole
 
 
-def _tied(text: Fields, whole: Fields) -> bool:
+def _tied(text: _Text, whole: Fields) -> bool:
     # transformers asks the configuration of the model it loads, which is the outer one for a multimodal checkpoint.
-    if "tie_word_embeddings" not in whole.values and not text.boolean("tie_word_embeddings", True):
+    if "tie_word_embeddings" not in whole.values and not text.tie_word_embeddings:
         raise whole.fail("tie_word_embeddings", "false as in text_config: left out, it counts as true in transformers")
-    return whole.boolean("tie_word_embeddings", True)
+    tied = whole.values.get("tie_word_embeddings", True)
+    if not isinstance(tied, bool):
+        raise whole.fail("tie_word_embeddings", "true or false")
+    return tied
 
 
-def _fraction(fields: Fields, name: str, default: float | None = None) -> float:
-    """A number that transformers takes with a decimal point only."""
-    if type(fields.values.get(name)) is int:
-        raise fields.fail(name, "a number above 0 with a decimal point, as transformers wants it")
-    return fields.number(name, default)
-
-
-def _refuse_unsupported(text: Fields) -> None:
-    for name in ("enable_moe_block", "attention_k_eq_v", "attention_bias"):
-        if text.boolean(name, False):
-            raise text.fail(name, "false: E2B, E4B and their relatives are what this decoder computes")
-    text.choice("use_bidirectional_attention", (None, "vision"))
-    text.choice("hidden_activation", ("gelu_pytorch_tanh",), "gelu_pytorch_tanh")
-    for name, types in _ALSO_TYPED.items():
-        value = text.values.get(name)
-        if name in text.values and type(value) not in types and not (value is None and None in types):
-            raise text.fail(name, " or ".join(_TYPE_WORDS[one] for one in types))
-
-
-def _kinds(text: Fields) -> tuple[str, ...]:
-    count = text.integer("num_hidden_layers", 30)
-    if count > _MAX_LAYERS:
-        raise text.fail("num_hidden_layers", f"at most {_MAX_LAYERS}")
-    kinds = text.values.get("layer_types")
+def _kinds(fields: Fields, text: _Text) -> tuple[str, ...]:
+    count, kinds = text.num_hidden_layers, fields.values.get("layer_types")
     if kinds is None:
-        if text.has("sliding_window_pattern"):  # as above
-            raise text.fail("sliding_window_pattern", "left out, and layer_types given")
+        if fields.has("sliding_window_pattern"):  # transformers would ignore this old spelling and take the default
+            raise fields.fail("sliding_window_pattern", "left out, and layer_types given")
         kinds = [FULL if index % 6 == 5 else SLIDING for index in range(count)]
     if not isinstance(kinds, list) or len(kinds) != count or any(kind not in (SLIDING, FULL) for kind in kinds):
-        raise text.fail("layer_types", f"a list of {count} words, each '{SLIDING}' or '{FULL}'")
+        raise fields.fail("layer_types", f"a list of {count} words, each '{SLIDING}' or '{FULL}'")
     return (*kinds[:-1], FULL)  # transformers forces the last layer to full attention
 
 
@@ -212,33 +233,24 @@ def _ropes(text: Fields, kinds: tuple[str, ...]) -> Mapping[str, Rope]:
             if text.has(name):
                 raise text.fail(name, "in rope_parameters, once for each kind of layer")
         given = Fields(_DEFAULT_ROPES, f"{text.path}: rope_parameters", text.asked)
-    return {kind: _rope(given.object(kind)) for kind in (SLIDING, FULL) if kind in kinds}
-
-
-def _rope(fields: Fields) -> Rope:
-    kind = fields.choice("rope_type", ("default", "proportional"), "default")
-    if fields.number("factor", 1.0) != 1.0:
-        raise fields.fail("factor", "1: scaled rotary embeddings are not supported")
-    partial = fields.number("partial_rotary_factor", 1.0)
-    if partial > 1:
-        raise fields.fail("partial_rotary_factor", "at most 1")
+    ropes = {kind: given.object(kind).read(_Rope) for kind in (SLIDING, FULL) if kind in kinds}
     # The default kind turns the whole head, whatever partial_rotary_factor says.
-    return Rope(fields.number("rope_theta"), str(kind), partial if kind == "proportional" else 1.0)
+    return {
+        kind: Rope(rope.rope_theta, rope.rope_type, rope.partial_rotary_factor if rope.rope_type != "default" else 1.0)
+        for kind, rope in ropes.items()
+    }
 
 
-def _layers(text: Fields, kinds: tuple[str, ...]) -> tuple[Layer, ...]:
-    shared = text.integer("num_kv_shared_layers", 0, low=0)
-    first_shared = len(kinds) - shared
+def _layers(fields: Fields, text: _Text, kinds: tuple[str, ...]) -> tuple[Layer, ...]:
+    first_shared = len(kinds) - text.num_kv_shared_layers
     if first_shared <= 0:
-        raise text.fail("num_kv_shared_layers", f"below the number of layers, {len(kinds)}")
-    double = text.boolean("use_double_wide_mlp", False)
-    width = text.integer("intermediate_size", 9216)
+        raise fields.fail("num_kv_shared_layers", f"below the number of layers, {len(kinds)}")
     last_owner = {kind: index for index, kind in enumerate(kinds[:first_shared])}
-    overrides = _overrides(text, len(kinds))
+    overrides = _overrides(fields, len(kinds))
     layers = []
     for index, kind in enumerate(kinds):
         if index >= first_shared and kind not in last_owner:
-            raise text.fail("num_kv_shared_layers", f"smaller: layer {index} finds no {kind} layer to share with")
+            raise fields.fail("num_kv_shared_layers", f"smaller: layer {index} finds no {kind} layer to share with")
         head_dim, kv_heads = _per_layer(text, overrides, index, kind)
         layers.append(
             Layer(
@@ -246,60 +258,55 @@ def _layers(text: Fields, kinds: tuple[str, ...]) -> tuple[Layer, ...]:
                 kind=kind,
                 head_dim=head_dim,
                 kv_heads=kv_heads,
-                intermediate=width * (2 if double and index >= first_shared else 1),
+                intermediate=text.intermediate_size * (2 if text.use_double_wide_mlp and index >= first_shared else 1),
                 owner=last_owner[kind] if index >= first_shared else index,
             )
         )
-    _check_heads(text, layers)
+    _check_heads(fields, text.num_attention_heads, layers)
     return tuple(layers)
 
 
-def _overrides(text: Fields, count: int) -> Mapping[int, Fields] | None:
+def _overrides(text: Fields, count: int) -> Mapping[int, _Override] | None:
     """``per_layer_config`` by layer index; None when the field is not there. Null overrides nothing."""
     if "per_layer_config" not in text.values:
         return None
     if not text.has("per_layer_config"):
         return {}
     given = text.object("per_layer_config")
-    layers: dict[int, Fields] = {}
+    layers: dict[int, _Override] = {}
     for key in given.values:
         # transformers pads the numbers with zeros so that they sort.
         if not (key.isascii() and key.isdigit() and len(key) <= 8) or int(key) >= count or int(key) in layers:
             action = f"Its keys must be different layer numbers below {count}"
             raise CheckpointError(text.asked, f"{given.path} has key {shown(key)}", action)
-        layers[int(key)] = layer = given.object(key)
-        odd = sorted(set(layer.values) - {"head_dim", "num_key_value_heads"})
-        if odd:
-            raise layer.fail(odd[0], "left out: only head_dim and num_key_value_heads may differ from layer to layer")
+        layers[int(key)] = given.object(key).read(_Override)
     return layers
 
 
-def _per_layer(text: Fields, overrides: Mapping[int, Fields] | None, index: int, kind: str) -> tuple[int, int]:
+def _per_layer(text: _Text, overrides: Mapping[int, _Override] | None, index: int, kind: str) -> tuple[int, int]:
     """Head size and key/value heads of a layer.
 
     ``per_layer_config`` if it is there, else ``global_head_dim`` on full-attention layers, else the common value.
     ``num_global_key_value_heads`` counts only together with ``attention_k_eq_v``, which is refused.
     """
-    head_dim, kv_heads = text.integer("head_dim", 256), text.integer("num_key_value_heads", 4)
+    head_dim, kv_heads = text.head_dim, text.num_key_value_heads
     if overrides is None:
-        return (text.integer("global_head_dim", 512) if kind == FULL else head_dim), kv_heads
-    if index not in overrides:
-        return head_dim, kv_heads
-    return overrides[index].integer("head_dim", head_dim), overrides[index].integer("num_key_value_heads", kv_heads)
+        return (text.global_head_dim if kind == FULL else head_dim), kv_heads
+    layer = overrides.get(index, _Override())
+    return layer.head_dim or head_dim, layer.num_key_value_heads or kv_heads
 
 
-def _check_heads(text: Fields, layers: list[Layer]) -> None:
-    heads = text.integer("num_attention_heads", 8)
+def _check_heads(fields: Fields, heads: int, layers: list[Layer]) -> None:
     first: dict[str, Layer] = {}
     for layer in layers:
         if heads % layer.kv_heads:
-            raise text.fail(
+            raise fields.fail(
                 "num_attention_heads", f"a multiple of layer {layer.index}'s {layer.kv_heads} key/value heads"
             )
         if layer.head_dim % 2:
-            raise text.fail("head_dim", f"even; layer {layer.index} has {layer.head_dim}")
+            raise fields.fail("head_dim", f"even; layer {layer.index} has {layer.head_dim}")
         same = first.setdefault(layer.kind, layer)
         if (same.head_dim, same.kv_heads) != (layer.head_dim, layer.kv_heads):
-            raise text.fail(
+            raise fields.fail(
                 "per_layer_config", f"the same for all {layer.kind} layers, which share their rotary embedding"
             )

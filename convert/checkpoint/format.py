@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pkgutil import iter_modules
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
 from convert.checkpoint import formats
-from convert.checkpoint.config import TextConfig
 from convert.checkpoint.fields import Fields
-from convert.checkpoint.inventory import Ledger
+from convert.checkpoint.ledger import Ledger
+from convert.checkpoint.outline import Outline
 from convert.checkpoint.strict_json import shown
 from convert.checkpoint.types import ActivationScales, CacheScales, FloatTensor, Stored
 from convert.errors import CheckpointError
@@ -23,7 +23,7 @@ _FIELD = "quantization_config"
 
 @dataclass(frozen=True)
 class Contents:
-    """What a reader found; see ``convert.checkpoint.types.Checkpoint`` for the fields."""
+    """What a reader found of a module; see ``convert.checkpoint.types.Module`` for the fields."""
 
     stored: Stored
     quants: Mapping[str, QuantTensor]
@@ -41,8 +41,8 @@ class Reader(Protocol):
 
     METHOD: str | None
 
-    def read(self, ledger: Ledger, config: TextConfig, settings: Fields | None) -> Contents:
-        """Takes every tensor that the decoder needs from the ledger."""
+    def read(self, ledger: Ledger, outline: Outline[Any], settings: Fields | None) -> Contents:
+        """Takes every tensor that a module needs from the ledger; asked for each module of a checkpoint."""
         ...
 
 
@@ -61,7 +61,8 @@ def choose(text: Fields, whole: Fields) -> tuple[str, Fields | None]:
     method = settings.values.get("quant_method")
     if not isinstance(method, str) or method not in readers():
         found = f"{settings.path}: quant_method is {shown(method)}"
-        action = "Read are 'gemma' (mobile) and checkpoints without one (q4_0-unquantized)"
+        stated = ", ".join(f"{method!r} ({name})" for method, name in readers().items() if method is not None)
+        action = f"Read are {stated} and checkpoints without one ({readers()[None]})"
         if method == "compressed-tensors":
             action += ", which hold the same numbers: take the sibling repository ...-qat-mobile-transformers for a"
             action += " ...-qat-mobile-ct, and ...-qat-q4_0-unquantized for a ...-qat-w4a16-ct"

@@ -11,12 +11,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
 
+from convert.checkpoint.module import kinds
+from convert.checkpoint.modules.text import WORDS
 from convert.checkpoint.strict_json import shown
 from convert.errors import CheckpointError
 
-_DECODER = r"(?:embed_tokens(?:_per_layer)?|layers|norm|per_layer_model_projection|per_layer_projection_norm)\."
-_OUTER = r"(?:language_model|vision_tower|audio_tower|embed_vision|embed_audio)\."
 _ADAPTER = re.compile(r"(?:^|\.)(?:lora_[A-Za-z_]+|modules_to_save|ia3_[a-z]+)(?:\.|$)")
 
 MERGE = (
@@ -45,23 +46,33 @@ def _row(pattern: str, instead: str, origin: str | None, nested: bool | None = N
     return Renaming(re.compile(pattern), instead, origin, nested)
 
 
-# In this order: what wraps a whole model comes off first.
-RENAMINGS = (
-    _row(r"(?:^|(?<=\.))_orig_mod\.", "", "a model wrapped by torch.compile"),
-    _row(r"^module\.", "", "a model wrapped for parallel training"),
-    _row(r"^base_model\.model\.", "", "PEFT's wrapper (save the result of merge_and_unload() instead)"),
-    _row(r"\.base_layer\.", ".", "PEFT's layers (save the result of merge_and_unload() instead)"),
-    _row(r"^model\.language_model\.model\.", "model.language_model.", "a language model inside a wrapper"),
-    _row(r"^(?:model\.)?language_model\.lm_head\.", "lm_head.", "an older transformers"),
-    _row(rf"^language_model\.model\.(?={_DECODER})", "model.language_model.", "an older transformers"),
-    _row(rf"^model\.model\.(?={_OUTER})", "model.", None, True),
-    _row(rf"^(?={_OUTER})", "model.", None, True),
-    _row(rf"^(?:model\.)?(?={_DECODER})", "model.language_model.", "a text-only model, which config.json is not", True),
-    _row(rf"^model\.model\.(?={_DECODER})", "model.", None, False),
-    _row(rf"^(?={_DECODER})", "model.", None, False),
-    _row(r"^(?:model\.)?language_model\.(?=.)", "model.", "a multimodal model, which config.json is not", False),
-    _row(r"^model\.(?=lm_head\.)", "", None),
-)
+def _first_word(words: Iterable[str]) -> str:
+    return rf"(?:{'|'.join(map(re.escape, words))})\."
+
+
+@cache
+def _renamings() -> tuple[Renaming, ...]:
+    """In this order: what wraps a whole model comes off first."""
+    decoder = _first_word(WORDS)
+    outer = _first_word(root for kind in kinds().values() for root in kind.roots)
+    return (
+        _row(r"(?:^|(?<=\.))_orig_mod\.", "", "a model wrapped by torch.compile"),
+        _row(r"^module\.", "", "a model wrapped for parallel training"),
+        _row(r"^base_model\.model\.", "", "PEFT's wrapper (save the result of merge_and_unload() instead)"),
+        _row(r"\.base_layer\.", ".", "PEFT's layers (save the result of merge_and_unload() instead)"),
+        _row(r"^model\.language_model\.model\.", "model.language_model.", "a language model inside a wrapper"),
+        _row(r"^(?:model\.)?language_model\.lm_head\.", "lm_head.", "an older transformers"),
+        _row(rf"^language_model\.model\.(?={decoder})", "model.language_model.", "an older transformers"),
+        _row(rf"^model\.model\.(?={outer})", "model.", None, True),
+        _row(rf"^(?={outer})", "model.", None, True),
+        _row(
+            rf"^(?:model\.)?(?={decoder})", "model.language_model.", "a text-only model, which config.json is not", True
+        ),
+        _row(rf"^model\.model\.(?={decoder})", "model.", None, False),
+        _row(rf"^(?={decoder})", "model.", None, False),
+        _row(r"^(?:model\.)?language_model\.(?=.)", "model.", "a multimodal model, which config.json is not", False),
+        _row(r"^model\.(?=lm_head\.)", "", None),
+    )
 
 
 def published(name: str, nested: bool) -> tuple[str, str | None]:
@@ -73,7 +84,7 @@ def published(name: str, nested: bool) -> tuple[str, str | None]:
     ('model.norm.weight', 'a model wrapped for parallel training')
     """
     origin = None
-    for row in RENAMINGS:
+    for row in _renamings():
         if row.nested in (None, nested):
             renamed = row.pattern.sub(row.instead, name)
             if renamed != name:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from convert.checkpoint.module import kinds
 from convert.checkpoint.names import MERGE
 from convert.errors import CheckpointError
 
@@ -46,7 +47,6 @@ _MAGICS: tuple[tuple[Callable[[bytes], bool], str, str], ...] = (
 _OTHER_MODELS = {
     "gemma4_unified": "a Gemma 4 of the unified kind, as the 12B is, whose decoder is another one",
     "gemma4_unified_text": "a Gemma 4 of the unified kind, as the 12B is, whose decoder is another one",
-    "gemma4_assistant": "a drafter that goes with a Gemma 4, not the model itself",
     **dict.fromkeys(("gemma", "gemma2", "gemma3", "gemma3_text", "gemma3n", "gemma3n_text"), "an older Gemma than 4"),
 }
 
@@ -132,10 +132,9 @@ def check_config(values: Mapping[str, Any], asked: str) -> None:
     Raises:
         CheckpointError: says which model it is, and what to use instead.
     """
-    kind, text = values.get("model_type"), values.get("text_config")
-    if isinstance(kind, str) and kind in _OTHER_MODELS:
-        raise CheckpointError(asked, f"it is {_OTHER_MODELS[kind]} (model_type {kind!r} in config.json)", USE)
-    inner = text if isinstance(text, dict) else values
-    if inner.get("enable_moe_block") is True:
-        found = "it is a mixture of experts, as Gemma 4 26B-A4B is (enable_moe_block is true in config.json)"
-        raise CheckpointError(asked, found, USE)
+    model = values.get("model_type")
+    if isinstance(model, str) and model in _OTHER_MODELS:
+        raise CheckpointError(asked, f"it is {_OTHER_MODELS[model]} (model_type {model!r} in config.json)", USE)
+    for kind in kinds().values():
+        if (found := kind.unread(values)) is not None:
+            raise CheckpointError(asked, f"it is {found}", USE)

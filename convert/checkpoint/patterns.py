@@ -9,8 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Annotated, Any
 
-from convert.checkpoint.fields import Fields
+from pydantic import Field
+
+from convert.checkpoint.fields import Fields, Flag, Model, one_of
 from convert.checkpoint.strict_json import shown
 from convert.errors import CheckpointError
 from convert.lattice import BITS
@@ -21,6 +24,7 @@ _REPEAT = re.compile(r"(?<!\()[*+?{]")
 _REPEATED_GROUP = re.compile(r"\)[*+{]")
 # Flags and comments could hide a repetition from the expressions above.
 _ODD_GROUP = re.compile(r"\(\?(?!:|=|!|<)")
+_Name = Annotated[str, Field(min_length=1)]
 
 
 def compile_bounded(pattern: str, form: str, where: Fields) -> re.Pattern[str]:
@@ -46,6 +50,19 @@ def compile_bounded(pattern: str, form: str, where: Fields) -> re.Pattern[str]:
         return re.compile(form.replace("{}", pattern))
     except (re.error, OverflowError, RecursionError) as error:
         raise fail(f"is not a regular expression: {error}") from error
+
+
+class _Bits(Model, extra="forbid"):
+    OTHERS = "left out: only num_bits is known"
+    num_bits: Annotated[int, one_of(*BITS), Field(description="2, 4 or 8")] = 4
+
+
+class _Rules(_Bits):
+    OTHERS = "left out: its meaning is not known"
+    quant_method: Any = None
+    quantize_embeddings: Flag = False
+    module_quant_configs: Any = None
+    modules_to_not_convert: Annotated[list[_Name] | None, Field(description="a list of module names")] = None
 
 
 @dataclass(frozen=True)
@@ -91,42 +108,27 @@ def read_rules(settings: Fields, tied: bool) -> BitRules:
     Raises:
         CheckpointError: an unknown key, a wrong type, bits other than 2, 4 and 8, or a pattern that is refused.
     """
-    known = {"quant_method", "num_bits", "quantize_embeddings", "module_quant_configs", "modules_to_not_convert"}
-    odd = sorted(set(settings.values) - known)
-    if odd:
-        raise settings.fail(odd[0], "left out: its meaning is not known")
-    default = _bits(settings, 4)
+    given = settings.read(_Rules)
     by_pattern = []
     if settings.has("module_quant_configs"):
         overrides = settings.object("module_quant_configs")
         _bound(overrides, len(overrides.values))
         for pattern in overrides.values:
             override = overrides.object(pattern)
-            strange = sorted(set(override.values) - {"num_bits"})
-            if strange:
-                raise override.fail(strange[0], "left out: only num_bits is known")
-            by_pattern.append((compile_bounded(pattern, "{}", settings), _bits(override, default)))
-    skipped = settings.values.get("modules_to_not_convert")
+            bits = override.read(_Bits).num_bits if override.values else given.num_bits
+            by_pattern.append((compile_bounded(pattern, "{}", settings), bits))
+    skipped = given.modules_to_not_convert
     if skipped is None:
         skipped = ["lm_head", "model.embed_tokens", "model.language_model.embed_tokens"] if tied else ["lm_head"]
-    if not isinstance(skipped, list) or not all(isinstance(each, str) and each for each in skipped):
-        raise settings.fail("modules_to_not_convert", "a list of module names")
     _bound(settings, len(skipped))
     boundary = r"(?:(?<=\.)|(?=\.|$))"
     return BitRules(
-        default=default,
-        embeddings=settings.boolean("quantize_embeddings", False),
+        default=given.num_bits,
+        embeddings=given.quantize_embeddings,
         by_pattern=tuple(by_pattern),
         skipped=tuple(compile_bounded(each, f"(?:{{}}){boundary}", settings) for each in skipped),
         skipped_ends=tuple(skipped),
     )
-
-
-def _bits(fields: Fields, default: int) -> int:
-    bits = fields.integer("num_bits", default)
-    if bits not in BITS:
-        raise fields.fail("num_bits", "2, 4 or 8")
-    return bits
 
 
 def _bound(where: Fields, count: int) -> None:

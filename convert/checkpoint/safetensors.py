@@ -131,7 +131,7 @@ def read_file(path: Path, asked: str) -> dict[str, Tensor]:
     if 8 + length > file.size:
         found = f"{path.name} is truncated: {file.size:,} bytes found, {8 + length:,} expected for the header alone"
         raise CheckpointError(asked, found, _AGAIN)
-    header = parse_object(file.read(8, length).tobytes(), f"the header of {path.name}", asked)
+    header = parse_object(file.read(8, length).tobytes(), f"the header of {path.name}", asked, _whole)
     _check_texts(header.pop("__metadata__", None), header, path.name, asked)
     places = {name: _place(name, entry, path.name, asked) for name, entry in header.items()}
     data = 8 + length
@@ -150,6 +150,13 @@ def read_file(path: Path, asked: str) -> dict[str, Tensor]:
         name: Tensor(name, dtype, shape, file, data + begin, end - begin)
         for name, (dtype, shape, begin, end) in places.items()
     }
+
+
+def _whole(digits: str) -> int:
+    """A number; -0, which is a float to the package that defines the format, is none."""
+    if digits == "-0":
+        raise ValueError("-0 is no size or offset")
+    return int(digits)
 
 
 def _check_texts(metadata: Any, names: Mapping[str, Any], file: str, asked: str) -> None:

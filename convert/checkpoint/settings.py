@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from convert.chat_template.source import read as read_template
-from convert.checkpoint.config import CONFIG, read_fields
-from convert.checkpoint.fields import Fields
+from convert.checkpoint.config import CONFIG, read_config, read_fields
+from convert.checkpoint.fields import Fields, Flag, Model, Natural, Positive, Share
 from convert.checkpoint.strict_json import CONFIG_LIMIT, read_bytes, read_object, require, shown
 from convert.checkpoint.turn_end import closing
 from convert.checkpoint.vocabulary import Vocabulary, read_vocabulary
@@ -30,7 +30,6 @@ _TURNS = ("sot_token", "eot_token")
 _TOOLS = ("std_token", "etd_token", "stc_token", "etc_token", "str_token", "etr_token", "escape_token")
 _THOUGHTS = ("think_token", "soc_token", "eoc_token")
 ROLES = (*_BASE, *_TURNS, *_TOOLS, *_THOUGHTS)
-# What would change an answer and the engines do not do, with the value that changes nothing.
 # What a template puts where an image or a sound belongs, by the fields of config.json that name it.
 PLACEHOLDERS: Mapping[str, tuple[str, ...]] = {
     "image": ("image_token_id",),
@@ -41,6 +40,7 @@ PLACEHOLDERS: Mapping[str, tuple[str, ...]] = {
     "audio_end": ("eoa_token_id", "eoa_token_index"),
     "video": ("video_token_id",),
 }
+# What would change an answer and the engines do not do, with the value that changes nothing.
 _NOT_CARRIED: Mapping[str, float] = {
     "repetition_penalty": 1.0,
     "encoder_repetition_penalty": 1.0,
@@ -62,6 +62,13 @@ class Sampler:
     top_k: int
     top_p: float
     temperature: float
+
+
+class _Drawn(Model):
+    do_sample: Flag
+    top_k: Natural = TOP_K
+    top_p: Share = TOP_P
+    temperature: Positive = TEMPERATURE
 
 
 @dataclass(frozen=True)
@@ -128,7 +135,7 @@ def read_settings(folder: Path) -> Settings:
     asked = f"read {folder}"
     text, whole = read_fields(folder)
     generation, tokens = _given(folder, GENERATION, asked), _given(folder, TOKENIZER_CONFIG, asked)
-    rows = text.integer("vocab_size", 262_144)
+    rows = read_config(folder).vocab
     vocabulary = read_vocabulary(folder, rows, asked)
     roles = _roles(tokens, vocabulary)
     stops = _Stops(vocabulary, rows)
@@ -143,7 +150,8 @@ def read_settings(folder: Path) -> Settings:
     _turn_end(read_template(folder).text, roles, stops, asked)
     pad, channel = _pad(generation, text, roles, vocabulary, rows), _channel(roles, vocabulary)
     unsaid: dict[str, object] = {"pad_token_id": PAD} if pad is None else {}
-    if generation.boolean("do_sample", False):
+    sampler = _sampler(generation, rows)
+    if sampler.sample:
         given = {"top_k": TOP_K, "top_p": TOP_P, "temperature": TEMPERATURE}
         unsaid |= {name: value for name, value in given.items() if name not in generation.values}
     if channel is not None and not {"soc_token", "eoc_token"} <= roles.keys():
@@ -159,7 +167,7 @@ def read_settings(folder: Path) -> Settings:
         chosen=tuple(f"{name} {value}" for name, value in unsaid.items()),
         stops=stops.all(),
         suppressed=tuple(_ids(generation, "suppress_tokens", rows)),
-        sampler=_sampler(generation, rows),
+        sampler=sampler,
         roles=roles,
         placeholders=placeholders,
         texts={id: text for id, text in texts.items() if text is not None},
@@ -325,13 +333,10 @@ def _turn_end(template: str, roles: Mapping[str, str], stops: _Stops, asked: str
 
 
 def _sampler(generation: Fields, rows: int) -> Sampler:
-    if not generation.boolean("do_sample", False):
+    if generation.values.get("do_sample", False) is False:  # then it may have any sampler
         return Sampler(False, TOP_K, TOP_P, TEMPERATURE)
-    top_p = generation.number("top_p", TOP_P)
-    if top_p > 1:
-        raise generation.fail("top_p", "a number above 0 and at most 1")
-    top_k = generation.integer("top_k", TOP_K, low=0)
-    return Sampler(True, min(top_k or rows, rows), top_p, generation.number("temperature", TEMPERATURE))
+    given = generation.read(_Drawn)
+    return Sampler(True, min(given.top_k or rows, rows), given.top_p, given.temperature)
 
 
 def _not_carried(generation: Fields) -> tuple[str, ...]:

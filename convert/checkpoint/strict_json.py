@@ -1,14 +1,19 @@
-"""JSON from files that nobody vouches for: bounded, objects only, no key twice, no NaN."""
+"""JSON from files that nobody vouches for: bounded, objects only, no key twice, no NaN.
+
+Not by pydantic's own parser, which takes the last of two keys.
+"""
 
 from __future__ import annotations
 
 import codecs
 import json
 import stat
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from convert.errors import CheckpointError
+from convert.json_hooks import once, refuse
 
 CONFIG_LIMIT = 4 * 1024 * 1024
 _SHOWN = 160
@@ -44,32 +49,21 @@ def decode(data: bytes, what: str, asked: str) -> str:
         raise CheckpointError(asked, found, action) from error
 
 
-def parse_object(data: bytes, what: str, asked: str) -> dict[str, Any]:
+def parse_object(data: bytes, what: str, asked: str, whole: Callable[[str], int] = int) -> dict[str, Any]:
     """Parses UTF-8 JSON that must be one object.
 
     Args:
         data: the bytes; the caller bounds their number.
         what: name of their origin, for messages.
         asked: what the user wanted.
+        whole: reads a whole number; ``ValueError`` refuses it.
 
     Raises:
         CheckpointError: not UTF-8, not JSON, nested too deeply, a key twice in one object, NaN or Infinity, no object.
     """
-
-    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        found = dict(pairs)
-        if len(found) != len(pairs):
-            seen: set[str] = set()
-            twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
-            raise ValueError(f"key {shown(twice)} occurs twice")
-        return found
-
-    def refuse(constant: str) -> float:
-        raise ValueError(f"{constant} is not JSON")
-
     text = decode(data, what, asked)
     try:
-        parsed = json.loads(text, object_pairs_hook=unique, parse_constant=refuse)
+        parsed = json.loads(text, object_pairs_hook=once, parse_constant=refuse, parse_int=whole)
     except (ValueError, RecursionError) as error:
         reason = "nested too deeply" if isinstance(error, RecursionError) else str(error)
         raise CheckpointError(

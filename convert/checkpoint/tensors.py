@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import prod
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +25,11 @@ def widen(bits: NDArray[np.uint16]) -> NDArray[np.float32]:
 def is_bf16(values: NDArray[np.float32]) -> NDArray[np.bool_]:
     """Which numbers a bfloat16 holds exactly."""
     return (np.ascontiguousarray(values).view(np.uint32) & np.uint32(0xFFFF)) == 0
+
+
+def tall(tensor: Tensor) -> Tensor:
+    """A stack of matrices ``[experts, rows, width]`` as one matrix ``[experts * rows, width]``, of the same bytes."""
+    return replace(tensor, shape=(prod(tensor.shape[:-1]), tensor.shape[-1]))
 
 
 @dataclass(frozen=True)

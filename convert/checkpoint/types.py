@@ -1,6 +1,6 @@
-"""What a checkpoint is to the rest of the converter: names, lazily read tensors, scales, provenance.
+"""What a checkpoint is to the rest of the converter: modules of lazily read tensors and scales, provenance.
 
-Keys are module paths below the text decoder, without ``model.language_model.``: ``layers.0.self_attn.q_proj``,
+Keys are paths below the module; in the text decoder without ``model.language_model.``: ``layers.0.self_attn.q_proj``,
 ``embed_tokens``, ``embed_tokens_per_layer``, ``per_layer_model_projection``, ``lm_head``; float tensors keep their last
 part: ``layers.0.input_layernorm.weight``, ``layers.0.layer_scalar``, ``norm.weight``.
 """
@@ -11,18 +11,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Any, Generic, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from convert.checkpoint.config import TextConfig
+from convert.checkpoint.outline import C
 from convert.checkpoint.settings import Settings, read_settings
 from convert.lattice import QuantTensor
 
 Stored = Literal["integers", "rounded lattice"]
-# Matrices of which a token takes one row.
-TABLES = ("embed_tokens", "embed_tokens_per_layer")
 
 
 class FloatTensor(Protocol):
@@ -80,35 +79,60 @@ class Source:
 
 
 @dataclass(frozen=True)
-class Checkpoint:
-    """An opened checkpoint. Opening reads headers only; tensors are read when their rows are asked for.
+class Module(Generic[C]):
+    """A module of a checkpoint, for example the text decoder. Tensors are read when their rows are asked for.
 
     Attributes:
-        format: name of the format.
+        config: its dimensions.
         stored: ``integers``; or ``rounded lattice``: floats that are the grid's points, rounded for storage.
-        folder: where its files lie.
         quants: quantized matrices by module path.
         floats: floating-point tensors by name.
         activations: static scales by module path, where the format has them.
         caches: KV cache scales by layer index, where the format has them.
-        left_out: tensors that are recognized but not converted, with the reason (vision, audio).
+        ties: module paths of matrices that share the weights of another, with that other's path.
+        tables: module paths of matrices of which an id takes one row.
     """
 
-    format: str
+    config: C
     stored: Stored
-    folder: Path
-    config: TextConfig
     quants: Mapping[str, QuantTensor]
     floats: Mapping[str, FloatTensor]
     activations: Mapping[str, ActivationScales]
     caches: Mapping[int, CacheScales]
-    left_out: Mapping[str, str]
-    source: Source
+    ties: Mapping[str, str]
+    tables: frozenset[str]
 
     @property
     def static_activations(self) -> bool:
         """Whether the model was trained with activation scales of its own."""
         return bool(self.activations)
+
+    def stored_key(self, key: str) -> str:
+        """The module path under which the weights of a matrix are stored."""
+        return self.ties.get(key, key)
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """An opened checkpoint. Opening reads headers and scales only.
+
+    Attributes:
+        format: name of the format.
+        folder: where its files lie.
+        modules: by name: see ``convert.checkpoint.module``.
+        left_out: tensors that are recognized but not converted, with the reason (vision, audio).
+    """
+
+    format: str
+    folder: Path
+    modules: Mapping[str, Module[Any]]
+    left_out: Mapping[str, str]
+    source: Source
+
+    @property
+    def text(self) -> Module[TextConfig]:
+        """The text decoder, which every checkpoint has."""
+        return self.modules["text"]
 
     @cached_property
     def settings(self) -> Settings:

@@ -1,4 +1,7 @@
-"""tokenizer.json: that it is a tokenizer, and that every id it can give has a row in the model's tables."""
+"""tokenizer.json: that it is a tokenizer, and that every id it can give has a row in the model's tables.
+
+No models of pydantic: half a million entries would be made into objects, of which two numbers are looked at.
+"""
 
 from __future__ import annotations
 

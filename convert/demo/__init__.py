@@ -1,4 +1,4 @@
-"""The embedded demo checkpoint, and what writes synthetic checkpoints in Google's formats."""
+"""The embedded demo checkpoint; its training is an extra that nothing else here imports."""
 
 from pathlib import Path
 

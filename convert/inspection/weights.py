@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from math import prod
+from typing import Any
 
-from convert.checkpoint.types import Checkpoint
+from convert.checkpoint.types import Checkpoint, Module
 from convert.lattice import QuantTensor, packed_width
 
 _COMPONENTS = (
@@ -60,23 +61,24 @@ def granularity(tensor: QuantTensor) -> str:
 
 
 def histogram(checkpoint: Checkpoint) -> tuple[Share, ...]:
-    """All weights of the text decoder, biggest share first. Reads no tensor."""
-    shares = [
-        Share(
-            component(key),
-            t.bits,
-            granularity(t),
-            1,
-            t.rows * t.columns,
-            t.rows * packed_width(t.columns, t.bits),
-            t.rows * t.groups * 4,
-        )
-        for key, t in checkpoint.quants.items()
-    ]
-    for key, f in checkpoint.floats.items():
+    """All weights of all modules, biggest share first; those of other modules than text by the module's name.
+
+    Reads no tensor.
+    """
+    return merge(share for name, module in checkpoint.modules.items() for share in _shares(name, module))
+
+
+def _shares(module: str, held: Module[Any]) -> Iterator[Share]:
+    for key, t in held.quants.items():
+        codes, scales = t.rows * packed_width(t.columns, t.bits), t.rows * t.groups * 4
+        yield Share(_named(module, key), t.bits, granularity(t), 1, t.rows * t.columns, codes, scales)
+    for key, f in held.floats.items():
         bits, count = _FLOAT_BITS[f.dtype], prod(f.shape)
-        shares.append(Share(component(key), bits, "none", 1, count, count * bits // 8, 0))
-    return merge(shares)
+        yield Share(_named(module, key), bits, "none", 1, count, count * bits // 8, 0)
+
+
+def _named(module: str, key: str) -> str:
+    return component(key) if module == "text" else module
 
 
 def merge(shares: Iterable[Share]) -> tuple[Share, ...]:

@@ -13,12 +13,13 @@ import functools
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
-from convert.checkpoint.config import Layer
-from convert.checkpoint.types import Checkpoint
+from convert.checkpoint.config import Layer, TextConfig
+from convert.checkpoint.types import Module
 from convert.lattice import dequantize
 from convert.model.decoder import Decoder
 from convert.model.ops import attend, normalize
@@ -41,8 +42,8 @@ class EagerOps:
         observe: called with every marked tensor and its name.
     """
 
-    def __init__(self, checkpoint: Checkpoint, observe: Callable[[torch.Tensor, str], None] | None = None) -> None:
-        self._checkpoint, self._observe = checkpoint, observe
+    def __init__(self, module: Module[Any], observe: Callable[[torch.Tensor, str], None] | None = None) -> None:
+        self._module, self._observe = module, observe
         self._weight = functools.cache(self._read)
 
     def forget(self) -> None:
@@ -50,7 +51,7 @@ class EagerOps:
         self._weight.cache_clear()
 
     def linear(self, x: torch.Tensor, key: str) -> torch.Tensor:
-        scales = self._checkpoint.activations.get(key)
+        scales = self._module.activations.get(key)
         if scales is None:
             return self._product(x, key)
         return round_to_grid(self._product(round_to_grid(x, float(scales.input)), key), float(scales.output))
@@ -63,7 +64,7 @@ class EagerOps:
         return torch.cat([x @ self._read(key, a, min(rows, a + step)).T for a in range(0, rows, step)], dim=-1)
 
     def scale(self, x: torch.Tensor, key: str) -> torch.Tensor:
-        return x * torch.from_numpy(self._checkpoint.floats[key].float32())
+        return x * torch.from_numpy(self._module.floats[key].float32())
 
     def normalize(self, x: torch.Tensor, eps: float) -> torch.Tensor:
         return normalize(x, eps)
@@ -98,32 +99,29 @@ class EagerOps:
         return weights @ values.transpose(2, 3)
 
     def _shape(self, key: str) -> tuple[int, int]:
-        if key in self._checkpoint.quants:
-            return self._checkpoint.quants[key].rows, self._checkpoint.quants[key].columns
-        rows, columns = self._checkpoint.floats[self._stored(key)].shape
+        if key in self._module.quants:
+            return self._module.quants[key].rows, self._module.quants[key].columns
+        rows, columns = self._module.floats[f"{self._module.stored_key(key)}.weight"].shape
         return rows, columns
 
-    def _stored(self, key: str) -> str:
-        return f"{'embed_tokens' if key == 'lm_head' and self._checkpoint.config.tied else key}.weight"
-
     def _read(self, key: str, start: int, stop: int) -> torch.Tensor:
-        if key in self._checkpoint.quants:
-            tensor = self._checkpoint.quants[key]
+        if key in self._module.quants:
+            tensor = self._module.quants[key]
             values = torch.from_numpy(dequantize(tensor.codes(start, stop), tensor.scales(start, stop)))
             # Where the grid's points are stored rounded to bfloat16, that is what a reference computes with.
-            return values.bfloat16().float() if self._checkpoint.stored == "rounded lattice" else values
-        return torch.from_numpy(self._checkpoint.floats[self._stored(key)].float32(start, stop))
+            return values.bfloat16().float() if self._module.stored == "rounded lattice" else values
+        return torch.from_numpy(self._module.floats[f"{self._module.stored_key(key)}.weight"].float32(start, stop))
 
 
-def look_up(checkpoint: Checkpoint, key: str, ids: np.ndarray, factor: float) -> torch.Tensor:
+def look_up(module: Module[Any], key: str, ids: np.ndarray, factor: float) -> torch.Tensor:
     """Rows ``ids`` of a table, float32 ``[1, n, width]``, times ``factor``."""
     rows = []
     for i in ids.tolist():
-        if key in checkpoint.quants:
-            table = checkpoint.quants[key]
+        if key in module.quants:
+            table = module.quants[key]
             rows.append(dequantize(table.codes(i, i + 1), table.scales(i, i + 1)))
         else:
-            rows.append(checkpoint.floats[f"{key}.weight"].float32(i, i + 1))
+            rows.append(module.floats[f"{key}.weight"].float32(i, i + 1))
     return torch.from_numpy(np.concatenate(rows))[None] * factor
 
 
@@ -140,7 +138,7 @@ class _Piece:
 
 @torch.no_grad()
 def run(
-    checkpoint: Checkpoint,
+    text: Module[TextConfig],
     tokens: np.ndarray,
     prefill: int,
     context: int,
@@ -153,6 +151,7 @@ def run(
     """Logits: the first ``prefill`` tokens run in one piece, those between in another, the last ones one at a time.
 
     Args:
+        text: of a checkpoint.
         tokens: int32 ``[T]``.
         singles: how many run one at a time; None for all behind the first piece.
         first: the first position whose logits are wanted.
@@ -164,10 +163,10 @@ def run(
     Returns:
         float32 ``[T - first, vocab]``.
     """
-    config = checkpoint.config
-    ops = EagerOps(checkpoint, observe)
+    config = text.config
+    ops = EagerOps(text, observe)
     decoder: Decoder[torch.Tensor, torch.Tensor] = Decoder(config, ops)
-    pieces = [_piece(checkpoint, decoder, tokens, part, context) for part in _parts(len(tokens), prefill, singles)]
+    pieces = [_piece(text, decoder, tokens, part, context) for part in _parts(len(tokens), prefill, singles)]
     empty = {
         layer.index: (
             torch.zeros(1, layer.kv_heads, context, layer.head_dim),
@@ -224,17 +223,17 @@ def _parts(total: int, prefill: int, singles: int | None) -> list[tuple[int, int
 
 
 def _piece(
-    checkpoint: Checkpoint,
+    text: Module[TextConfig],
     decoder: Decoder[torch.Tensor, torch.Tensor],
     tokens: np.ndarray,
     part: tuple[int, int],
     context: int,
 ) -> _Piece:
-    config, ids = checkpoint.config, tokens[part[0] : part[1]]
-    x = look_up(checkpoint, "embed_tokens", ids, float(config.hidden) ** 0.5)
+    config, ids = text.config, tokens[part[0] : part[1]]
+    x = look_up(text, "embed_tokens", ids, float(config.hidden) ** 0.5)
     table = None
     if config.per_layer_width:
-        table = look_up(checkpoint, "embed_tokens_per_layer", ids, float(config.per_layer_width) ** 0.5)
+        table = look_up(text, "embed_tokens_per_layer", ids, float(config.per_layer_width) ** 0.5)
         table = table.reshape(1, len(ids), len(config.layers), config.per_layer_width)
     position = torch.arange(*part, dtype=torch.int32)
     allowed = torch.arange(context).reshape(1, 1, 1, -1) <= position.reshape(1, 1, -1, 1)
@@ -265,12 +264,12 @@ def main() -> None:
     )
     asked = parser.parse_args()
     tokens = np.load(asked.tokens, allow_pickle=False).astype(np.int32)
-    checkpoint = open_checkpoint(asked.checkpoint)
+    text = open_checkpoint(asked.checkpoint).text
     if asked.unrounded:
-        checkpoint = dataclasses.replace(checkpoint, activations={})
+        text = dataclasses.replace(text, activations={})
 
     logits = run(
-        checkpoint,
+        text,
         tokens,
         asked.prefill,
         asked.context,

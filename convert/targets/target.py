@@ -76,13 +76,15 @@ class Target:
         costs: what the judge's stages cost, see ``convert.costs``.
         convert: writes the model to a path, and whatever lies beside it into the same folder, which is empty.
         place: refuses a path for a model that holds something of the user's. PlanError.
-        collect: copies what an app needs beside the model into a bundle's folder.
+        collect: copies what an app needs beside the model into a bundle's folder, before there is a model.
         files: what a bundle's folder has to hold of all this, as relative names.
         digest: of a model, as the judge's report gives it: hex SHA-256.
         describe: the model in a bundle's folder.
         calls: what a call of that model takes, where an app makes the calls itself; None where a runtime does.
         inspect: a file or folder that is a model of this kind; None where it is none.
         kinds: how such files are called, in words.
+        modules: names of those that it converts; others stay out, which a plan says.
+        experts: whether it can multiply with a stack of matrices of which each token takes some.
     """
 
     name: str
@@ -103,10 +105,12 @@ class Target:
     costs: Callable[[], TargetCosts]
     convert: Callable[[Checkpoint, Any, Path, Progress], None]
     place: Callable[[Path, str], None]
-    collect: Callable[[Checkpoint, Path], None]
+    collect: Callable[[Checkpoint, Any, Path], None]
     files: Callable[[Path, Checkpoint], set[str]]
     digest: Callable[[Path], str]
     describe: Callable[[Path], Described]
     calls: Callable[[Checkpoint, Path], Calls | None]
     inspect: Callable[[Path], Report | None]
     kinds: tuple[str, ...]
+    modules: frozenset[str] = frozenset({"text"})
+    experts: bool = False

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from runtime_tests.budgets import Budget, budget_for
-from runtime_tests.readers.checkpoint import Storage
+from runtime_tests.readers.format import Storage
 
 
 def coreml_budget(static_activations: bool, storage: Storage, profile: str = "gpu") -> Budget:

@@ -11,6 +11,8 @@ from runtime_tests.readers.bundle import check
 from runtime_tests.readers.checkpoint import open_checkpoint
 from runtime_tests.readers.coreml.parts import open_parts
 
+PACKAGES = ("coremltools", "protobuf")
+
 
 def find(path: Path) -> Path | None:
     """The ``.mlpackage`` at a path or in a bundle folder, whose files are held to its manifest first; None: no such."""

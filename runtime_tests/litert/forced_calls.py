@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -63,10 +64,25 @@ class Tally:
     ends: list[str] = field(default_factory=list)
 
 
+def pooled(key: str, expected: NDArray[np.float32], found: NDArray[np.float32]) -> float:
+    """SNR of all tokens of a float output together, dB; arrays ``[T, width]``."""
+    return metrics.snr_db(expected, found)
+
+
 def measure(
-    case: LitertCase, name: str, made: list[Call], interpreter: Interpreter, forced: Forced, layout: Cache, tally: Tally
+    case: LitertCase,
+    name: str,
+    made: list[Call],
+    interpreter: Interpreter,
+    forced: Forced,
+    layout: Cache,
+    tally: Tally,
+    quality: Callable[[str, NDArray[np.float32], NDArray[np.float32]], float] = pooled,
 ) -> dict[str, float]:
     """Makes the calls and compares everything that comes out.
+
+    Args:
+        quality: dB of a float output by its name, from what was expected and found, ``[T, width]``.
 
     Returns:
         dB of the float outputs over all calls, by boundary; everything else goes into the tally.
@@ -77,7 +93,7 @@ def measure(
     qualities = {}
     for key, found in pairs.floats.items():
         expected, got = (np.concatenate([pair[i].reshape(len(pair[i]), -1) for pair in found]) for i in (0, 1))
-        qualities[key] = metrics.snr_db(expected, got)
+        qualities[key] = quality(key, expected, got)
     joined = {k: tuple(np.concatenate([pair[i] for pair in both]) for i in (0, 1)) for k, both in pairs.codes.items()}
     codes = {key: (a, b) for key, (a, b) in joined.items()}
     far, disturbed = farthest(codes), touched(codes, 1 - case.budget.equal_codes)

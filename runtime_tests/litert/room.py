@@ -9,13 +9,15 @@ from runtime_tests.readers.bundle import find_model
 from runtime_tests.readers.checkpoint import open_checkpoint
 from runtime_tests.readers.litert.litertlm import MAGIC, open_litertlm
 
+PACKAGES = ("ai-edge-litert", "litert-lm-api", "tensorflow")
 SUFFIX = ".litertlm"
 
 
 def find(path: Path) -> Path | None:
     """The ``.litertlm`` at a path or in a bundle folder, whose files are held to its manifest; None: no such."""
     if path.is_dir():
-        return find_model(path) if any(path.glob(f"*{SUFFIX}")) else None
+        model = find_model(path) if any(path.glob(f"*{SUFFIX}")) else None
+        return model if model is not None and model.suffix == SUFFIX else None
     if not path.is_file():
         return None
     return path if path.suffix == SUFFIX or _begins(path) else None

@@ -9,6 +9,7 @@ from runtime_tests.readers.bundle import check
 from runtime_tests.readers.checkpoint import open_checkpoint
 
 SUFFIX, MODEL = ".onnx", "model.onnx"
+PACKAGES = ("onnx", "onnxruntime")
 
 
 def find(path: Path) -> Path | None:

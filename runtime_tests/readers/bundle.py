@@ -50,7 +50,7 @@ class Manifest:
 
 
 def find_model(path: Path) -> Path:
-    """The ``.litertlm`` to judge.
+    """The model to judge.
 
     Args:
         path: the file itself, or a bundle folder with ``manifest.json``.
@@ -62,10 +62,7 @@ def find_model(path: Path) -> Path:
         return path
     if not path.is_dir():
         raise InputError(f"{path}: no such file or folder")
-    model = check(path).model
-    if not model.endswith(".litertlm"):
-        raise InputError(f"{path.name}: its model {model} is no .litertlm")
-    return path / model
+    return path / check(path).model
 
 
 def check(folder: Path) -> Manifest:

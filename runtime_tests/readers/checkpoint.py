@@ -1,29 +1,28 @@
-"""The checkpoint as the judge reads it: names and shapes from the safetensors library, integers unpacked here.
+"""The checkpoint as the judge reads it: names and shapes from the safetensors library, integers unpacked by the judge.
 
-Keys are module paths below the text decoder: ``layers.0.self_attn.q_proj``, ``embed_tokens``, ``lm_head``.
-Layout of the mobile format: transformers ``integrations/gemma_quant.py``.
+Keys are paths below the module that is read (``modules``): of the text decoder ``layers.0.self_attn.q_proj``,
+``embed_tokens``, ``lm_head``. What differs from format to format, ``readers/formats`` says.
 """
 
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from runtime_tests.errors import InputError
-from runtime_tests.readers.bits import bfloat16, offset_binary
+from runtime_tests.readers.bits import bfloat16
 from runtime_tests.readers.dimensions import Dimensions, dimensions, read_config
+from runtime_tests.readers.format import Packed, find_format
+from runtime_tests.readers.module import known, module_of
 from runtime_tests.readers.objects import read_object
 
-_TOWERS = ("vision_tower.", "audio_tower.", "embed_vision.", "embed_audio.")
 _SINGLE, _INDEX = "model.safetensors", "model.safetensors.index.json"
 _LARGEST_INDEX = 64 << 20  # bytes
 _SETTINGS = ("generation_config.json", "tokenizer_config.json")
@@ -37,55 +36,26 @@ _FILES = (
     "chat_template.json",
 )
 _EVALUATION = ("evaluation.jsonl", "accuracy.json")  # they shape rung 4 and so the report
-_SHARED_TAIL = ("k_proj.weight", "v_proj.weight", "k_norm.weight", "v_norm.weight")
-
-
-@dataclass(frozen=True)
-class Packed:
-    """A quantized matrix of the mobile format.
-
-    Attributes:
-        key: its module path.
-        bits: 2, 4 or 8.
-        rows: number of rows.
-        groups: scales per row.
-        names: stored names of the codes and of the scales.
-    """
-
-    key: str
-    bits: int
-    rows: int
-    groups: int
-    names: tuple[str, str]
-
-
-Storage = Literal["integers", "rounded lattice"]
 
 
 class Folder:
-    """A checkpoint folder, opened lazily.
+    """A checkpoint folder and the tensors of one of its modules, opened lazily.
 
     Attributes:
         format: what the checkpoint's format is called, for reports; what follows from it is asked of the next two.
-        static_activations: whether activations are rounded, by scales that were found in training.
-        storage: what stands for a text weight: integers and scales, or floats that are the rounding of such a lattice.
+        static_activations, storage: see ``Format``.
 
     Raises:
         InputError: config.json or the weights are missing or damaged.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, module: str = "text") -> None:
+        self.path, self._name, self._module = path, module, known()[module]
         self.config = read_object(path / "config.json")
         for name in _SETTINGS:  # transformers, which reads them, takes a key twice and files of any size
             self.optional_json(name)
-        quantization = self.config.get("quantization_config") or {}
-        method = quantization.get("quant_method") if isinstance(quantization, dict) else quantization
-        if method not in (None, "gemma"):
-            raise InputError(f"{path.name}/config.json: quant_method {method}; the judge knows gemma and none (q4_0)")
-        self.format = "mobile" if method == "gemma" else "q4_0"
-        self.static_activations = method == "gemma"
-        self.storage: Storage = "integers" if method == "gemma" else "rounded lattice"
+        self.format, self._format = find_format(self.config, f"{path.name}/config.json")
+        self.static_activations, self.storage = self._format.STATIC_ACTIVATIONS, self._format.STORAGE
         self._open()
 
     def _open(self) -> None:
@@ -144,24 +114,20 @@ class Folder:
 
     @cached_property
     def names(self) -> dict[str, str]:
-        """Stored names of the text decoder's tensors by their name below the decoder.
+        """Stored names of the module's tensors by their keys.
 
-        transformers adds or removes one ``model.`` in front of a name, so that part says nothing here. A head that is
-        tied to the embedding is left out where it is stored once more: transformers uses the embedding then.
+        A head that is tied to the embedding is left out where it is stored once more: transformers uses the embedding.
         """
         out: dict[str, str] = {}
         for name in sorted(self._where):
-            bare = re.sub(r"^(?:model\.){0,2}", "", name)
-            if bare.startswith("lm_head."):
-                key = bare
-            elif bare.startswith(_TOWERS) or bare.startswith("language_model.") != self._nested:
+            whose, bare = module_of(name)
+            key = self._module.key(bare, self._nested) if whose == self._name else None
+            if key is None:
                 continue
-            else:
-                key = bare.removeprefix("language_model.")
             if key in out:
                 raise InputError(f"{self.path.name}: tensors {out[key]} and {name} are both {key}")
             out[key] = name
-        if self.dims.tied and out.get("lm_head.weight"):
+        if out.get("lm_head.weight") and self.dims.tied:
             self._check_tied(out["lm_head.weight"], out.get("embed_tokens.weight", ""))
             del out["lm_head.weight"]
         return out
@@ -186,29 +152,19 @@ class Folder:
 
     @cached_property
     def packed(self) -> dict[str, Packed]:
-        """Quantized matrices of the mobile format by module path; empty for q4_0."""
-        out = {}
-        for key in self.names:
-            for suffix, scale in ((".weight_scale", ".weight"), (".embedding_scale", ".embedding_quantized")):
-                if key.endswith(suffix):
-                    module = key.removesuffix(suffix)
-                    rows, groups = self.shape(key)
-                    out[module] = Packed(module, self._bits(module), rows, groups, (module + scale, key))
-        return out
+        """Quantized matrices by module path; empty where floats are stored."""
+        return self._format.packed(self)
 
     @cached_property
     def floats(self) -> list[str]:
-        """Names of the floating-point tensors that the decoder uses; scales are not among them."""
+        """Keys of the floating-point tensors that the module uses; scales are not among them."""
         quantized = {name for packed in self.packed.values() for name in packed.names}
         scales = ("activation_scale", "_cache_scale")
-        first = self.dims.first_shared
-        out = []
-        for key in self.names:
-            layer = re.match(r"layers\.(\d+)\.self_attn\.", key)
-            unused = layer and first > 0 and int(layer[1]) >= first and key.endswith(_SHARED_TAIL)
-            if key not in quantized and not key.endswith(scales) and not unused:
-                out.append(key)
-        return out
+        return [
+            key
+            for key in self.names
+            if key not in quantized and not key.endswith(scales) and not self._module.unused(key, self.dims)
+        ]
 
     def shape(self, key: str) -> tuple[int, ...]:
         """Shape as stored."""
@@ -222,8 +178,7 @@ class Folder:
 
     def codes(self, packed: Packed, start: int, stop: int, columns: int) -> NDArray[np.int8]:
         """Codes of rows ``start:stop``, ``int8 [rows, columns]``."""
-        stored = self._slice(packed.names[0])[start:stop].numpy().view(np.uint8)
-        return offset_binary(stored, packed.bits, columns)
+        return self._format.codes(self, packed, start, stop, columns)
 
     def stored(self, key: str, start: int, stop: int) -> NDArray[Any]:
         """Rows of a tensor as they are stored, a view of the file: bytes of packed codes, bfloat16 as bit patterns."""
@@ -254,20 +209,10 @@ class Folder:
         name = self.names[key]
         return self._where[name].get_slice(name)
 
-    def _bits(self, module: str) -> int:
-        """Bits of a module from ``quantization_config``, the way transformers finds them: first match wins."""
-        settings = self.config["quantization_config"]
-        default = settings.get("num_bits", 4)  # as GemmaQuantizationConfig
-        full = module if module == "lm_head" else self.names_prefix + module
-        for pattern, override in (settings.get("module_quant_configs") or {}).items():
-            if re.search(pattern, full):
-                return int(override.get("num_bits", default))
-        return int(default)
-
     @cached_property
     def names_prefix(self) -> str:
-        """What the names of the text decoder's modules begin with in transformers."""
-        return "model.language_model." if self._nested else "model."
+        """What the names of the module's parts begin with in transformers."""
+        return self._module.prefix(self._nested)
 
     def blocks(self, rows: int, columns: int) -> Iterator[tuple[int, int]]:
         """Row ranges of some two million elements each: no table has to fit in memory, and a range fits in a cache."""
@@ -281,12 +226,12 @@ def pieces(rows: int, columns: int, at_once: int) -> Iterator[tuple[int, int]]:
         yield start, min(rows, start + step)
 
 
-def open_checkpoint(path: Path) -> Folder:
-    """Opens a checkpoint folder.
+def open_checkpoint(path: Path, module: str = "text") -> Folder:
+    """Opens a checkpoint folder for the tensors of one of its modules.
 
     Raises:
         InputError: it is none.
     """
     if not path.is_dir():
         raise InputError(f"{path}: no such folder; --checkpoint wants the folder that was converted")
-    return Folder(path)
+    return Folder(path, module)

@@ -13,6 +13,7 @@ from typing import Any
 
 from runtime_tests.errors import InputError
 from runtime_tests.readers.dimensions import read_config
+from runtime_tests.readers.module import known
 
 WIDENED_FROM = 1 << 30  # bytes of stored bfloat16 from which weights stay as they are stored
 
@@ -39,7 +40,8 @@ def load(folder: Path, lean: bool | None = None) -> tuple[Any, bool]:
         bare = not whole or config.architectures == ["Gemma4ForCausalLM"]
         kind = transformers.Gemma4ForCausalLM if bare else transformers.Gemma4ForConditionalGeneration
         if whole:
-            config.vision_config = config.audio_config = None
+            for key in filter(None, (module.config for module in known().values())):
+                setattr(config, key, None)
         stored = _lean(folder, config) if lean is None else lean
         # A checkpoint file that lacks a tensor would be filled with random numbers, with a warning only.
         model, told = kind.from_pretrained(

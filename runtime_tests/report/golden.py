@@ -17,7 +17,6 @@ from runtime_tests.questions.evaluation import Message
 from runtime_tests.reference.model import Floats, Ids
 from runtime_tests.report.golden_prompts import Asked, asked
 from runtime_tests.report.strict import Strict, compact, short
-from runtime_tests.rungs import fitting
 from runtime_tests.rungs.continuations import TOP, Continuation, continue_greedily
 
 DIGEST = 16  # hexadecimal digits of a step's digest
@@ -83,11 +82,12 @@ def golden(case: Case) -> GoldenFile:
 
 
 def _continued(case: Case, prompts: list[Asked]) -> list[Continuation]:
-    """Rung 3 may have continued the general prompts already; what it has not is continued all at once."""
-    known = dict(zip(fitting.prompts(case), case.continuations, strict=True)) if case.continuations else {}
-    new = [item for item in prompts if item.prompt not in known]
-    fresh = iter(continue_greedily(case, [(item.prompt, item.steps) for item in new]))
-    return [known[item.prompt] if item.prompt in known else next(fresh) for item in prompts]
+    """Rung 3 may have continued some of them already; what it has not is continued all at once."""
+    known = {item.ids.tobytes(): item for item in (*case.continuations, *case.further)}
+    keys = [np.array([case.start, *case.tokenize(item.prompt)], np.int32).tobytes() for item in prompts]
+    new = [item for item, key in zip(prompts, keys, strict=True) if key not in known]
+    fresh = iter(continue_greedily(case, [(item.prompt, item.steps) for item in new]) if new else [])
+    return [known[key] if key in known else next(fresh) for key in keys]
 
 
 def tolerances(case: Case, found: list[Continuation]) -> tuple[float, float]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from typing import Literal
 
 from pydantic import Field
 
 from runtime_tests.case import Case
+from runtime_tests.kinds import packages
 from runtime_tests.ladder import asked, passed
 from runtime_tests.measures.accuracy import Accuracy, System
 from runtime_tests.measures.evidence import Adaptation, together
@@ -18,7 +20,7 @@ from runtime_tests.report.strict import compact
 from runtime_tests.report.strict import short as short
 from runtime_tests.results import Rung
 
-PACKAGES = ("ai-edge-litert", "litert-lm-api", "numpy", "tensorflow", "torch", "transformers")
+REFERENCE = ("numpy", "torch", "transformers")
 
 
 class CheckReport(Strict):
@@ -62,7 +64,7 @@ class Artifact(Strict):
 class Checkpoint(Strict):
     """What it was judged against."""
 
-    format: Literal["mobile", "q4_0"]
+    format: str = Field(description="how it stores its weights", pattern="^[a-z0-9_]{1,40}$")
     files: dict[str, str] = Field(description="SHA-256 by file name")
 
 
@@ -170,7 +172,7 @@ def report(
         localization=localization,
         accuracy=None if seen.accuracy is None else _accuracy(seen.accuracy),
         template=None if seen.template is None else _template(seen.template),
-        versions=versions(),
+        versions=versions((*REFERENCE, *packages(case.target))),
     )
 
 
@@ -244,12 +246,12 @@ def schema() -> str:
     return json.dumps(Parity.model_json_schema(), indent=2, sort_keys=True) + "\n"
 
 
-def versions() -> dict[str, str]:
-    """Installed versions of the packages that take part in the judgement."""
+def versions(packages: Iterable[str]) -> dict[str, str]:
+    """Installed versions of packages that take part in the judgement, by name."""
     from importlib.metadata import PackageNotFoundError, version
 
     out = {}
-    for name in PACKAGES:
+    for name in sorted(packages):
         try:
             out[name] = version(name)
         except PackageNotFoundError:

@@ -53,15 +53,22 @@ class Continuation:
     typical: NDArray[np.float64]
 
 
-def continuations(case: Case, own: Sequence[Ids] | None = None) -> list[Continuation]:
+def continuations(
+    case: Case, own: Sequence[Ids] | None = None, chat: tuple[Ids, Ids] | None = None
+) -> list[Continuation]:
     """The reference's greedy tokens for every general prompt that fits; made once a case.
 
     Args:
         own: the artifact's tokens after each, where they are known already.
+        chat: a conversation that golden.json will ask, and the artifact's reply: kept in ``case.further``. A pass over
+            a large model costs the same for one prompt more.
     """
     if not case.continuations:
-        prompts = [(prompt, GREEDY_STEPS) for prompt in fitting.prompts(case)]
-        case.continuations = continue_greedily(case, prompts, own)
+        ids = _ids(case, fitting.prompts(case))
+        said = own or drafts(case, ids, [GREEDY_STEPS] * len(ids))
+        more = [] if chat is None else [chat]
+        found = along(case, [*ids, *(one for one, _ in more)], [*said, *(reply for _, reply in more)])
+        case.continuations, case.further = found[: len(ids)], found[len(ids) :]
     return case.continuations
 
 
@@ -69,8 +76,13 @@ def continue_greedily(
     case: Case, prompts: Sequence[tuple[str, int]], own: Sequence[Ids] | None = None
 ) -> list[Continuation]:
     """The reference's greedy tokens for each text, at most so many."""
-    ids = [np.array([case.start, *case.tokenize(text)], np.int32) for text, _ in prompts]
+    ids = _ids(case, [text for text, _ in prompts])
     return along(case, ids, own or drafts(case, ids, [steps for _, steps in prompts]))
+
+
+def _ids(case: Case, texts: Sequence[str]) -> list[Ids]:
+    """Token ids of each text, start token first."""
+    return [np.array([case.start, *case.tokenize(text)], np.int32) for text in texts]
 
 
 def drafts(case: Case, prompts: Sequence[Ids], steps: Sequence[int]) -> list[Ids]:

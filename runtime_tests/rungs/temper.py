@@ -44,7 +44,8 @@ def check(case: Case, names: tuple[str, ...] | None) -> None:
     if case.foreign or (names is not None and "2b" not in names):
         return
     try:
-        why = unjudgeable(case.floor.top1)
+        # Of a large model the rest of the floor comes from what rung 2a runs anyway; rung 2b asks again.
+        why = unjudgeable((case.stored_floor if case.large else case.floor).top1)
     except CannotRunError:  # the rungs will say what is wrong with the file
         return
     if why:

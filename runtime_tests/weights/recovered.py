@@ -71,7 +71,7 @@ class Recovered:
                 found[other] = mine
         release(self._folder.stored(name, 0, rows))
         if lost:
-            raise CannotRunError(f"{lost} blocks of {name} lie on no q4_0 lattice")
+            raise CannotRunError(f"{lost} blocks of {name} are the rounding of no lattice")
         return out
 
 

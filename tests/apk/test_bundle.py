@@ -13,7 +13,8 @@ import pytest
 from convert import pipeline
 from convert.apk import archive, resources, toolchain
 from convert.apk.pieces import ApkUnavailableError
-from convert.bundle import manifest, project, sample
+from convert.bundle import manifest
+from convert.bundle.platforms.android import project, sample
 from convert.errors import PlanError
 from convert.plan import Request
 from convert.progress import Silent

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import io
-import os
 import platform
 import re
 import shutil
 import sys
 import tarfile
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 
-from convert.apk import fetch, pieces, toolchain
-from convert.apk.pieces import ApkUnavailableError, Piece, digest
+from convert.apk import pieces, toolchain
+from convert.apk.pieces import ApkUnavailableError
 from convert.progress import Silent
+from runtime_tests.pinned.fetch import Fetch
+from runtime_tests.pinned.pieces import Piece, digest
 
 JARS = ("kotlin-compiler.jar", "kotlin-stdlib.jar")
 
@@ -45,14 +46,14 @@ def store(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def wanted(store: Path) -> list[Piece]:
-    npm = Piece("npm", "compiler", "1.0", "sha512", digest(store / "compiler.tgz", "sha512"))
-    wheel = Piece("wheels", "engine", "2.0", "sha256", digest(store / "engine.whl"), "android_23_arm64_v8a")
+    npm = Piece("npm", "compiler", "1.0", digest(store / "compiler.tgz", "sha512"), algorithm="sha512")
+    wheel = Piece("wheels", "engine", "2.0", digest(store / "engine.whl"), "android_23_arm64_v8a")
     return [npm, wheel]
 
 
-def copying(store: Path) -> dict[str, fetch.Fetch]:
-    def fetcher(pattern: str) -> fetch.Fetch:
-        def bring(wanted: list[Piece], folder: Path) -> None:
+def copying(store: Path) -> dict[str, Fetch]:
+    def fetcher(pattern: str) -> Fetch:
+        def bring(wanted: Sequence[Piece], folder: Path) -> None:
             for path in store.glob(pattern):
                 shutil.copy(path, folder)
 
@@ -146,7 +147,7 @@ def test_another_file_than_the_pinned_one_is_refused_and_nothing_stays(
 
 def test_a_member_outside_of_its_package_is_refused(tmp_path: Path, store: Path) -> None:
     npm_package(store / "compiler.tgz", "package/lib/kotlin-compiler.jar", "../../outside")
-    piece = Piece("npm", "compiler", "1.0", "sha512", digest(store / "compiler.tgz", "sha512"))
+    piece = Piece("npm", "compiler", "1.0", digest(store / "compiler.tgz", "sha512"), algorithm="sha512")
     with pytest.raises(tarfile.OutsideDestinationError):
         fill(tmp_path / "cache", [piece], store)
     assert not (tmp_path / "cache" / "outside").exists()
@@ -158,14 +159,13 @@ def test_a_member_outside_of_its_package_is_refused(tmp_path: Path, store: Path)
         ("java", r"java \(17 or later\) is needed"),
         ("apt-get", "apt-get is needed to fetch Debian packages"),
         ("dpkg-deb", "dpkg-deb is needed to fetch Debian packages"),
-        ("npm", "npm is needed to fetch the Kotlin compiler"),
+        ("npm", "npm is needed to fetch a and was not found"),
     ],
 )
 def test_a_missing_tool_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, missing: str, why: str) -> None:
     monkeypatch.setattr(shutil, "which", lambda name: None if name == missing else f"/bin/{name}")
-    kind = "npm" if missing == "npm" else "debian"
     with pytest.raises(ApkUnavailableError, match=why):
-        toolchain.toolchain(Silent(), tmp_path, [Piece(kind, "a", "1", "sha256", "0" * 64, "bookworm")])
+        toolchain.toolchain(Silent(), tmp_path, [Piece("npm" if missing == "npm" else "debian", "a", "1", "0" * 64)])
     assert list(tmp_path.iterdir()) == []
 
 
@@ -174,11 +174,6 @@ def test_another_system_is_told_that_the_tools_are_not_for_it(monkeypatch: pytes
     monkeypatch.setattr(platform, "machine", lambda: "arm64")
     with pytest.raises(ApkUnavailableError, match="for Linux on x86-64, this is darwin on arm64"):
         toolchain.toolchain(Silent())
-
-
-def test_a_package_manager_that_fails_is_quoted(tmp_path: Path) -> None:
-    with pytest.raises(ApkUnavailableError, match=r"sh echo no network.* failed: no network"):
-        fetch.command(["sh", "-c", "echo no network >&2; exit 1"], os.environ)
 
 
 def test_the_lock_names_every_piece_once_by_a_whole_digest_and_no_host() -> None:

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from convert import costs, memory, plan, room
-from convert.bench.against_plan import ask, table
 from convert.checkpoint import open_checkpoint
 from convert.costs import Rates, Stage
 from convert.errors import PlanError
 from convert.memory import Memory, available
 from convert.plan import Request
+from tests.fullsize.against_plan import ask, table
 
 GB = 10**9
 MEMINFO = "MemTotal: 24000000 kB\nMemAvailable:   20000000 kB\nSwapFree: 1000000 kB\nHugePages_Total: 0\n"

@@ -134,20 +134,20 @@ def test_a_converted_package_appears_with_its_tables_and_nothing_else(tmp_path: 
 def test_rows_of_the_tables_are_the_checkpoints(name: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
     """Read as the format's description says, by code that shares nothing with the writer."""
     checkpoint = open_checkpoint(request.getfixturevalue(name))
-    paths = write_tables(checkpoint, tmp_path, Silent())
+    text, paths = checkpoint.text, write_tables(checkpoint, tmp_path, Silent())
     assert [path.name for path in paths] == list(TABLES)
     for path in paths:
         content, key = path.read_bytes(), path.stem
         assert content[:8] == b"GBROWS1\0"
         about = json.loads(content[16 : 16 + int.from_bytes(content[8:12], "little")])
         assert about["bytes"] == len(content)
-        width = checkpoint.config.hidden if key == "embed_tokens" else checkpoint.config.per_layer_width
+        width = text.config.hidden if key == "embed_tokens" else text.config.per_layer_width
         assert about["multiplier"] == width**0.5
         for row in (0, 106, about["rows"] - 1):
             expected = (
-                dequantize(checkpoint.quants[key].codes(row, row + 1), checkpoint.quants[key].scales(row, row + 1))
-                if key in checkpoint.quants
-                else checkpoint.floats[f"{key}.weight"].float32(row, row + 1)
+                dequantize(text.quants[key].codes(row, row + 1), text.quants[key].scales(row, row + 1))
+                if key in text.quants
+                else text.floats[f"{key}.weight"].float32(row, row + 1)
             )
             assert np.array_equal(table_row(content, about, row), expected[0])
         assert inspect_table(path).parameters == about["rows"] * about["columns"]

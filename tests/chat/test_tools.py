@@ -10,7 +10,6 @@ from typing import Any, Literal
 
 import pytest
 
-from convert import demo
 from convert.chat.engine import Opened, opened
 from convert.chat.native_log import NativeLog
 from convert.chat.settings import Settings
@@ -21,6 +20,7 @@ from convert.chat.tools.load import from_file
 from convert.errors import PlanError
 from tests.support.chat import forged_answers
 from tests.support.chat import scripted_engine as scripted
+from tests.support.checkpoints.published.companions import chat_template
 from tests.support.commands import Outcome, convert
 
 CALL = 'call:calculator{expression:<|"|>(47 + 38) * 2<|"|>}'
@@ -233,7 +233,7 @@ def test_a_model_that_calls_for_ever_is_stopped() -> None:
     assert len(engine.heard) == 1 + MOST_ROUNDS
 
 
-PUBLISHED = (Path(demo.__file__).parent / "published_template.jinja").read_text("utf-8")
+PUBLISHED = chat_template()
 
 
 @pytest.fixture(scope="module", params=[forged_answers.TOOL_TEMPLATE, PUBLISHED], ids=["simple", "published"])

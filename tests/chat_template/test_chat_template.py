@@ -181,3 +181,28 @@ def test_a_template_is_found_where_transformers_finds_it(folder: Path) -> None:
     (folder / "chat_template.json").unlink()
     with pytest.raises(CheckpointError, match=r"there is no chat_template\.jinja"):
         read(folder)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b'{"chat_template": "a", "chat_template": "b"}', "is not valid JSON (key 'chat_template' occurs twice)"),
+        (b'{"chat_template": NaN}', "is not valid JSON (NaN is not JSON)"),
+        (b'\xef\xbb\xbf{"chat_template": "a"}', "begins with a byte order mark"),
+        (b'{"chat_template": "\xff"}', "is not UTF-8"),
+        (b"[" * 50_000, "is not valid JSON"),
+        (b"[]", "is not a JSON object"),
+        (b" " * ((4 << 20) + 1), "has 4,194,305 bytes; at most 4,194,304 are read"),
+    ],
+    ids=["twice", "nan", "mark", "bytes", "deep", "list", "large"],
+)
+@pytest.mark.parametrize("name", ["tokenizer_config.json", "chat_template.json"])
+def test_a_file_with_a_template_in_it_is_read_strictly_and_not_beyond_a_bound(
+    folder: Path, name: str, content: bytes, said: str
+) -> None:
+    (folder / "chat_template.jinja").unlink()
+    (folder / name).write_bytes(content)
+    with pytest.raises(CheckpointError) as caught:
+        read(folder)
+    assert f"{name} {said}" in str(caught.value)
+    assert "\n" not in str(caught.value)

@@ -11,7 +11,7 @@ from transformers.utils.quantization_config import GemmaQuantizationConfig
 
 from convert.checkpoint.config import read_config
 from convert.checkpoint.fields import Fields
-from convert.checkpoint.inventory import parts
+from convert.checkpoint.modules.text import parts
 from convert.checkpoint.patterns import read_rules
 from tests.support.tiny_checkpoint import text_config
 
@@ -151,6 +151,7 @@ def bits_of(network):
         {},
         {"quantize_embeddings": False},
         {"module_quant_configs": None, "num_bits": 8},
+        {"module_quant_configs": {"self_attn": {}, "mlp": {"num_bits": 2}}, "num_bits": 8},
         {"modules_to_not_convert": None},
         {"modules_to_not_convert": []},
         {"modules_to_not_convert": ["model.language_model.layers.1", "o_proj", r"lm_.*"]},

@@ -64,6 +64,12 @@ def test_an_untied_head_that_only_the_text_level_names_is_refused_for_transforme
         read_config(tmp_path)
 
 
+@pytest.mark.parametrize("tied", [None, 1, "true"])
+def test_an_outer_configuration_that_does_not_say_whether_they_are_tied_is_refused(tmp_path, tied):
+    message = refusal(tmp_path, text_config(), tie_word_embeddings=tied)
+    assert f"config.json: tie_word_embeddings is {tied!r}. It must be true or false" in message
+
+
 def test_the_model_type_may_stand_at_the_text_level_alone_and_architectures_may_be_missing(tmp_path):
     whole = {"text_config": text_config(), "tie_word_embeddings": False}
     (tmp_path / "config.json").write_text(json.dumps(whole))
@@ -90,7 +96,7 @@ def test_per_layer_config_replaces_the_global_head_size(tmp_path):
         ({"enable_moe_block": True}, "enable_moe_block is True"),
         ({"attention_k_eq_v": True}, "attention_k_eq_v is True"),
         ({"attention_bias": True}, "attention_bias is True"),
-        ({"attention_bias": 1}, "attention_bias is 1. It must be true or false"),
+        ({"attention_bias": 1}, "attention_bias is 1. It must be false: E2B"),
         ({"use_bidirectional_attention": "all"}, "use_bidirectional_attention is 'all'. It must be null or 'vision'"),
         ({"hidden_activation": "silu"}, "hidden_activation is 'silu'"),
         ({"hidden_size": -1}, "hidden_size is -1. It must be a whole number from 1 to 2147483648"),
@@ -106,8 +112,15 @@ def test_per_layer_config_replaces_the_global_head_size(tmp_path):
         ({"use_cache": None}, "use_cache is None. It must be true or false"),
         ({"use_cache": 1}, "use_cache is 1. It must be true or false"),
         ({"initializer_range": 0}, "initializer_range is 0. It must be a number with a decimal point"),
-        ({"attention_dropout": "0.0"}, "attention_dropout is '0.0'. It must be a whole number or"),
+        ({"attention_dropout": "0.0"}, "attention_dropout is '0.0'. It must be a number or null"),
         ({"num_experts": "8"}, "num_experts is '8'. It must be a whole number or null"),
+        ({"attention_dropout": False}, "attention_dropout is False. It must be a number or null"),
+        ({"num_experts": True}, "num_experts is True. It must be a whole number or null"),
+        ({"moe_intermediate_size": 8.0}, "moe_intermediate_size is 8.0. It must be a whole number or null"),
+        ({"enable_moe_block": 0}, "enable_moe_block is 0. It must be false: E2B"),
+        ({"enable_moe_block": None}, "enable_moe_block is None. It must be false: E2B"),
+        ({"hidden_activation": ["silu"]}, "hidden_activation is ['silu']. It must be 'gelu_pytorch_tanh'"),
+        ({"hidden_size_per_layer_input": -1}, "hidden_size_per_layer_input is -1. It must be a whole number from 0"),
         ({"tie_word_embeddings": 0}, "tie_word_embeddings is 0"),
         ({"model_type": "gemma3_text"}, "model_type is 'gemma3_text'. It must be null or 'gemma4_text'"),
         ({"rms_norm_eps": 1}, "rms_norm_eps is 1. It must be a number above 0 with a decimal point"),
@@ -119,7 +132,10 @@ def test_per_layer_config_replaces_the_global_head_size(tmp_path):
         ({"rms_norm_eps": 0}, "rms_norm_eps is 0"),
         ({"rms_norm_eps": 10**400}, "rms_norm_eps is 1000"),
         ({"final_logit_softcapping": -30}, "final_logit_softcapping is -30"),
-        ({"num_hidden_layers": 1025, "layer_types": None}, "num_hidden_layers is 1025. It must be at most 1024"),
+        (
+            {"num_hidden_layers": 1025, "layer_types": None},
+            "num_hidden_layers is 1025. It must be a whole number from 1 to 1024",
+        ),
         ({"layer_types": [S, F]}, "a list of 5 words"),
         ({"layer_types": [S, F, S, S, "mamba"]}, "a list of 5 words"),
         ({"layer_types": [S, F, S, S, {}]}, "a list of 5 words"),
@@ -131,16 +147,24 @@ def test_per_layer_config_replaces_the_global_head_size(tmp_path):
         ({"rope_parameters": {S: {"rope_type": "yarn"}, F: {}}}, "rope_type is 'yarn'"),
         ({"rope_parameters": {S: {"rope_type": "default"}, F: {}}}, "rope_theta is missing"),
         ({"rope_parameters": {S: {"rope_theta": 1e4, "factor": 8.0}, F: {}}}, "factor is 8.0. It must be 1"),
+        (
+            {"rope_parameters": {S: {"rope_theta": 1e4, "partial_rotary_factor": 1.5}, F: {}}},
+            "factor is 1.5. It must be",
+        ),
+        ({"rope_parameters": {S: {"rope_theta": True}, F: {}}}, "sliding_attention: rope_theta is True"),
         ({"rope_parameters": [1]}, "rope_parameters is [1]. It must be an object"),
         ({"per_layer_config": {"1": {"intermediate_size": 7}, "4": {}}}, "intermediate_size is 7"),
         ({"per_layer_config": {"9": {"head_dim": 32}}}, "per_layer_config has key '9'"),
         ({"per_layer_config": {"1": {}, "01": {}}}, "per_layer_config has key '01'"),
         ({"per_layer_config": {"-1": {}}}, "per_layer_config has key '-1'"),
+        ({"per_layer_config": {"1": {"head_dim": None}}}, "per_layer_config.1: head_dim is None. It must be a whole"),
+        ({"per_layer_config": {"1": {"head_dim": 0}}}, "head_dim is 0. It must be a whole number from 1"),
         ({"per_layer_config": {"1": {"head_dim": 32}}}, "the same for all full_attention layers"),
     ],
 )
 def test_a_field_that_cannot_be_met_is_refused_by_name(tmp_path, changes, expected):
     message = refusal(tmp_path, text_config(**changes))
+    assert "\n" not in message
     assert expected in message
     assert "config.json: text_config" in message
 
@@ -156,6 +180,8 @@ def test_another_model_is_refused(tmp_path):
     [
         (b"", "config.json is not valid JSON"),
         (b"[]", "config.json holds a list, not an object"),
+        (b"{}", "model_type is missing. It must be 'gemma4' or 'gemma4_text'"),
+        (b'{"model_type": ["gemma4"]}', "model_type is ['gemma4']. It must be 'gemma4' or 'gemma4_text'"),
         (b'{"model_type": "gemma4"}', "text_config is missing"),
         (b'{"model_type": "gemma4", "text_config": 3}', "text_config is 3. It must be an object"),
         (b" " * (4 * 1024 * 1024 + 1), "config.json is 4,194,305 bytes long"),

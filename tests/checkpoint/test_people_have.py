@@ -117,10 +117,10 @@ def test_names_are_read_or_refused_with_their_origin(
     folder = renamed(source, tmp_path / "renamed", name)
     if origin is None:
         found, expected = open_checkpoint(folder), open_checkpoint(source)
-        assert found.quants.keys() == expected.quants.keys()
-        assert found.floats.keys() == expected.floats.keys()
-        assert {key: each.bits for key, each in found.quants.items()} == {
-            key: each.bits for key, each in expected.quants.items()
+        assert found.text.quants.keys() == expected.text.quants.keys()
+        assert found.text.floats.keys() == expected.text.floats.keys()
+        assert {key: each.bits for key, each in found.text.quants.items()} == {
+            key: each.bits for key, each in expected.text.quants.items()
         }
         assert Folder(folder).names.keys() == Folder(source).names.keys()
         assert {key: each.bits for key, each in Folder(folder).packed.items()} == {
@@ -131,7 +131,7 @@ def test_names_are_read_or_refused_with_their_origin(
     assert f"have names of {origin}" in message.replace("a model wrapped by ", "").replace("a model wrapped for ", "")
     assert f"python -m convert.checkpoint.rename {folder} NEW_FOLDER" in message
     assert rename(folder, tmp_path / "new") > 0
-    assert open_checkpoint(tmp_path / "new").quants.keys() == open_checkpoint(source).quants.keys()
+    assert open_checkpoint(tmp_path / "new").text.quants.keys() == open_checkpoint(source).text.quants.keys()
 
 
 @names
@@ -156,7 +156,7 @@ def test_a_text_only_model_has_its_own_names(tmp_path: Path, q4_0_e2b: Path, new
     _, told = Gemma4ForCausalLM.from_pretrained(folder, output_loading_info=True)
     assert bool(told["missing_keys"]) != read
     if read:
-        assert open_checkpoint(folder).quants.keys() == open_checkpoint(q4_0_e2b).quants.keys()
+        assert open_checkpoint(folder).text.quants.keys() == open_checkpoint(q4_0_e2b).text.quants.keys()
         assert Folder(folder).names.keys() == Folder(q4_0_e2b).names.keys()
     else:
         assert "which transformers does not find" in refusal(folder)
@@ -252,7 +252,7 @@ def test_a_tied_head_that_is_stored_once_more_is_left_out(tmp_path: Path, q4_0_e
 def test_a_tied_head_that_is_another_one_is_refused(tmp_path: Path, q4_0_e2b: Path) -> None:
     folder = copy(q4_0_e2b, tmp_path / "other", head(lambda content: content[:-1] + bytes([content[-1] ^ 1])))
     message = refusal(folder)
-    rows = open_checkpoint(q4_0_e2b).config.vocab
+    rows = open_checkpoint(q4_0_e2b).text.config.vocab
     assert f"row {rows - 1} of tensor lm_head.weight is not that of {DECODER}embed_tokens.weight" in message
     assert "Set tie_word_embeddings to false if the model was trained with a head of its own" in message
     with pytest.raises(InputError, match=r"lm_head\.weight is another one"):
@@ -288,7 +288,7 @@ def test_the_same_numbers_in_another_type_give_the_same_file(
 ) -> None:
     folder = copy(q4_0_e2b, tmp_path / "saved anew", change)
     opened = open_checkpoint(folder)
-    narrowed = [getattr(each, "stored", each) for each in (*opened.quants.values(), *opened.floats.values())]
+    narrowed = [getattr(each, "stored", each) for each in (*opened.text.quants.values(), *opened.text.floats.values())]
     assert sum(isinstance(each, NarrowedFloats) for each in narrowed) > 10
     assert converted(folder, tmp_path / "x.litertlm") == plain
 
@@ -451,7 +451,7 @@ def test_a_shard_that_the_index_does_not_name_is_refused(tmp_path: Path, mobile_
     weight_map = {name: "model-00001-of-00001.safetensors" for name in header if name != "__metadata__"}
     (folder / f"{WEIGHTS}.index.json").write_text(json.dumps({"weight_map": weight_map}))
     assert Folder(folder).names.keys() == Folder(mobile_e2b).names.keys()
-    assert open_checkpoint(folder).quants.keys() == open_checkpoint(mobile_e2b).quants.keys()
+    assert open_checkpoint(folder).text.quants.keys() == open_checkpoint(mobile_e2b).text.quants.keys()
     shutil.copyfile(folder / "model-00001-of-00001.safetensors", folder / "model-00002-of-00002.safetensors")
     assert "model-00002-of-00002.safetensors is there and model.safetensors.index.json does not name it" in refusal(
         folder

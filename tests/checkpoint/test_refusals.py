@@ -95,6 +95,15 @@ def test_a_cache_scale_of_zero_is_refused_by_name(tmp_path):
     assert f"tensor {name} is 0.0; it must be finite and above 0" in refusal(mobile(tmp_path, change))
 
 
+def test_cache_scales_may_be_left_out_of_layers_alone_that_read_anothers(tmp_path):
+    def without(layer):
+        names = [f"{TEXT}layers.{layer}.self_attn.{side}_cache_scale" for side in ("k", "v")]
+        return mobile(tmp_path / str(layer), lambda tensors: [tensors.pop(name) for name in names])
+
+    assert sorted(open_checkpoint(without(4)).text.caches) == [0, 1, 2, 3]
+    assert f"tensor {TEXT}layers.2.self_attn.k_cache_scale is missing" in refusal(without(2))
+
+
 def test_a_norm_that_is_not_finite_is_refused_by_name(tmp_path):
     def change(tensors):
         tensors[f"{TEXT}norm.weight"][5] = np.nan
@@ -182,6 +191,22 @@ def test_an_unknown_quantization_setting_is_refused(tmp_path):
     assert "zero_point is True. It must be left out: its meaning is not known" in message
 
 
+@pytest.mark.parametrize("names", [[""], [1], "lm_head", [None], {"a": 1}])
+def test_modules_that_are_not_named_by_words_are_refused(tmp_path, names):
+    message = refusal(mobile(tmp_path, quantization_config=quantization_config(modules_to_not_convert=names)))
+    assert f"quantization_config: modules_to_not_convert is {names!r}. It must be a list of module names" in message
+
+
+@pytest.mark.parametrize("key", ["two\nlines", "half \ud800", "long" * 300, "\x1b[31m"])
+def test_a_key_that_is_no_plain_word_stays_within_its_line(tmp_path, key):
+    shown = repr(key)[:100]
+    for at, settings in enumerate(({key: 1}, {"module_quant_configs": {"a": {key: 1}}})):
+        message = refusal(mobile(tmp_path / str(at), quantization_config=quantization_config(**settings)))
+        assert f": {shown}" in message
+    settings = quantization_config(module_quant_configs={key: {"num_bits": 3}})
+    assert f"module_quant_configs.{shown}" in refusal(mobile(tmp_path / "pattern", quantization_config=settings))
+
+
 @pytest.mark.parametrize(
     "pattern",
     [
@@ -254,8 +279,8 @@ def test_a_per_layer_input_matrix_off_the_lattice_is_carried_as_floats(tmp_path)
 
     checkpoint = open_checkpoint(q4_0(tmp_path, change))
     (noise,) = kept.values()
-    assert key not in checkpoint.quants
-    assert np.array_equal(checkpoint.floats[f"{key}.weight"].bits16(0, len(noise)), noise.view(np.uint16))
+    assert key not in checkpoint.text.quants
+    assert np.array_equal(checkpoint.text.floats[f"{key}.weight"].bits16(0, len(noise)), noise.view(np.uint16))
 
 
 @pytest.mark.parametrize("row", [0, 14])
@@ -268,7 +293,7 @@ def test_one_flipped_bit_is_refused_with_tensor_row_and_block(tmp_path, row):
     if row == 0:  # among the sampled rows: refused on opening
         assert expected in refusal(folder, LatticeError)
         return
-    matrix = open_checkpoint(folder).quants["layers.0.self_attn.q_proj"]
+    matrix = open_checkpoint(folder).text.quants["layers.0.self_attn.q_proj"]
     for read in (matrix.codes, matrix.scales, matrix.packed):
         with pytest.raises(LatticeError, match=r"at row 14, block 1") as caught:
             read(0, matrix.rows)
@@ -297,3 +322,12 @@ def test_another_lm_head_beside_tied_weights_is_refused(tmp_path):
     message = refusal(q4_0(tmp_path, change))
     assert f"row 0 of tensor lm_head.weight is not that of {TEXT}embed_tokens.weight" in message
     assert "Set tie_word_embeddings to false" in message
+
+
+def test_a_head_that_is_tied_to_an_embedding_of_integers_is_refused(tmp_path):
+    def change(tensors):
+        for name in [name for name in tensors if name.startswith("lm_head.")]:
+            tensors.pop(name)
+
+    message = refusal(mobile(tmp_path, change, **config_json(tied=True)))
+    assert "config.json ties lm_head to embed_tokens, which is stored as integers" in message

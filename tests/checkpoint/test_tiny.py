@@ -26,8 +26,8 @@ def test_a_mobile_checkpoint_gives_back_the_codes_and_scales_it_was_written_from
     checkpoint = open_checkpoint(mobile(tmp_path / "tiny"))
     tensors, codes = mobile_tensors()
     assert checkpoint.format == "mobile"
-    assert set(checkpoint.quants) == set(codes)
-    for module, matrix in checkpoint.quants.items():
+    assert set(checkpoint.text.quants) == set(codes)
+    for module, matrix in checkpoint.text.quants.items():
         assert isinstance(matrix, QuantTensor)
         assert matrix.bits == module_bits(module)
         assert np.array_equal(matrix.codes(0, matrix.rows), codes[module])
@@ -37,39 +37,39 @@ def test_a_mobile_checkpoint_gives_back_the_codes_and_scales_it_was_written_from
         assert np.array_equal(matrix.scales(0, matrix.rows), stored)
         assert np.array_equal(matrix.codes(3, 7), codes[module][3:7])
         if not embedding:
-            scales = checkpoint.activations[module]
+            scales = checkpoint.text.activations[module]
             assert scales.input == tensors[f"{at}.input_activation_scale"]
             assert scales.output == tensors[f"{at}.output_activation_scale"]
-    assert set(checkpoint.activations) == {module for module in codes if not module.startswith("embed")}
-    assert checkpoint.caches[2].key == np.float32(0.04)
+    assert set(checkpoint.text.activations) == {module for module in codes if not module.startswith("embed")}
+    assert checkpoint.text.caches[2].key == np.float32(0.04)
 
 
 def test_float_tensors_are_widened_exactly(tmp_path):
     checkpoint = open_checkpoint(mobile(tmp_path / "tiny"))
     tensors, _ = mobile_tensors()
-    projection = checkpoint.floats["per_layer_model_projection.weight"]
+    projection = checkpoint.text.floats["per_layer_model_projection.weight"]
     stored = tensors[f"{TEXT}per_layer_model_projection.weight"]
     assert projection.dtype == "BF16"
     assert np.array_equal(projection.float32(2, 9), stored[2:9].astype(np.float32))
     assert np.array_equal(projection.bits16(2, 9), stored[2:9].view(np.uint16))
-    assert checkpoint.floats["layers.4.layer_scalar"].float32().shape == (1,)
-    assert len(checkpoint.floats) == len(plain(np.random.default_rng(0)))
+    assert checkpoint.text.floats["layers.4.layer_scalar"].float32().shape == (1,)
+    assert len(checkpoint.text.floats) == len(plain(np.random.default_rng(0)))
 
 
 def test_a_q4_0_checkpoint_gives_back_its_lattice_and_keeps_the_rest_as_floats(tmp_path):
     checkpoint = open_checkpoint(q4_0(tmp_path / "tiny"))
     tensors, made = q4_0_tensors()
     assert checkpoint.format == "q4_0"
-    assert set(checkpoint.quants) == set(made)
+    assert set(checkpoint.text.quants) == set(made)
     for module, (codes, scales) in made.items():
-        matrix = checkpoint.quants[module]
+        matrix = checkpoint.text.quants[module]
         assert (matrix.bits, matrix.groups) == (4, codes.shape[1] // 32)
         assert np.array_equal(matrix.codes(0, matrix.rows), codes)
         assert np.array_equal(matrix.scales(0, matrix.rows), scales)
         weights = dequantize(matrix.codes(1, 3), matrix.scales(1, 3)).astype(BF16)
         assert np.array_equal(weights, tensors[f"{TEXT}{module}.weight"][1:3])
-    assert {"embed_tokens.weight", "embed_tokens_per_layer.weight"} <= set(checkpoint.floats)
-    assert checkpoint.activations == {}
+    assert {"embed_tokens.weight", "embed_tokens_per_layer.weight"} <= set(checkpoint.text.floats)
+    assert checkpoint.text.activations == {}
 
 
 def test_codes_and_scales_may_be_read_in_any_order_and_changed_by_the_reader(tmp_path):
@@ -85,18 +85,18 @@ def test_codes_and_scales_may_be_read_in_any_order_and_changed_by_the_reader(tmp
         (one, 1, 8),
         (one, 0, 4),
     ]:
-        matrix = checkpoint.quants[module]
+        matrix = checkpoint.text.quants[module]
         found = matrix.scales(0, rows) if part else matrix.codes(0, rows)
         assert np.array_equal(found, made[module][part][:rows])
         found[:] = 0
-    assert np.array_equal(checkpoint.quants[one].packed(0, 4), google_bytes(made[one][0][:4], 4) ^ 0x88)
+    assert np.array_equal(checkpoint.text.quants[one].packed(0, 4), google_bytes(made[one][0][:4], 4) ^ 0x88)
 
 
 def test_a_text_only_checkpoint_has_shorter_names(tmp_path):
     tensors, made = q4_0_tensors()
     tensors = {name.replace(TEXT, "model."): tensor for name, tensor in tensors.items()}
     checkpoint = open_checkpoint(write(tmp_path / "tiny", tensors, text_config(tie_word_embeddings=True)))
-    assert set(checkpoint.quants) == set(made)
+    assert set(checkpoint.text.quants) == set(made)
 
 
 def test_vision_audio_and_shared_layers_tensors_are_listed_with_a_reason(tmp_path):

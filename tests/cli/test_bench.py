@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from convert.bench import judged
-from convert.bench.fullsize import _command
-from convert.bench.judged import Ended, fullsize, marked
-from convert.bench.watch import Sample, Watch
+from tests.fullsize import judged
+from tests.fullsize.__main__ import _command
+from tests.fullsize.judged import Ended, fullsize, marked
+from tests.fullsize.watch import Sample, Watch
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 MEGA = 1 << 20
@@ -134,7 +134,7 @@ def test_a_refused_bundle_is_told_with_its_exit_code_and_leaves_nothing(
 def test_an_end_from_outside_ends_the_bundle_and_what_is_told_of_it_removes_the_files(
     politely: bool, tmp_path: Path, mobile_e2b: Path
 ) -> None:
-    command = [sys.executable, "-m", "convert.bench.fullsize", "e2b", "mobile", "--judge", "--out", str(tmp_path)]
+    command = [sys.executable, "-m", "tests.fullsize", "e2b", "mobile", "--judge", "--out", str(tmp_path)]
     process = subprocess.Popen([*command, "--checkpoint", str(mobile_e2b)], stderr=subprocess.PIPE)
     assert process.stderr is not None
     for line in process.stderr:

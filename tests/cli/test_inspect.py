@@ -47,7 +47,7 @@ def test_sections_cover_the_file(report: Report) -> None:
 
 
 def test_signatures_are_those_that_the_model_declares(report: Report) -> None:
-    declared = signatures(open_checkpoint("demo").config, CONTEXT, (PREFILL,), "float32")
+    declared = signatures(open_checkpoint("demo").text.config, CONTEXT, (PREFILL,), "float32")
     found = {s.name: s for s in report.signatures if s.section == "tf_lite_prefill_decode"}
     assert found.keys() == {signature.name for signature in declared}
     for signature in declared:
@@ -107,9 +107,9 @@ def test_a_checkpoint_is_described_without_its_weights(any_checkpoint: Path) -> 
     assert isinstance(found, CheckpointReport)
     checkpoint = open_checkpoint(any_checkpoint)
     assert found.format == any_checkpoint.name.rpartition("_")[0]
-    assert [layer.layer for layer in found.cache] == [layer.index for layer in checkpoint.config.owners]
+    assert [layer.layer for layer in found.cache] == [layer.index for layer in checkpoint.text.config.owners]
     assert sum(len(layer.read_by) for layer in found.cache) + len(found.cache) == found.layers
-    assert sum(s.tensors for s in found.weights) == len(checkpoint.quants) + len(checkpoint.floats)
+    assert sum(s.tensors for s in found.weights) == len(checkpoint.text.quants) + len(checkpoint.text.floats)
 
 
 def test_table_and_json_speak_of_the_same_file(file: Path) -> None:

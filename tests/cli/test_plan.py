@@ -19,6 +19,7 @@ from convert.plan import Request
 from convert.progress import Silent
 from convert.targets.litert import LitertOptions
 from convert.targets.litert.sizes import cache_bytes
+from tests.support.checkpoints.modules import with_text
 
 Usage = namedtuple("Usage", "total used free")
 
@@ -37,6 +38,7 @@ class Matrix:
     columns: int
     bits: int
     groups: int
+    stack: int | None = None
 
     def packed(self, start: int, stop: int) -> np.ndarray:
         raise AssertionError("a plan reads no weights")
@@ -139,7 +141,7 @@ def test_what_the_target_cannot_hold_is_refused_by_name(
     checkpoint: Checkpoint, tmp_path: Path, bits: int, columns: int, groups: int, words: str
 ) -> None:
     key = "layers.0.mlp.up_proj"
-    odd = replace(checkpoint, quants={**checkpoint.quants, key: Matrix(key, 8, columns, bits, groups)})
+    odd = with_text(checkpoint, quants={**checkpoint.text.quants, key: Matrix(key, 8, columns, bits, groups)})
     with pytest.raises(PlanError, match=f"{key} has {words}"):
         plan.make(request(tmp_path), odd, "demo")
 
@@ -149,13 +151,13 @@ def test_what_the_target_has_kernels_for_is_accepted(
     checkpoint: Checkpoint, tmp_path: Path, bits: int, groups: int
 ) -> None:
     key = "layers.0.mlp.up_proj"
-    fine = replace(checkpoint, quants={**checkpoint.quants, key: Matrix(key, 8, 96, bits, groups)})
+    fine = with_text(checkpoint, quants={**checkpoint.text.quants, key: Matrix(key, 8, 96, bits, groups)})
     assert plan.make(request(tmp_path), fine, "demo").target == "litert"
 
 
 def test_an_int8_cache_without_scales_is_refused(checkpoint: Checkpoint, tmp_path: Path) -> None:
     with pytest.raises(PlanError, match=r"no cache scales for layer 0\. Use --cache float32"):
-        plan.make(request(tmp_path, flags={"cache": "int8"}), replace(checkpoint, caches={}), "demo")
+        plan.make(request(tmp_path, flags={"cache": "int8"}), with_text(checkpoint, caches={}), "demo")
 
 
 def test_a_variable_sets_a_platforms_own_choice_and_troubles_no_other(

@@ -1,4 +1,4 @@
-"""The checkpoints that convert/demo writes, seen through transformers' own loader."""
+"""The demo, and the small checkpoints of tests, seen through transformers' own loader."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from convert import demo
-from convert.demo import calibrate
-from convert.demo.shapes import SMALL_E2B, SMALL_E4B
-from convert.demo.write import write_checkpoint
+from tests.support.checkpoints import calibrate
+from tests.support.checkpoints.shapes import SMALL_E2B, SMALL_E4B
+from tests.support.checkpoints.write import write_checkpoint
 
 torch = pytest.importorskip("torch")
 from transformers import AutoTokenizer  # noqa: E402

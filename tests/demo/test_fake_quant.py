@@ -8,8 +8,8 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from convert.checkpoint.recover import recover  # noqa: E402
-from convert.demo import bfloat16  # noqa: E402
 from convert.demo.train import fake_quant as fq  # noqa: E402
+from convert.demo.writing import bfloat16  # noqa: E402
 
 
 @pytest.mark.parametrize("bits", [2, 4, 8])

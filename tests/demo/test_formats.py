@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from convert.demo import values
-from convert.demo.layout import linears, tensors
-from convert.demo.shapes import DEMO, E2B, SMALL_E2B, SMALL_E4B, Shape
-from convert.demo.stored import Matrix
-from convert.demo.write import write_checkpoint
+from convert.demo.writing.layout import linears
+from convert.demo.writing.shape import DEMO
+from convert.demo.writing.stored import Matrix
+from tests.support.checkpoints import values
+from tests.support.checkpoints.layout import tensors
+from tests.support.checkpoints.shapes import E2B, SMALL_E2B, SMALL_E4B, Shape
+from tests.support.checkpoints.write import write_checkpoint
 
 torch = pytest.importorskip("torch")
 
@@ -172,8 +174,8 @@ def test_small_shapes_have_odd_sizes() -> None:
 
 def test_shards_are_never_empty_though_a_table_is_larger_than_a_shard(tmp_path: Path) -> None:
     from convert.checkpoint.safetensors import read_folder
-    from convert.demo import safetensors
-    from convert.demo.stored import Tensor
+    from convert.demo.writing import safetensors
+    from convert.demo.writing.stored import Tensor
 
     held = [Tensor("a", "F32", (4,), "a", "dense"), Tensor("b", "F32", (400,), "b", "dense")]
     safetensors.write(tmp_path, held, lambda tensor: [bytes(4 * tensor.shape[0])], shards=3)

@@ -12,12 +12,13 @@ import numpy as np
 import pytest
 
 from convert.checkpoint.recover import recover
-from convert.demo import bfloat16, fullsize, safetensors, streamed
-from convert.demo.layout import tensors
-from convert.demo.shapes import E2B, E4B, FULL_SIZE, PUBLISHED, SMALL, Shape
-from convert.demo.stored import Matrix
+from convert.demo.writing import bfloat16, safetensors
+from convert.demo.writing.stored import Matrix
 from convert.errors import PlanError
 from convert.lattice import flip_offset, unpack
+from tests.support.checkpoints import fullsize, streamed
+from tests.support.checkpoints.layout import tensors
+from tests.support.checkpoints.shapes import E2B, E4B, FULL_SIZE, PUBLISHED, SMALL, Shape
 
 
 class Usage(NamedTuple):

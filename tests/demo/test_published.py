@@ -11,10 +11,13 @@ from typing import Any
 import pytest
 
 from convert.checkpoint import open_checkpoint
-from convert.demo import full_tokenizer, published, tokenizer
-from convert.demo.layout import idle, linears, tables, tensors
-from convert.demo.shapes import E2B, E4B, PUBLISHED_E2B, PUBLISHED_E4B, Shape
+from convert.demo.writing import tokenizer
+from convert.demo.writing.layout import linears, tables
 from runtime_tests.readers.checkpoint import Folder
+from tests.support.checkpoints.layout import idle, tensors
+from tests.support.checkpoints.published import companions as published
+from tests.support.checkpoints.published import full_tokenizer
+from tests.support.checkpoints.shapes import E2B, E4B, PUBLISHED_E2B, PUBLISHED_E4B, Shape
 
 # SHA-256 of Google's file.
 GENERATION = "fb53f4c64e58896a63472e8eb304397db4a39453e1da0f5d57625ec5a8c1050e"
@@ -68,7 +71,7 @@ def test_shared_layers_of_mobile_carry_projections_and_scales_that_nobody_reads(
     }
     assert {name for name in checkpoint.left_out if "language_model" in name} == (names if mobile else set())
     assert not any("k_norm" in name for name in checkpoint.left_out if "language_model" in name)
-    assert sorted(checkpoint.caches) == (list(range(shape.layers)) if mobile else [])
+    assert sorted(checkpoint.text.caches) == (list(range(shape.layers)) if mobile else [])
     reasons = set(checkpoint.left_out.values())
     assert {
         "vision encoder; only the text decoder is converted",

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from convert import demo
-from convert.demo import config, tokenizer
-from convert.demo.layout import linears, tables
-from convert.demo.shapes import SMALL_E2B, SMALL_E4B, Shape
+from convert.demo.writing import config, tokenizer
+from convert.demo.writing.layout import linears, tables
+from tests.support.checkpoints.corpus import words
+from tests.support.checkpoints.shapes import SMALL_E2B, SMALL_E4B, Shape
 
 TEXTS = [
     "Hello, world!",
@@ -69,13 +70,13 @@ def test_common_words_are_few_tokens(auto: Any) -> None:
 
 @pytest.mark.parametrize("size", [1003, 1280])
 def test_the_vocabulary_has_exactly_the_asked_size_and_no_piece_twice(size: int) -> None:
-    pieces = tokenizer.learn(size).pieces
+    pieces = tokenizer.learn(size, words()).pieces
     assert len(pieces) == len(set(pieces)) == size
 
 
 def test_a_vocabulary_that_is_too_small_is_refused() -> None:
     with pytest.raises(ValueError, match=r"a vocabulary of 300 cannot hold the \d+ pieces it needs at least"):
-        tokenizer.learn(300)
+        tokenizer.learn(300, words())
 
 
 def test_the_chat_template_writes_gemma_4_turns(auto: Any) -> None:

@@ -7,6 +7,9 @@ import hashlib
 import json
 import operator
 import re
+import shutil
+import sys
+import tomllib
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -15,15 +18,18 @@ import numpy as np
 import pytest
 
 from convert import demo
-from convert.demo.shapes import DEMO
 from convert.demo.train import __main__ as command
 from convert.demo.train import convertible, export, network, stages
 from convert.demo.train.curriculum import IGNORED, Curriculum
 from convert.demo.train.score import ACCURACY, QUESTIONS, questions_file
+from convert.demo.writing.shape import DEMO
 from convert.progress import Silent
+from tests.support.commands import QUICK, REPOSITORY, convert
 
 torch = pytest.importorskip("torch")
 pycountry = pytest.importorskip("pycountry")
+
+TRAINING = Path(command.__file__).parent
 
 
 @pytest.fixture(scope="module")
@@ -193,8 +199,33 @@ def test_the_embedded_checkpoint_belongs_to_this_curriculum(curriculum: Curricul
         assert f"| {entry['description']} | {share:.1f} % |" in card
 
 
+def test_the_extra_is_what_training_needs_beyond_the_converter() -> None:
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text("utf-8"))["project"]
+    needed = set()
+    for path in [*TRAINING.glob("*.py"), *TRAINING.with_name("writing").glob("*.py")]:
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Import):
+                needed |= {alias.name.partition(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                needed.add((node.module or "").partition(".")[0])
+    beyond = needed - sys.stdlib_module_names - {"convert", *project["dependencies"]}
+    assert sorted(beyond) == project["optional-dependencies"]["train"] == ["pycountry"]
+    assert "gemma-bridge[train]" in project["optional-dependencies"]["dev"]
+
+
+def test_a_converter_whose_training_was_taken_away_converts_the_demo(tmp_path: Path) -> None:
+    package, made = tmp_path / "convert", tmp_path / "model.litertlm"
+    shutil.copytree(TRAINING.parents[1], package, ignore=shutil.ignore_patterns("__pycache__", "train", "writing"))
+    (tmp_path / "runtime_tests").symlink_to(REPOSITORY / "runtime_tests")
+    assert sorted(path.name for path in (package / "demo").iterdir()) == ["__init__.py", "checkpoint"]
+    for words in (("plan", "ios", "demo"), ("convert", "demo", made, *QUICK), ("inspect", made)):
+        ran = convert(*words, cwd=tmp_path, PYTHONPATH=str(tmp_path))
+        assert ran.code == 0, ran.err
+    assert made.stat().st_size > 1_000_000
+
+
 def test_the_training_code_imports_nothing_of_the_judge() -> None:
-    for path in (Path(command.__file__).parent).glob("*.py"):
+    for path in TRAINING.glob("*.py"):
         tree = ast.parse(path.read_text("utf-8"))
         names = [node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
         assert not [name for name in names if name and name.startswith("runtime_tests")], path.name

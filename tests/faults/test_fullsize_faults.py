@@ -12,7 +12,7 @@ import pytest
 from tests import fullsize_faults
 from tests.fullsize_faults import FAULTS, Fault, judge
 from tests.mutants.catalogue import MUTANTS
-from tests.mutants.mutant import Build
+from tests.mutants.mutant import FIRST, Build
 
 LAYERS = 10  # of the demo
 IN_FILE = [fault for fault in FAULTS if fault.put is not None]
@@ -33,7 +33,7 @@ def test_a_fault_in_the_file_is_as_small_as_it_says_and_can_be_taken_out(
 
 
 def test_the_other_faults_are_in_the_catalogue() -> None:
-    faults = {mutant.name: mutant.fault for mutant in MUTANTS}
+    faults = {mutant.name: mutant.fault for mutant in MUTANTS if mutant.target == FIRST}
     assert [isinstance(faults[fault.mutant], Build) for fault in FAULTS if fault.put is None] == [True, True]
 
 

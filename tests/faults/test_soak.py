@@ -9,15 +9,16 @@ from collections import Counter
 
 import pytest
 
-from convert.demo.layout import linears, tensors
-from convert.demo.shapes import FULL, SLIDING
-from convert.demo.values import BLOCK
+from convert.demo.writing.layout import linears
+from convert.demo.writing.shape import FULL, SLIDING
 from tests.mutants.mutant import Build, Edit
 from tests.soak import checkpoint
 from tests.soak.draw import draw
 from tests.soak.faults import ANDROID, IOS, KINDS, Fault, choose, faults
 from tests.soak.judge import PUBLISHED, REFUSED, TOO_NERVOUS, JudgeError, Stand, Told, apart
 from tests.soak.run import Model, Outcome, summary
+from tests.support.checkpoints.layout import tensors
+from tests.support.checkpoints.values import BLOCK
 
 SEEDS = range(300)
 

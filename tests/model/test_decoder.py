@@ -37,7 +37,7 @@ def test_the_decoder_is_transformers_gemma_4_to_100_db_beyond_the_window(
 ) -> None:
     folder = request.getfixturevalue(name)
     ids = tokens(60)  # the window is 24
-    expected, found = reference(folder, ids), eager.run(open_checkpoint(folder), ids, 45, 96)
+    expected, found = reference(folder, ids), eager.run(open_checkpoint(folder).text, ids, 45, 96)
     assert decibels(expected, found) >= 100
     assert (expected.argmax(-1) == found.argmax(-1)).all()
 
@@ -45,13 +45,13 @@ def test_the_decoder_is_transformers_gemma_4_to_100_db_beyond_the_window(
 def test_a_mobile_model_starts_out_as_transformers_has_it(mobile_e2b: Path) -> None:
     """Later positions are chaotic: static activations flip on the last float bit. The first ones are not."""
     ids = tokens(3)
-    expected, found = reference(mobile_e2b, ids), eager.run(open_checkpoint(mobile_e2b), ids, 3, 32)
+    expected, found = reference(mobile_e2b, ids), eager.run(open_checkpoint(mobile_e2b).text, ids, 3, 32)
     assert decibels(expected, found) >= 60
 
 
 def test_chunks_and_single_tokens_give_the_same_logits(q4_0_e4b: Path) -> None:
-    checkpoint, ids = open_checkpoint(q4_0_e4b), tokens(40)
-    whole, pieces = eager.run(checkpoint, ids, 40, 64), eager.run(checkpoint, ids, 1, 64)
+    text, ids = open_checkpoint(q4_0_e4b).text, tokens(40)
+    whole, pieces = eager.run(text, ids, 40, 64), eager.run(text, ids, 1, 64)
     assert decibels(whole, pieces) >= 100
 
 
@@ -79,7 +79,7 @@ def test_turning_keeps_lengths_and_depends_on_the_distance_alone() -> None:
 
 
 def test_signatures_list_prefill_by_length_and_decode_last(mobile_e2b: Path) -> None:
-    config = open_checkpoint(mobile_e2b).config
+    config = open_checkpoint(mobile_e2b).text.config
     found = signatures(config, 128, (64, 16), "float16", "int8")
     assert [s.name for s in found] == ["prefill_16", "prefill_64", "decode"]
     assert [s.gives_logits for s in found] == [False, False, True]
@@ -93,7 +93,7 @@ def test_signatures_list_prefill_by_length_and_decode_last(mobile_e2b: Path) -> 
 
 
 def test_a_target_adds_to_the_signatures_of_the_decoder(mobile_e2b: Path) -> None:
-    config = open_checkpoint(mobile_e2b).config
+    config = open_checkpoint(mobile_e2b).text.config
     common = signatures(config, 128, (64, 16), "float32", "float32")
     in_litert = litert.signatures(config, 128, (64, 16), "float32")
     in_coreml = coreml.signatures(config, CoremlOptions(128, (64, 16), "float32"))

@@ -1,5 +1,5 @@
 """Entry point of ``python -m tests.mutants``."""
 
-from tests.mutants.run import app
+from tests.mutants.command import app
 
 app(prog_name="python -m tests.mutants")

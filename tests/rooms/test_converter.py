@@ -2,82 +2,80 @@
 
 from __future__ import annotations
 
-import ast
-import re
-from collections.abc import Iterator
+import shutil
 from pathlib import Path
 
 import pytest
 
+from convert.targets import all_targets
+from tests.rooms.names import FILES, NAMES, named, strangers
 from tests.support.commands import REPOSITORY
 
 CONVERT = REPOSITORY / "convert"
-NAMES = {"litert", "coreml", "android", "ios", "mobile", "q4_0"}
-WORD = re.compile(r"[A-Za-z0-9_]+")
-
+TARGETS = tuple(all_targets())
 ROOMS = (
-    "targets/litert",
-    "targets/coreml",
-    "bundle/android.py",
-    "bundle/ios.py",
-    "checkpoint/formats",
-    "apk",  # all of it is Android's
-    "chat",  # talks through the engine of one target
-    "demo",  # writes checkpoints of each format
-    "bench",  # measures each target
+    *(f"targets/{target}/" for target in TARGETS),
+    "bundle/platforms/",
+    "checkpoint/formats/",
+    "apk/",  # all of it is Android's
+    "chat/",  # talks through the engine of one target
+    "demo/train/",  # trains in each format
+    "demo/writing/",  # writes each format
 )
 # Elsewhere: which names, and why.
 EXCEPTIONS = {
-    "bundle/platform.py": ({"android", "ios"}, "lists the platforms"),
-    "bundle/project.py": ({"android"}, "the sample project of Android, which its platform packs"),
-    "bundle/manifest.py": ({"android"}, "a field of the schema that one platform fills says which"),
-    "checkpoint/format.py": ({"mobile", "q4_0"}, "advice: which checkpoints to take"),
-    "checkpoint/other_kinds.py": ({"mobile", "q4_0"}, "names published models to take instead of what was given"),
-    "cli.py": ({"android", "mobile"}, "examples, and the default of commands that take a finished bundle"),
-    "plan.py": ({"mobile", "q4_0"}, "advice: which checkpoints to take"),
-    "verify.py": ({"android"}, "advice: how to build what is not there"),
+    "checkpoint/format.py": ({"mobile", "q4_0"}, "advice: which published checkpoints to take"),
+    "checkpoint/hub_files.py": (FILES, "what else repositories hold, and is no checkpoint"),
+    "checkpoint/other_kinds.py": (FILES | {"mobile", "q4_0"}, "the same, and published models to take instead"),
+    "cli.py": ({"android", "litertlm", "mobile"}, "examples, and the platform where none is named"),
 }
 
 
-def named(path: Path) -> Iterator[str]:
-    """Names in a source's code: identifiers, imports and strings; comments and docstrings may tell of anything."""
-    tree = ast.parse(path.read_text("utf-8"))
-    told = {
-        id(node.body[0].value)
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and node.body
-        if isinstance(node.body[0], ast.Expr)
-    }
-    for node in ast.walk(tree):
-        words = ""
-        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in told:
-            words = node.value
-        elif isinstance(node, ast.Name | ast.alias):
-            words = node.id if isinstance(node, ast.Name) else node.name
-        elif isinstance(node, ast.Attribute):
-            words = node.attr
-        elif isinstance(node, ast.ImportFrom):
-            words = node.module or ""
-        yield from NAMES.intersection(WORD.findall(words))
+def test_the_code_outside_of_the_rooms_names_no_target_platform_format_or_kind_of_file() -> None:
+    told = strangers(CONVERT, ROOMS)
+    assert told.keys() == EXCEPTIONS.keys()
+    assert [name for name, names in told.items() if not names <= EXCEPTIONS[name][0]] == []
 
 
-def sources() -> list[str]:
-    found = (path.relative_to(CONVERT).as_posix() for path in CONVERT.rglob("*.py"))
-    return sorted(name for name in found if not name.startswith(ROOMS))
+@pytest.mark.parametrize("target", TARGETS)
+def test_a_targets_room_names_no_other_target(target: str) -> None:
+    found = strangers(CONVERT / "targets" / target, ())
+    assert {name: names for name, names in found.items() if names & {*TARGETS} - {target}} == {}
 
 
-@pytest.mark.parametrize("name", sources())
-def test_a_file_outside_names_no_target_platform_or_format(name: str) -> None:
-    allowed, _ = EXCEPTIONS.get(name, (set(), ""))
-    assert set(named(CONVERT / name)) == allowed
+def test_the_names_are_those_that_the_converter_finds() -> None:
+    assert {"litert", "coreml", "android", "ios", "mobile", "q4_0", "litertlm", "mlpackage"} <= NAMES
 
 
-def test_every_exception_is_a_file() -> None:
-    assert EXCEPTIONS.keys() <= set(sources())
+@pytest.mark.parametrize("room", ROOMS)
+def test_each_room_is_there_and_names_something(room: str) -> None:
+    assert strangers(CONVERT / room, ())
 
 
-@pytest.mark.parametrize("line", ['if target == "coreml":\n    pass', "from convert.targets import litert", "x.q4_0"])
-def test_a_name_in_the_code_is_seen_and_one_in_a_docstring_is_not(tmp_path: Path, line: str) -> None:
+@pytest.mark.parametrize(
+    ("line", "name"),
+    [
+        ('if plan.target == "coreml":\n    pass', "coreml"),
+        ("from convert.targets import litert", "litert"),
+        ("import convert.bundle.platforms.ios", "ios"),
+        ("x.q4_0", "q4_0"),
+        ("def pack_for_android(): ...", "android"),
+        ("class LitertPlan: ...", "litert"),
+        ("call(coreml=True)", "coreml"),
+        ('suffix = f"model.{x}.mlpackage"', "mlpackage"),
+    ],
+)
+@pytest.mark.parametrize("file", ["plan.py", "checkpoint/types.py"])
+def test_a_name_that_is_put_into_a_foreign_file_is_seen(tmp_path: Path, file: str, line: str, name: str) -> None:
+    (tmp_path / file).parent.mkdir(exist_ok=True)
+    shutil.copy(CONVERT / file, tmp_path / file)
+    assert strangers(tmp_path, ROOMS) == {}
+    with (tmp_path / file).open("a") as source:
+        source.write(f"\n{line}\n")
+    assert strangers(tmp_path, ROOMS) == {file: {name}}
+
+
+def test_a_name_in_a_docstring_or_comment_is_not_meant(tmp_path: Path) -> None:
     path = tmp_path / "x.py"
-    path.write_text(f'"""Of android and ios."""\n{line}\n')
-    assert len(set(named(path))) == 1
+    path.write_text('"""Of android and ios."""\n# litert\n\n\ndef f():\n    """coreml"""\n')
+    assert named(path) == set()

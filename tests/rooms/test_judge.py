@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
+from pkgutil import iter_modules
 
 import pytest
 
@@ -19,19 +21,22 @@ from runtime_tests.readers.checkpoint import open_checkpoint
 from runtime_tests.readers.litert.litertlm import open_litertlm
 from runtime_tests.results import Findings, at_least, rung
 from runtime_tests.rungs import task
-from tests.rooms.test_converter import named
+from tests.rooms.names import strangers
 from tests.support.commands import REPOSITORY
 
 JUDGE = REPOSITORY / "runtime_tests"
 MOST = 10
-TARGETS = frozenset({"litert", "coreml"})
+TARGETS = frozenset(kinds.rooms())
+# Comments and documentation may name everything, and code in a target's room that target.
+ROOMS = (
+    *(f"{place}{target}/" for target in sorted(TARGETS) for place in ("", "readers/")),
+    "readers/formats/",
+    "device/",  # all of it is Android's
+)
 # Outside of a room: which names, and why.
 EXCEPTIONS = {
     "cli.py": ({"android"}, "an example, and the default of the command for a phone"),
     "conftest.py": ({"android"}, "the bundle that is judged when none is named"),
-    "device/command.py": ({"android"}, "advice: how to build what is not there; all of it is Android's"),
-    "report/parity.py": ({"litert", "mobile", "q4_0"}, "the schema's formats, and packages whose versions are listed"),
-    "weights/recovered.py": ({"q4_0"}, "a message names the lattice by the format that it is known from"),
 }
 
 # A room that the project does not know: its artifact is a .litertlm behind four bytes, with a suffix of its own.
@@ -42,6 +47,9 @@ from pathlib import Path
 from runtime_tests.litert.case import LitertCase
 from runtime_tests.readers.checkpoint import open_checkpoint
 from runtime_tests.readers.litert.litertlm import open_litertlm
+
+
+PACKAGES = ()
 
 
 class ToyCase(LitertCase):
@@ -66,29 +74,40 @@ def climb(case):
 """
 
 
-def folders() -> list[Path]:
-    return [JUDGE, *sorted(path for path in JUDGE.rglob("*") if path.is_dir() and path.name != "__pycache__")]
+def folders(root: Path) -> list[Path]:
+    return [root, *sorted(path for path in root.rglob("*") if path.is_dir() and path.name != "__pycache__")]
 
 
-def test_no_folder_has_more_files_than_can_be_read_aloud() -> None:
+@pytest.mark.parametrize("root", [JUDGE, REPOSITORY / "tests"], ids=lambda root: root.name)
+def test_no_folder_has_more_files_than_can_be_read_aloud(root: Path) -> None:
     counts = {
         str(folder.relative_to(REPOSITORY)): sum(
             path.is_file() and path.name not in ("__init__.py", "__main__.py") for path in folder.iterdir()
         )
-        for folder in folders()
+        for folder in folders(root)
     }
     assert {name: count for name, count in counts.items() if count > MOST} == {}
 
 
-def test_no_code_outside_its_room_names_a_target_platform_or_format() -> None:
-    """Comments and documentation may. The readers are rooms as well: of formats."""
-    told = {}
-    for path in sorted(JUDGE.rglob("*.py")):
-        name = path.relative_to(JUDGE).as_posix()
-        own = {name.partition("/")[0]} & TARGETS
-        if not name.startswith("readers/") and (found := {*named(path)} - own):
-            told[name] = found
+def test_the_code_outside_of_the_rooms_names_no_target_platform_format_or_kind_of_file() -> None:
+    told = strangers(JUDGE, ROOMS)
     assert told == {name: names for name, (names, _) in EXCEPTIONS.items()}
+
+
+@pytest.mark.parametrize("target", sorted(TARGETS))
+def test_a_targets_room_names_no_other_target(target: str) -> None:
+    found = {name: names & (TARGETS - {target}) for name, names in strangers(JUDGE / target, ()).items()}
+    assert {name: names for name, names in found.items() if names} == {}
+    assert any(target in names for names in strangers(JUDGE / target, ()).values())
+
+
+def test_every_folder_is_a_layer_of_the_contract_or_a_targets_room() -> None:
+    contracts = tomllib.loads((REPOSITORY / "pyproject.toml").read_text("utf-8"))["tool"]["importlinter"]["contracts"]
+    (layers,) = (one["layers"] for one in contracts if one.get("containers") == ["runtime_tests"])
+    known = {name.strip() for layer in layers for name in layer.split("|")}
+    found = {at.name for at in iter_modules([str(JUDGE)])}
+    assert found - known == TARGETS
+    assert not known & TARGETS
 
 
 def test_a_rung_is_the_targets_own_or_else_the_one_that_all_share() -> None:

@@ -6,9 +6,9 @@ import contextlib
 import io
 from pathlib import Path
 
-from convert.demo.write import write_checkpoint
 from tests.soak.draw import OWN, Drawn
 from tests.support.chat.chat_templates import KINDS
+from tests.support.checkpoints.write import write_checkpoint
 
 
 def write(drawn: Drawn, folder: Path) -> Path:

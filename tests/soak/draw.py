@@ -9,10 +9,10 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
-from convert.demo import corpus
-from convert.demo.shapes import Shape, Temper
-from convert.demo.tower_shapes import SMALL_TOWERS
 from tests.support.chat.chat_templates import KINDS
+from tests.support.checkpoints import corpus
+from tests.support.checkpoints.published.tower_shapes import SMALL_TOWERS
+from tests.support.checkpoints.shapes import Shape, Temper
 
 FORMATS, SIZES = ("mobile", "q4_0"), ("e2b", "e4b")
 OWN = "own"  # the template that the checkpoint's writer gives it

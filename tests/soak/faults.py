@@ -12,12 +12,14 @@ from typing import Any
 
 import numpy as np
 
-from convert.demo.layout import PREFIX, linears
-from convert.demo.shapes import FULL, SLIDING
-from convert.demo.stored import Matrix
-from tests.mutants import catalogue, checkpoint
-from tests.mutants import codes_and_scales as numbers
-from tests.mutants.mutant import Build, Edit, Tamper
+from convert.demo.writing.layout import PREFIX, linears
+from convert.demo.writing.shape import FULL, SLIDING
+from convert.demo.writing.stored import Matrix
+from tests.mutants import catalogue
+from tests.mutants.catalogue import checkpoint
+from tests.mutants.catalogue.coreml.program import not_kept, over_the_first
+from tests.mutants.catalogue.litert import codes_and_scales as numbers
+from tests.mutants.mutant import FIRST, Build, Edit, Tamper
 from tests.soak.draw import Drawn
 from tests.support.coreml.patient import Patient as Package
 
@@ -112,8 +114,8 @@ def _ios(drawn: Drawn, dice: random.Random) -> Iterator[Fault]:
         yield Fault("activations", f"the output scale of {act.key}, twice", Operate(_doubled(act.key)))
     owners = [i for i in range(drawn.shape.layers) if drawn.shape.owns_kv(i)]
     if len(owners) > 1:
-        yield Fault("cache", "decode writes the second owner's keys over the first's", Operate(_over_the_first))
-    yield Fault("cache", "decode does not keep its keys", Operate(_not_kept))
+        yield Fault("cache", "decode writes the second owner's keys over the first's", Operate(over_the_first))
+    yield Fault("cache", "decode does not keep its keys", Operate(not_kept("keys", ("decode",))))
     yield Fault("metadata", "the app is not told of a stop token", Operate(_stop_lost))
 
 
@@ -173,8 +175,8 @@ LAYERS = (
 
 
 def _build(kind: str, name: str) -> Fault:
-    """A fault of the catalogue by its name."""
-    mutant = next(mutant for mutant in catalogue.MUTANTS if mutant.name == name)
+    """A fault of the catalogue by its name; where it wraps an operation of the decoder, it is every platform's."""
+    mutant = next(mutant for mutant in catalogue.MUTANTS if mutant.path == f"{FIRST}/{name}")
     assert isinstance(mutant.fault, Build | Edit)
     return Fault(kind, mutant.what, mutant.fault)
 
@@ -252,19 +254,6 @@ def _doubled(key: str) -> Callable[[Package], None]:
                 tensor.bytes.values = (np.frombuffer(tensor.bytes.values, np.float16) * np.float16(2)).tobytes()
 
     return change
-
-
-def _over_the_first(patient: Package) -> None:
-    updates = [op for op in patient.block("decode").operations if op.type == "slice_update"]
-    for corner in ("begin", "end"):
-        updates[2].inputs[corner].CopyFrom(updates[0].inputs[corner])
-
-
-def _not_kept(patient: Package) -> None:
-    operations = patient.block("decode").operations
-    for i in reversed(range(len(operations))):
-        if operations[i].type == "write_state" and operations[i].inputs["input"].arguments[0].name == "keys":
-            del operations[i]
 
 
 def _stop_lost(patient: Package) -> None:

@@ -105,8 +105,9 @@ class Stand:
         lengths, _ = prefill_lengths("soak", drawn.prefill, drawn.context, target.prefill, target.pads)
         own = {"cache": drawn.cache} if self._android else {"precision": drawn.precision}
         out = folder / target.model
-        target.convert(opened, target.options(drawn.context, lengths, **own), out, Silent())
-        target.collect(opened, folder)
+        options = target.options(drawn.context, lengths, **own)
+        target.convert(opened, options, out, Silent())
+        target.collect(opened, options, folder)
         return out
 
     def spoil(self, fault: Fault) -> Told:

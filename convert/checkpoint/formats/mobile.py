@@ -9,14 +9,15 @@ bits first) or int8, with ``weight_scale`` float32 [out, 1] and the scalars ``in
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from convert.checkpoint.config import TextConfig
 from convert.checkpoint.fields import Fields
 from convert.checkpoint.format import Contents
-from convert.checkpoint.inventory import Ledger, Part, parts
+from convert.checkpoint.ledger import Ledger
+from convert.checkpoint.outline import Outline, Part
 from convert.checkpoint.patterns import read_rules
 from convert.checkpoint.safetensors import Tensor
 from convert.checkpoint.types import ActivationScales, CacheScales, FloatTensor
@@ -29,13 +30,14 @@ _DAMAGED = "Do not use this checkpoint: download it again"
 
 @dataclass(frozen=True)
 class PackedMatrix:
-    """A ``QuantTensor`` over the packed bytes and the scales that a checkpoint stores."""
+    """A ``QuantTensor`` over the packed bytes and the scales that a checkpoint stores, both by rows."""
 
     weight: Tensor
     scale: Tensor
     columns: int
     bits: int
     groups: int
+    stack: int | None = None
 
     @property
     def name(self) -> str:
@@ -62,49 +64,45 @@ class PackedMatrix:
         return self.scale.read(start, stop).view("<f4").astype(np.float32, copy=False)
 
 
-def read(ledger: Ledger, config: TextConfig, settings: Fields | None) -> Contents:
-    """Takes the decoder's tensors; every scale is read and checked, no weight is.
+def read(ledger: Ledger, outline: Outline[Any], settings: Fields | None) -> Contents:
+    """Takes a module's tensors; every scale is read and checked, no weight is.
 
     Raises:
         CheckpointError: settings are refused (``read_rules``), or a tensor is missing, has the wrong shape or dtype, or
             holds a scale that is not finite and positive (activation scales may be 0).
     """
     assert settings is not None, "a mobile checkpoint is chosen by its quantization_config"
-    rules = read_rules(settings, config.tied)
+    rules = read_rules(settings, bool(outline.ties))
     quants: dict[str, QuantTensor] = {}
     floats: dict[str, FloatTensor] = {}
     activations: dict[str, ActivationScales] = {}
-    for part in parts(config):
-        bits = None
-        if part.kind != "plain":
-            bits = rules.bits(ledger.name(part.key), part.kind == "embedding")
+    for part in outline.parts:
+        at, bits = outline.name(part.key), None
+        if part.kind in ("linear", "embedding"):  # the format's modules; experts are a parameter
+            bits = rules.bits(at, part.kind == "embedding")
         if bits is None:
-            key, stored = ledger.floats(part)
-            floats[key] = stored
+            floats[part.float_key] = ledger.floats(outline, part)
             continue
-        quants[part.key] = _matrix(ledger, part, bits, config)
+        quants[part.key] = _matrix(ledger, at, part, bits)
         if part.kind == "linear":
-            at = ledger.name(part.key)
             scales = (_scalar(ledger, f"{at}.{side}_activation_scale") for side in ("input", "output"))
             activations[part.key] = ActivationScales(*scales)
     if not quants:
         raise CheckpointError(ledger.asked, f"{settings.path} quantizes no module", "Use a QAT checkpoint")
-    return Contents("integers", quants, floats, activations, _caches(ledger, config))
+    return Contents("integers", quants, floats, activations, _caches(ledger, outline))
 
 
-def _matrix(ledger: Ledger, part: Part, bits: int, config: TextConfig) -> PackedMatrix:
+def _matrix(ledger: Ledger, at: str, part: Part, bits: int) -> PackedMatrix:
     rows, columns = part.shape
     embedding = part.kind == "embedding"
-    # One scale a row; the per-layer table has one for every layer's piece of a row.
-    groups = len(config.layers) if part.key == "embed_tokens_per_layer" else 1
     weight = ledger.take(
-        f"{ledger.name(part.key)}.{'embedding_quantized' if embedding else 'weight'}",
+        f"{at}.{'embedding_quantized' if embedding else 'weight'}",
         [(rows, packed_width(columns, bits))],
         ("I8",) if bits == 8 else ("U8",),
         f" for {bits} bits",
     )
-    name = f"{ledger.name(part.key)}.{'embedding_scale' if embedding else 'weight_scale'}"
-    scale = ledger.take(name, [(rows, groups)], ("F32",))
+    name = f"{at}.{'embedding_scale' if embedding else 'weight_scale'}"
+    scale = ledger.take(name, [(rows, part.groups)], ("F32",))
     for first, chunk in scale.chunks():
         values = chunk.view("<f4")
         good = np.isfinite(values) & (values > 0)
@@ -112,7 +110,7 @@ def _matrix(ledger: Ledger, part: Part, bits: int, config: TextConfig) -> Packed
             row, group = (int(i) for i in np.argwhere(~good)[0])
             found = f"tensor {name} is {values[row, group]} at [{first + row}, {group}]; scales are finite and above 0"
             raise CheckpointError(ledger.asked, found, _DAMAGED)
-    return PackedMatrix(weight, scale, columns, bits, groups)
+    return PackedMatrix(weight, scale, columns, bits, part.groups)
 
 
 def _scalar(ledger: Ledger, name: str, zero: bool = True) -> np.float32:
@@ -124,12 +122,12 @@ def _scalar(ledger: Ledger, name: str, zero: bool = True) -> np.float32:
     return value
 
 
-def _caches(ledger: Ledger, config: TextConfig) -> dict[int, CacheScales]:
-    """Cache scales by layer index. Layers that share keys and values store their owner's again, or nothing."""
+def _caches(ledger: Ledger, outline: Outline[Any]) -> dict[int, CacheScales]:
+    """Cache scales by layer index."""
     caches = {}
-    for layer in config.layers:
-        names = [ledger.name(f"layers.{layer.index}.self_attn.{side}_cache_scale") for side in ("k", "v")]
-        if layer.owns_kv or any(ledger.has(name) for name in names):
+    for layer, part in outline.caches.items():
+        names = [outline.name(f"{part.key}.{side}_cache_scale") for side in ("k", "v")]
+        if part.needed or any(ledger.has(name) for name in names):
             key, value = (_scalar(ledger, name, zero=False) for name in names)
-            caches[layer.index] = CacheScales(key, value)
+            caches[layer] = CacheScales(key, value)
     return caches

@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convert.checkpoint.config import TextConfig
 from convert.checkpoint.fields import Fields
 from convert.checkpoint.format import Contents
-from convert.checkpoint.inventory import Ledger, parts
+from convert.checkpoint.ledger import Ledger
 from convert.checkpoint.other_kinds import USE
+from convert.checkpoint.outline import Outline, Part
 from convert.checkpoint.recover import BLOCK, recover
-from convert.checkpoint.tensors import NarrowedFloats, StoredFloats, widen
+from convert.checkpoint.tensors import NarrowedFloats, StoredFloats, tall, widen
 from convert.checkpoint.types import FloatTensor
 from convert.errors import CheckpointError, LatticeError
 from convert.lattice import QuantTensor, pack
@@ -62,11 +62,15 @@ class LatticeMatrix:
     """A ``QuantTensor`` of 4 bits with a scale for every 32 columns, recovered while its rows are read.
 
     ``codes``, ``scales`` and ``packed`` raise ``LatticeError`` when a block of the rows is not on the lattice.
+
+    Attributes:
+        stored: ``[rows, columns]``; of a stack, all rows of its matrices.
     """
 
     stored: Floats
     asked: str
     memory: OtherHalf
+    stack: int | None = None
 
     @property
     def name(self) -> str:
@@ -132,40 +136,47 @@ def off_lattice(asked: str, name: str, row: int, block: int) -> LatticeError:
     return LatticeError(asked, found, "Download the checkpoint again; a fine-tuned or merged one has left its grid")
 
 
-def read(ledger: Ledger, config: TextConfig, settings: Fields | None) -> Contents:
-    """Takes the decoder's tensors and decides for each matrix of its layers whether it lies on the lattice.
+def read(ledger: Ledger, outline: Outline[Any], settings: Fields | None) -> Contents:
+    """Takes a module's tensors and decides for each matrix that may lie on the lattice whether it does.
 
-    Embeddings, the per-layer table, ``per_layer_model_projection`` and lm_head are carried as the floats they are,
-    which is exact whatever they lie on; so is a matrix of the per-layer input of which nearly no block fits. Attention
-    and MLP are what QAT quantizes: where one of theirs lies on the lattice, all have to.
+    Matrices that training does not round (``Part.rounded``) are carried as the floats they are, which is exact whatever
+    they lie on; so is one that it perhaps rounds and of which nearly no block fits. Of those that it always rounds, all
+    have to lie on the lattice where one does.
 
     Raises:
-        LatticeError: a matrix of attention or MLP is off the lattice that others lie on; or most blocks of a matrix fit
-            and one does not; or its rows are no multiple of 32 long.
+        LatticeError: a matrix that is always rounded is off the lattice that others lie on; or most blocks of a matrix
+            fit and one does not; or its rows are no multiple of 32 long.
         CheckpointError: no matrix lies on the lattice (not a QAT checkpoint); a tensor is missing or has a wrong shape.
     """
     quants: dict[str, QuantTensor] = {}
     floats: dict[str, FloatTensor] = {}
     matrices, memory, astray = 0, OtherHalf(), list[Floats]()
-    for part in parts(config):
-        key, as_stored = ledger.floats(part)
-        stored: Floats = as_stored
-        if part.kind != "plain":  # vectors become float32 in any case
-            stored = as_stored.narrowed(_probed(part.shape[0]), ledger.asked)
-        if part.kind == "linear" and part.key.startswith("layers."):
+    for part in outline.parts:
+        stored = ledger.floats(outline, part)
+        if part.rounded != "never":
             matrices += 1
-            if _lies_on_lattice(stored, ledger.asked):
-                quants[part.key] = LatticeMatrix(stored, ledger.asked, memory)
+            matrix = _narrowed(StoredFloats(tall(stored.tensor)), ledger.asked)
+            if _lies_on_lattice(matrix, ledger.asked):
+                quants[part.key] = LatticeMatrix(matrix, ledger.asked, memory, _stack(part))
                 continue
-            if ".self_attn." in part.key or ".mlp." in part.key:
-                astray.append(stored)
-        floats[key] = stored
-    if not quants:
+            if part.rounded == "always":
+                astray.append(matrix)
+        # Vectors become float32 in any case.
+        floats[part.float_key] = stored if part.kind == "plain" else _narrowed(stored, ledger.asked)
+    if matrices and not quants:
         found = f"not a QAT checkpoint: none of the decoder's {matrices} matrices lies on a Q4_0 lattice"
         raise CheckpointError(ledger.asked, f"{found}, and config.json has no quantization_config", USE)
     if astray:
         raise _astray(astray[0], ledger.asked)
     return Contents("rounded lattice", quants, floats, {}, {})
+
+
+def _narrowed(stored: StoredFloats, asked: str) -> Floats:
+    return stored.narrowed(_probed(stored.shape[0]), asked)
+
+
+def _stack(part: Part) -> int | None:
+    return part.shape[0] if part.kind == "experts" else None
 
 
 def _astray(stored: Floats, asked: str) -> LatticeError:

@@ -7,8 +7,8 @@ import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from convert.demo.shapes import Shape
 from convert.demo.train.score import interval
+from convert.demo.writing.shape import TextShape
 
 DESCRIPTIONS = {
     "float": "the float model, trained as long and on the same questions",
@@ -107,7 +107,7 @@ training, or longer, gets wrong answers, said with confidence. It is there to be
 """
 
 
-def card(shape: Shape, counts: Mapping[str, float], outcomes: Mapping[str, Sequence[bool]], questions: str) -> str:
+def card(shape: TextShape, counts: Mapping[str, float], outcomes: Mapping[str, Sequence[bool]], questions: str) -> str:
     """README.md of the checkpoint; ``counts`` has parameters (millions) and the steps of the courses."""
     return CARD.format_map(
         {

@@ -7,10 +7,10 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from convert.demo.layout import linears, tables
-from convert.demo.shapes import Shape
-from convert.demo.stored import Matrix
 from convert.demo.train.fake_quant import MobileEmbedding, MobileLinear, Q40Linear, StaticInt8, first_step
+from convert.demo.writing.layout import linears, tables
+from convert.demo.writing.shape import TextShape
+from convert.demo.writing.stored import Matrix
 
 FirstStep = Callable[[Tensor, int, int], Tensor]
 # One tensor feeds these, so they have one input step.
@@ -18,7 +18,7 @@ SHARED = {"k_proj": "q_proj", "v_proj": "q_proj", "up_proj": "gate_proj"}
 HEADROOM = 1.02
 
 
-def to_mobile(model: Any, shape: Shape, steps: FirstStep = first_step) -> Any:
+def to_mobile(model: Any, shape: TextShape, steps: FirstStep = first_step) -> Any:
     """Replaces linears and tables by modules of the mobile scheme, in place; activations stay float for now."""
     decoder = model.model.language_model
     for matrix in linears(shape):
@@ -32,7 +32,7 @@ def to_mobile(model: Any, shape: Shape, steps: FirstStep = first_step) -> Any:
     return model
 
 
-def to_q4_0(model: Any, shape: Shape) -> Any:
+def to_q4_0(model: Any, shape: TextShape) -> Any:
     """Replaces the linears of the layers by ones on the q4_0 lattice, in place."""
     decoder = model.model.language_model
     for matrix in linears(shape):
@@ -47,7 +47,7 @@ def head(model: Any) -> Any:
     return table.head() if isinstance(table, MobileEmbedding) else table.weight
 
 
-def mobile_linears(model: Any, shape: Shape) -> Iterator[tuple[Matrix, MobileLinear]]:
+def mobile_linears(model: Any, shape: TextShape) -> Iterator[tuple[Matrix, MobileLinear]]:
     """The quantized linears with their place."""
     for matrix in linears(shape):
         yield matrix, model.model.language_model.get_submodule(matrix.key)
@@ -60,7 +60,7 @@ def watch(model: Any, watching: bool) -> None:
             module.watching = watching
 
 
-def freeze_activations(model: Any, shape: Shape) -> None:
+def freeze_activations(model: Any, shape: TextShape) -> None:
     """Sets every static step from the magnitudes that were recorded; from now on they do not change."""
     found = {matrix.key: module for matrix, module in mobile_linears(model, shape)}
     for key, module in found.items():

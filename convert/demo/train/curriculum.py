@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convert.demo import tokenizer
 from convert.demo.train.almanac import Almanac, FollowUps
 from convert.demo.train.backwards import Backwards
 from convert.demo.train.chat import Chat
 from convert.demo.train.questions import Exam, Family, Turn
 from convert.demo.train.sums import Sums
 from convert.demo.train.units import Units
+from convert.demo.writing import tokenizer
 
 IGNORED = -100
 # How often each family is drawn, and how many questions of it the exam asks.

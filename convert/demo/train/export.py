@@ -10,19 +10,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convert.demo import bfloat16, safetensors
-from convert.demo.layout import tensors
-from convert.demo.shapes import Shape
-from convert.demo.stored import Tensor
-from convert.demo.tokenizer import Pieces
 from convert.demo.train.fake_quant import bounds, codes, q4_0
-from convert.demo.write import write_companions
+from convert.demo.writing import bfloat16, companions, safetensors
+from convert.demo.writing.layout import tensors
+from convert.demo.writing.shape import TextShape
+from convert.demo.writing.stored import Tensor
+from convert.demo.writing.tokenizer import Pieces
 from convert.lattice import flip_offset, pack
 
 Caches = Mapping[str, tuple[float, float]]
 
 
-def mobile(folder: Path, model: Any, shape: Shape, pieces: Pieces, caches: Caches) -> None:
+def mobile(folder: Path, model: Any, shape: TextShape, pieces: Pieces, caches: Caches) -> None:
     """The packed integers, steps and activation steps that the network was trained with.
 
     Args:
@@ -66,7 +65,7 @@ def positive(
     return mirrored.astype(np.int8), steps * signs
 
 
-def lattice(folder: Path, model: Any, shape: Shape, pieces: Pieces) -> None:
+def lattice(folder: Path, model: Any, shape: TextShape, pieces: Pieces) -> None:
     """bfloat16 weights on the q4_0 lattice."""
     decoder = model.model.language_model
 
@@ -77,7 +76,7 @@ def lattice(folder: Path, model: Any, shape: Shape, pieces: Pieces) -> None:
     _write(folder, model, shape, "q4_0", pieces, fill, tensors(shape, "q4_0"))
 
 
-def floats(folder: Path, model: Any, shape: Shape, pieces: Pieces) -> None:
+def floats(folder: Path, model: Any, shape: TextShape, pieces: Pieces) -> None:
     """float32 weights, for comparison; a format of ours alone, which transformers loads as any other."""
     decoder = model.model.language_model
     names = [replace(tensor, dtype="F32") for tensor in tensors(shape, "q4_0")]
@@ -88,7 +87,9 @@ def floats(folder: Path, model: Any, shape: Shape, pieces: Pieces) -> None:
     _write(folder, model, shape, "q4_0", pieces, fill, names)
 
 
-def _write(folder: Path, model: Any, shape: Shape, format: str, pieces: Pieces, fill: Any, names: list[Tensor]) -> None:
+def _write(
+    folder: Path, model: Any, shape: TextShape, format: str, pieces: Pieces, fill: Any, names: list[Tensor]
+) -> None:
     state = {
         name: value for name, value in model.model.language_model.state_dict().items() if value.is_floating_point()
     }
@@ -101,7 +102,7 @@ def _write(folder: Path, model: Any, shape: Shape, format: str, pieces: Pieces, 
         return filled
 
     folder.mkdir(parents=True, exist_ok=True)
-    write_companions(folder, shape, format, pieces)
+    companions.write(folder, shape, format, pieces)
     safetensors.write(folder, names, any_tensor)
 
 

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 import tempfile
+import zlib
 from pathlib import Path
 from typing import Any
 
-from convert.demo.config import model_config
-from convert.demo.shapes import Shape
-from convert.demo.values import stream
+import numpy as np
+
+from convert.demo.writing.config import model_config
+from convert.demo.writing.shape import TextShape
 
 SCALAR_LOW, SCALAR_HIGH = 0.75, 1.0
 
 
-def build(shape: Shape, seed: int) -> Any:
+def build(shape: TextShape, seed: int) -> Any:
     """A ``Gemma4ForConditionalGeneration`` in float32 with a tied head and seeded weights."""
     import torch
     from transformers import AutoConfig, Gemma4ForConditionalGeneration
@@ -37,7 +39,7 @@ def build(shape: Shape, seed: int) -> Any:
                 parameter.fill_(_norm(name, parameter.shape[0]))
         for index, layer in enumerate(decoder.layers):
             # Published scalars are not one; neither are these. They are not trained: eighths of bfloat16 are exact.
-            share = stream(seed, f"layers.{index}.layer_scalar").random()
+            share = np.random.default_rng([seed, zlib.crc32(f"layers.{index}.layer_scalar".encode())]).random()
             layer.layer_scalar.fill_(round((SCALAR_LOW + (SCALAR_HIGH - SCALAR_LOW) * share) * 128) / 128)
     return model.train()
 

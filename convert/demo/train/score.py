@@ -7,8 +7,8 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
-from convert.demo.config import STOP_TOKENS
 from convert.demo.train.questions import Exam
+from convert.demo.writing.config import STOP_TOKENS
 
 LONGEST_ANSWER = 24
 QUESTIONS, ACCURACY = "evaluation.jsonl", "accuracy.json"

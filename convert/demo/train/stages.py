@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from convert.demo.shapes import DEMO, Shape
 from convert.demo.train import convertible, export, fake_quant, network, score
 from convert.demo.train.curriculum import Curriculum
 from convert.demo.train.fit import Course, fit
+from convert.demo.writing.shape import DEMO, TextShape
 from convert.progress import Progress
 
 SEED = 1
@@ -35,7 +35,7 @@ class Recipe:
         calibration: batches over which magnitudes are measured.
     """
 
-    shape: Shape
+    shape: TextShape
     first: Course
     aware: Course
     lattice: Course

@@ -150,10 +150,8 @@ def _agree(asked: str, options: CoremlOptions) -> None:
 
 
 def _check(asked: str, checkpoint: Checkpoint, options: CoremlOptions) -> None:
-    from convert.checkpoint.types import TABLES as KEYS
-
-    for key, tensor in checkpoint.quants.items():
-        if options.profile == "ane" and tensor.groups > 1 and key not in KEYS:
+    for key, tensor in checkpoint.text.quants.items():
+        if options.profile == "ane" and tensor.groups > 1 and key not in checkpoint.text.tables:
             found = f"--profile ane was asked for and {key} has a scale for every {tensor.columns // tensor.groups}"
             action = "Use --profile gpu, or a mobile checkpoint, whose scales are one a row"
             raise PlanError(asked, f"{found} columns, which the Neural Engine does not take", action)
@@ -187,7 +185,7 @@ def _place(out: Path, asked: str) -> None:
         check_file(out.with_name(name), asked, b"GBROWS1\0", "a row table")
 
 
-def _collect(checkpoint: Checkpoint, folder: Path) -> None:
+def _collect(checkpoint: Checkpoint, options: CoremlOptions, folder: Path) -> None:
     from convert.targets.coreml.companions import collect
 
     collect(checkpoint, folder)
@@ -198,7 +196,7 @@ def _files(folder: Path, checkpoint: Checkpoint) -> set[str]:
 
     parts = packages(folder / TARGET.model)
     package = {path.relative_to(folder).as_posix() for part in parts for path in part.rglob("*") if path.is_file()}
-    tables = [table for table in TABLES if table != TABLES[1] or checkpoint.config.per_layer_width]
+    tables = [table for table in TABLES if table != TABLES[1] or checkpoint.text.config.per_layer_width]
     return {*package, *tables, *COMPANIONS}
 
 

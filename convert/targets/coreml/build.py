@@ -30,7 +30,7 @@ def build(checkpoint: Checkpoint, options: CoremlOptions, outs: Callable[[int], 
 
 def about(checkpoint: Checkpoint, options: CoremlOptions) -> str:
     """The model in a sentence."""
-    config = checkpoint.config
+    config = checkpoint.text.config
     size = f"{len(config.layers)} layers, hidden size {config.hidden}, vocabulary {config.vocab}"
     kind = f"{checkpoint.format} weights, {options.precision}, {options.positions} positions"
     return f"Gemma 4 text decoder ({size}); {kind}."

@@ -16,14 +16,14 @@ from convert.targets.coreml.signature import KINDS, signatures, states
 def decoder(checkpoint: Checkpoint, options: CoremlOptions) -> Program:
     """Runs the decoder over symbols, once per function; weights are shared by key."""
     program, ends = Program(), last_layers(checkpoint, options)
-    for entry in signatures(checkpoint.config, options):
+    for entry in signatures(checkpoint.text.config, options):
         _function(program.function(entry.name), checkpoint, entry, options, ends)
     return program
 
 
 def parts(checkpoint: Checkpoint, options: CoremlOptions) -> list[tuple[Program, tuple[Signature, ...]]]:
     """The programs to write, with their functions' inputs, states and outputs; one, save for profile ``ane``."""
-    program, made = decoder(checkpoint, options), signatures(checkpoint.config, options)
+    program, made = decoder(checkpoint, options), signatures(checkpoint.text.config, options)
     count = len(last_layers(checkpoint, options))
     return [(program, made)] if count == 1 else split(program, made, count)
 
@@ -31,7 +31,7 @@ def parts(checkpoint: Checkpoint, options: CoremlOptions) -> list[tuple[Program,
 def _function(
     function: Function, checkpoint: Checkpoint, entry: Signature, options: CoremlOptions, ends: tuple[int, ...]
 ) -> None:
-    config, n = checkpoint.config, entry.length
+    config, n = checkpoint.text.config, entry.length
     inputs = {f.name: symbol(function, function.input(f.name, f.shape, f.dtype)) for f in entry.inputs}
     caches: dict[int, tuple[Slot, Slot]] = {}
     for part, owners in enumerate(owners_by_part(config, ends)):
@@ -45,7 +45,7 @@ def _function(
             layer = config.layers[index]
             keys, values = (Slot(state, i, layer.kv_heads, layer.head_dim) for state in kept)
             caches[index] = keys, values
-    ops = CoremlOps(function, checkpoint, options, inputs["position"])
+    ops = CoremlOps(function, checkpoint.text, options, inputs["position"])
     turns: dict[str, tuple[Symbol, Symbol]] = {}
     masks: dict[str, Symbol] = {}
     for kind, half in {layer.kind: layer.head_dim // 2 for layer in config.layers}.items():

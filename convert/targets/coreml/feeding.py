@@ -8,7 +8,8 @@ from pathlib import Path
 
 from convert import feeding as f
 from convert.checkpoint.config import SLIDING, Layer, Rope, TextConfig
-from convert.checkpoint.types import TABLES, Checkpoint
+from convert.checkpoint.modules.text import TABLES
+from convert.checkpoint.types import Checkpoint
 from convert.targets.coreml.inspect import PartInside, inspect_parts, table_header
 from convert.targets.coreml.signature import HIDDEN, KINDS
 
@@ -22,7 +23,7 @@ def calls(checkpoint: Checkpoint, model: Path) -> f.Calls:
     Raises:
         ArtifactError: a package or table cannot be read back.
     """
-    config, parts = checkpoint.config, inspect_parts(model)
+    config, parts = checkpoint.text.config, inspect_parts(model)
     tables = {key: _table(model.with_name(f"{key}.rows"), config, key) for key in _keys(config)}
     layers = {layer.kind: layer for layer in config.layers}
     prefill = {name: int(n[1]) for part in parts for name in part.functions if (n := _PREFILL.fullmatch(name))}

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from convert.checkpoint.config import Layer
-from convert.checkpoint.types import Checkpoint
+from convert.checkpoint.types import Module
 from convert.model.ops import attend
 from convert.model.symbol import concatenate
 from convert.targets.coreml import weights
@@ -37,25 +38,24 @@ class CoremlOps:
     def __init__(
         self,
         function: Function,
-        checkpoint: Checkpoint,
+        module: Module[Any],
         options: CoremlOptions,
         position: Symbol,
     ) -> None:
-        self._function, self._checkpoint = function, checkpoint
+        self._function, self._module = function, module
         self.product = options.precision
         self.work = options.precision if options.profile == "ane" else "float32"
         self._position = position
         self._states: dict[str, Symbol] = {}
 
     def linear(self, x: Symbol, key: str) -> Symbol:
-        tensor = self._checkpoint.quants.get(key)
-        scales = self._checkpoint.activations.get(key) if tensor is not None else None
+        tensor = self._module.quants.get(key)
+        scales = self._module.activations.get(key) if tensor is not None else None
         if scales is not None and scales.input:
             codes = self._quantize(x, scales.input, f"{key}/in")
             x = self._dequantize(codes, scales.input)
         if tensor is None:
-            stored = "embed_tokens" if key == "lm_head" and self._checkpoint.config.tied else key
-            content = self._checkpoint.floats[f"{stored}.weight"]
+            content = self._module.floats[f"{self._module.stored_key(key)}.weight"]
             weight = weights.Weight(weights.floats(self._function, content, f"{key}.weight", self.product), None)
         else:
             weight = weights.quantized(self._function, tensor, key, self.product, self.work)
@@ -70,7 +70,7 @@ class CoremlOps:
 
     def scale(self, x: Symbol, key: str) -> Symbol:
         x = x.cast(self.work)
-        return x * self._symbol(weights.floats(self._function, self._checkpoint.floats[key], key, self.work))
+        return x * self._symbol(weights.floats(self._function, self._module.floats[key], key, self.work))
 
     def normalize(self, x: Symbol, eps: float) -> Symbol:
         x = x.cast(self.work)

@@ -54,10 +54,11 @@ def _cut(sizes: list[int], layers: int, limit: int) -> tuple[int, ...]:
 
 def layer_bytes(checkpoint: Checkpoint) -> list[int]:
     """Bytes of each layer's matrices as float16, the head's with the last layer's."""
-    config = checkpoint.config
+    text = checkpoint.text
+    config = text.config
     sizes = [0] * len(config.layers)
-    shapes: dict[str, tuple[int, ...]] = {key: (t.rows, t.columns) for key, t in checkpoint.quants.items()}
-    shapes |= {key.removesuffix(".weight"): tensor.shape for key, tensor in checkpoint.floats.items()}
+    shapes: dict[str, tuple[int, ...]] = {key: (t.rows, t.columns) for key, t in text.quants.items()}
+    shapes |= {key.removesuffix(".weight"): tensor.shape for key, tensor in text.floats.items()}
     for key, shape in shapes.items():
         if key.startswith("layers."):
             sizes[int(key.split(".")[1])] += 2 * prod(shape)

@@ -49,7 +49,7 @@ Piece = NDArray[Any]
 
 def tables(checkpoint: Checkpoint) -> dict[str, float]:
     """The tables that a model needs, each with its multiplier."""
-    config = checkpoint.config
+    config = checkpoint.text.config
     found = {"embed_tokens": float(config.hidden) ** 0.5}
     if config.per_layer_width:
         found["embed_tokens_per_layer"] = float(config.per_layer_width) ** 0.5
@@ -65,27 +65,27 @@ def write(checkpoint: Checkpoint, folder: Path, advance: Advance) -> list[Path]:
     Raises:
         CheckpointError: a float of a table is not finite.
     """
-    made = []
+    made, text = [], checkpoint.text
     for key, multiplier in tables(checkpoint).items():
         path = folder / f"{key}{SUFFIX}"
         with path.open("wb") as file:
-            if key in checkpoint.quants:
-                _integers(file, key, checkpoint.quants[key], multiplier, advance)
+            if key in text.quants:
+                _integers(file, key, text.quants[key], multiplier, advance)
             else:
-                _floats(file, key, checkpoint.floats[f"{key}.weight"], multiplier, advance)
+                _floats(file, key, text.floats[f"{key}.weight"], multiplier, advance)
         made.append(path)
     return made
 
 
 def size(checkpoint: Checkpoint) -> int:
     """Bytes of all tables, within a page each."""
-    total = 0
+    total, text = 0, checkpoint.text
     for key in tables(checkpoint):
-        if key in checkpoint.quants:
-            table = checkpoint.quants[key]
+        if key in text.quants:
+            table = text.quants[key]
             total += table.rows * (packed_width(table.columns, table.bits) + 4 * table.groups)
         else:
-            stored = checkpoint.floats[f"{key}.weight"]
+            stored = text.floats[f"{key}.weight"]
             total += stored.shape[0] * stored.shape[1] * (2 if stored.dtype == "BF16" else 4)
         total += 2 * PAGE
     return total

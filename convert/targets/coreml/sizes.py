@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from convert import costs
-from convert.checkpoint.types import TABLES, Checkpoint
+from convert.checkpoint.types import Checkpoint
 from convert.lattice import packed_width
 from convert.targets.coreml.options import CoremlOptions, aligned
 from convert.targets.target import Sizes
@@ -18,9 +18,9 @@ def sizes(checkpoint: Checkpoint, options: CoremlOptions) -> Sizes:
     scale. Row tables keep their bits and have float32 scales. A tied head is in the program once more.
     """
     tables, others = costs.float_bytes(checkpoint, head=_BYTES[options.precision])
-    for key, tensor in checkpoint.quants.items():
+    for key, tensor in checkpoint.text.quants.items():
         codes = tensor.rows * packed_width(tensor.columns, tensor.bits)
-        if key in TABLES:
+        if key in checkpoint.text.tables:
             tables += codes + 4 * tensor.rows * tensor.groups
         else:
             others += codes + tensor.rows * (4 * tensor.groups * (4 if tensor.bits == 2 else 1) + 4)
@@ -29,6 +29,6 @@ def sizes(checkpoint: Checkpoint, options: CoremlOptions) -> Sizes:
 
 def state_bytes(checkpoint: Checkpoint, options: CoremlOptions) -> int:
     """Bytes of the two states: all owners alike, positions and head size rounded up to multiples of 32."""
-    owners = checkpoint.config.owners
+    owners = checkpoint.text.config.owners
     heads, size = max(layer.kv_heads for layer in owners), max(layer.head_dim for layer in owners)
     return 2 * len(owners) * heads * options.positions * aligned(size) * _BYTES[options.precision]

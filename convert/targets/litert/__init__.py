@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from convert.errors import PlanError
 from convert.outputs import check_file, check_folder
+from convert.targets.litert.modules import names
 from convert.targets.litert.options import LitertOptions
 from convert.targets.target import Described, Sizes, Target
 
@@ -38,7 +39,8 @@ def _agree(asked: str, options: LitertOptions) -> None:
 
 
 def _check(asked: str, checkpoint: Checkpoint, options: LitertOptions) -> None:
-    missing = [layer.index for layer in checkpoint.config.owners if layer.index not in checkpoint.caches]
+    text = checkpoint.text
+    missing = [layer.index for layer in text.config.owners if layer.index not in text.caches]
     if options.cache == "int8" and missing:
         found = f"the checkpoint has no cache scales for layer {missing[0]}"
         raise PlanError(asked, f"--cache int8 was asked for and {found}", "Use --cache float32")
@@ -65,7 +67,7 @@ def _place(out: Path, asked: str) -> None:
     check_file(out, asked, b"LITERTLM", "a .litertlm")
 
 
-def _collect(checkpoint: Checkpoint, folder: Path) -> None:
+def _collect(checkpoint: Checkpoint, options: LitertOptions, folder: Path) -> None:
     """Nothing lies beside the model: tokenizer and template are sections of its file."""
 
 
@@ -144,4 +146,5 @@ TARGET = Target(
     calls=_calls,
     inspect=_inspect,
     kinds=("a .litertlm", "a .tflite"),
+    modules=names(),
 )

@@ -13,11 +13,10 @@ from typing import BinaryIO
 from convert.checkpoint.types import Checkpoint
 from convert.errors import CheckpointError
 from convert.progress import Progress
-from convert.targets.litert import container, embedder, metadata, pack, sentencepiece
-from convert.targets.litert.decoder import decoder
+from convert.targets.litert import container, metadata, pack, sentencepiece
 from convert.targets.litert.graph import Model
+from convert.targets.litert.modules import lowered
 from convert.targets.litert.options import LitertOptions
-from convert.targets.litert.signature import signatures
 
 
 def build(
@@ -32,13 +31,12 @@ def build(
     Args:
         tokenizer: its section; by default made of the checkpoint's.
     """
-    config = checkpoint.config
+    config = checkpoint.text.config
+    models: dict[str, Model] = {}
     with progress.stage("lower the decoder"):
-        models = {"tf_lite_embedder": embedder.embedder(checkpoint)}
-        if config.per_layer_width:
-            models["tf_lite_per_layer_embedder"] = embedder.per_layer_embedder(checkpoint)
-        entries = signatures(config, options.context, options.prefill, options.cache)
-        models["tf_lite_prefill_decode"] = decoder(checkpoint, entries, options)
+        for name, each in lowered().items():
+            if name in checkpoint.modules:
+                models |= each.sections(checkpoint, options)
         llm = metadata.llm_metadata(checkpoint.folder, options, checkpoint.settings)
         executor = metadata.executor_metadata(config, options)
         tokenizer = tokenizer or _tokenizer(checkpoint.folder)

@@ -60,8 +60,9 @@ def judged(s: Sizes, rate: Rates) -> list[Stage]:
         made.append(
             costs.rung("4", costs.questions(s, rate, step), numbers + running, mapped, s.model + copied + decoder)
         )
-    # Rung 3 read all but one of the goldens' prompts.
-    golden = costs.prompts(s, rate, costs.GOLDENS - costs.PROMPTS, short) + costs.GOLDENS * costs.ANSWER * step
+    # Where there are no questions, rung 3 has read all of the goldens' prompts.
+    asked = costs.GOLDENS if s.questions else 0
+    golden = costs.prompts(s, rate, asked, short) + asked * costs.ANSWER * step
     return [*made, costs.rung("report", golden, numbers + running, mapped, s.model + copied)]
 
 

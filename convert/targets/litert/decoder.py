@@ -22,7 +22,7 @@ def decoder(checkpoint: Checkpoint, signatures: Iterable[Signature], options: Li
 
 
 def _entry(model: Model, checkpoint: Checkpoint, signature: Signature, options: LitertOptions) -> None:
-    graph, config = model.subgraph(signature.name), checkpoint.config
+    graph, config = model.subgraph(signature.name), checkpoint.text.config
     scales = _cache_scales(checkpoint) if options.cache == "int8" else {}
     inputs: dict[str, Symbol] = {}
     for tensor in signature.inputs:
@@ -31,7 +31,7 @@ def _entry(model: Model, checkpoint: Checkpoint, signature: Signature, options: 
     caches = {
         layer.index: (inputs[f"kv_cache_k_{i}"], inputs[f"kv_cache_v_{i}"]) for i, layer in enumerate(config.owners)
     }
-    run = Decoder(config, LitertOps(graph, checkpoint, options))
+    run = Decoder(config, LitertOps(graph, checkpoint.text, options))
     logits, written = run(
         inputs["embeddings"],
         inputs.get("per_layer_embeddings"),
@@ -52,7 +52,7 @@ def _entry(model: Model, checkpoint: Checkpoint, signature: Signature, options: 
 
 def _cache_scales(checkpoint: Checkpoint) -> dict[str, float]:
     out = {}
-    for i, layer in enumerate(checkpoint.config.owners):
-        out[f"kv_cache_k_{i}"] = cache_scale(checkpoint, layer.index, "key")
-        out[f"kv_cache_v_{i}"] = cache_scale(checkpoint, layer.index, "value")
+    for i, layer in enumerate(checkpoint.text.config.owners):
+        out[f"kv_cache_k_{i}"] = cache_scale(checkpoint.text, layer.index, "key")
+        out[f"kv_cache_v_{i}"] = cache_scale(checkpoint.text, layer.index, "value")
     return out

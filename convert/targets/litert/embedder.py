@@ -25,27 +25,28 @@ EMBEDDER, PER_LAYER_EMBEDDER = "embedder", "per_layer_embedder"
 
 def embedder(checkpoint: Checkpoint) -> Model:
     """``token_ids [1, 1] int32 -> embeddings [1, 1, hidden]``."""
-    width = checkpoint.config.hidden
+    width = checkpoint.text.config.hidden
     return _lookup(checkpoint, EMBEDDER, "embed_tokens", (1, 1, width), float(width) ** 0.5)
 
 
 def per_layer_embedder(checkpoint: Checkpoint) -> Model:
     """``token_ids [1, 1] int32 -> embeddings [1, 1, layers, per_layer_width]``."""
-    layers, width = len(checkpoint.config.layers), checkpoint.config.per_layer_width
+    config = checkpoint.text.config
+    layers, width = len(config.layers), config.per_layer_width
     shape = (1, 1, layers, width)
     return _lookup(checkpoint, PER_LAYER_EMBEDDER, "embed_tokens_per_layer", shape, float(width) ** 0.5)
 
 
 def _lookup(checkpoint: Checkpoint, name: str, key: str, shape: tuple[int, ...], factor: float) -> Model:
-    model = Model()
+    model, text = Model(), checkpoint.text
     graph = model.subgraph(name)
     ids = symbol(graph.input("token_ids", (1, 1), "int32")).reshape((1,))
-    if key in checkpoint.quants:
-        rows = _integer_rows(graph, checkpoint.quants[key], key, ids)
-    elif checkpoint.floats[f"{key}.weight"].dtype == "BF16":
-        rows = _bfloat16_rows(graph, checkpoint.floats[f"{key}.weight"], key, ids)
+    if key in text.quants:
+        rows = _integer_rows(graph, text.quants[key], key, ids)
+    elif text.floats[f"{key}.weight"].dtype == "BF16":
+        rows = _bfloat16_rows(graph, text.floats[f"{key}.weight"], key, ids)
     else:
-        table = floats(graph, checkpoint, f"{key}.weight")
+        table = floats(graph, text, f"{key}.weight")
         rows = _embedding_lookup(ids, table)
     graph.output("embeddings", (rows * factor).reshape(shape).value)
     return model

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from convert.checkpoint.config import Layer
-from convert.checkpoint.types import Checkpoint
+from convert.checkpoint.types import Module
 from convert.model.ops import attend, normalize
 from convert.model.symbol import concatenate
 from convert.targets.litert import dynamic, weights
@@ -21,18 +23,17 @@ _FEW = 16  # rows are few when the other side has this many times more
 class LitertOps:
     """Implements ``convert.model.ops.Ops[Symbol, Symbol]`` by appending operators to a subgraph."""
 
-    def __init__(self, graph: Subgraph, checkpoint: Checkpoint, options: LitertOptions) -> None:
-        self._graph, self._checkpoint = graph, checkpoint
-        self._terms = options.terms or (TERMS_OF_LOGITS if checkpoint.static_activations else TERMS_OF_ALL)
+    def __init__(self, graph: Subgraph, module: Module[Any], options: LitertOptions) -> None:
+        self._graph, self._module = graph, module
+        self._terms = options.terms or (TERMS_OF_LOGITS if module.static_activations else TERMS_OF_ALL)
 
     def linear(self, x: Symbol, key: str) -> Symbol:
-        tensor = self._checkpoint.quants.get(key)
+        tensor = self._module.quants.get(key)
         if tensor is None:
-            stored = "embed_tokens" if key == "lm_head" and self._checkpoint.config.tied else key
-            weight = weights.floats(self._graph, self._checkpoint, f"{stored}.weight")
+            weight = weights.floats(self._graph, self._module, f"{self._module.stored_key(key)}.weight")
             return symbol(dynamic.fully_connected(x, weight, "float32", name=f"{key}/out"))
-        scales = self._checkpoint.activations.get(key)
-        if self._checkpoint.stored == "rounded lattice":
+        scales = self._module.activations.get(key)
+        if tensor.groups > 1 or self._module.stored == "rounded lattice":
             out = dynamic.blockwise(x, blocks(self._graph, tensor, key), self._terms)
             return self._named(out, f"{key}/out")
         weight = weights.quantized(self._graph, tensor, key)
@@ -49,7 +50,7 @@ class LitertOps:
         return self._named(out, f"{key}/out")
 
     def scale(self, x: Symbol, key: str) -> Symbol:
-        return x * symbol(weights.floats(self._graph, self._checkpoint, key))
+        return x * symbol(weights.floats(self._graph, self._module, key))
 
     def normalize(self, x: Symbol, eps: float) -> Symbol:
         return normalize(x, eps)
@@ -74,7 +75,7 @@ class LitertOps:
         """
         parameters = None
         if cache.value.dtype == "int8":
-            parameters = per_tensor(cache_scale(self._checkpoint, owner, part))
+            parameters = per_tensor(cache_scale(self._module, owner, part))
             rows = self.quantize(rows, float(parameters.scale[0]), f"layers.{owner}/{part}_codes")
         length, context = rows.shape[axis], cache.shape[axis]
         start = self._start(position, axis)
@@ -154,7 +155,7 @@ class LitertOps:
         return symbol(self._graph.op("BATCH_MATMUL", [left.value, right.value], shape, options=options))
 
 
-def cache_scale(checkpoint: Checkpoint, owner: int, part: str) -> float:
+def cache_scale(module: Module[Any], owner: int, part: str) -> float:
     """Scale of the int8 cache of one layer."""
-    scales = checkpoint.caches[owner]
+    scales = module.caches[owner]
     return float(scales.key if part == "key" else scales.value)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from convert import costs
-from convert.checkpoint.types import TABLES, Checkpoint
-from convert.lattice import QuantTensor, packed_width
+from convert.checkpoint.types import Checkpoint
+from convert.targets.litert.modules import lowered
 from convert.targets.litert.options import LitertOptions
 from convert.targets.target import Sizes
 
@@ -12,27 +12,13 @@ _CACHE_BYTES = {"float32": 4, "int8": 1}
 
 
 def sizes(checkpoint: Checkpoint, options: LitertOptions) -> Sizes:
-    """See ``Target.sizes``.
-
-    A per-row scale costs 12 bytes there (float32, and an int64 zero point that must be as long), a block scale 4
-    (float16, and a float16 offset for blocks of negative scale). Floats become float32, except tables of bfloat16
-    rows, which keep their 16 bits; a tied head that is not quantized is stored once more as float32.
-    """
-    tables, others = costs.float_bytes(checkpoint, head=4)
-    for key, tensor in checkpoint.quants.items():
-        if key in TABLES:
-            tables += _stored(key, tensor)
-        else:
-            others += _stored(key, tensor)
+    """See ``Target.sizes``."""
+    found = [each.weight_bytes(checkpoint) for name, each in lowered().items() if name in checkpoint.modules]
+    tables, others = (sum(part) for part in zip(*found, strict=True))
     return Sizes(costs.model_bytes(tables, others), tables, cache_bytes(checkpoint, options), options.cache)
-
-
-def _stored(key: str, tensor: QuantTensor) -> int:
-    per_scale = 4 if tensor.groups > 1 and key not in TABLES else 12
-    return tensor.rows * (packed_width(tensor.columns, tensor.bits) + tensor.groups * per_scale)
 
 
 def cache_bytes(checkpoint: Checkpoint, options: LitertOptions) -> int:
     """Bytes of keys and values of all owning layers at full context."""
     width = _CACHE_BYTES[options.cache]
-    return sum(2 * layer.kv_heads * layer.head_dim * options.context * width for layer in checkpoint.config.owners)
+    return sum(2 * layer.kv_heads * layer.head_dim * options.context * width for layer in checkpoint.text.config.owners)

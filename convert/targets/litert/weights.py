@@ -10,7 +10,7 @@ from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
 from convert.checkpoint.rows import check_finite, row_blocks
-from convert.checkpoint.types import Checkpoint, FloatTensor
+from convert.checkpoint.types import FloatTensor, Module
 from convert.errors import PlanError
 from convert.lattice import QuantTensor, packed_width
 from convert.targets.litert.graph import Stream, Subgraph, Value
@@ -33,9 +33,9 @@ def quantized(graph: Subgraph, tensor: QuantTensor, key: str) -> Value:
     return graph.once(("weight", key), make)
 
 
-def floats(graph: Subgraph, checkpoint: Checkpoint, name: str, shape: tuple[int, ...] | None = None) -> Value:
+def floats(graph: Subgraph, module: Module[Any], name: str, shape: tuple[int, ...] | None = None) -> Value:
     """A float parameter as a FLOAT32 constant under its own name."""
-    tensor = checkpoint.floats[name]
+    tensor = module.floats[name]
 
     def make() -> Value:
         buffer = graph.model.stream_buffer(name, lambda: float_stream(tensor))

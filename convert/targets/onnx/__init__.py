@@ -64,11 +64,10 @@ def _agree(asked: str, options: OnnxOptions) -> None:
 
 
 def _check(asked: str, checkpoint: Checkpoint, options: OnnxOptions) -> None:
-    from convert.checkpoint.types import TABLES
     from convert.targets.onnx.weights import block_of
 
-    for key, tensor in checkpoint.quants.items():
-        if key not in TABLES:
+    for key, tensor in checkpoint.text.quants.items():
+        if key not in checkpoint.text.tables:
             block_of(tensor)
 
 
@@ -97,12 +96,10 @@ def _place(out: Path, asked: str) -> None:
         check_file(out.with_name(name), asked, b"\x08", "an ONNX model")
 
 
-def _collect(checkpoint: Checkpoint, folder: Path) -> None:
+def _collect(checkpoint: Checkpoint, options: OnnxOptions, folder: Path) -> None:
     from convert.targets.onnx.companions import collect
-    from convert.targets.onnx.inspect import CONTEXT
-    from runtime_tests.readers.onnx.model import open_onnx
 
-    collect(checkpoint, folder, int(open_onnx(folder / MODEL).metadata[CONTEXT]))
+    collect(checkpoint, folder, options.context)
 
 
 def _files(folder: Path, checkpoint: Checkpoint) -> set[str]:

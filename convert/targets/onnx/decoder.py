@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from convert.checkpoint.types import TABLES, Checkpoint
+from convert.checkpoint.modules.text import TABLES
+from convert.checkpoint.types import Checkpoint
 from convert.model.decoder import Decoder
 from convert.model.rope import angles
 from convert.targets.onnx import weights
@@ -19,7 +20,7 @@ def decoder(checkpoint: Checkpoint, data: str) -> Graph:
     Args:
         data: name of the file with the weights.
     """
-    config, graph = checkpoint.config, Graph("decoder", data)
+    config, graph = checkpoint.text.config, Graph("decoder", data)
     width, layers = config.per_layer_width, len(config.layers)
     x = symbol(graph, graph.input("inputs_embeds", (1, TOKENS, config.hidden), "float32"))
     seen = graph.input("attention_mask", (1, TOTAL), "int64")
@@ -29,7 +30,7 @@ def decoder(checkpoint: Checkpoint, data: str) -> Graph:
         flat = graph.input("per_layer_inputs", (1, TOKENS, layers * width), "float32")
         given = symbol(graph, flat).reshape(1, TOKENS, layers, width)
     caches = slots(graph, config)
-    ops = OnnxOps(graph, checkpoint, _lengths(graph, seen))
+    ops = OnnxOps(graph, checkpoint.text, _lengths(graph, seen))
     run: Decoder[Symbol, object] = Decoder(config, ops)  # type: ignore[arg-type]
     turns = {kind: angles(position.reshape(TOKENS), values) for kind, values in run.frequencies.items()}
     masks = dict.fromkeys(turns, None)
@@ -45,7 +46,7 @@ def decoder(checkpoint: Checkpoint, data: str) -> Graph:
 
 def embedding(checkpoint: Checkpoint, data: str) -> Graph:
     """Ids in, rows of the tables out, each times the root of its width."""
-    config, graph = checkpoint.config, Graph("embedding", data)
+    config, graph = checkpoint.text.config, Graph("embedding", data)
     ids = graph.input("input_ids", (1, TOKENS), "int64")
     graph.output("inputs_embeds", _rows(graph, checkpoint, TABLES[0], ids, config.hidden))
     if config.per_layer_width:
@@ -71,13 +72,13 @@ def _last(graph: Graph, x: Symbol) -> Symbol:
 def _rows(graph: Graph, checkpoint: Checkpoint, key: str, ids: Value, width: int) -> Value:
     """Rows of a table: their bytes are taken, and only then made numbers."""
     factor = float(width) ** 0.5
-    if key not in checkpoint.quants:
-        content = checkpoint.floats[f"{key}.weight"]
+    if key not in checkpoint.text.quants:
+        content = checkpoint.text.floats[f"{key}.weight"]
         rows = graph.node(
             "Gather", (weights.floats(graph, content, f"{key}.weight"), ids), (1, TOKENS, content.shape[1]), "float32"
         )
         return (symbol(graph, rows) * factor).value
-    tensor = checkpoint.quants[key]
+    tensor = checkpoint.text.quants[key]
     codes, scales = weights.table(graph, tensor, key)
     packed = graph.node("Gather", (codes, ids), (1, TOKENS, codes.shape[1]), "uint8")
     scale = symbol(graph, graph.node("Gather", (scales, ids), (1, TOKENS, tensor.groups), "float32"))

@@ -20,7 +20,7 @@ def genai_config(checkpoint: Checkpoint, context: int, decoder: str, embedding: 
         context: most tokens of a conversation.
         decoder, embedding: file names of the models.
     """
-    config, settings = checkpoint.config, checkpoint.settings
+    config, settings = checkpoint.text.config, checkpoint.settings
     owners, sampler = config.owners, settings.sampler
     inputs = {
         "inputs_embeds": "inputs_embeds",

@@ -7,8 +7,8 @@ from typing import TypeVar
 
 import numpy as np
 
-from convert.checkpoint.config import SLIDING, Layer, TextConfig
-from convert.checkpoint.types import Checkpoint
+from convert.checkpoint.text.config import SLIDING, Layer, TextConfig
+from convert.checkpoint.types import Module
 from convert.model.ops import normalize
 from convert.targets.onnx import weights
 from convert.targets.onnx.emit import Symbol, symbol
@@ -33,14 +33,14 @@ class OnnxOps:
         lengths: int32 ``[1]``, tokens so far less one, and int32 scalar, tokens so far: what attention asks for.
     """
 
-    def __init__(self, graph: Graph, checkpoint: Checkpoint, lengths: tuple[Value, Value]) -> None:
-        self._graph, self._checkpoint, self._lengths = graph, checkpoint, lengths
+    def __init__(self, graph: Graph, module: Module[TextConfig], lengths: tuple[Value, Value]) -> None:
+        self._graph, self._module, self._lengths = graph, module, lengths
 
     def linear(self, x: Symbol, key: str) -> Symbol:
-        tensor = self._checkpoint.quants.get(key)
+        tensor = self._module.quants.get(key)
         if tensor is None:
             return self.mark(self._floats(x, key), f"{key}/out")
-        scales = self._checkpoint.activations.get(key)
+        scales = self._module.activations.get(key)
         weight = weights.quantized(self._graph, tensor, key)
         given = scales.input if scales is not None and scales.input else None
         if given is not None:
@@ -66,7 +66,7 @@ class OnnxOps:
         return self.mark(out, f"{key}/out")
 
     def scale(self, x: Symbol, key: str) -> Symbol:
-        return x * self._symbol(weights.floats(self._graph, self._checkpoint.floats[key], key))
+        return x * self._symbol(weights.floats(self._graph, self._module.floats[key], key))
 
     def normalize(self, x: Symbol, eps: float) -> Symbol:
         return normalize(x, eps)
@@ -107,15 +107,14 @@ class OnnxOps:
             num_heads=heads,
             kv_num_heads=layer.kv_heads,
             scale=1.0,
-            local_window_size=self._checkpoint.config.window if layer.kind == SLIDING else -1,
+            local_window_size=self._module.config.window if layer.kind == SLIDING else -1,
         )
         if owns:
             keys.present, values.present = present
         return self._symbol(out).reshape(1, n, heads, layer.head_dim).permute(0, 2, 1, 3)
 
     def _floats(self, x: Symbol, key: str) -> Symbol:
-        stored = "embed_tokens" if key == "lm_head" and self._checkpoint.config.tied else key
-        content = self._checkpoint.floats[f"{stored}.weight"]
+        content = self._module.floats[f"{self._module.stored_key(key)}.weight"]
         weight = weights.floats(self._graph, content, f"{key}.weight")
         turned = self._symbol(weight).permute(1, 0)
         shape = (*x.shape[:-1], weight.shape[0])

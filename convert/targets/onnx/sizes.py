@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from convert import costs
-from convert.checkpoint.types import TABLES, Checkpoint
+from convert.checkpoint.modules.text import TABLES
+from convert.checkpoint.types import Checkpoint
 from convert.lattice import packed_width
 from convert.targets.onnx.options import OnnxOptions
 from convert.targets.onnx.weights import block_of
@@ -18,7 +19,7 @@ def sizes(checkpoint: Checkpoint, options: OnnxOptions) -> Sizes:
     """
     tables = others = 0
     ones: dict[tuple[int, int], int] = {}
-    for key, tensor in checkpoint.quants.items():
+    for key, tensor in checkpoint.text.quants.items():
         size = tensor.rows * (packed_width(tensor.columns, tensor.bits) + 4 * tensor.groups)
         if key in TABLES:
             tables += size
@@ -30,9 +31,9 @@ def sizes(checkpoint: Checkpoint, options: OnnxOptions) -> Sizes:
     floats = costs.float_bytes(checkpoint, head=4)
     # Rows of bfloat16 are widened here.
     wide = sum(
-        2 * checkpoint.floats[f"{key}.weight"].shape[0] * checkpoint.floats[f"{key}.weight"].shape[1]
+        2 * checkpoint.text.floats[f"{key}.weight"].shape[0] * checkpoint.text.floats[f"{key}.weight"].shape[1]
         for key in TABLES
-        if f"{key}.weight" in checkpoint.floats and checkpoint.floats[f"{key}.weight"].dtype == "BF16"
+        if f"{key}.weight" in checkpoint.text.floats and checkpoint.text.floats[f"{key}.weight"].dtype == "BF16"
     )
     tables, others = tables + floats[0] + wide, others + floats[1] + sum(ones.values())
     return Sizes(costs.model_bytes(tables, others), tables, cache_bytes(checkpoint, options), "float32")
@@ -40,4 +41,4 @@ def sizes(checkpoint: Checkpoint, options: OnnxOptions) -> Sizes:
 
 def cache_bytes(checkpoint: Checkpoint, options: OnnxOptions) -> int:
     """Of keys and values of all owners at full context, float32."""
-    return sum(8 * layer.kv_heads * layer.head_dim * options.context for layer in checkpoint.config.owners)
+    return sum(8 * layer.kv_heads * layer.head_dim * options.context for layer in checkpoint.text.config.owners)

@@ -1,4 +1,4 @@
-"""Rung 0 for Core ML, fourth part: the generation_config.json beside the package, which the app reads."""
+"""Rung 0 for Core ML, fourth part: the files beside the package that the app reads: settings, tokenizer, template."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from typing import Any
 from runtime_tests.coreml.case import CoremlCase
 from runtime_tests.errors import InputError
 from runtime_tests.readers.objects import read_object
+from runtime_tests.readers.regular import read_regular
 from runtime_tests.results import Check, none, stated
 
-NAME = "generation_config.json"
+NAME, TOKENIZER, TEMPLATE = "generation_config.json", "tokenizer.json", "chat_template.jinja"
 _SAMPLER = ("top_k", "top_p", "temperature")
 
 
@@ -56,3 +57,26 @@ def _rest(case: CoremlCase, content: dict[str, Any]) -> list[Check]:
         none("generation settings for the app", wrong, "differences", len(given)),
         stated("settings that no file of the checkpoint gives", len(chosen), "settings", said),
     ]
+
+
+def compare_copies(case: CoremlCase) -> list[Check]:
+    """Tokenizer and chat template must be the checkpoint's own, for the app has no others.
+
+    Nothing to check beside a bare package, nor of a template that transformers does not find in the checkpoint.
+    """
+    tokenizer, template = (case.package.path.parent / name for name in (TOKENIZER, TEMPLATE))
+    own, found, wrong = case.folder.path / TOKENIZER, 0, list[str]()
+    if tokenizer.is_file():
+        found += 1
+        if not own.is_file() or read_regular(tokenizer) != read_regular(own):
+            wrong.append(f"{TOKENIZER} is not the checkpoint's")
+    if template.is_file() and case.template:
+        found += 1
+        if _lines(read_regular(template).decode("utf-8", "replace")) != _lines(case.template):
+            wrong.append(f"{TEMPLATE} is not the checkpoint's")
+    return [none("tokenizer and chat template for the app", wrong, "differences", found)] if found else []
+
+
+def _lines(text: str) -> list[str]:
+    """transformers reads text with any ends of lines."""
+    return text.removeprefix("\ufeff").splitlines()

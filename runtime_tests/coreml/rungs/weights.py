@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from runtime_tests.coreml.case import FIRST, SECOND, CoremlCase
 from runtime_tests.coreml.compare.activations import compare_activations
-from runtime_tests.coreml.compare.companions import compare_companions
+from runtime_tests.coreml.compare.companions import compare_companions, compare_copies
 from runtime_tests.coreml.compare.feeding import compare_feeding
 from runtime_tests.coreml.compare.layout import compare_layout
 from runtime_tests.coreml.compare.limits import compare_engine
@@ -20,9 +20,9 @@ from runtime_tests.coreml.program.matrices import BLOCKWISE, TABLE, Matrix, matr
 from runtime_tests.coreml.program.values import where
 from runtime_tests.memory.pages import release
 from runtime_tests.readers.bits import same_codes, to_bfloat16
-from runtime_tests.readers.checkpoint import Packed
 from runtime_tests.readers.coreml.program import Function, Operation
 from runtime_tests.readers.coreml.rows import Rows
+from runtime_tests.readers.format import Packed
 from runtime_tests.results import Check, none, stated
 from runtime_tests.weights.lattice import no_bfloat16, same_rounding
 
@@ -34,7 +34,7 @@ def climb(case: CoremlCase) -> list[Check]:
     """Compares weights, tables, float constants, activation scales and the functions' layout."""
     weights = _integers(case) if case.folder.storage == "integers" else _lattice(case)
     shared = [_shared(case), *compare_activations(case), *compare_layout(case), *compare_engine(case)]
-    shared += [*compare_companions(case), *compare_feeding(case)]
+    shared += [*compare_companions(case), *compare_copies(case), *compare_feeding(case)]
     return [*weights, *_tables(case), *_floats(case), *shared]
 
 

@@ -48,7 +48,8 @@ def _in_engine(case: LitertCase) -> list[Check]:
     case.release()  # the reference reads next, and then the engine packs the weights in a process of its own
     stopping = stopping_prompt(case)
     case.release()
-    expected = continuations(case, own)
+    # Where no own question will be asked, golden.json asks the first chat.
+    expected = continuations(case, own, None if case.own else (talks[0], replies[0]))
     asks = prompts if stopping is None else (*prompts, stopping.text)
     spoken = [(e.new, e.sure) for e in expected] + [(o, len(o)) for o in [*own, *replies]]
     texts = [tuple(_spoken(case, ids[:n])) for ids, n in spoken]

@@ -19,7 +19,8 @@ from runtime_tests.litert.weights.lattice import odd_scales, open_lattice, round
 from runtime_tests.memory.pages import release
 from runtime_tests.progress import walk
 from runtime_tests.readers.bits import same_codes
-from runtime_tests.readers.checkpoint import Packed, pieces
+from runtime_tests.readers.checkpoint import pieces
+from runtime_tests.readers.format import Packed
 from runtime_tests.readers.litert.tflite import BITS, Subgraph, Tensor, Tflite
 from runtime_tests.results import Check, none
 from runtime_tests.rungs.feeding import compare_tokens

@@ -11,8 +11,9 @@ import sys
 from pathlib import Path
 
 from runtime_tests.errors import CannotRunError
-from runtime_tests.litert.runners.arm64_pieces import EMULATOR, PIECES, cache, fill, find, from_apt, from_pip
+from runtime_tests.litert.runners.arm64_pieces import EMULATOR, PIECES, fill
 from runtime_tests.litert.runners.process import Process
+from runtime_tests.pinned.pieces import cache, place
 
 NAME = "LiteRT on arm64"
 
@@ -29,10 +30,10 @@ def arm64(folder: Path | None = None, *, fetch: bool = True) -> Process:
     """
     if sys.platform != "linux" or platform.machine() != "x86_64":
         raise CannotRunError("arm64 is emulated on Linux on x86-64 only")
-    where = folder or cache()
-    if not fetch and not find(where).is_dir():
+    where = folder or cache("arm64")
+    if not fetch and not place(where, PIECES).is_dir():
         raise CannotRunError("the pieces for arm64 have not been downloaded; verify --arm64 does that")
-    made = fill(where, PIECES, from_apt, from_pip)
+    made = fill(where)
     root = made / "root"
     emulator = (str(made / "host" / "usr" / "bin" / EMULATOR), "-cpu", "cortex-a76", "-L", str(root))
     env = {"PYTHONHOME": str(root / "usr"), "PYTHONPATH": str(made / "site"), "LD_LIBRARY_PATH": ""}

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from runtime_tests.litert.weights.stored import Stored
 from runtime_tests.measures import metrics
 from runtime_tests.readers.bits import to_bfloat16
-from runtime_tests.readers.checkpoint import Folder, Packed
+from runtime_tests.readers.checkpoint import Folder
+from runtime_tests.readers.format import Packed
 
 Floats = NDArray[np.float32]
 FOLDED, LEAST_DB = 0.05, 12.0

@@ -15,7 +15,6 @@ import numpy as np
 import pytest
 import torch
 
-from convert.demo.shapes import SMALL_E2B, Temper
 from runtime_tests.budgets import budget_for
 from runtime_tests.coreml import constants
 from runtime_tests.coreml.budgets import coreml_budget
@@ -26,7 +25,9 @@ from runtime_tests.ladder import climb
 from runtime_tests.measures import metrics
 from runtime_tests.reference.model import Reference
 from runtime_tests.results import Rung
-from tests.mutants.checkpoint import PREFIX, data
+from tests.mutants.catalogue.checkpoint import PREFIX, data
+from tests.mutants.catalogue.coreml.program import not_kept, row_written_one_late
+from tests.support.checkpoints.shapes import SMALL_E2B, Temper
 from tests.support.coreml.patient import Patient
 
 # Two owners, a sliding and a full one, and two layers that share their keys and values.
@@ -51,9 +52,9 @@ Change = Callable[[Patient], None]
 def good(tmp_path_factory: pytest.TempPathFactory) -> CoremlCase:
     """The untouched package; what the references say is made once for all."""
     from convert.checkpoint import open_checkpoint
-    from convert.demo.write import write_checkpoint
     from convert.progress import Silent
     from convert.targets.coreml import CoremlOptions, convert, rows
+    from tests.support.checkpoints.write import write_checkpoint
 
     checkpoint, folder = tmp_path_factory.mktemp("checkpoints") / "calm", tmp_path_factory.mktemp("package")
     write_checkpoint(checkpoint, SHAPE, "mobile", 7)
@@ -202,31 +203,7 @@ def factor_of_the_per_layer_inputs_by_an_ulp(patient: Patient) -> None:
         factor.values = np.nextafter(HALF(2**-0.5), HALF(1)).tobytes()
 
 
-def row_written_one_late(patient: Patient) -> None:
-    """In decode all new rows go one position further than they belong."""
-    operations = patient.block("decode").operations
-    at = next(i for i, op in enumerate(operations) if op.type == "add" and _reads(op, "position"))
-    after = operations[at].outputs[0].name
-    later = type(operations[at])()
-    later.CopyFrom(operations[at])
-    later.outputs[0].name = "later"
-    later.attributes["name"].immediateValue.tensor.strings.values[0] = "later"
-    moved = {"position": after, after: "later"}
-    for op in (later, *(op for op in operations if op.type == "concat")):
-        for argument in (item for items in op.inputs.values() for item in items.arguments):
-            argument.name = moved.get(argument.name, argument.name)
-    operations.insert(at + 1, later)
-
-
-def _reads(op: Any, name: str) -> bool:
-    return any(item.name == name for items in op.inputs.values() for item in items.arguments)
-
-
-def keys_not_kept(patient: Patient) -> None:
-    operations = patient.block("decode").operations
-    for i in reversed(range(len(operations))):
-        if operations[i].type == "write_state" and _reads(operations[i], "keys"):
-            del operations[i]
+keys_not_kept = not_kept("keys", ("decode",))
 
 
 @pytest.mark.parametrize(

@@ -106,7 +106,7 @@ def test_the_figures_of_a_rounded_matrix_are_those_worked_out_by_hand(
     found = drift(matrix, Stored(model, graph, graph.by_name[matrix.name]))
     (a, b), (old, new) = ([], []), ([], [])
     for opened, values, codes in ((before, a, old), (after, b, new)):
-        quant = opened.quants[name]
+        quant = opened.text.quants[name]
         codes.append(quant.codes(0, quant.rows))
         values.append(codes[0].astype(np.float64) * quant.scales(0, quant.rows))
     expected = 10 * np.log10(np.sum(a[0] ** 2) / np.sum((a[0] - b[0]) ** 2))

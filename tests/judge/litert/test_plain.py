@@ -31,8 +31,8 @@ KEY = "layers.1.mlp.down_proj"
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """q4_0, hidden size as small as ever, with an MLP as wide as E2B's first ones."""
-    from convert.demo.shapes import SMALL
-    from convert.demo.write import write_checkpoint
+    from tests.support.checkpoints.shapes import SMALL
+    from tests.support.checkpoints.write import write_checkpoint
 
     shape = replace(SMALL["e2b"], intermediate=WIDE, double_wide=False, layers=5, kv_shared=0)
     folder = tmp_path_factory.mktemp("wide") / "q4_0"
@@ -210,6 +210,42 @@ def test_a_runtime_may_agree_with_the_reference_where_xnnpack_is_coarse() -> Non
     for theirs, passes in ((noisy(1e-7), True), (noisy(1e-5 + 1e-7), True), (noisy(-1e-5), False)):
         check = agreement(case, mine, Says([theirs]))[1]
         assert (check.limit, check.passed) == (bar, passes)
+
+
+def test_a_block_without_a_place_is_judged_by_its_best_token_and_attention_by_all() -> None:
+    expected = np.random.default_rng(1).standard_normal((4, 500)).astype(np.float32)
+    found = expected * (1 + np.array([[1e-4], [1e-6], [1e-4], [1e-4]], np.float32))
+    assert plain.best_token("layers.0/mlp", expected, found) == pytest.approx(120, abs=1)
+    assert plain.best_token("layers.0/attention", expected, found) == pytest.approx(81, abs=1)
+    wrong = expected * np.float32(1 + 1e-5)
+    assert plain.best_token("layers.0/mlp", expected, wrong) == pytest.approx(100, abs=1), "wrong at every token"
+
+
+@pytest.mark.parametrize(
+    ("qualities", "kind", "found", "calls"),
+    [
+        ([112.0], "mlp", 112.0, 1),
+        ([95.0, 104.0, 113.0, 90.0], "mlp", 113.0, 3),
+        ([95.0] * 8, "mlp", 95.0, 8),
+        ([95.0, 113.0], "attention", 95.0, 1),
+    ],
+)
+def test_plain_kernels_try_other_tokens_until_one_reaches_the_bar(
+    monkeypatch: pytest.MonkeyPatch, qualities: list[float], kind: str, found: float, calls: int
+) -> None:
+    key, asked = f"layers.0/{kind}", list[Any]()
+
+    def measure(case: Any, name: str, made: list[Any], *rest: Any) -> dict[str, float]:
+        asked.extend(made)
+        return {key: qualities[min(len(asked), len(qualities)) - 1]}
+
+    forced = SimpleNamespace(interpreter=lambda *_: None, release=lambda: None)
+    monkeypatch.setattr(plain, "measure", measure)
+    monkeypatch.setattr(plain, "calls", lambda *_: [(i, 1) for i in range(50)])
+    case = cast(LitertCase, SimpleNamespace(budget=_budget(), threads=1))
+    cut = cast(Any, SimpleNamespace(part=lambda part: forced))
+    assert plain._plain(case, 0, "decode", 1, cut, cast(Any, None), {key}) == {key: found}
+    assert (len(asked), len(set(asked)), asked[0]) == (calls, calls, (25, 1))
 
 
 def test_what_xnnpacks_sums_move_is_told_from_plain_kernels_and_not_from_what_a_fault_moves(

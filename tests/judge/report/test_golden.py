@@ -23,6 +23,7 @@ from runtime_tests.readers.checkpoint import open_checkpoint
 from runtime_tests.readers.litert.litertlm import open_litertlm
 from runtime_tests.report import golden
 from runtime_tests.report.golden_prompts import asked
+from runtime_tests.rungs.continuations import continuations
 from tests.support.commands import REPOSITORY
 from tests.support.litert.patient import Patient
 
@@ -145,3 +146,17 @@ def test_a_line_that_is_no_question_is_named(case: LitertCase, tmp_path: Path, l
     asking: Callable[[], object] = lambda: asked(with_questions(case, tmp_path / "own", [question(0, "sums"), line]))  # noqa: E731
     with pytest.raises(InputError, match=r"evaluation\.jsonl, line 2: "):
         asking()
+
+
+def test_what_rung_3_read_is_not_read_again(case: LitertCase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a large model each pass costs a minute."""
+    bare = with_questions(case, tmp_path / "own", [])
+    texts = [item.prompt for item in asked(bare)]
+    ids = [np.array([bare.start, *bare.tokenize(text)], np.int32) for text in texts]
+    said = bare.greedy(ids, [item.steps for item in asked(bare)])
+    continuations(bare, said[:-1], (ids[-1], said[-1]))
+    assert (len(bare.continuations), len(bare.further)) == (8, 1)
+    monkeypatch.setattr(bare.reference, "many", None)
+    found = golden.golden(bare)
+    assert [item.prompt for item in found.goldens] == texts
+    assert [item.continuation for item in found.goldens][-1] == bare.further[0].new.tolist()

@@ -46,7 +46,7 @@ class Scripted:
 
 
 def case(reference: Scripted) -> LitertCase:
-    held: dict[str, Any] = {"lattice_fault": "none", "stops": [STOP], "draws": int, "continuations": []}
+    held: dict[str, Any] = {"lattice_fault": "none", "stops": [STOP], "draws": int, "continuations": [], "further": []}
     return cast(LitertCase, SimpleNamespace(reference=reference, **held))
 
 

@@ -13,7 +13,8 @@ from runtime_tests.rungs.temper import check, unjudgeable
 
 def case(top1: float, foreign: bool = False) -> Any:
     folder = SimpleNamespace(path=SimpleNamespace(name="nervous"))
-    return SimpleNamespace(foreign=foreign, folder=folder, floor=SimpleNamespace(top1=top1))
+    floor = SimpleNamespace(top1=top1)
+    return SimpleNamespace(foreign=foreign, folder=folder, large=False, floor=floor)
 
 
 def test_a_model_that_is_too_nervous_is_refused_in_one_line_that_says_how_nervous_it_is() -> None:
@@ -30,7 +31,7 @@ def test_rungs_that_ask_nothing_of_the_floor_can_be_climbed_all_the_same(names: 
     asked = []
 
     class Unmeasured:
-        foreign = False
+        foreign, large = False, False
 
         @property
         def floor(self) -> Any:
@@ -51,7 +52,7 @@ def test_a_file_that_has_no_floor_is_left_to_the_rungs() -> None:
     asked = []
 
     class Damaged:
-        foreign = False
+        foreign, large = False, False
 
         @property
         def floor(self) -> Any:

@@ -89,7 +89,9 @@ def test_a_large_matrix_is_taken_in_pieces_and_other_tensors_are_left_alone() ->
 
 def test_a_block_on_no_lattice_is_refused() -> None:
     weights = np.random.default_rng(1).standard_normal((4, 32)).astype(np.float32)
-    with pytest.raises(CannotRunError, match=r"4 blocks of layers\.0\.mlp\.up_proj\.weight lie on no q4_0 lattice"):
+    with pytest.raises(
+        CannotRunError, match=r"4 blocks of layers\.0\.mlp\.up_proj\.weight are the rounding of no lattice"
+    ):
         recovered(weights)
 
 

@@ -14,6 +14,7 @@ from convert.targets.litert import LitertOptions, convert
 from tests.support.android import kotlin_tools
 from tests.support.android.kotlin_tools import Outcome
 from tests.support.chat import forged_answers
+from tests.support.checkpoints.published.companions import chat_template
 
 TOOLS, CHAT = "ToolSuite", "ChatSuite"
 CORE, ENGINE = "core/src/test/kotlin", "engine-jni/src/test/kotlin"
@@ -36,7 +37,7 @@ def chat(tmp_path_factory: pytest.TempPathFactory) -> Outcome:
             convert(open_checkpoint(checkpoint), options, work / name, Silent())
             return work / name
 
-        template = Path(demo.__file__).with_name("published_template.jinja").read_text("utf-8")
+        template = chat_template()
         call = ("<|tool_call>", "call:clock{}", "<tool_call|>")
         calling = model(forged_answers.write(work / "checkpoint", call, template), "calling.litertlm", 768, 128, 8, 1)
         short = model(demo.folder(), "short.litertlm", CONTEXT, 32, 8, 1)

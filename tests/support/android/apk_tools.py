@@ -81,6 +81,7 @@ def clone(to: Path) -> Path:
     """A copy of what an APK is made from."""
     ignore = shutil.ignore_patterns("__pycache__")
     shutil.copytree(REPOSITORY / "convert", to / "convert", ignore=ignore)
+    shutil.copytree(REPOSITORY / "runtime_tests", to / "runtime_tests", ignore=ignore)  # which fetches pinned pieces
     shutil.copytree(REPOSITORY / "mobile_samples", to / "mobile_samples", ignore=ignore)
     return to
 

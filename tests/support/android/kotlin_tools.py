@@ -24,9 +24,9 @@ from typing import Any
 
 import pytest
 
-from convert.apk import fetch
-from convert.apk.pieces import ApkUnavailableError, held
 from convert.apk.pieces import locked as pinned
+from runtime_tests.pinned import fetch
+from runtime_tests.pinned.pieces import FetchError, held
 from tests.support.commands import REPOSITORY
 
 ANDROID = REPOSITORY / "mobile_samples" / "android"
@@ -85,8 +85,8 @@ def compiler() -> Path:
             try:
                 fetch.from_npm([KOTLIN], Path(name))
                 (packed,) = held([KOTLIN], Path(name))
-            except ApkUnavailableError as error:
-                pytest.skip(str(error))
+            except FetchError as error:
+                pytest.skip(f"the Kotlin compiler cannot be had: {error}")
             with tarfile.open(packed) as archive:
                 archive.extractall(name, filter="data")
             shutil.rmtree(final, ignore_errors=True)

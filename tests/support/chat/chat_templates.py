@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
-PUBLISHED = (Path(__file__).parents[3] / "convert/demo/published_template.jinja").read_text("utf-8")
+from tests.support.checkpoints.published import companions as published
+
+PUBLISHED = published.chat_template()
 # As older published templates have it.
 WITH_DEFAULTS = re.sub(r"(\w+)\.get\('(\w+)'\)", r"\1.get('\2', none)", PUBLISHED)
 # A fine-tune's: the content is added as text.

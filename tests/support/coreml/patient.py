@@ -43,10 +43,17 @@ class Patient:
         """The stored bytes of a compressed weight's parameter, writable; they go to the file at once."""
         op = open_mlpackage(self.path).functions[function].producer[name]
         (constant,) = op.inputs[parameter]
-        offset = self.operation(name, function).inputs[parameter].arguments[0].value.blobFileValue.offset
+        found = self._record(self.operation(name, function).inputs[parameter].arguments[0].value.blobFileValue.offset)
+        assert found.size == constant.held.data.size  # type: ignore[union-attr]
+        return found
+
+    def stored(self, name: str, function: str) -> Any:
+        """The stored bytes of a constant, writable as well."""
+        return self._record(self.operation(name, function).attributes["val"].blobFileValue.offset)
+
+    def _record(self, offset: int) -> Any:
         file = np.memmap(self.path / WEIGHTS, np.uint8, "r+")
         size, begin = (int(n) for n in file[offset + 8 : offset + 24].view(np.uint64))
-        assert size == constant.held.data.size  # type: ignore[union-attr]
         return file[begin : begin + size]
 
     def close(self) -> Path:

@@ -207,13 +207,13 @@ def states(package: Package) -> dict[str, torch.Tensor]:
 
 def feed(package: Package, checkpoint: Checkpoint, ids: Array, start: int, count: int) -> dict[str, Array]:
     """Inputs for ``count`` tokens from ``start`` on, as an app makes them."""
-    config, rows = checkpoint.config, ids[start : start + count]
+    config, rows = checkpoint.text.config, ids[start : start + count]
     described = {f.name: f for f in package.model.description.functions[-1].input}
     float_ = {65552: np.float16, 65568: np.float32}[described["embeddings"].type.multiArrayType.dataType]
     context = described["mask_full"].type.multiArrayType.shape[-1]
     position, made = torch.arange(start, start + count), {"position": np.array([start], np.int32)}
-    floats = {"embeddings": eager.look_up(checkpoint, "embed_tokens", rows, config.hidden**0.5)}
-    table = eager.look_up(checkpoint, "embed_tokens_per_layer", rows, config.per_layer_width**0.5)
+    floats = {"embeddings": eager.look_up(checkpoint.text, "embed_tokens", rows, config.hidden**0.5)}
+    table = eager.look_up(checkpoint.text, "embed_tokens_per_layer", rows, config.per_layer_width**0.5)
     floats["per_layer_embeddings"] = table.reshape(1, count, len(config.layers), config.per_layer_width)
     for kind, suffix in (("sliding_attention", "sliding"), ("full_attention", "full")):
         size = next(layer.head_dim for layer in config.layers if layer.kind == kind)

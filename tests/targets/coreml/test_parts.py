@@ -17,8 +17,6 @@ import pytest
 from convert.bundle import papers
 from convert.bundle.manifest import Parity
 from convert.checkpoint import open_checkpoint, with_digests
-from convert.demo.layout import tensors
-from convert.demo.shapes import E2B, E4B, Shape
 from convert.progress import Silent
 from convert.targets.coreml import TARGET, CoremlOptions, companions, convert, parts, rows, write_tables
 from convert.targets.coreml.inspect import inspect_package
@@ -31,6 +29,8 @@ from runtime_tests.errors import CannotRunError, InputError
 from runtime_tests.kinds import open_case
 from runtime_tests.ladder import climb
 from runtime_tests.readers.coreml.parts import open_parts
+from tests.support.checkpoints.layout import tensors
+from tests.support.checkpoints.shapes import E2B, E4B, Shape
 from tests.support.coreml.patient import Patient
 
 NAMES = ["Model.mlpackage", "Model_2.mlpackage", "Model_3.mlpackage"]
@@ -253,7 +253,7 @@ def sized(shape: Shape) -> Any:
         if t.part == "codes" and t.matrix is not None
     }
     config = SimpleNamespace(layers=range(shape.layers), vocab=shape.vocab, hidden=shape.hidden)
-    return SimpleNamespace(quants=quants, floats={}, config=config)
+    return SimpleNamespace(text=SimpleNamespace(quants=quants, floats={}, config=config))
 
 
 @pytest.mark.parametrize(("shape", "ends"), [(E2B, (14, 23, 32, 34)), (E4B, (7, 15, 23, 32, 40, 41))])

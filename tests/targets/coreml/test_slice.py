@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from convert.demo import fullsize
-from convert.demo.shapes import E2B
 from runtime_tests.coreml.program.matrices import required
 from runtime_tests.kinds import open_case
 from runtime_tests.ladder import climb
+from tests.support.checkpoints import fullsize
+from tests.support.checkpoints.shapes import E2B
 from tests.support.commands import convert
 
 # Sliding and full layers in turn; of each kind one that owns keys and values, and one wide one that reads them.

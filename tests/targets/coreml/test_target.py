@@ -25,6 +25,7 @@ from convert.progress import Silent
 from convert.targets.coreml import CoremlOptions, convert, weights
 from convert.targets.coreml.decoder import decoder
 from convert.targets.coreml.signature import signatures
+from tests.support.checkpoints.modules import with_text
 from tests.support.coreml.tools import Package, feed, states
 from tests.support.litert.tools import decibels
 
@@ -60,7 +61,7 @@ def test_every_code_and_scale_is_the_checkpoints_bit_for_bit(
     package, checkpoint = build(any_checkpoint, precision), open_checkpoint(any_checkpoint)
     block = {op.outputs[0].name: op for op in package.block("decode").operations if op.outputs}
     checked = 0
-    for key, tensor in checkpoint.quants.items():
+    for key, tensor in checkpoint.text.quants.items():
         if key.startswith("embed_tokens"):
             continue
         codes, scales = tensor.codes(0, tensor.rows), tensor.scales(0, tensor.rows)
@@ -92,14 +93,14 @@ def test_a_changed_code_would_be_seen(mobile_e2b: Path, build: Build) -> None:
     damaged = bytearray(package.weights)
     damaged[offset] ^= 1
     other = replace(package, weights=bytes(damaged), records=[])
-    tensor = checkpoint.quants["layers.0.mlp.up_proj"]
+    tensor = checkpoint.text.quants["layers.0.mlp.up_proj"]
     other.weights = bytes(damaged)
     assert (value(other, op, "data") != tensor.codes(0, tensor.rows)).sum() == 1
 
 
 def unrounded(folder: Path) -> Checkpoint:
     """The checkpoint as the program holds it: a q4_0 weight is code times scale, before its rounding to bfloat16."""
-    return replace(open_checkpoint(folder), stored="integers")
+    return with_text(open_checkpoint(folder), stored="integers")
 
 
 def logits(package: Package, checkpoint: Checkpoint, ids: np.ndarray) -> np.ndarray:
@@ -118,14 +119,14 @@ def test_a_float32_program_is_the_decoder_beyond_the_window(
     folder = request.getfixturevalue(name)
     ids = np.random.default_rng(3).integers(110, 1000, 32).astype(np.int32)  # the window is 24
     checkpoint = unrounded(folder)
-    expected = eager.run(checkpoint, ids, CHUNK, CONTEXT)[CHUNK:]
+    expected = eager.run(checkpoint.text, ids, CHUNK, CONTEXT)[CHUNK:]
     assert decibels(expected, logits(build(folder, "float32"), checkpoint, ids)) >= 100
 
 
 def test_a_float16_program_of_a_calm_model_chooses_the_same_tokens(q4_0_e2b: Path, build: Build) -> None:
     ids = np.random.default_rng(3).integers(110, 1000, 28).astype(np.int32)
     checkpoint = unrounded(q4_0_e2b)
-    expected = eager.run(checkpoint, ids, CHUNK, CONTEXT)[CHUNK:]
+    expected = eager.run(checkpoint.text, ids, CHUNK, CONTEXT)[CHUNK:]
     found = logits(build(q4_0_e2b, "float16"), checkpoint, ids)
     assert decibels(expected, found) >= 40
     assert (expected.argmax(-1) == found.argmax(-1)).all()

@@ -26,6 +26,7 @@ class Matrix:
     def __init__(self, codes: np.ndarray, scales: np.ndarray, bits: int) -> None:
         self._codes, self._scales, self.bits = codes, scales, bits
         (self.rows, self.columns), self.groups, self.name = codes.shape, scales.shape[1], "w"
+        self.stack = None
 
     def packed(self, start: int, stop: int) -> np.ndarray:
         return pack(self._codes[start:stop], self.bits)

@@ -14,10 +14,11 @@ import pytest
 from tokenizers import Tokenizer
 
 from convert import demo
-from convert.demo import published, tokenizer
+from convert.demo.writing import tokenizer
 from convert.targets.litert.sentencepiece import DifferentError, model, read
 from runtime_tests.readers.litert import sentencepiece
 from runtime_tests.readers.litert.sentencepiece import BYTE, NORMAL, UNKNOWN, USER_DEFINED
+from tests.support.checkpoints.published import companions as published
 
 LETTERS = "ab▁"
 

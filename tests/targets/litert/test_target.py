@@ -18,6 +18,7 @@ from convert.targets.litert import LitertOptions, container, convert, embedder, 
 from convert.targets.litert.decoder import decoder
 from convert.targets.litert.graph import Model
 from convert.targets.litert.signature import signatures
+from tests.support.checkpoints.modules import with_text
 from tests.support.litert.tools import packed, runner
 
 CONTEXT = 48
@@ -26,7 +27,7 @@ CONTEXT = 48
 @pytest.mark.parametrize("name", ["mobile_e2b", "mobile_e4b", "q4_0_e2b"])
 def test_looked_up_rows_are_bit_equal_to_the_checkpoint(name: str, request: pytest.FixtureRequest) -> None:
     checkpoint = open_checkpoint(request.getfixturevalue(name))
-    config = checkpoint.config
+    config = checkpoint.text.config
     tables = {
         "embed_tokens": (embedder.embedder, "embedder", config.hidden),
         "embed_tokens_per_layer": (embedder.per_layer_embedder, "per_layer_embedder", config.per_layer_width),
@@ -34,11 +35,11 @@ def test_looked_up_rows_are_bit_equal_to_the_checkpoint(name: str, request: pyte
     for key, (make, signature, width) in tables.items():
         run = runner(make(checkpoint), signature)
         for token in (0, 106, config.vocab - 1):
-            if key in checkpoint.quants:
-                table = checkpoint.quants[key]
+            if key in checkpoint.text.quants:
+                table = checkpoint.text.quants[key]
                 row = dequantize(table.codes(token, token + 1), table.scales(token, token + 1))
             else:
-                row = checkpoint.floats[f"{key}.weight"].float32(token, token + 1)
+                row = checkpoint.text.floats[f"{key}.weight"].float32(token, token + 1)
             found = run(token_ids=np.array([[token]], np.int32))["embeddings"]
             assert np.array_equal(found.reshape(1, -1), row * np.float32(width**0.5))
 
@@ -64,7 +65,7 @@ def test_a_padded_chunk_at_the_end_of_the_context_moves_no_row(mobile_e2b: Path,
     """16 rows from position 40 of 48 do not fit; the operator alone would shift them down to 32."""
     checkpoint = open_checkpoint(mobile_e2b)
     options = LitertOptions(CONTEXT, (8, 16), cache)
-    entries = signatures(checkpoint.config, CONTEXT, options.prefill, cache)
+    entries = signatures(checkpoint.text.config, CONTEXT, options.prefill, cache)
     content = packed(decoder(checkpoint, entries, options))
     found = {}
     for entry in entries[:2]:
@@ -76,7 +77,7 @@ def test_a_padded_chunk_at_the_end_of_the_context_moves_no_row(mobile_e2b: Path,
         }
         found[entry.length] = _step(runner(content, entry.name), entry.length, 8, 40, 1, shapes, empty)
     last = max(int(name.rsplit("_", 1)[1]) for name in found[8])
-    assert last == len(checkpoint.config.owners) - 1
+    assert last == len(checkpoint.text.config.owners) - 1
     for name, exact in found[8].items():
         padded = found[16][name]
         axis = 2 if "_k_" in name else 3
@@ -187,3 +188,14 @@ def test_an_input_cannot_be_an_output() -> None:
     value = graph.input("x", (1,), "float32")
     with pytest.raises(ValueError, match="output y must be a tensor of its own"):
         graph.output("y", value)
+
+
+def test_integers_with_a_scale_for_each_block_are_lowered_as_those_of_a_lattice(q4_0_e4b: Path, tmp_path: Path) -> None:
+    """How a target multiplies follows from the scales, not from how a format stores them."""
+    checkpoint, made = open_checkpoint(q4_0_e4b), []
+    assert min(tensor.groups for tensor in checkpoint.text.quants.values()) > 1
+    for stored in ("rounded lattice", "integers"):
+        out = tmp_path / f"{stored}.litertlm"
+        convert(with_text(checkpoint, stored=stored), LitertOptions(CONTEXT, (8,), "float32"), out, Silent())
+        made.append(out.read_bytes())
+    assert made[0] == made[1]

@@ -14,13 +14,13 @@ from tokenizers import Tokenizer
 
 from convert import demo
 from convert.checkpoint import open_checkpoint
-from convert.demo import published
-from convert.demo.tokenizer import published_text
+from convert.demo.writing.tokenizer import published_text
 from convert.progress import Silent
 from convert.targets.litert import LitertOptions, build, container, sentencepiece
 from runtime_tests.litert.engine import spelling
 from runtime_tests.readers.litert import sentencepiece as reader
 from runtime_tests.readers.litert.litertlm import Section, open_litertlm
+from tests.support.checkpoints.published import companions as published
 
 SIZE = 1280  # the demo's
 

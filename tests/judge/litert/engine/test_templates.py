@@ -24,6 +24,7 @@ from runtime_tests.report.html import page
 from runtime_tests.results import Check
 from tests.mutants.patient import Patient
 from tests.support.chat.chat_templates import ADDING
+from tests.support.checkpoints.published.companions import chat_template
 
 # Everything that the conversations ask for, in words that both template languages know: tools' answers are read where
 # transformers has them, in `tool_responses`, and where the engine has them, in parts.
@@ -364,7 +365,7 @@ def test_a_template_as_google_writes_them_passes_every_conversation_once_it_is_a
     from convert.targets.litert import LitertOptions
     from convert.targets.litert.metadata import llm_metadata
 
-    own = Path(str(demo.__file__)).with_name("published_template.jinja").read_text("utf-8")
+    own = chat_template()
     folder = Path(shutil.copytree(demo.folder(), tmp_path / "as_published"))
     (folder / "chat_template.jinja").write_text(own, "utf-8")
     made = llm_metadata(folder, LitertOptions(context=224, prefill=(64,), cache="float32"))

@@ -8,7 +8,7 @@ import platform
 import shutil
 import subprocess
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -17,7 +17,9 @@ from runtime_tests.errors import CannotRunError
 from runtime_tests.ladder import ARM64, climb, passed
 from runtime_tests.litert.case import LitertCase
 from runtime_tests.litert.runners.arm64 import arm64
-from runtime_tests.litert.runners.arm64_pieces import EMULATOR, PIECES, Piece, cache, fill, find, from_apt, from_pip
+from runtime_tests.litert.runners.arm64_pieces import EMULATOR, FETCH, PIECES, fill
+from runtime_tests.pinned.fetch import Fetch
+from runtime_tests.pinned.pieces import Kind, Piece, cache, place
 from runtime_tests.readers.checkpoint import open_checkpoint
 from runtime_tests.readers.litert.litertlm import open_litertlm
 from runtime_tests.results import Rung
@@ -30,42 +32,43 @@ def wheel(name: str) -> bytes:
     return data.getvalue()
 
 
-def piece(name: str, data: bytes, **more: str) -> Piece:
-    return Piece(name, "1.0", hashlib.sha256(data).hexdigest(), **more)
+def piece(kind: Kind, name: str, data: bytes, *more: str) -> Piece:
+    return Piece(kind, name, "1.0", hashlib.sha256(data).hexdigest(), *more)
 
 
+HERE = place(cache("arm64"), PIECES)
 A, B = wheel("a"), wheel("b")
-WANTED = (piece("a", A), piece("b", B))
+WANTED = (piece("wheels", "a", A), piece("wheels", "b", B))
 
 
-def gives(**files: bytes):  # type: ignore[no-untyped-def]
+def gives(suffix: str = ".whl", **files: bytes) -> Fetch:
     def fetch(pieces: Sequence[Piece], folder: Path) -> None:
         for item in pieces:
-            (folder / f"{item.name}.whl").write_bytes(files[item.name])
+            (folder / f"{item.name}{suffix}").write_bytes(files[item.name])
 
     return fetch
 
 
-def never(pieces: Sequence[Piece], folder: Path) -> None:
-    raise AssertionError("nothing of this kind was asked for")
+def wheels(**files: bytes) -> Mapping[str, Fetch]:
+    return {"wheels": gives(**files)}
 
 
 def test_pieces_are_checked_and_unpacked_under_the_digest_of_all_pins(tmp_path: Path) -> None:
-    made = fill(tmp_path, WANTED, never, gives(a=A, b=B))
-    assert made == find(tmp_path, WANTED)
+    made = fill(tmp_path, WANTED, wheels(a=A, b=B))
+    assert made == place(tmp_path, WANTED)
     assert (made / "site" / "b" / "__init__.py").read_text() == "b"
     assert [path.name for path in tmp_path.iterdir()] == [made.name]
-    assert find(tmp_path, WANTED[:1]) != made
+    assert place(tmp_path, WANTED[:1]) != made
 
 
 def test_what_is_there_is_not_fetched_again(tmp_path: Path) -> None:
-    made = fill(tmp_path, WANTED, never, gives(a=A, b=B))
-    assert fill(tmp_path, WANTED, never, never) == made
+    made = fill(tmp_path, WANTED, wheels(a=A, b=B))
+    assert fill(tmp_path, WANTED, {}) == made
 
 
 def test_a_piece_with_another_hash_is_refused_and_nothing_is_left(tmp_path: Path) -> None:
-    with pytest.raises(CannotRunError, match=r"b 1\.0 with SHA-256 [0-9a-f]{12}\.\.\. could not be had; downloaded: a"):
-        fill(tmp_path, WANTED, never, gives(a=A, b=B + b" "))
+    with pytest.raises(CannotRunError, match=r"b 1\.0 with sha256 [0-9a-f]{12}\.\.\. could not be had; downloaded: b"):
+        fill(tmp_path, WANTED, wheels(a=A, b=B + b" "))
     assert list(tmp_path.iterdir()) == []
 
 
@@ -75,7 +78,7 @@ def test_an_interrupted_download_leaves_nothing(tmp_path: Path) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        fill(tmp_path, WANTED, never, interrupted)
+        fill(tmp_path, WANTED, {"wheels": interrupted})
     assert list(tmp_path.iterdir()) == []
 
 
@@ -84,15 +87,15 @@ def test_without_a_network_pips_reason_is_passed_on_and_nothing_is_left(
 ) -> None:
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path / "none"))
-    with pytest.raises(CannotRunError, match=r"No matching distribution found for a==1\.0"):
-        fill(tmp_path / "cache", WANTED, never, from_pip)
+    with pytest.raises(CannotRunError, match=r"Could not find a version that satisfies the requirement a==1\.0"):
+        fill(tmp_path / "cache", WANTED)
     assert list((tmp_path / "cache").iterdir()) == []
 
 
 def test_without_apt_the_reason_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(CannotRunError, match="apt-get and dpkg-deb are needed"):
-        fill(tmp_path / "cache", [piece("c", b"", suite="bookworm")], from_apt, never)
+    with pytest.raises(CannotRunError, match="apt-get is needed to fetch Debian packages"):
+        fill(tmp_path / "cache", [piece("debian", "c", b"", "bookworm")])
 
 
 @pytest.mark.skipif(shutil.which("dpkg-deb") is None, reason="dpkg-deb is not here")
@@ -108,15 +111,11 @@ def test_debian_packages_go_to_their_processors_folder_and_only_the_emulator_sta
         subprocess.run(["dpkg-deb", "-b", root, tmp_path / f"{name}.deb"], check=True, capture_output=True)
         files[name] = (tmp_path / f"{name}.deb").read_bytes()
 
-    def fetch(pieces: Sequence[Piece], folder: Path) -> None:
-        for item in pieces:
-            (folder / f"{item.name}.deb").write_bytes(files[item.name])
-
     wanted = [
-        piece("libx", files["libx"], suite="bookworm"),
-        piece("qemu", files["qemu"], suite="trixie", arch="amd64"),
+        piece("debian", "libx", files["libx"], "bookworm", "arm64"),
+        piece("debian", "qemu", files["qemu"], "trixie"),
     ]
-    made = fill(tmp_path / "cache", wanted, fetch, never)
+    made = fill(tmp_path / "cache", wanted, {"debian": gives(".deb", **files)})
     assert (made / "root" / "usr" / "lib" / "libx.so").read_text() == "libx"
     assert [path.name for path in (made / "host").rglob("*") if path.is_file()] == [EMULATOR]
 
@@ -139,10 +138,11 @@ def test_every_piece_is_pinned_and_the_wheels_are_the_versions_that_judge_here()
         for line in (Path(__file__).parents[4] / "constraints.txt").read_text().splitlines()
         if "==" in line
     )
-    wheels = {item.name: item.version for item in PIECES if not item.suite}
-    assert wheels == {name: pins[name] for name in ("ai-edge-litert", "litert-lm-api", "numpy")}
-    assert len({item.sha256 for item in PIECES}) == len(PIECES)
-    assert all(len(item.sha256) == 64 for item in PIECES)
+    versions = {item.name: item.version for item in PIECES if item.kind == "wheels"}
+    assert versions == {name: pins[name] for name in ("ai-edge-litert", "litert-lm-api", "numpy")}
+    assert len({item.digest for item in PIECES}) == len(PIECES)
+    assert all(len(item.digest) == 64 for item in PIECES)
+    assert {item.kind for item in PIECES} == FETCH.keys()
 
 
 def test_arm64_that_cannot_run_is_no_failure_and_arm64_that_fails_is_one() -> None:
@@ -153,7 +153,7 @@ def test_arm64_that_cannot_run_is_no_failure_and_arm64_that_fails_is_one() -> No
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not find(cache()).is_dir(), reason="not run: verify --arm64 has filled no cache here")
+@pytest.mark.skipif(not HERE.is_dir(), reason="not run: verify --arm64 has filled no cache here")
 def test_a_small_model_gives_the_same_numbers_and_texts_on_arm64(mobile_e2b: Path, tmp_path: Path) -> None:
     from convert.checkpoint import open_checkpoint as read
     from convert.progress import Silent

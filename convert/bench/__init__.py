@@ -1,1 +1,0 @@
-"""Figures of this machine: ``just bench`` and ``just fullsize``. None of it is needed to build or to judge."""

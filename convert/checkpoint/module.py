@@ -1,0 +1,93 @@
+"""What a model is made of: the modules, each found by its file in ``convert.checkpoint.modules``."""
+
+from __future__ import annotations
+
+import importlib
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pkgutil import iter_modules
+from typing import Any
+
+from convert.checkpoint import modules
+from convert.checkpoint.config import TextConfig
+from convert.checkpoint.fields import Fields
+from convert.checkpoint.ledger import Ledger
+from convert.checkpoint.outline import Outline
+
+
+@dataclass(frozen=True)
+class Given:
+    """What config.json says.
+
+    Attributes:
+        text: of the text decoder.
+        whole: all of it.
+        nested: the text decoder is a part of a whole Gemma 4; else config.json speaks of nothing else.
+    """
+
+    text: TextConfig
+    whole: Fields
+    nested: bool
+
+
+def _read(values: Mapping[str, Any]) -> str | None:
+    return None
+
+
+def _absent(given: Given) -> Outline[Any] | None:
+    return None
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What a module's file says of it, as ``MODULE``.
+
+    Attributes:
+        title: in words.
+        roots: first words of its tensors' published names, in a whole Gemma 4 behind ``model.``.
+        config: where a whole Gemma 4's config.json speaks of it.
+        unread: by the values of config.json: as what a checkpoint is refused for this module's sake; None: it is not.
+        outline: what a checkpoint has to hold of it; None where it has none, or none that is converted.
+    """
+
+    title: str
+    roots: tuple[str, ...] = ()
+    config: str | None = None
+    unread: Callable[[Mapping[str, Any]], str | None] = _read
+    outline: Callable[[Given], Outline[Any] | None] = _absent
+
+
+@cache
+def kinds() -> Mapping[str, Kind]:
+    """All modules that are known, by name."""
+    names = sorted(module.name for module in iter_modules(modules.__path__))
+    return {name: importlib.import_module(f"{modules.__name__}.{name}").MODULE for name in names}
+
+
+def outlines(given: Given) -> dict[str, Outline[Any]]:
+    """What a checkpoint has to hold, by module.
+
+    Raises:
+        CheckpointError: config.json speaks of a module in a way that has no meaning.
+    """
+    found = {}
+    for name, kind in kinds().items():
+        if kind.config is not None and given.whole.has(kind.config):
+            given.whole.object(kind.config)
+        if (outline := kind.outline(given)) is not None:
+            found[name] = outline
+    return found
+
+
+def left_out(name: str, converted: Mapping[str, Outline[Any]], ledger: Ledger) -> str | None:
+    """Why a stored tensor that no module took is not converted; None: it belongs to nothing that is known."""
+    for outline in converted.values():
+        if (reason := outline.left_out(name, ledger.stored, ledger.asked)) is not None:
+            return reason
+    for kind in (kind for other, kind in kinds().items() if other not in converted):
+        if any(re.fullmatch(rf"(?:model\.)?{re.escape(root)}\..+", name) for root in kind.roots):
+            titles = [kinds()[other].title for other in converted]
+            return f"{kind.title}; only the {' and the '.join(titles)} {'are' if titles[1:] else 'is'} converted"
+    return None

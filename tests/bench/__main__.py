@@ -1,0 +1,49 @@
+"""``python -m tests.bench demo``, ``coreml``, ``products``, ``tokenizer`` or ``start``.
+
+A figure of this machine alone says little, so each run also measures what the machine can do: how fast it copies a
+file, and how fast it reads memory.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from convert import guard
+
+
+def _command(arguments: list[str]) -> str:
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.bench",
+        description="Time and peak memory of each stage.",
+        epilog="example: python -m tests.bench demo",
+    )
+    parser.add_argument(
+        "model", nargs="?", default="demo", help="demo, a hub id, a folder, coreml, products, tokenizer, start"
+    )
+    parser.add_argument("--out", type=Path, default=Path("dist"), help="where full-size files lie meanwhile")
+    options = parser.parse_args(arguments)
+    if options.model == "start":  # a folder of that name is ./start
+        from tests.bench.start import start
+
+        return start()
+    if options.model == "coreml":  # a folder of that name is ./coreml
+        from tests.bench.coreml import coreml
+
+        return coreml("e2b", options.out)
+    if options.model == "products":
+        from tests.bench.products import products
+
+        return products()
+    if options.model == "tokenizer":
+        from tests.bench.tokenizer import tokenizer
+
+        return tokenizer()
+    from tests.bench.bundle import bundle
+
+    return bundle(options.model)
+
+
+if __name__ == "__main__":
+    guard.guarded(lambda: print(_command(sys.argv[1:]), end=""))  # noqa: T201

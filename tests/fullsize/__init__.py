@@ -1,0 +1,1 @@
+"""``just fullsize``: synthetic checkpoints of real size, converted, and on request judged."""

@@ -1,0 +1,1 @@
+"""Pinned packages of other people's."""

@@ -1,0 +1,16 @@
+"""All mutants, target by target and kind by kind."""
+
+from __future__ import annotations
+
+from tests.mutants.catalogue import blocks, bundle, checkpoint, coreml, litert, positions
+from tests.mutants.mutant import Mutant
+
+_ALL = (
+    *positions.MUTANTS,
+    *blocks.MUTANTS,
+    *checkpoint.MUTANTS,
+    *bundle.MUTANTS,
+    *litert.MUTANTS,
+    *coreml.MUTANTS,
+)
+MUTANTS: tuple[Mutant, ...] = tuple(sorted(_ALL, key=lambda mutant: mutant.target))

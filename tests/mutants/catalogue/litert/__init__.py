@@ -1,0 +1,13 @@
+"""Faults in a ``.litertlm``."""
+
+from __future__ import annotations
+
+from tests.mutants.catalogue.litert import codes_and_scales, container, graph, lowering, metadata
+
+MUTANTS = (
+    *codes_and_scales.MUTANTS,
+    *lowering.MUTANTS,
+    *graph.MUTANTS,
+    *metadata.MUTANTS,
+    *container.MUTANTS,
+)

@@ -1,0 +1,1 @@
+"""What Google's checkpoints have besides a text decoder: towers, more settings, a tokenizer of real size."""
