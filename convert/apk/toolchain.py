@@ -34,6 +34,9 @@ _PR_SET_PDEATHSIG = 1
 
 FETCH: Mapping[str, fetch.Fetch] = {"debian": fetch.from_apt, "npm": fetch.from_npm, "wheels": fetch.from_pip}
 SUMS = "files.sha256"
+# Of Java: for programs of a few seconds the second compiler costs more than it brings. Without it the room for compiled
+# code is 48 MB by default, which Kotlin's compiler fills now and then, and then it ends with an error.
+FIRST_COMPILER = ("-XX:TieredStopAtLevel=1", "-XX:ReservedCodeCacheSize=192m")
 _SCRATCH = ".fill-"
 ABIS = {"android_23_arm64_v8a": "arm64-v8a", "android_23_x86_64": "x86_64"}
 
@@ -113,8 +116,7 @@ class Toolchain:
     def java(self, main: str, jars: Sequence[Path], arguments: Sequence[str], cwd: Path, heap: str = "1g") -> str:
         """Runs a Java program, see :meth:`run`."""
         path = os.pathsep.join(map(str, jars))
-        # For programs of a few seconds the second compiler costs more than it brings.
-        machine = [f"-Xmx{heap}", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", path]
+        machine = [f"-Xmx{heap}", "-XX:+UseSerialGC", *FIRST_COMPILER, "-cp", path]
         return self.run(["java", *machine, main, *arguments], cwd)
 
     def run(self, words: Sequence[str | Path], cwd: Path) -> str:

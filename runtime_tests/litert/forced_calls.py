@@ -18,6 +18,7 @@ from runtime_tests.measures import metrics
 from runtime_tests.measures.flips import farthest, touched
 from runtime_tests.questions.chunks import ODD
 
+Quality = Callable[[str, NDArray[np.float32], NDArray[np.float32]], float]
 Call = tuple[int, int]  # the position of the first token, and the number of tokens
 POSITIONS = 50  # a bar on a fraction of the tokens asks for many: of 13, two that noise touched would be too many
 
@@ -77,7 +78,7 @@ def measure(
     forced: Forced,
     layout: Cache,
     tally: Tally,
-    quality: Callable[[str, NDArray[np.float32], NDArray[np.float32]], float] = pooled,
+    quality: Quality = pooled,
 ) -> dict[str, float]:
     """Makes the calls and compares everything that comes out.
 

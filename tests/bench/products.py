@@ -2,7 +2,8 @@
 
 The same graph, in three int8 terms, runs through XNNPACK and through LiteRT's own kernels; both are compared with
 float64. Weights and activations are random: blocks of 32 whose largest weight has code -8, as a quantizer makes them,
-and activations with the few large values that a gated MLP has.
+and activations with the few large values that a gated MLP has. A second table has activations of one width whose
+largest values lie to one side: by how many of the 255 steps of a token's range its zero point is off the middle.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from convert.targets.litert.graph import Model
 from convert.targets.litert.options import TERMS_OF_ALL
 
 WIDTHS = (192, 1536, 6144, 12288)
+LOPSIDED, STEPS = 10240, (0, 6, 12, 25, 50)
 BLOCK, OUT, TOKENS = 32, 64, 3
 KERNELS = {"XNNPACK": "BUILTIN", "LiteRT's own": "BUILTIN_WITHOUT_DEFAULT_DELEGATES"}
 
@@ -75,6 +77,15 @@ def activations(width: int, random: np.random.Generator) -> NDArray[np.float32]:
     return np.asarray(0.5 * gate * (1 + np.tanh(gate)) * up, np.float32)
 
 
+def lopsided(x: NDArray[np.float32], steps: int) -> NDArray[np.float32]:
+    """Activations ``[1, n, width]`` with a range whose middle lies so many 255ths of it above zero."""
+    low, part = -x.min(-1, keepdims=True), 2 * steps / 255
+    high = low * (1 + part) / (1 - part)
+    moved = np.minimum(x, high)
+    moved[..., :1] = high
+    return np.asarray(moved, np.float32)
+
+
 def distance(matrix: Drawn, x: NDArray[np.float32], resolver: str) -> float:
     """Of the runtime's product from float64's, in dB."""
     from ai_edge_litert.interpreter import Interpreter, OpResolverType
@@ -94,12 +105,25 @@ def distance(matrix: Drawn, x: NDArray[np.float32], resolver: str) -> float:
 
 
 def products() -> str:
-    """A table: dB by width and kernels."""
-    rows = []
+    """Two tables: dB by width and kernels, and by how lopsided a token is."""
+    by_width, by_steps = list[tuple[str | int, ...]](), list[tuple[str | int, ...]]()
     for width in WIDTHS:
-        random = np.random.default_rng(1)
-        matrix, x = weight(width, random), activations(width, random)
-        rows.append((width, *(f"{distance(matrix, x, resolver):.1f} dB" for resolver in KERNELS.values())))
-    return tables.table(
-        "products with weights in blocks of 32, against float64", ("columns ", *(f"{k} " for k in KERNELS)), rows
+        matrix, x = _drawn(width)
+        by_width.append((width, *_distances(matrix, x)))
+    matrix, x = _drawn(LOPSIDED)
+    for steps in STEPS:
+        by_steps.append((steps, *_distances(matrix, lopsided(x, steps))))
+    heads = tuple(f"{name} " for name in KERNELS)
+    title = "products with weights in blocks of 32, against float64"
+    return tables.table(title, ("columns ", *heads), by_width) + tables.table(
+        f"the same of {LOPSIDED} columns, by the zero point's distance from the middle", ("steps ", *heads), by_steps
     )
+
+
+def _drawn(width: int) -> tuple[Drawn, NDArray[np.float32]]:
+    random = np.random.default_rng(1)
+    return weight(width, random), activations(width, random)
+
+
+def _distances(matrix: Drawn, x: NDArray[np.float32]) -> tuple[str, ...]:
+    return tuple(f"{distance(matrix, x, resolver):.1f} dB" for resolver in KERNELS.values())

@@ -157,6 +157,6 @@ def _naming(path: str) -> list[str]:
     found = []
     for entry in Path("/proc").iterdir():
         with suppress(OSError):
-            if entry.name.isdecimal() and path in (entry / "cmdline").read_text():
+            if entry.name.isdecimal() and path in (entry / "cmdline").read_text("utf-8", "replace"):
                 found.append(entry.name)
     return found

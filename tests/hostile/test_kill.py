@@ -64,7 +64,7 @@ def clone(to: Path) -> Path:
 def test_two_clones_give_the_same_bytes_though_one_was_killed_again_and_again(tmp_path: Path) -> None:
     """With the real judge. Each kill finds what the one before it left."""
     calm, rough = clone(tmp_path / "calm"), clone(tmp_path / "a folder with spaces")
-    arguments = ("bundle", "android", "input/tiny", *QUICK)
+    arguments = ("bundle", "android", "input/tiny", *QUICK, "--questions", "60")
     ran = convert(*arguments, cwd=calm, PYTHONHASHSEED="1")
     assert ran.code == 0, ran.err
     assert ran.out.splitlines()[-1].startswith("dist/android/tiny  ")

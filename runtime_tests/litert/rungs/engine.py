@@ -27,8 +27,6 @@ from runtime_tests.rungs import fitting
 from runtime_tests.rungs.continuations import Continuation, continuations
 from runtime_tests.rungs.fitting import Chat
 
-DRAWS = 8  # a short prompt has few roundings that can flip
-
 
 def climb(case: LitertCase) -> Findings:
     """Metadata, then the engine."""

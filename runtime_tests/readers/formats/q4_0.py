@@ -19,4 +19,4 @@ def packed(folder: Stored) -> dict[str, Packed]:
 
 def codes(folder: Stored, packed: Packed, start: int, stop: int, columns: int) -> NDArray[np.int8]:
     """There are none."""
-    raise NotImplementedError(packed.key)
+    raise AssertionError(f"{packed.key}: this format packs nothing")

@@ -248,6 +248,24 @@ def test_plain_kernels_try_other_tokens_until_one_reaches_the_bar(
     assert (len(asked), len(set(asked)), asked[0]) == (calls, calls, (25, 1))
 
 
+@pytest.mark.parametrize(
+    ("runtime", "static", "passes"), [("builtin", False, True), ("other build", False, False), ("builtin", True, False)]
+)
+def test_only_plain_kernels_of_float_activations_are_judged_by_their_best_token(
+    runtime: str, static: bool, passes: bool
+) -> None:
+    name, relative = "layers.0/mlp", 1e-5 if not static else 0.3
+    expected = [{name: np.random.default_rng(i).standard_normal(500).astype(np.float32)} for i in range(3)]
+    far = [{name: call[name] * np.float32(2)} for call in expected]
+    noisy = [{name: call[name] * np.float32(1 + (0 if i == 1 else relative))} for i, call in enumerate(expected)]
+    mine = Mine((Tape(b"", (Call("forced", {}, (), (name,)),) * 3),), (far,), (tuple(expected),), "", "", "no")
+    case = cast(LitertCase, SimpleNamespace(folder=SimpleNamespace(static_activations=static), threads=1))
+    says = Says([noisy])
+    says.runtime = runtime
+    (check,) = [one for one in agreement(case, mine, says) if "boundaries" in one.name]
+    assert check.passed == passes
+
+
 def test_what_xnnpacks_sums_move_is_told_from_plain_kernels_and_not_from_what_a_fault_moves(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -25,6 +25,7 @@ from typing import Any
 import pytest
 
 from convert.apk.pieces import locked as pinned
+from convert.apk.toolchain import FIRST_COMPILER
 from runtime_tests.pinned import fetch
 from runtime_tests.pinned.pieces import FetchError, held
 from tests.support.commands import REPOSITORY
@@ -118,7 +119,7 @@ def compiled() -> str:
                 begin = [
                     "java",
                     "-Xmx1g",
-                    "-XX:TieredStopAtLevel=1",
+                    *FIRST_COMPILER,
                     "-cp",
                     path,
                     main,
