@@ -1,4 +1,4 @@
-"""Opening the stock engine."""
+"""Opening the stock engine, or the loop in its place for what it does not run."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Opened:
     """An engine with a model.
 
     Attributes:
-        native: ``litert_lm.Engine``.
+        native: ``litert_lm.Engine``, or a ``LoopEngine``.
         context: positions of the KV cache; None where the file does not say.
     """
 
@@ -36,6 +36,12 @@ def opened(model: Path, threads: int, log: NativeLog) -> Iterator[Opened]:
     Raises:
         ArtifactError: the engine refuses it.
     """
+    if model.suffix == ".onnx":
+        from convert.chat.loop import LoopEngine
+
+        loop = LoopEngine(model, threads)
+        yield Opened(loop, loop.gemma.context, log)
+        return
     import litert_lm
 
     litert_lm.set_min_log_severity(litert_lm.LogSeverity.ERROR)

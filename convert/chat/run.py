@@ -21,7 +21,7 @@ def chat(what: Path, ask: str | None, settings: Settings) -> int:
     """Talks until the input ends; with ``ask``, answers that one message. Gives the exit code.
 
     Args:
-        what: folder of a bundle, or a ``.litertlm``.
+        what: folder of a bundle, a ``.litertlm``, or a decoder ``.onnx`` in its folder.
 
     Raises:
         ArtifactError: no bundle, a damaged file, or one that the engine refuses or crashes on.
@@ -34,6 +34,8 @@ def chat(what: Path, ask: str | None, settings: Settings) -> int:
     log.divert()
     # A character that the locale's encoding lacks must not end the run.
     sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]
+    if settings.tools and model.suffix == ".onnx":
+        raise PlanError("chat --tools", "models for ONNX Runtime are given no tools", "Take an Android bundle")
     tools = tools_of(settings.tools)
     with opened(model, settings.threads, log) as engine:
         if ask is not None:

@@ -92,6 +92,7 @@ def everywhere(
     """
     yield Mutant(name, kind, bed, what, expected, fault)
     for target in OTHERS:
-        rungs = (but or {}).get(target, tuple(rung for rung in expected if rung != "1"))
+        usual = (but or {}).get(target, tuple(rung for rung in expected if rung != "1"))
+        rungs = getattr(adapters()[target], "OTHERWISE", {}).get(name, usual)
         if rungs and bed in adapters()[target].BEDS:
             yield Mutant(name, kind, bed, what, rungs, fault, target)

@@ -43,9 +43,18 @@ if TYPE_CHECKING:
     from convert.inspection.report import Report
     from convert.progress import Progress
 
-__all__ = ["TARGET", "OnnxOptions", "convert"]
+__all__ = ["COMPANIONS", "MODELS", "TARGET", "OnnxOptions", "convert"]
 
 MODEL, EMBEDDING = "model.onnx", "embedding.onnx"
+MODELS = (MODEL, f"{MODEL}.data", EMBEDDING, f"{EMBEDDING}.data")
+# Tokenizer, template and settings of the checkpoint, and what onnxruntime-genai reads.
+COMPANIONS = (
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "chat_template.jinja",
+    "generation_config.json",
+    "genai_config.json",
+)
 
 
 def convert(checkpoint: Checkpoint, options: OnnxOptions, out: Path, progress: Progress) -> None:
@@ -103,8 +112,6 @@ def _collect(checkpoint: Checkpoint, options: OnnxOptions, folder: Path) -> None
 
 
 def _files(folder: Path, checkpoint: Checkpoint) -> set[str]:
-    from convert.targets.onnx.companions import COMPANIONS, MODELS
-
     return {*MODELS, *COMPANIONS}
 
 
@@ -143,7 +150,7 @@ TARGET = Target(
     name="onnx",
     container="ONNX models with their weights in files beside them",
     model=MODEL,
-    platforms=frozenset({"android", "ios"}),
+    platforms=frozenset({"android", "desktop", "ios"}),
     options=OnnxOptions,
     prefill=(512,),
     pads=False,

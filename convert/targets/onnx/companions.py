@@ -14,10 +14,8 @@ from convert.targets.onnx import genai
 from convert.targets.onnx.build import EMBEDDING
 
 MODEL = "model.onnx"
-MODELS = (MODEL, f"{MODEL}.data", EMBEDDING, f"{EMBEDDING}.data")
 TOKENIZER, SETTINGS, TEMPLATE = "tokenizer.json", "tokenizer_config.json", "chat_template.jinja"
 COPIED = (TOKENIZER, SETTINGS)
-COMPANIONS = (*COPIED, TEMPLATE, GENERATION, genai.NAME)
 
 
 def check(checkpoint: Checkpoint) -> None:

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from runtime_tests.coreml.case import FIRST, SECOND, CoremlCase
 from runtime_tests.coreml.compare.activations import compare_activations
-from runtime_tests.coreml.compare.companions import compare_companions, compare_copies
 from runtime_tests.coreml.compare.feeding import compare_feeding
 from runtime_tests.coreml.compare.layout import compare_layout
 from runtime_tests.coreml.compare.limits import compare_engine
@@ -19,6 +18,7 @@ from runtime_tests.coreml.constants import power_and_gain
 from runtime_tests.coreml.program.matrices import BLOCKWISE, TABLE, Matrix, matrix, named
 from runtime_tests.coreml.program.values import where
 from runtime_tests.memory.pages import release
+from runtime_tests.questions.beside import compare_companions, compare_copies
 from runtime_tests.readers.bits import same_codes, to_bfloat16
 from runtime_tests.readers.coreml.program import Function, Operation
 from runtime_tests.readers.coreml.rows import Rows
@@ -33,8 +33,9 @@ CODES = np.array([-2, -1, 0, 1], np.float32)
 def climb(case: CoremlCase) -> list[Check]:
     """Compares weights, tables, float constants, activation scales and the functions' layout."""
     weights = _integers(case) if case.folder.storage == "integers" else _lattice(case)
+    beside = case.package.path.parent
     shared = [_shared(case), *compare_activations(case), *compare_layout(case), *compare_engine(case)]
-    shared += [*compare_companions(case), *compare_copies(case), *compare_feeding(case)]
+    shared += [*compare_companions(case, beside), *compare_copies(case, beside), *compare_feeding(case)]
     return [*weights, *_tables(case), *_floats(case), *shared]
 
 

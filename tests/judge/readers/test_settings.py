@@ -18,11 +18,11 @@ from convert.demo import folder as demo
 from convert.errors import CheckpointError
 from convert.progress import Silent
 from convert.targets.litert import LitertOptions, convert
-from runtime_tests.coreml.compare import companions as coreml_companions
 from runtime_tests.errors import InputError
 from runtime_tests.ladder import climb
 from runtime_tests.litert.case import LitertCase
 from runtime_tests.litert.engine.metadata import compare_metadata
+from runtime_tests.questions.beside import compare_companions
 from runtime_tests.questions.stops import Stops, read_stops
 from runtime_tests.readers.checkpoint import open_checkpoint
 from runtime_tests.readers.dimensions import Dimensions, dimensions, read_config
@@ -245,15 +245,14 @@ def test_a_sampler_that_does_not_sample_may_leave_the_settings_of_one_alone(weig
 def test_the_app_is_told_every_stop(tmp_path: Path, listed: Any, expected: str | None) -> None:
     names = {1: ("a",), 50: ("generation_config.json eos_token_id", "the tokenizer's str_token"), 106: ("c",)}
     case: Any = SimpleNamespace(
-        package=SimpleNamespace(path=tmp_path / "Model.mlpackage"),
         stops=[1, 50, 106],
         named_stops=Stops(2, names, None),
         folder=SimpleNamespace(optional_json=lambda name: {}),
     )
-    assert coreml_companions.compare_companions(case) == []
+    assert compare_companions(case, tmp_path) == []
     content = {} if listed == "gone" else {"eos_token_id": listed}
     (tmp_path / "generation_config.json").write_text(json.dumps(content), "utf-8")
-    check = coreml_companions.compare_companions(case)[0]
+    check = compare_companions(case, tmp_path)[0]
     assert check.passed is (expected is None)
     assert expected is None or expected in check.note
 
@@ -273,13 +272,12 @@ def test_the_app_is_told_how_to_draw_tokens_as_the_checkpoint_says(
     tmp_path: Path, given: dict[str, Any], shipped: dict[str, Any], expected: str, chosen: int
 ) -> None:
     case: Any = SimpleNamespace(
-        package=SimpleNamespace(path=tmp_path / "Model.mlpackage"),
         stops=[1],
         named_stops=Stops(2, {1: ("a",)}, None),
         folder=SimpleNamespace(optional_json=lambda name: {"eos_token_id": [1, 106], **given}),
     )
     (tmp_path / "generation_config.json").write_text(json.dumps({"eos_token_id": 1, **shipped}), "utf-8")
-    stops, rest, stated = coreml_companions.compare_companions(case)
+    stops, rest, stated = compare_companions(case, tmp_path)
     assert stops.passed
     assert rest.passed is (expected == "")
     assert expected in rest.note

@@ -1,7 +1,8 @@
 """What mutants grow on, one file for each target: it is found by its name, and all that another target has to bring.
 
 ``BEDS``: names of its beds, ``mobile`` among them. ``MAKES_ROWS``: whether its graphs make rotary rows and masks from
-positions, or take them as inputs. ``TargetBed``: makes, changes and opens its models.
+positions, or take them as inputs. ``TargetBed``: makes, changes and opens its models. ``OTHERWISE``, where it is there:
+by names of faults that every target can have, the rungs that catch them in this one; none where it cannot have it.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.mutants.catalogue import blocks, bundle, checkpoint, coreml, litert, positions
+from tests.mutants.catalogue import blocks, bundle, checkpoint, coreml, litert, onnx, positions
 from tests.mutants.mutant import Mutant
 
 _ALL = (
@@ -12,5 +12,6 @@ _ALL = (
     *bundle.MUTANTS,
     *litert.MUTANTS,
     *coreml.MUTANTS,
+    *onnx.MUTANTS,
 )
 MUTANTS: tuple[Mutant, ...] = tuple(sorted(_ALL, key=lambda mutant: mutant.target))

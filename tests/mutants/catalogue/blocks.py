@@ -62,8 +62,8 @@ def _not_behind(*linears: str) -> dict[str, Any]:
     return {"normalize": fault}
 
 
-def _scaled(sound: Any, at: At, query: Any, keys: Any) -> Any:
-    return sound(query, keys) * query.shape[-1] ** -0.5
+def _scaled(sound: Any, at: At, query: Any, *rest: Any) -> Any:
+    return sound(query * query.shape[-1] ** -0.5, *rest)
 
 
 def _no_scalar(sound: Any, at: At, x: Any, key: str) -> Any:
@@ -150,7 +150,7 @@ MUTANTS: tuple[Mutant, ...] = (
         wraps(**_renamed("linear", _exchanged("k_proj", "v_proj"))),
         "2a",
     ),
-    *_each("attention_scaled", "scores divided by the root of the head size", wraps(attention_scores=_scaled)),
+    *_each("attention_scaled", "scores divided by the root of the head size", wraps(attention=_scaled)),
     *_each("residual_scalar_left_out", "layer_scalar is not used", wraps(scale=_no_scalar), "0", "1", "2a"),
     *_each(
         "residual_scalar_on_the_branch",

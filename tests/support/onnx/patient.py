@@ -1,4 +1,4 @@
-"""An ONNX decoder to be spoilt: its graph in memory, its weights in a file that can be written into."""
+"""Two ONNX models to be spoilt: their graphs in memory, their weights in files that can be written into."""
 
 from __future__ import annotations
 
@@ -11,18 +11,19 @@ import onnx
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
-FILES = ("model.onnx", "model.onnx.data", "embedding.onnx", "embedding.onnx.data")
 
 
 class Patient:
-    """A copy of a pair of models in a folder."""
+    """A copy of a folder with a decoder and an embedding model.
+
+    Attributes:
+        proto, rows: their graphs.
+    """
 
     def __init__(self, source: Path, folder: Path) -> None:
-        folder.mkdir()
-        for name in FILES:
-            shutil.copyfile(source.with_name(name), folder / name)
-        self.path = folder / "model.onnx"
-        self.proto = onnx.load(str(self.path), load_external_data=False)
+        shutil.copytree(source.parent, folder)
+        self.path, self.beside = folder / "model.onnx", folder / "embedding.onnx"
+        self.proto, self.rows = (onnx.load(str(path), load_external_data=False) for path in (self.path, self.beside))
 
     def node(self, output: str) -> Any:
         """The node that makes a value."""
@@ -32,7 +33,9 @@ class Patient:
         return [node for node in self.proto.graph.node if name in node.input]
 
     def constant(self, name: str) -> Any:
-        return next(one for one in self.proto.graph.initializer if one.name == name)
+        """Of either graph."""
+        every = (*self.proto.graph.initializer, *self.rows.graph.initializer)
+        return next(one for one in every if one.name == name)
 
     def weight(self, name: str, dtype: str) -> NDArray[Any]:
         """A weight in its file, to be written into."""
@@ -51,5 +54,7 @@ class Patient:
         found.CopyFrom(onnx.helper.make_attribute(name, value))
 
     def save(self) -> Path:
-        self.path.write_bytes(self.proto.SerializeToString())
+        for path, graph in ((self.path, self.proto), (self.beside, self.rows)):
+            if path.exists():
+                path.write_bytes(graph.SerializeToString())
         return self.path

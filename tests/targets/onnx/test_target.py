@@ -112,4 +112,4 @@ def test_columns_that_no_block_divides_are_refused_in_one_line() -> None:
 
 
 def test_the_target_is_found_with_its_platforms() -> None:
-    assert {"android", "ios"} <= TARGET.platforms
+    assert {"android", "desktop", "ios"} == TARGET.platforms

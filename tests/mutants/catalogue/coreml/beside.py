@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from runtime_tests.readers.coreml.rows import Rows, open_rows
+from tests.mutants.catalogue.companions import edited, merge_removed, stop_lost, stop_too_many, template
 from tests.mutants.mutant import REFUSED, Edit, Mutant
 from tests.support.coreml.patient import Patient
 
@@ -80,38 +80,6 @@ def _tables_exchanged(patient: Patient) -> None:
     b.write_bytes(held)
 
 
-def _json(name: str, change: Callable[[dict[str, Any]], None]) -> Callable[[Patient], None]:
-    def apply(patient: Patient) -> None:
-        path = patient.path.parent / name
-        content = json.loads(path.read_text("utf-8"))
-        change(content)
-        path.write_text(json.dumps(content), "utf-8")
-
-    return apply
-
-
-def _stop_lost(content: dict[str, Any]) -> None:
-    content["eos_token_id"] = content["eos_token_id"][:-1]
-
-
-def _stop_too_many(content: dict[str, Any]) -> None:
-    content["eos_token_id"].append(300)
-
-
-def _merge_removed(content: dict[str, Any]) -> None:
-    del content["model"]["merges"][7]
-
-
-def _template(old: str, new: str) -> Callable[[Patient], None]:
-    def apply(patient: Patient) -> None:
-        path = patient.path.parent / "chat_template.jinja"
-        text = path.read_text("utf-8")
-        assert old in text, f"the template has no {old!r}"
-        path.write_text(text.replace(old, new), "utf-8")
-
-    return apply
-
-
 def _mutant(name: str, what: str, change: Callable[[Patient], None], *expected: str) -> Mutant:
     return Mutant(name, KIND, "mobile", what, expected or ("0",), Edit(change), TARGET)
 
@@ -149,11 +117,11 @@ MUTANTS = (
     _mutant("table_cut", "the end of a table is missing", _cut, REFUSED),
     _mutant("tables_exchanged", "each table under the other's name", _tables_exchanged),
     _mutant("table_gone", "no embedding", lambda p: (p.path.parent / f"{FIRST}.rows").unlink(), REFUSED),
-    _mutant("stop_lost", "the app is not told of a stop token", _json(SETTINGS, _stop_lost)),
-    _mutant("stop_too_many", "an ordinary token stops the app", _json(SETTINGS, _stop_too_many)),
-    _mutant("another_temperature", "another temperature", _json(SETTINGS, lambda c: c.update(temperature=0.1))),
-    _mutant("never_samples", "the app takes the best token", _json(SETTINGS, lambda c: c.update(do_sample=False))),
-    _mutant("merge_removed", "the tokenizer lacks one merge", _json("tokenizer.json", _merge_removed)),
-    _mutant("template_role", "the user is called human", _template("message['role']", "'human'")),
-    _mutant("template_turn_not_closed", "turns are not closed", _template("<turn|>", "")),
+    _mutant("stop_lost", "the app is not told of a stop token", edited(SETTINGS, stop_lost)),
+    _mutant("stop_too_many", "an ordinary token stops the app", edited(SETTINGS, stop_too_many)),
+    _mutant("another_temperature", "another temperature", edited(SETTINGS, lambda c: c.update(temperature=0.1))),
+    _mutant("never_samples", "the app takes the best token", edited(SETTINGS, lambda c: c.update(do_sample=False))),
+    _mutant("merge_removed", "the tokenizer lacks one merge", edited("tokenizer.json", merge_removed)),
+    _mutant("template_role", "the user is called human", template("message['role']", "'human'")),
+    _mutant("template_turn_not_closed", "turns are not closed", template("<turn|>", "")),
 )

@@ -1,10 +1,11 @@
-"""Rung 0 for Core ML, fourth part: the files beside the package that the app reads: settings, tokenizer, template."""
+"""The files beside a model that an app reads for itself, held to the checkpoint: settings, tokenizer, template."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
-from runtime_tests.coreml.case import CoremlCase
+from runtime_tests.case import Case
 from runtime_tests.errors import InputError
 from runtime_tests.readers.objects import read_object
 from runtime_tests.readers.regular import read_regular
@@ -14,12 +15,12 @@ NAME, TOKENIZER, TEMPLATE = "generation_config.json", "tokenizer.json", "chat_te
 _SAMPLER = ("top_k", "top_p", "temperature")
 
 
-def compare_companions(case: CoremlCase) -> list[Check]:
+def compare_companions(case: Case, folder: Path) -> list[Check]:
     """Every stop token must be named there, for the app knows no other file, and all else is what the checkpoint says.
 
-    Nothing to check beside a bare package.
+    Nothing to check beside a bare model.
     """
-    path = case.package.path.parent / NAME
+    path = folder / NAME
     if not path.exists():
         return []
     try:
@@ -37,7 +38,7 @@ def compare_companions(case: CoremlCase) -> list[Check]:
     return [none("stop tokens for the app", wrong, "differences", len(case.stops)), *_rest(case, content)]
 
 
-def _rest(case: CoremlCase, content: dict[str, Any]) -> list[Check]:
+def _rest(case: Case, content: dict[str, Any]) -> list[Check]:
     """How tokens are drawn: what the checkpoint says must stand there; what it leaves out may be chosen, and is stated.
 
     A file that does not sample says so to the app as it says it to transformers: no ``do_sample`` is none.
@@ -59,12 +60,12 @@ def _rest(case: CoremlCase, content: dict[str, Any]) -> list[Check]:
     ]
 
 
-def compare_copies(case: CoremlCase) -> list[Check]:
+def compare_copies(case: Case, folder: Path) -> list[Check]:
     """Tokenizer and chat template must be the checkpoint's own, for the app has no others.
 
-    Nothing to check beside a bare package, nor of a template that transformers does not find in the checkpoint.
+    Nothing to check beside a bare model, nor of a template that transformers does not find in the checkpoint.
     """
-    tokenizer, template = (case.package.path.parent / name for name in (TOKENIZER, TEMPLATE))
+    tokenizer, template = (folder / name for name in (TOKENIZER, TEMPLATE))
     own, found, wrong = case.folder.path / TOKENIZER, 0, list[str]()
     if tokenizer.is_file():
         found += 1

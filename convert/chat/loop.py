@@ -1,0 +1,109 @@
+"""An engine for models that the stock engine does not run: the loop that a desktop bundle brings, behind its interface.
+
+Of ``litert_lm`` it has what ``convert.chat.talk`` calls. It declares no tools.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from convert.bundle.platforms.desktop.gemma import FullError, Gemma
+from convert.errors import ArtifactError
+
+
+@dataclass(frozen=True)
+class Part:
+    """A piece of an answer."""
+
+    content: str
+
+    def to_json(self) -> dict[str, Any]:
+        return {"role": "assistant", "content": self.content}
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What an answer took, named as the stock engine does."""
+
+    last_decode_token_count: int
+    last_decode_tokens_per_second: float
+
+
+class LoopEngine:
+    """A model; conversations share it, one after the other.
+
+    Raises:
+        ArtifactError: a file that it needs is missing or damaged, or ONNX Runtime refuses the model.
+    """
+
+    def __init__(self, model: Path, threads: int) -> None:
+        try:
+            self.gemma = Gemma(model.parent, threads)
+        except Exception as error:  # the runtime's and the tokenizer's exceptions have no base of their own
+            said = " ".join(str(error).split())[:300]
+            advice = "Give a bundle as it was built, or judge it with verify"
+            raise ArtifactError(f"chat with {model.name}", f"it cannot be loaded ({said})", advice) from error
+
+    def tokenize(self, text: str) -> list[int]:
+        return self.gemma.prompt([{"role": "user", "content": text}])
+
+    def create_conversation(
+        self,
+        messages: list[dict[str, Any]] | None = None,
+        tools: object = None,
+        automatic_tool_calling: bool = False,
+        sampler_config: object = None,
+        max_output_tokens: int = 512,
+    ) -> LoopConversation:
+        """``sampler_config`` None draws with the bundle's settings; any other takes the best token."""
+        return LoopConversation(self.gemma, list(messages or ()), sampler_config is None, max_output_tokens)
+
+
+class LoopConversation:
+    """What was said, and how the next answer is made."""
+
+    def __init__(self, gemma: Gemma, said: list[dict[str, Any]], sample: bool, limit: int) -> None:
+        self._gemma, self._said, self._sample, self._limit = gemma, said, sample, limit
+        self._cancelled, self._measured = False, Measured(0, 0.0)
+        self.token_count = 0
+
+    def render_message_to_string(self, message: str) -> str:
+        return message
+
+    def send_message_async(self, message: dict[str, Any]) -> Iterator[Part]:
+        """Pieces of the answer.
+
+        Raises:
+            RuntimeError: the message does not fit.
+        """
+        self._cancelled = False
+        said = [*self._said, message]
+        prompt = self._gemma.prompt(said)
+        answer, counted, begin = list[str](), 0, 0.0
+        try:
+            for piece in self._gemma.answer(said, self._limit, self._sample, seed=len(prompt)):
+                begin = begin or time.perf_counter()
+                answer.append(piece)
+                yield Part(piece)
+                if self._cancelled:
+                    break
+        except FullError as error:
+            raise RuntimeError(f"exceeds the context: {error}") from error
+        self.token_count = self._gemma.used
+        counted = max(0, self.token_count - len(prompt))
+        seconds = time.perf_counter() - begin if begin else 0.0
+        self._measured = Measured(counted, (counted - 1) / seconds if counted > 1 and seconds else 0.0)
+        self._said = [*said, {"role": "assistant", "content": "".join(answer)}]
+
+    def get_benchmark_info(self) -> Measured:
+        return self._measured
+
+    def cancel_process(self) -> None:
+        self._cancelled = True
+
+    def close(self) -> None:
+        """Nothing is held."""

@@ -1,0 +1,60 @@
+"""Rung 0 for ONNX, fourth part: what ``genai_config.json`` tells onnxruntime-genai, and the loop of a desktop bundle."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from runtime_tests.errors import InputError
+from runtime_tests.onnx.case import OnnxCase
+from runtime_tests.readers.objects import read_object
+from runtime_tests.results import Check, none
+
+NAME = "genai_config.json"
+_SAMPLER = ("top_k", "top_p", "temperature")
+
+
+def compare_genai(case: OnnxCase) -> list[Check]:
+    """Tokens, sizes and sampler are the checkpoint's; files and names are the models'. Nothing beside bare models."""
+    path = case.decoder.path.parent / NAME
+    if not path.exists():
+        return []
+    try:
+        content = read_object(path)
+        wrong = [
+            f"{name} is {found!r}, expected {expected!r}"
+            for name, found, expected in _both(case, content)
+            if found != expected
+        ]
+    except (InputError, KeyError, TypeError, AttributeError) as error:
+        wrong = [f"{NAME} cannot be read: {error!r}"]
+    return [none("settings for onnxruntime-genai", wrong, "differences", len(case.stops))]
+
+
+def _both(case: OnnxCase, content: dict[str, Any]) -> Iterator[tuple[str, object, object]]:
+    """What stands there, and what has to."""
+    model, search, dims = content["model"], content["search"], case.dims
+    decoder, embedding = model["decoder"], model["embedding"]
+    yield "bos_token_id", model["bos_token_id"], case.start
+    yield "eos_token_id", sorted(model["eos_token_id"]), case.stops
+    yield "vocab_size", model["vocab_size"], dims.vocab
+    yield "context_length", model["context_length"], case.context
+    yield "decoder", decoder["filename"], case.decoder.path.name
+    yield "embedding", embedding["filename"], case.embedding.path.name
+    yield "num_hidden_layers", decoder["num_hidden_layers"], len(dims.owners)
+    yield "hidden_size", decoder["hidden_size"], dims.hidden
+    for model_, said in ((case.decoder, decoder), (case.embedding, embedding)):
+        for side, there in (("inputs", model_.inputs), ("outputs", model_.outputs)):
+            yield f"{side} of {model_.path.name}", sorted(_names(said[side], len(dims.owners))), sorted(there)
+    yield "max_length", search["max_length"], case.context
+    beside = case.decoder.path.with_name("generation_config.json")
+    drawn = read_object(beside) if beside.exists() else {}
+    yield "do_sample", search["do_sample"], bool(drawn.get("do_sample"))
+    if drawn.get("do_sample"):
+        for name in _SAMPLER:
+            yield name, search.get(name), drawn.get(name, search.get(name))
+
+
+def _names(said: dict[str, str], owners: int) -> set[str]:
+    """Names of inputs or outputs; those of caches stand for one each."""
+    return {name % i if "%d" in name else name for name in said.values() for i in range(owners)}

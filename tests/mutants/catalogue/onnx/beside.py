@@ -1,0 +1,50 @@
+"""Faults in what lies beside ONNX models: what onnxruntime-genai, the loop and an app read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from tests.mutants.catalogue.companions import Change, edited, merge_removed, stop_lost, stop_too_many, template
+from tests.mutants.mutant import REFUSED, Edit, Mutant
+
+KIND, TARGET = "beside", "onnx"
+SETTINGS, GENAI = "generation_config.json", "genai_config.json"
+
+
+def _genai(change: Callable[[dict[str, Any], dict[str, Any]], None]) -> Change:
+    """``change`` gets what is said of the model and of the search."""
+    return edited(GENAI, lambda content: change(content["model"], content["search"]))
+
+
+def _mutant(name: str, what: str, change: Change, *expected: str) -> Mutant:
+    return Mutant(name, KIND, "mobile", what, expected or ("0",), Edit(change), TARGET)
+
+
+MUTANTS = (
+    _mutant("stop_lost", "the app is not told of a stop token", edited(SETTINGS, stop_lost)),
+    _mutant("stop_too_many", "an ordinary token stops the app", edited(SETTINGS, stop_too_many)),
+    _mutant("another_temperature", "another temperature", edited(SETTINGS, lambda c: c.update(temperature=0.1))),
+    _mutant("never_samples", "the app takes the best token", edited(SETTINGS, lambda c: c.update(do_sample=False))),
+    _mutant("merge_removed", "the tokenizer lacks one merge", edited("tokenizer.json", merge_removed)),
+    _mutant("template_role", "the user is called human", template("message['role']", "'human'")),
+    _mutant("template_turn_not_closed", "turns are not closed", template("<turn|>", "")),
+    _mutant("genai_stop_lost", "the runtime is not told of a stop", _genai(lambda m, s: m["eos_token_id"].pop())),
+    _mutant("genai_start", "another start token", _genai(lambda m, s: m.update(bos_token_id=1))),
+    _mutant("genai_context", "a longer context than was built", _genai(lambda m, s: m.update(context_length=4096))),
+    _mutant("genai_vocabulary", "one token less", _genai(lambda m, s: m.update(vocab_size=m["vocab_size"] - 1))),
+    _mutant("genai_top_p", "another share of the tokens", _genai(lambda m, s: s.update(top_p=0.5))),
+    _mutant("genai_length", "answers end later", _genai(lambda m, s: s.update(max_length=s["max_length"] + 1))),
+    _mutant(
+        "genai_cache_name",
+        "caches are called otherwise",
+        _genai(lambda m, s: m["decoder"]["inputs"].update(past_key_names="past.%d.key")),
+    ),
+    _mutant(
+        "genai_layers", "one cache less", _genai(lambda m, s: m["decoder"].update(num_hidden_layers=1))
+    ),
+    _mutant("genai_model_name", "another decoder", _genai(lambda m, s: m["decoder"].update(filename="other.onnx"))),
+    _mutant(
+        "embedding_gone", "no embedding model", lambda patient: patient.beside.unlink(), REFUSED
+    ),
+)
