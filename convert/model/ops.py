@@ -15,12 +15,13 @@ from convert.checkpoint.config import Layer
 from convert.model.symbol import T
 
 C = TypeVar("C")
+Given = TypeVar("Given", contravariant=True)
 
 
-class Products(Protocol[T, C]):
+class Products(Protocol[T, Given]):
     """What attention by parts is made of."""
 
-    def read_cache(self, cache: C, owner: int, part: str) -> T:
+    def read_cache(self, cache: Given, owner: int, part: str) -> T:
         """The cache of layer ``owner`` as float32; ``part`` is ``key`` or ``value``."""
         ...
 

@@ -125,7 +125,7 @@ class OnnxCase(Case):
                 return recovered(key)
             return recovered.nearest_to(key, found.values)
 
-        return source  # type: ignore[return-value]
+        return source
 
     def release(self) -> None:
         self.__dict__.pop("runners", None) if self.large else None

@@ -174,7 +174,7 @@ class Graph:
         used = {name for node in graph.node for name in node.input}
         for name, array in self.constants.items():
             if name in used:
-                graph.initializer.append(onnx.numpy_helper.from_array(np.ascontiguousarray(array), name))
+                graph.initializer.append(onnx.numpy_helper.from_array(np.array(array, order="C"), name))
         for weight in self.stored.values():
             graph.initializer.append(_external(weight, self.data))
         graph.input.extend(map(_declared, self.inputs))
@@ -195,8 +195,8 @@ class Graph:
             for weight in self.stored.values():
                 file.write(bytes(weight.offset - file.tell()))
                 for chunk in weight.chunks():
-                    content = memoryview(np.ascontiguousarray(chunk)).cast("B")
-                    file.write(content)
+                    content = np.ascontiguousarray(chunk)
+                    file.write(content.data.cast("B"))
                     advance(content.nbytes)
                 if file.tell() != weight.offset + weight.size:
                     raise ConvertError(f"write {weight.name}", "its size is not what was said", "Report this")

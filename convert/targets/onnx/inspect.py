@@ -83,9 +83,10 @@ def _weights(model: OnnxModel) -> Iterator[Share]:
 
 def _bits(model: OnnxModel, name: str) -> int:
     """Of a product's weights, as the node says; of a table's, from how its rows are unpacked: see the writer."""
-    (user, *_) = model.consumers.get(name) or [None]
-    if user is None:
+    users = model.consumers.get(name, [])
+    if not users:
         return 8
+    user = users[0]
     if "bits" in user.attributes:
         return int(user.attributes["bits"])
     parts = [node for node in model.consumers.get(user.outputs[0], []) if node.type in ("BitShift", "BitwiseAnd")]

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from convert.checkpoint.text.config import SLIDING, Layer, TextConfig
+from convert.checkpoint.config import SLIDING, Layer, TextConfig
 from convert.checkpoint.types import Module
 from convert.model.ops import normalize
 from convert.targets.onnx import weights

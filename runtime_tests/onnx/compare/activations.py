@@ -60,13 +60,13 @@ def _before(case: OnnxCase, found: Matrix, key: str) -> str:
 
 def _factor(model: OnnxModel, found: Matrix, key: str, stored: np.float32) -> str:
     """Codes as they are: the product has to be multiplied by their scale, once."""
-    (gained,) = model.consumers.get(found.node.outputs[0], [])[:1] or [None]
-    if found.gain is None or gained is None:
+    gained = model.consumers.get(found.node.outputs[0], [])
+    if found.gain is None or not gained:
         return "codes go in and no scale comes back"
-    behind = model.consumers.get(gained.outputs[0], [])
+    behind = model.consumers.get(gained[0].outputs[0], [])
     if len(behind) != 1 or behind[0].type != "Mul":
         return "codes go in and no scale comes back"
-    (other,) = [one for one in behind[0].inputs if one != gained.outputs[0]] or [""]
+    (other,) = [one for one in behind[0].inputs if one != gained[0].outputs[0]] or [""]
     value = model.array(other) if other in model.constants else np.zeros(0)
     same = value.shape == () and np.float32(value).view(np.uint32) == stored.view(np.uint32)
     return "" if same else f"codes go in, and {value.tolist()} comes back for {stored:g}"

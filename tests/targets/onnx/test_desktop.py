@@ -16,7 +16,7 @@ from runtime_tests.onnx.case import OnnxCase, open_pair
 from runtime_tests.readers.checkpoint import open_checkpoint
 from tests.support.commands import convert
 
-QUESTION = "What is 2 + 2?"
+QUESTION = "What is 12 + 72?"
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +52,7 @@ def test_its_two_lines_of_python_answer_as_the_golden_says(bundle: Path, tmp_pat
         [sys.executable, "-I", "-c", "import sys; sys.path.insert(0, '.')\n" + "\n".join(lines)],
         cwd=copy, capture_output=True, text=True, check=True,
     )  # fmt: skip
-    assert ran.stdout.strip() == Gemma(bundle).ask(QUESTION) == "4"
+    assert ran.stdout.strip() == Gemma(bundle).ask(QUESTION) == "84"
 
 
 def test_its_loop_gives_the_tokens_of_the_golden_and_of_the_judge(bundle: Path) -> None:
@@ -62,7 +62,7 @@ def test_its_loop_gives_the_tokens_of_the_golden_and_of_the_judge(bundle: Path) 
         expected = one["continuation"][: one["certain"]]
         own = list(gemma.tokens(one["ids"], len(one["continuation"])))
         assert own[: len(expected)] == [token for token in expected if token not in case.stops]
-    assert sum(one["certain"] for one in golden["goldens"][:4]) > 20
+    assert sum(one["certain"] for one in golden["goldens"][:4]) > 10
     chat = [{"role": "user", "content": QUESTION}]
     assert gemma.prompt(chat) == [case.start, *case.tokenize(case.render(chat))]
 
@@ -71,7 +71,7 @@ def test_a_prompt_that_goes_on_is_not_read_again_and_says_the_same(bundle: Path)
     gemma, fresh = Gemma(bundle), Gemma(bundle)
     first = [{"role": "user", "content": QUESTION}]
     answer = "".join(gemma.answer(first))
-    more = [*first, {"role": "assistant", "content": answer}, {"role": "user", "content": "What is 3 + 4?"}]
+    more = [*first, {"role": "assistant", "content": answer}, {"role": "user", "content": "What is 10 + 48?"}]
     assert "".join(gemma.answer(more)) == "".join(fresh.answer(more))
     gemma.forget()
     assert gemma.used == 0
@@ -90,9 +90,9 @@ def test_tokens_are_drawn_by_a_seed_and_a_full_context_is_told(bundle: Path) -> 
 
 def test_chat_answers_with_the_same_loop(bundle: Path) -> None:
     ran = convert("chat", bundle, "--ask", QUESTION)
-    assert (ran.code, ran.out.strip()) == (0, "4"), ran.err
+    assert (ran.code, ran.out.strip()) == (0, "84"), ran.err
     ran = convert("chat", bundle / "model.onnx", "--ask", QUESTION)
-    assert (ran.code, ran.out.strip()) == (0, "4"), ran.err
+    assert (ran.code, ran.out.strip()) == (0, "84"), ran.err
 
 
 def test_chat_gives_it_no_tools_and_takes_no_damaged_file(bundle: Path, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import onnx
 import pytest
 
 from convert.checkpoint import open_checkpoint
-from convert.checkpoint.types import TABLES
+from convert.checkpoint.modules.text import TABLES
 from convert.errors import PlanError
 from convert.lattice import packed_width
 from convert.model.eager import run
@@ -52,7 +52,7 @@ def test_weights_keep_their_bits(any_checkpoint: Path, tmp_path: Path) -> None:
                 found[tensor.name.removesuffix(".codes")] = int(
                     {i.key: i.value for i in tensor.external_data}["length"]
                 )
-    expected = {key: t.rows * packed_width(t.columns, t.bits) for key, t in checkpoint.quants.items()}
+    expected = {key: t.rows * packed_width(t.columns, t.bits) for key, t in checkpoint.text.quants.items()}
     assert found == expected
 
 
@@ -68,22 +68,21 @@ def test_the_models_say_what_the_decoder_says_in_any_pieces(
     any_checkpoint: Path, tmp_path: Path, pieces: tuple[int, ...]
 ) -> None:
     path, checkpoint = made(any_checkpoint, tmp_path / "out"), open_checkpoint(any_checkpoint)
-    ids = np.random.default_rng(1).integers(3, checkpoint.config.vocab, 120).astype(np.int32)
+    ids = np.random.default_rng(1).integers(3, checkpoint.text.config.vocab, 120).astype(np.int32)
     session = OnnxCase(open_pair(path), read(any_checkpoint)).session()
     ends = np.cumsum(pieces)
     found = np.stack([session.run(ids[end - count : end]) for count, end in zip(pieces, ends, strict=True)])
-    expected = run(checkpoint, ids, prefill=64, context=128)[ends - 1]
+    expected = run(checkpoint.text, ids, prefill=64, context=128)[ends - 1]
     noise = np.square(found - expected).mean(-1)
-    if checkpoint.stored == "integers":  # a rounding may flip, and moves all that follows
-        assert float((found.argmax(-1) == expected.argmax(-1)).mean()) >= 0.6
-        assert float(np.median(noise / np.square(expected).mean(-1))) < 1e-2
+    if checkpoint.text.activations:  # a rounding may flip, and moves all that follows
+        assert float((noise / np.square(expected).mean(-1)).max()) < 0.3  # another model's logits give 2
     else:  # the eager decoder has the weights as they are stored, rounded
         assert float((noise / np.square(expected).mean(-1)).max()) < 1e-3
 
 
 def test_windows_are_the_operators_own_and_layers_that_share_give_no_keys(mobile_e2b: Path, tmp_path: Path) -> None:
     graph = onnx.load(str(made(mobile_e2b, tmp_path / "out")), load_external_data=False).graph
-    config = open_checkpoint(mobile_e2b).config
+    config = open_checkpoint(mobile_e2b).text.config
     nodes = [node for node in graph.node if node.op_type == "GroupQueryAttention"]
     windows = [next(a.i for a in node.attribute if a.name == "local_window_size") for node in nodes]
     assert windows == [config.window if layer.kind == "sliding_attention" else -1 for layer in config.layers]
@@ -96,9 +95,9 @@ def test_windows_are_the_operators_own_and_layers_that_share_give_no_keys(mobile
 def test_each_linear_is_one_product(mobile_e2b: Path, tmp_path: Path) -> None:
     graph = onnx.load(str(made(mobile_e2b, tmp_path / "out")), load_external_data=False).graph
     counts, checkpoint = Counter(node.op_type for node in graph.node), open_checkpoint(mobile_e2b)
-    assert counts["MatMulNBits"] == sum(key not in TABLES for key in checkpoint.quants)
+    assert counts["MatMulNBits"] == sum(key not in TABLES for key in checkpoint.text.quants)
     sides = {
-        (key, side) for key, a in checkpoint.activations.items() for side in ("input", "output") if getattr(a, side)
+        (key, side) for key, a in checkpoint.text.activations.items() for side in ("input", "output") if getattr(a, side)
     }
     assert counts["QuantizeLinear"] <= len(sides)
 

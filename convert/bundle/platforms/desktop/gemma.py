@@ -1,7 +1,7 @@
 """Runs a bundle for ONNX Runtime on a laptop, from the files of its folder alone.
 
     from gemma import Gemma
-    print(Gemma(".").ask("What is 2 + 2?"))
+    print(Gemma(".").ask("What is 12 + 72?"))
 
 Needs onnxruntime, tokenizers and jinja2. The decoder is one graph for prompts and single tokens: it takes rows of the
 embedding model and the keys and values of before, and gives the logits of the last token and all keys and values.

@@ -119,13 +119,13 @@ def _said(name: str, value: int) -> Callable[[Patient], None]:
 
 
 def _residual(patient: Patient) -> None:
-    """A branch counts one per cent too much."""
+    """A branch counts five per cent too much."""
     node = patient.node("layers.2/mlp")
     graph = patient.proto.graph
     more = onnx.helper.make_node("Mul", [node.input[1], "much"], ["too_much"], name="too_much")
     at = next(i for i, one in enumerate(graph.node) if one.name == node.name)
     graph.node.insert(at, more)
-    graph.initializer.append(numpy_helper.from_array(np.float32(1.01), "much"))
+    graph.initializer.append(numpy_helper.from_array(np.float32(1.05), "much"))
     patient.node("layers.2/mlp").input[1] = "too_much"
 
 
@@ -214,7 +214,7 @@ MUTANTS = (
     _mutant("weights_of_another_linear", "a linear multiplies with another's codes", _other_weights, "0", "2a"),
     _mutant("bits_said_otherwise", "codes of other bits than they are", _said("bits", 8)),
     _mutant("blocks_said_otherwise", "blocks of another size", _said("block_size", 16)),
-    _mutant("branch_too_loud", "a residual counts one per cent too much", _residual, "2a"),
+    _mutant("branch_too_loud", "a residual counts five per cent too much", _residual, "2a"),
     _mutant("rotary_base_in_the_graph", "angles are a tenth larger", _rotary, "2a"),
     _mutant("cap_of_gemma_2", "the cap of attention scores on logits, behind tanh alone", _cap, "2a"),
     _mutant("logits_of_the_first_token", "logits of a piece's first token", _first_token, "2b"),
