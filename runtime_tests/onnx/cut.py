@@ -17,7 +17,8 @@ from runtime_tests.readers.onnx.model import OnnxModel
 GIVEN = "given/"
 _BOUNDARY = re.compile(r"layers\.(\d+)/(attention|mlp|output|per_layer_input|key|value)")
 _CACHE = re.compile(r"(present|past_key_values)\.(\d+)\.(key|value)")
-FLOATS = ("inputs_embeds", "per_layer_inputs")
+_CODES = "/codes"
+_FLOAT, _INT8 = 1, 3  # onnx.TensorProto.DataType
 
 
 @dataclass(frozen=True)
@@ -88,9 +89,9 @@ def cut(model: OnnxModel, wanted: list[str], own: int | None) -> Cut:
     graph.input.extend(value for value in model.proto.graph.input if value.name in used)
     for name in ends:
         if name not in model.inputs:
-            graph.input.append(helper.make_tensor_value_info(GIVEN + name, 1, None))
+            graph.input.append(helper.make_tensor_value_info(GIVEN + name, _FLOAT, None))
     made = [name for name in wanted if name in {one for node in nodes for one in node.output}]
-    graph.output.extend(helper.make_empty_tensor_value_info(name) for name in made)
+    graph.output.extend(helper.make_tensor_value_info(name, _INT8 if _CODES in name else _FLOAT, None) for name in made)
     whole = type(model.proto)()
     whole.CopyFrom(_empty(model))
     whole.graph.CopyFrom(graph)

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from tests.mutants.mutant import Mutant
 
-SIZE = 36
+SIZE = 45
 BED = "mobile"  # another bed costs a control of its own; those of other beds run with the whole catalogue
 
 

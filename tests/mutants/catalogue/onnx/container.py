@@ -73,6 +73,6 @@ MUTANTS = (
     _mutant("weight_of_another_shape", "a weight with one row more", _shape),
     _mutant("scales_of_integers", "scales that are said to be integers", _type, "0"),
     _mutant("constant_twice", "two constants of one name", _twice),
-    _mutant("context_of_no_number", "the model's own context is a word", _context),
-    _mutant("models_exchanged", "each model under the other's name", _models_exchanged),
+    _mutant("context_of_no_number", "the model's own context is a word", _context, "0"),
+    _mutant("models_exchanged", "each model under the other's name", _models_exchanged, "0"),
 )

@@ -81,6 +81,10 @@ def _attention(layer: int, name: str, change: Callable[[Any], Any]) -> Callable[
     return apply
 
 
+def _window(by: int) -> Callable[[Patient], None]:
+    return _attention(0, "local_window_size", lambda window: window + by)
+
+
 def _full(patient: Patient) -> int:
     return next(
         i
@@ -204,7 +208,8 @@ MUTANTS = (
     _mutant("output_not_rounded", "an output goes on as it is", _unrounded, "0", "2a"),
     _mutant("input_scale_lost", "no input scale behind a product of codes", _factor(1.0), "0", "2a"),
     _mutant("gain_lost", "one number in the place of a matrix's scales", _no_gain, "0", "2a"),
-    _mutant("window_attribute_off", "one layer sees a token less", _attention(0, "local_window_size", lambda w: w - 1)),
+    _mutant("window_one_too_long", "a sliding layer sees one token more", _window(1), "0", "2a"),
+    _mutant("window_one_too_short", "a sliding layer sees one token less", _window(-1), "0", "2a"),
     _mutant("window_attribute_gone", "one layer sees all", _attention(0, "local_window_size", lambda w: -1), "0", "2a"),
     _mutant("window_on_a_full_layer", "a full layer has a window", _window_on_full, "0", "2a"),
     _mutant("scores_halved", "scores of one layer count half", _attention(1, "scale", lambda s: 0.5), "0", "2a"),
@@ -217,7 +222,7 @@ MUTANTS = (
     _mutant("branch_too_loud", "a residual counts five per cent too much", _residual, "2a"),
     _mutant("rotary_base_in_the_graph", "angles are a tenth larger", _rotary, "2a"),
     _mutant("cap_of_gemma_2", "the cap of attention scores on logits, behind tanh alone", _cap, "2a"),
-    _mutant("logits_of_the_first_token", "logits of a piece's first token", _first_token, "2b"),
+    _mutant("logits_of_the_first_token", "logits of a piece's first token", _first_token, "3"),
     _mutant("gelu_exact_in_the_graph", "erf instead of tanh everywhere", _gelu, "2a"),
     _mutant("operator_without_use", "an operator that does nothing", _identity),
     _mutant("output_renamed", "a cache under another name", _renamed),

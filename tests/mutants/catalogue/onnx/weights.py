@@ -97,7 +97,7 @@ MUTANTS = (
     _mutant("code_flipped", "one bit of a code of the MLP", _codes(DOWN, _bit((4, 1)))),
     _mutant("code_of_attention", "the same in attention", _codes("layers.0.self_attn.q_proj", _bit((0, 0)))),
     _mutant("code_of_the_head", "the same in the head", _codes("lm_head", _bit((40, 2)))),
-    _mutant("code_of_the_projection", "and of per-layer inputs", _codes("per_layer_model_projection", _bit((1, 1)))),
+    _mutant("code_of_the_projection", "and of a per-layer gate", _codes("layers.1.per_layer_input_gate", _bit((1, 1)))),
     _mutant("rows_of_a_matrix_swapped", "two rows of codes exchanged", _codes(DOWN, _swapped(2, 3))),
     _mutant("row_of_a_matrix_turned", "the bytes of a row one place on", _codes(DOWN, _turned)),
     _mutant("matrix_one_row_late", "every row of codes one place on", _codes(DOWN, _one_late), "0", "2a"),
