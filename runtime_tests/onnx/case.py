@@ -22,17 +22,18 @@ from runtime_tests.reference.model import Ids
 from runtime_tests.reference.widening import Source
 from runtime_tests.weights.recovered import Recovered
 
-EMBEDDING = "embedding.onnx"
+EMBEDDING, TEXT = "embedding.onnx", "text.onnx"
 CONTEXT = "gemma_bridge.context"
 LONGEST = 512  # tokens of a piece of a prompt
 
 
 @dataclass(frozen=True)
 class Pair:
-    """The two models of a bundle."""
+    """The models of a bundle: decoder, embedding, and both in one."""
 
     decoder: OnnxModel
     embedding: OnnxModel
+    text: OnnxModel
 
     @property
     def path(self) -> Path:
@@ -40,20 +41,30 @@ class Pair:
 
     @property
     def size(self) -> int:
-        return self.decoder.size + self.embedding.size
+        """Bytes of all files; both in one has weights of its own nowhere."""
+        return sum(path.stat().st_size for path in self.files)
+
+    @property
+    def files(self) -> list[Path]:
+        """All files, by name."""
+        return sorted({*self.decoder.files, *self.embedding.files, *self.text.files})
 
     def sha256(self) -> str:
-        """Hex SHA-256 of the two models' digests, a line each."""
-        return hashlib.sha256(f"{self.decoder.sha256()}\n{self.embedding.sha256()}\n".encode()).hexdigest()
+        """Hex SHA-256 of the lines that ``sha256sum`` prints of the files, by name."""
+        lines = []
+        for path in self.files:
+            with path.open("rb") as file:
+                lines.append(f"{hashlib.file_digest(file, 'sha256').hexdigest()}  {path.name}\n")
+        return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
 def open_pair(path: Path) -> Pair:
-    """Opens a decoder and the embedding model beside it.
+    """Opens a decoder and the models beside it.
 
     Raises:
-        InputError: either is missing or damaged.
+        InputError: one is missing or damaged.
     """
-    return Pair(open_onnx(path), open_onnx(path.with_name(EMBEDDING)))
+    return Pair(open_onnx(path), open_onnx(path.with_name(EMBEDDING)), open_onnx(path.with_name(TEXT)))
 
 
 class OnnxCase(Case):
@@ -72,7 +83,7 @@ class OnnxCase(Case):
         questions: int | None = None,
     ) -> None:
         super().__init__(artifact, folder, threads, evaluation, float_model, questions)
-        self.decoder, self.embedding = artifact.decoder, artifact.embedding
+        self.decoder, self.embedding, self.text = artifact.decoder, artifact.embedding, artifact.text
 
     @cached_property
     def context(self) -> int:
@@ -83,13 +94,13 @@ class OnnxCase(Case):
         return int(said)
 
     @cached_property
-    def runners(self) -> tuple[Runner, Runner]:
-        """Decoder and embedding; made once."""
-        return Runner(self.decoder.path, self.threads), Runner(self.embedding.path, self.threads)
+    def runner(self) -> Runner:
+        """The whole model, as an app runs it; made once."""
+        return Runner(self.text.path, self.threads)
 
     def session(self) -> Session:
         """An empty conversation."""
-        return Session(*self.runners, self.dims)
+        return Session(self.runner, self.dims)
 
     def forced(self, ids: Ids, prompt: int) -> NDArray[np.float32]:
         """Logits of the tokens from ``prompt`` on, each decoded after its given predecessors, ``[T - prompt, V]``."""
@@ -128,5 +139,5 @@ class OnnxCase(Case):
         return source
 
     def release(self) -> None:
-        self.__dict__.pop("runners", None) if self.large else None
+        self.__dict__.pop("runner", None) if self.large else None
         super().release()

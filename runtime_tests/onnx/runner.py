@@ -60,8 +60,8 @@ class Runner:
 class Session:
     """One conversation: ids in, logits of the last token out; caches are carried from call to call."""
 
-    def __init__(self, decoder: Runner, embedding: Runner, dims: Dimensions) -> None:
-        self._decoder, self._embedding = decoder, embedding
+    def __init__(self, model: Runner, dims: Dimensions) -> None:
+        self._model = model
         self.position = 0
         self._past: Arrays = {
             past(i, part): np.zeros((1, owner.kv_heads, 0, owner.head_dim), np.float32)
@@ -71,8 +71,8 @@ class Session:
 
     def run(self, ids: Ids) -> Floats:
         """Logits ``[V]`` after some more tokens."""
-        rows = self._embedding.run({"input_ids": ids.astype(np.int64)[None]})
-        found = self._decoder.run({**rows, **places(self.position, len(ids)), **self._past})
+        given = {"input_ids": ids.astype(np.int64)[None]}
+        found = self._model.run({**given, **places(self.position, len(ids)), **self._past})
         self._past = {name: found[name.replace("past_key_values", "present", 1)] for name in self._past}
         self.position += len(ids)
         return np.asarray(found["logits"].reshape(-1), np.float32)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-from runtime_tests.case import Case
 from runtime_tests.errors import InputError
+from runtime_tests.questions.stops import Stops
+from runtime_tests.readers.checkpoint import Folder
 from runtime_tests.readers.objects import read_object
 from runtime_tests.readers.regular import read_regular
 from runtime_tests.results import Check, none, stated
@@ -15,7 +16,20 @@ NAME, TOKENIZER, TEMPLATE = "generation_config.json", "tokenizer.json", "chat_te
 _SAMPLER = ("top_k", "top_p", "temperature")
 
 
-def compare_companions(case: Case, folder: Path) -> list[Check]:
+class Judged(Protocol):
+    """What is asked of a ``Case``, which itself knows the questions."""
+
+    @property
+    def folder(self) -> Folder: ...
+    @property
+    def template(self) -> str: ...
+    @property
+    def stops(self) -> list[int]: ...
+    @property
+    def named_stops(self) -> Stops: ...
+
+
+def compare_companions(case: Judged, folder: Path) -> list[Check]:
     """Every stop token must be named there, for the app knows no other file, and all else is what the checkpoint says.
 
     Nothing to check beside a bare model.
@@ -38,7 +52,7 @@ def compare_companions(case: Case, folder: Path) -> list[Check]:
     return [none("stop tokens for the app", wrong, "differences", len(case.stops)), *_rest(case, content)]
 
 
-def _rest(case: Case, content: dict[str, Any]) -> list[Check]:
+def _rest(case: Judged, content: dict[str, Any]) -> list[Check]:
     """How tokens are drawn: what the checkpoint says must stand there; what it leaves out may be chosen, and is stated.
 
     A file that does not sample says so to the app as it says it to transformers: no ``do_sample`` is none.
@@ -60,7 +74,7 @@ def _rest(case: Case, content: dict[str, Any]) -> list[Check]:
     ]
 
 
-def compare_copies(case: Case, folder: Path) -> list[Check]:
+def compare_copies(case: Judged, folder: Path) -> list[Check]:
     """Tokenizer and chat template must be the checkpoint's own, for the app has no others.
 
     Nothing to check beside a bare model, nor of a template that transformers does not find in the checkpoint.

@@ -1,4 +1,4 @@
-"""ONNX Runtime: a checkpoint becomes two ONNX models, a decoder and the embedding in front of it.
+"""ONNX Runtime: a checkpoint becomes two ONNX models, a decoder and the embedding in front of it, and both in one.
 
 **decoder** (``model.onnx``, weights in ``model.onnx.data``): one graph for prefill and decode.
 
@@ -14,6 +14,9 @@
 
 **embedding** (``embedding.onnx``, ``embedding.onnx.data``): ``input_ids [1, n]`` int64 to ``inputs_embeds`` and
 ``per_layer_inputs``. Rows are taken in the checkpoint's own bits and made numbers afterwards.
+
+**text** (``text.onnx``): both graphs in one, over the same files of weights: ``input_ids`` instead of rows. This is
+what onnxruntime-genai runs, whose kind of model with an embedding in front wants a vision model too [0.18.0].
 
 **Arithmetic** is float32. Attention is ``com.microsoft.GroupQueryAttention``, which is causal and windowed by itself; a
 layer that reads another's keys and values gives it none of its own. A linear is ``com.microsoft.MatMulNBits``: see
@@ -45,8 +48,8 @@ if TYPE_CHECKING:
 
 __all__ = ["COMPANIONS", "MODELS", "TARGET", "OnnxOptions", "convert"]
 
-MODEL, EMBEDDING = "model.onnx", "embedding.onnx"
-MODELS = (MODEL, f"{MODEL}.data", EMBEDDING, f"{EMBEDDING}.data")
+MODEL, EMBEDDING, TEXT = "model.onnx", "embedding.onnx", "text.onnx"
+MODELS = (MODEL, f"{MODEL}.data", EMBEDDING, f"{EMBEDDING}.data", TEXT)
 # Tokenizer, template and settings of the checkpoint, and what onnxruntime-genai reads.
 COMPANIONS = (
     "tokenizer.json",
@@ -58,7 +61,7 @@ COMPANIONS = (
 
 
 def convert(checkpoint: Checkpoint, options: OnnxOptions, out: Path, progress: Progress) -> None:
-    """Writes the decoder to ``out`` and the embedding model beside it. Weights are streamed.
+    """Writes the decoder to ``out``, the embedding model and both in one beside it. Weights are streamed.
 
     Raises:
         ConvertError: something in the checkpoint cannot be held by the target.
@@ -99,9 +102,9 @@ def _costs() -> TargetCosts:
 
 
 def _place(out: Path, asked: str) -> None:
-    """The data and the embedding model lie beside the decoder."""
+    """The data and the other models lie beside the decoder."""
     check_folder(out.parent, asked)
-    for name in (out.name, EMBEDDING):
+    for name in (out.name, EMBEDDING, TEXT):
         check_file(out.with_name(name), asked, b"\x08", "an ONNX model")
 
 

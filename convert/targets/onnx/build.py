@@ -1,4 +1,4 @@
-"""Writes the two models and what a runtime reads beside them."""
+"""Writes the models and what a runtime reads beside them."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from convert.checkpoint.types import Checkpoint
 from convert.progress import Progress
 from convert.targets.onnx.decoder import decoder, embedding
 from convert.targets.onnx.options import OnnxOptions
+from convert.targets.onnx.whole import whole
 
-EMBEDDING = "embedding.onnx"
+EMBEDDING, TEXT = "embedding.onnx", "text.onnx"
 
 
 def build(checkpoint: Checkpoint, options: OnnxOptions, out: Path, progress: Progress) -> None:
@@ -27,6 +28,8 @@ def build(checkpoint: Checkpoint, options: OnnxOptions, out: Path, progress: Pro
         for path, graph in made.items():
             graph.metadata |= metadata(checkpoint, options)
             graph.write(path, stage.advance)
+    both = whole(*(graph.message() for graph in reversed(made.values())))
+    out.with_name(TEXT).write_bytes(both.SerializeToString(deterministic=True))
 
 
 def metadata(checkpoint: Checkpoint, options: OnnxOptions) -> dict[str, str]:

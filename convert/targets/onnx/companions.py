@@ -11,9 +11,8 @@ from convert.checkpoint.settings import GENERATION, complete_generation
 from convert.checkpoint.types import Checkpoint
 from convert.errors import CheckpointError
 from convert.targets.onnx import genai
-from convert.targets.onnx.build import EMBEDDING
+from convert.targets.onnx.build import EMBEDDING, TEXT
 
-MODEL = "model.onnx"
 TOKENIZER, SETTINGS, TEMPLATE = "tokenizer.json", "tokenizer_config.json", "chat_template.jinja"
 COPIED = (TOKENIZER, SETTINGS)
 
@@ -41,19 +40,15 @@ def collect(checkpoint: Checkpoint, folder: Path, context: int) -> None:
         shutil.copyfile(checkpoint.folder / name, folder / name)
     (folder / TEMPLATE).write_bytes(read_template(checkpoint.folder).text.encode())
     (folder / GENERATION).write_bytes(complete_generation(checkpoint.folder, checkpoint.settings))
-    text = genai.genai_config(checkpoint, context, MODEL, EMBEDDING)
-    (folder / genai.NAME).write_text(text, "utf-8", newline="\n")
+    told = genai.genai_config(checkpoint, context, TEXT)
+    (folder / genai.NAME).write_text(told, "utf-8", newline="\n")
 
 
 def digest(model: Path) -> str:
-    """Hex SHA-256 of the two models' digests, a line each; one is that of ``sha256sum``'s lines of its two files."""
-    found = [_digest([path, path.with_name(f"{path.name}.data")]) for path in (model, model.with_name(EMBEDDING))]
-    return hashlib.sha256("".join(f"{one}\n" for one in found).encode()).hexdigest()
-
-
-def _digest(files: list[Path]) -> str:
+    """Hex SHA-256 of the lines that ``sha256sum`` prints of all model files, by name."""
+    beside = (model.with_name(name) for name in (EMBEDDING, f"{EMBEDDING}.data", TEXT))
     lines = []
-    for path in files:
+    for path in sorted((model, model.with_name(f"{model.name}.data"), *beside)):
         with path.open("rb") as file:
             lines.append(f"{hashlib.file_digest(file, 'sha256').hexdigest()}  {path.name}\n")
     return hashlib.sha256("".join(lines).encode()).hexdigest()

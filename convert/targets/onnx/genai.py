@@ -1,6 +1,8 @@
 """``genai_config.json``: what onnxruntime-genai reads to drive the models.
 
-Names and meanings as its ``src/config.h`` has them. ``gemma4`` is the kind of model with an embedding model in front.
+Names and meanings as its ``src/config.h`` has them. ``gemma4_text`` is the kind of model that takes token ids.
+``gemma4``, with an embedding model in front, loads a vision model whatever there is to see (``src/models/model.cpp``)
+[0.18.0].
 """
 
 from __future__ import annotations
@@ -13,17 +15,17 @@ from convert.checkpoint.types import Checkpoint
 NAME = "genai_config.json"
 
 
-def genai_config(checkpoint: Checkpoint, context: int, decoder: str, embedding: str) -> str:
+def genai_config(checkpoint: Checkpoint, context: int, text: str) -> str:
     """The text of the file; deterministic.
 
     Args:
         context: most tokens of a conversation.
-        decoder, embedding: file names of the models.
+        text: file name of the model.
     """
     config, settings = checkpoint.text.config, checkpoint.settings
     owners, sampler = config.owners, settings.sampler
     inputs = {
-        "inputs_embeds": "inputs_embeds",
+        "input_ids": "input_ids",
         "attention_mask": "attention_mask",
         "position_ids": "position_ids",
         "past_key_names": "past_key_values.%d.key",
@@ -34,19 +36,16 @@ def genai_config(checkpoint: Checkpoint, context: int, decoder: str, embedding: 
         "present_key_names": "present.%d.key",
         "present_value_names": "present.%d.value",
     }
-    rows = {"inputs_embeds": "inputs_embeds"}
-    if config.per_layer_width:
-        inputs["per_layer_inputs"] = rows["per_layer_inputs"] = "per_layer_inputs"
     session: dict[str, Any] = {"log_id": "onnxruntime-genai", "provider_options": []}
     model = {
-        "type": "gemma4",
+        "type": "gemma4_text",
         "vocab_size": config.vocab,
         "context_length": context,
         "bos_token_id": settings.start,
         "eos_token_id": [stop.token for stop in settings.stops],
         "pad_token_id": settings.pad,
         "decoder": {
-            "filename": decoder,
+            "filename": text,
             "session_options": session,
             "hidden_size": config.hidden,
             "num_attention_heads": config.heads,
@@ -56,7 +55,6 @@ def genai_config(checkpoint: Checkpoint, context: int, decoder: str, embedding: 
             "inputs": inputs,
             "outputs": outputs,
         },
-        "embedding": {"filename": embedding, "inputs": {"input_ids": "input_ids"}, "outputs": rows},
     }
     search = {
         "do_sample": sampler.sample,

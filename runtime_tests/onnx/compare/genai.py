@@ -1,4 +1,4 @@
-"""Rung 0 for ONNX, fourth part: what ``genai_config.json`` tells onnxruntime-genai, and the loop of a desktop bundle."""
+"""Rung 0 for ONNX, fourth part: what ``genai_config.json`` tells onnxruntime-genai and the loop of a bundle."""
 
 from __future__ import annotations
 
@@ -34,18 +34,16 @@ def compare_genai(case: OnnxCase) -> list[Check]:
 def _both(case: OnnxCase, content: dict[str, Any]) -> Iterator[tuple[str, object, object]]:
     """What stands there, and what has to."""
     model, search, dims = content["model"], content["search"], case.dims
-    decoder, embedding = model["decoder"], model["embedding"]
+    decoder = model["decoder"]
     yield "bos_token_id", model["bos_token_id"], case.start
     yield "eos_token_id", sorted(model["eos_token_id"]), case.stops
     yield "vocab_size", model["vocab_size"], dims.vocab
     yield "context_length", model["context_length"], case.context
-    yield "decoder", decoder["filename"], case.decoder.path.name
-    yield "embedding", embedding["filename"], case.embedding.path.name
+    yield "filename", decoder["filename"], case.text.path.name
     yield "num_hidden_layers", decoder["num_hidden_layers"], len(dims.owners)
     yield "hidden_size", decoder["hidden_size"], dims.hidden
-    for model_, said in ((case.decoder, decoder), (case.embedding, embedding)):
-        for side, there in (("inputs", model_.inputs), ("outputs", model_.outputs)):
-            yield f"{side} of {model_.path.name}", sorted(_names(said[side], len(dims.owners))), sorted(there)
+    for side, there in (("inputs", case.text.inputs), ("outputs", case.text.outputs)):
+        yield side, sorted(_names(decoder[side], len(dims.owners))), sorted(there)
     yield "max_length", search["max_length"], case.context
     beside = case.decoder.path.with_name("generation_config.json")
     drawn = read_object(beside) if beside.exists() else {}

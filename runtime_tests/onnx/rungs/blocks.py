@@ -214,7 +214,7 @@ def _judge(case: OnnxCase, tally: Tally) -> list[Check]:
 def _tables(case: OnnxCase) -> list[Check]:
     """The embedding model against the reference's lookups, over the sequence and the table's ends."""
     ids = np.unique(np.concatenate([case.ids, [0, case.dims.vocab - 1]])).astype(np.int32)
-    runner: Runner = case.runners[1]
+    runner = Runner(case.embedding.path, case.threads)
     found, checks = runner.run({"input_ids": ids.astype(np.int64)[None]}), []
     first, second = case.reference.embeddings(ids)
     for name, expected in (("inputs_embeds", first), ("per_layer_inputs", second)):

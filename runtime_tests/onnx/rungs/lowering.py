@@ -1,8 +1,8 @@
 """Rung 2b for ONNX: does the model in ONNX Runtime do what the reference does?
 
-The embedding model feeds the decoder. The prompt is prefilled in chunks of odd lengths, then 64 given tokens are
-decoded one by one, beyond the sliding window; the logits of every step are compared with the reference's, beside the
-noise floor.
+The model runs as an app runs it, from token ids. The prompt is prefilled in chunks of odd lengths, then 64 given tokens
+are decoded one by one, beyond the sliding window; the logits of every step are compared with the reference's, beside
+the noise floor.
 """
 
 from __future__ import annotations

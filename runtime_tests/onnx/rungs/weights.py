@@ -13,6 +13,7 @@ from runtime_tests.onnx.case import OnnxCase
 from runtime_tests.onnx.compare.activations import compare_activations
 from runtime_tests.onnx.compare.genai import compare_genai
 from runtime_tests.onnx.compare.layout import compare_layout
+from runtime_tests.onnx.compare.whole import compare_whole
 from runtime_tests.onnx.weights import Matrix, matrix
 from runtime_tests.questions.beside import compare_companions, compare_copies
 from runtime_tests.readers.bits import offset_binary, to_bfloat16
@@ -30,7 +31,12 @@ def climb(case: OnnxCase) -> list[Check]:
     """Compares weights, tables, float constants, activation scales, the graph's layout, and what lies beside it."""
     weights = _integers(case) if case.folder.storage == "integers" else _lattice(case)
     beside = case.decoder.path.parent
-    told = [*compare_companions(case, beside), *compare_copies(case, beside), *compare_genai(case)]
+    told = [
+        *compare_companions(case, beside),
+        *compare_copies(case, beside),
+        *compare_genai(case),
+        *compare_whole(case),
+    ]
     return [*weights, *_tables(case), *_floats(case), *compare_activations(case), *compare_layout(case), *told]
 
 

@@ -6,7 +6,6 @@ files must be plain names beside the model, ranges must lie in them and be as lo
 
 from __future__ import annotations
 
-import hashlib
 from collections import defaultdict
 from dataclasses import dataclass
 from functools import cached_property
@@ -108,14 +107,6 @@ class OnnxModel:
         """Bytes of the graph and its data."""
         return sum(path.stat().st_size for path in self.files)
 
-    def sha256(self) -> str:
-        """Hex SHA-256 of the lines that ``sha256sum`` prints of the files, by name."""
-        lines = []
-        for path in sorted(self.files):
-            with path.open("rb") as file:
-                lines.append(f"{hashlib.file_digest(file, 'sha256').hexdigest()}  {path.name}\n")
-        return hashlib.sha256("".join(lines).encode()).hexdigest()
-
     @property
     def constants(self) -> tuple[str, ...]:
         """Names of all initializers."""
@@ -127,6 +118,13 @@ class OnnxModel:
 
     def dtype(self, name: str) -> str:
         return _dtype(self._tensors[name])
+
+    def stored(self, name: str) -> bytes:
+        """How an initializer is stored, but for its name: type, shape, and its content or where that lies."""
+        tensor = type(self._tensors[name])()
+        tensor.CopyFrom(self._tensors[name])
+        tensor.ClearField("name")
+        return bytes(tensor.SerializeToString(deterministic=True))
 
     def array(self, name: str) -> NDArray[Any]:
         """An initializer; a view of the file where it lies outside."""

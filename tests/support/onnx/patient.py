@@ -1,8 +1,9 @@
-"""Two ONNX models to be spoilt: their graphs in memory, their weights in files that can be written into."""
+"""ONNX models to be spoilt: their graphs in memory, their weights in files that can be written into."""
 
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
+from convert.targets.onnx.whole import whole
 
 
 class Patient:
@@ -18,12 +20,16 @@ class Patient:
 
     Attributes:
         proto, rows: their graphs.
+        both: changes the graph that is made of these two.
     """
 
     def __init__(self, source: Path, folder: Path) -> None:
         shutil.copytree(source.parent, folder)
         self.path, self.beside = folder / "model.onnx", folder / "embedding.onnx"
         self.proto, self.rows = (onnx.load(str(path), load_external_data=False) for path in (self.path, self.beside))
+        self.name_of_both = "text.onnx"
+        self.path.with_name(self.name_of_both).unlink()
+        self.both: Callable[[Any], None] = lambda whole: None
 
     def node(self, output: str) -> Any:
         """The node that makes a value."""
@@ -57,4 +63,7 @@ class Patient:
         for path, graph in ((self.path, self.proto), (self.beside, self.rows)):
             if path.exists():
                 path.write_bytes(graph.SerializeToString())
+        made = whole(self.rows, self.proto)
+        self.both(made)
+        self.path.with_name(self.name_of_both).write_bytes(made.SerializeToString())
         return self.path

@@ -32,14 +32,14 @@ def made(folder: Path, out: Path) -> Path:
 
 def test_the_models_pass_onnx_own_checks(any_checkpoint: Path, tmp_path: Path) -> None:
     path = made(any_checkpoint, tmp_path / "out")
-    for name in ("model.onnx", "embedding.onnx"):
+    for name in ("model.onnx", "embedding.onnx", "text.onnx"):
         onnx.checker.check_model(str(path.with_name(name)), full_check=True)
 
 
 def test_the_same_checkpoint_gives_the_same_bytes(mobile_e2b: Path, tmp_path: Path) -> None:
     one, two = (made(mobile_e2b, tmp_path / name) for name in ("one", "two"))
     names = sorted(path.name for path in one.parent.iterdir())
-    assert names == ["embedding.onnx", "embedding.onnx.data", "model.onnx", "model.onnx.data"]
+    assert names == ["embedding.onnx", "embedding.onnx.data", "model.onnx", "model.onnx.data", "text.onnx"]
     assert [(one.parent / name).read_bytes() for name in names] == [(two.parent / name).read_bytes() for name in names]
 
 
@@ -97,7 +97,10 @@ def test_each_linear_is_one_product(mobile_e2b: Path, tmp_path: Path) -> None:
     counts, checkpoint = Counter(node.op_type for node in graph.node), open_checkpoint(mobile_e2b)
     assert counts["MatMulNBits"] == sum(key not in TABLES for key in checkpoint.text.quants)
     sides = {
-        (key, side) for key, a in checkpoint.text.activations.items() for side in ("input", "output") if getattr(a, side)
+        (key, side)
+        for key, a in checkpoint.text.activations.items()
+        for side in ("input", "output")
+        if getattr(a, side)
     }
     assert counts["QuantizeLinear"] <= len(sides)
 

@@ -3,8 +3,8 @@
     from gemma import Gemma
     print(Gemma(".").ask("What is 12 + 72?"))
 
-Needs onnxruntime, tokenizers and jinja2. The decoder is one graph for prompts and single tokens: it takes rows of the
-embedding model and the keys and values of before, and gives the logits of the last token and all keys and values.
+Needs onnxruntime, tokenizers and jinja2. The model is one graph for prompts and single tokens: it takes their ids and
+the keys and values of before, and gives the logits of the last token and all keys and values.
 """
 
 from __future__ import annotations
@@ -46,10 +46,9 @@ class Gemma:
         self._model, self._search = model["model"], model["search"]
         self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         self._template = _template(folder)
-        self._embedding, self._decoder = (
-            _session(folder / Path(self._model[part]["filename"]).name, threads) for part in ("embedding", "decoder")
-        )
-        self._shapes = {one.name: one.shape for one in self._decoder.get_inputs() if one.name.startswith("past_")}
+        self._session = _session(folder / Path(self._model["decoder"]["filename"]).name, threads)
+        self._outputs = [one.name for one in self._session.get_outputs()]
+        self._shapes = {one.name: one.shape for one in self._session.get_inputs() if one.name.startswith("past_")}
         self._seen: list[int] = []
         self._past = self._nothing()
 
@@ -138,17 +137,14 @@ class Gemma:
         self._seen, self._past = [], self._nothing()
 
     def _run(self, ids: Sequence[int]) -> NDArray[np.float32]:
-        names = [one.name for one in self._embedding.get_outputs()]
-        rows = dict(zip(names, self._embedding.run(None, {"input_ids": np.array([ids], np.int64)}), strict=True))
         begin, end = len(self._seen), len(self._seen) + len(ids)
         given = {
-            **rows,
             **self._past,
+            "input_ids": np.array([ids], np.int64),
             "attention_mask": np.ones((1, end), np.int64),
             "position_ids": np.arange(begin, end, dtype=np.int64)[None],
         }
-        outputs = [one.name for one in self._decoder.get_outputs()]
-        made = dict(zip(outputs, self._decoder.run(None, given), strict=True))
+        made = dict(zip(self._outputs, self._session.run(None, given), strict=True))
         self._past = {name: made[name.replace("past_key_values", "present", 1)] for name in self._past}
         self._seen = [*self._seen, *ids]
         return made["logits"].reshape(-1)

@@ -40,11 +40,7 @@ MUTANTS = (
         "caches are called otherwise",
         _genai(lambda m, s: m["decoder"]["inputs"].update(past_key_names="past.%d.key")),
     ),
-    _mutant(
-        "genai_layers", "one cache less", _genai(lambda m, s: m["decoder"].update(num_hidden_layers=1))
-    ),
+    _mutant("genai_layers", "one cache less", _genai(lambda m, s: m["decoder"].update(num_hidden_layers=1))),
     _mutant("genai_model_name", "another decoder", _genai(lambda m, s: m["decoder"].update(filename="other.onnx"))),
-    _mutant(
-        "embedding_gone", "no embedding model", lambda patient: patient.beside.unlink(), REFUSED
-    ),
+    _mutant("embedding_gone", "no embedding model", lambda patient: patient.beside.unlink(), REFUSED),
 )

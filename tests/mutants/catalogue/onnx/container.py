@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import onnx
 
@@ -58,6 +59,41 @@ def _models_exchanged(patient: Patient) -> None:
     patient.proto, patient.rows = patient.rows, patient.proto
 
 
+def _whole(change: Callable[[Any], None]) -> Callable[[Patient], None]:
+    """A fault of the graph that is made of both models, which are sound."""
+
+    def apply(patient: Patient) -> None:
+        patient.both = change
+
+    return apply
+
+
+def _last_node(whole: Any) -> None:
+    whole.graph.node[-1].input[1] = whole.graph.node[-2].input[1]
+
+
+def _window(whole: Any) -> None:
+    node = next(one for one in whole.graph.node if one.op_type == "GroupQueryAttention")
+    next(item for item in node.attribute if item.name == "local_window_size").i += 1
+
+
+def _other_data(whole: Any) -> None:
+    a, b = (next(t for t in whole.graph.initializer if t.name == f"layers.{i}.mlp.up_proj.codes") for i in (0, 1))
+    for one, other in zip(a.external_data, b.external_data, strict=True):
+        one.value, other.value = other.value, one.value
+
+
+def _root(whole: Any) -> None:
+    node = next(one for one in whole.graph.node if "inputs_embeds" in one.output)
+    next(t for t in whole.graph.initializer if t.name == node.input[1]).raw_data = b"\0\0\x80\x3f"
+
+
+def _context_of_whole(whole: Any) -> None:
+    whole.graph.input[0].name = "ids"
+    for node in whole.graph.node:
+        node.input[:] = ["ids" if name == "input_ids" else name for name in node.input]
+
+
 def _mutant(name: str, what: str, change: Callable[[Patient], None], *expected: str) -> Mutant:
     return Mutant(name, KIND, "mobile", what, expected or (REFUSED,), Edit(change), TARGET)
 
@@ -74,5 +110,11 @@ MUTANTS = (
     _mutant("scales_of_integers", "scales that are said to be integers", _type, "0"),
     _mutant("constant_twice", "two constants of one name", _twice),
     _mutant("context_of_no_number", "the model's own context is a word", _context, "0"),
+    _mutant("text_gone", "no model that takes ids", lambda p: setattr(p, "name_of_both", "elsewhere.onnx")),
+    _mutant("text_of_another_window", "a window off by one in what an app runs alone", _whole(_window), "0"),
+    _mutant("text_of_other_codes", "two matrices exchanged in what an app runs alone", _whole(_other_data), "0", "2b"),
+    _mutant("text_without_a_root", "rows are not multiplied in what an app runs", _whole(_root), "0", "2b"),
+    _mutant("text_that_ends_otherwise", "no softcap behind tanh in what an app runs", _whole(_last_node), "0"),
+    _mutant("text_of_another_input", "ids under another name", _whole(_context_of_whole), "0"),
     _mutant("models_exchanged", "each model under the other's name", _models_exchanged, "0"),
 )

@@ -203,7 +203,9 @@ MUTANTS = (
     _mutant("input_scale_one_ulp", "the scale that an input is rounded by", _scale("in", _up)),
     _mutant("output_scale_one_ulp", "the scale that an output is rounded by", _scale("out", _up)),
     _mutant("scale_back_one_ulp", "the scale that makes codes numbers again", _scale("back", _up)),
-    _mutant("output_scale_doubled", "an output is rounded twice as coarsely", _scale("out", lambda x: 2 * x), "0", "2a"),
+    _mutant(
+        "output_scale_doubled", "an output is rounded twice as coarsely", _scale("out", lambda x: 2 * x), "0", "2a"
+    ),
     _mutant("zero_point_moved", "codes of an output count from one", _zero_point, "0", "2a"),
     _mutant("output_not_rounded", "an output goes on as it is", _unrounded, "0", "2a"),
     _mutant("input_scale_lost", "no input scale behind a product of codes", _factor(1.0), "0", "2a"),

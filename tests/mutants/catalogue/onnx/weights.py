@@ -87,9 +87,7 @@ def _exchanged(part: str) -> Callable[[Patient], None]:
     return apply
 
 
-def _mutant(
-    name: str, what: str, change: Callable[[Patient], None], *expected: str, bed: str = "mobile"
-) -> Mutant:
+def _mutant(name: str, what: str, change: Callable[[Patient], None], *expected: str, bed: str = "mobile") -> Mutant:
     return Mutant(name, KIND, bed, what, expected or ("0",), Edit(change), TARGET)
 
 
@@ -122,5 +120,7 @@ MUTANTS = (
     ),
     _mutant("q4_0_code_flipped", "one bit of a code", _codes(DOWN, _bit((4, 1))), bed="q4_0"),
     _mutant("q4_0_block_scale", "a block's scale", _words(f"{DOWN}.scales", _ulp((7, 0))), bed="q4_0"),
-    _mutant("q4_0_scales_late", "each block has its neighbour's scale", _words(f"{DOWN}.scales", _next_group), bed="q4_0"),
+    _mutant(
+        "q4_0_scales_late", "each block has its neighbour's scale", _words(f"{DOWN}.scales", _next_group), bed="q4_0"
+    ),
 )
