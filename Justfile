@@ -145,7 +145,7 @@ look page=(dist / 'android/demo/parity.html'):
 [group('figures')]
 [no-exit-message]
 [no-cd]
-@bench what='demo': setup
+@bench what='demo' *of: setup
     {{python}} -m tests.bench "$@"
 
 # Write four small checkpoints as Google's are (mobile and q4_0, E2B- and E4B-shaped), and bundle each: PLATFORM=ios just four

@@ -1,4 +1,4 @@
-"""``python -m tests.bench demo``, ``coreml``, ``products``, ``tokenizer`` or ``start``.
+"""``python -m tests.bench demo``, ``coreml``, ``products``, ``runtimes``, ``tokenizer`` or ``start``.
 
 A figure of this machine alone says little, so each run also measures what the machine can do: how fast it copies a
 file, and how fast it reads memory.
@@ -20,8 +20,12 @@ def _command(arguments: list[str]) -> str:
         epilog="example: python -m tests.bench demo",
     )
     parser.add_argument(
-        "model", nargs="?", default="demo", help="demo, a hub id, a folder, coreml, products, tokenizer, start"
+        "model",
+        nargs="?",
+        default="demo",
+        help="demo, a hub id, a folder, coreml, products, runtimes, tokenizer, start",
     )
+    parser.add_argument("of", nargs="?", default="demo", help="of runtimes: demo, a hub id or a folder")
     parser.add_argument("--out", type=Path, default=Path("dist"), help="where full-size files lie meanwhile")
     options = parser.parse_args(arguments)
     if options.model == "start":  # a folder of that name is ./start
@@ -36,6 +40,10 @@ def _command(arguments: list[str]) -> str:
         from tests.bench.products import products
 
         return products()
+    if options.model == "runtimes":
+        from tests.bench.runtimes import runtimes
+
+        return runtimes(options.of, options.out)
     if options.model == "tokenizer":
         from tests.bench.tokenizer import tokenizer
 

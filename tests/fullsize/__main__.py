@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from convert import guard
+from convert.bundle.platform import all_platforms
 from convert.demo.writing.layout import FORMATS
 from tests.fullsize.parser import Parser
 from tests.support.checkpoints.shapes import FULL_SIZE
@@ -24,7 +25,7 @@ def _command(arguments: list[str]) -> int:
     parser.add_argument("size", choices=sorted(FULL_SIZE))
     parser.add_argument("format", choices=FORMATS)
     parser.add_argument("--judge", action="store_true", help="bundle and judge it; exit code 1 when it does not pass")
-    parser.add_argument("--platform", choices=("android", "ios"), default="android", help="with --judge")
+    parser.add_argument("--platform", choices=tuple(all_platforms()), default="android", help="with --judge")
     parser.add_argument("--checkpoint", type=Path, help="with --judge: keep the checkpoint here, or take the one here")
     dist = Path(os.environ.get("GEMMA_BRIDGE_OUT", "dist"))
     parser.add_argument("--out", type=Path, default=dist, help="where files lie meanwhile [default: dist]")

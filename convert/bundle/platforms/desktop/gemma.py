@@ -118,7 +118,7 @@ class Gemma:
             yield token
             if len(self._seen) == self.context:
                 return
-            logits = self._run([token])
+            logits = self.step(token)
 
     def read(self, prompt: Sequence[int]) -> NDArray[np.float32]:
         """Logits ``[vocab]`` after a prompt. What it shares with what was read before is kept."""
@@ -131,6 +131,10 @@ class Gemma:
         for begin in range(same, len(prompt), PIECE):
             logits = self._run(prompt[begin : begin + PIECE])
         return logits
+
+    def step(self, token: int) -> NDArray[np.float32]:
+        """Logits ``[vocab]`` after one more token."""
+        return self._run([token])
 
     def forget(self) -> None:
         """Begins another conversation."""
