@@ -9,7 +9,7 @@ from runtime_tests.readers.bundle import check
 from runtime_tests.readers.checkpoint import open_checkpoint
 
 SUFFIX, MODEL = ".onnx", "model.onnx"
-PACKAGES = ("onnx", "onnxruntime")
+PACKAGES = ("onnx", "onnxruntime", "onnxruntime-genai")
 
 
 def find(path: Path) -> Path | None:

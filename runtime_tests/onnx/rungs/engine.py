@@ -1,13 +1,15 @@
-"""Rung 3 for ONNX: do the shipped models, token by token in ONNX Runtime, produce the reference's tokens?
+"""Rung 3 for ONNX: does onnxruntime-genai, driving the shipped files, produce the reference's tokens?
 
-Eight prompts and the chats are decoded greedily and held to the reference's tokens, up to its first near-tie. A chat
-that is asked twice gives the same answer: nothing is left of the one between.
+Bare models say nothing of how they are driven: those are run token by token in ONNX Runtime. Eight prompts and the
+chats are decoded greedily and held to the reference's tokens, up to its first near-tie. A chat that is asked twice
+gives the same answer: nothing is left of the one between.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
+from runtime_tests.onnx import genai
 from runtime_tests.onnx.case import OnnxCase
 from runtime_tests.questions.prompts import CHAT_STEPS, GREEDY_STEPS
 from runtime_tests.reference.model import Ids
@@ -21,7 +23,9 @@ def climb(case: OnnxCase) -> list[Check]:
     prompts, chats = fitting.prompts(case), fitting.chats(case)
     talks = [_ids(case, case.render(chat)) for chat in chats]
     asked = [*(_ids(case, text) for text in prompts), *talks]
-    said = case.greedy(asked, [GREEDY_STEPS] * len(prompts) + [CHAT_STEPS] * len(chats))
+    steps, folder = [GREEDY_STEPS] * len(prompts) + [CHAT_STEPS] * len(chats), case.decoder.path.parent
+    driven = genai.drives(folder)
+    said = genai.greedy(folder, asked, steps, case.threads) if driven else case.greedy(asked, steps)
     own, replies = said[: len(prompts)], said[len(prompts) :]
     case.heard.update((ids.tobytes(), reply) for ids, reply in zip(talks, replies, strict=True))
     case.release()
@@ -30,6 +34,7 @@ def climb(case: OnnxCase) -> list[Check]:
     left = [] if np.array_equal(replies[0], replies[-1]) else ["the first chat is answered otherwise when asked again"]
     return [
         *checks,
+        stated("driven by onnxruntime-genai", int(driven), "of 1"),
         none("a conversation leaves something to a later one", left, "conversations", len(chats)),
         *fitting.left_out(case),
     ]
