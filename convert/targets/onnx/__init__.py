@@ -146,7 +146,9 @@ def _inspect(path: Path) -> Report | None:
 
 
 def _runtime() -> tuple[str, str]:
-    return "ONNX Runtime", "1.26"
+    from importlib.metadata import version
+
+    return "ONNX Runtime", version("onnxruntime")
 
 
 TARGET = Target(
