@@ -10,7 +10,7 @@ from convert.model.decoder import Decoder
 from convert.model.rope import angles
 from convert.targets.onnx import weights
 from convert.targets.onnx.emit import Symbol, symbol
-from convert.targets.onnx.graph import TOKENS, TOTAL, Graph, Value
+from convert.targets.onnx.graph import TOKENS, TOTAL, Graph, Value, element
 from convert.targets.onnx.ops import OnnxOps, slots
 
 
@@ -73,11 +73,12 @@ def _rows(graph: Graph, checkpoint: Checkpoint, key: str, ids: Value, width: int
     """Rows of a table: their bytes are taken, and only then made numbers."""
     factor = float(width) ** 0.5
     if key not in checkpoint.text.quants:
-        content = checkpoint.text.floats[f"{key}.weight"]
-        rows = graph.node(
-            "Gather", (weights.floats(graph, content, f"{key}.weight"), ids), (1, TOKENS, content.shape[1]), "float32"
-        )
-        return (symbol(graph, rows) * factor).value
+        stored = weights.rows(graph, checkpoint.text.floats[f"{key}.weight"], f"{key}.weight")
+        shape = (1, TOKENS, stored.shape[1])
+        found = graph.node("Gather", (stored, ids), shape, stored.dtype)
+        if stored.dtype != "float32":
+            found = graph.node("Cast", (found,), shape, "float32", to=element("float32"))
+        return (symbol(graph, found) * factor).value
     tensor = checkpoint.text.quants[key]
     codes, scales = weights.table(graph, tensor, key)
     packed = graph.node("Gather", (codes, ids), (1, TOKENS, codes.shape[1]), "uint8")

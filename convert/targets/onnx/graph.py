@@ -223,9 +223,11 @@ class Graph:
 
 
 def element(dtype: str) -> int:
-    """``onnx.TensorProto.DataType`` of a type as numpy spells it."""
+    """``onnx.TensorProto.DataType`` of a type as numpy spells it, or of bfloat16."""
     import onnx
 
+    if dtype == "bfloat16":
+        return int(onnx.TensorProto.BFLOAT16)
     return int(onnx.helper.np_dtype_to_tensor_dtype(np.dtype(dtype)))
 
 

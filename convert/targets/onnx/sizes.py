@@ -15,7 +15,7 @@ def sizes(checkpoint: Checkpoint, options: OnnxOptions) -> Sizes:
     """See ``Target.sizes``.
 
     A matrix with a scale a row has a one for each of its blocks besides; matrices of one shape share these. Floats
-    become float32, tables too.
+    become float32, but for tables of bfloat16.
     """
     tables = others = 0
     ones: dict[tuple[int, int], int] = {}
@@ -29,13 +29,7 @@ def sizes(checkpoint: Checkpoint, options: OnnxOptions) -> Sizes:
             blocks = tensor.columns // block_of(tensor)
             ones[tensor.rows, blocks] = 4 * tensor.rows * blocks
     floats = costs.float_bytes(checkpoint, head=4)
-    # Rows of bfloat16 are widened here.
-    wide = sum(
-        2 * checkpoint.text.floats[f"{key}.weight"].shape[0] * checkpoint.text.floats[f"{key}.weight"].shape[1]
-        for key in TABLES
-        if f"{key}.weight" in checkpoint.text.floats and checkpoint.text.floats[f"{key}.weight"].dtype == "BF16"
-    )
-    tables, others = tables + floats[0] + wide, others + floats[1] + sum(ones.values())
+    tables, others = tables + floats[0], others + floats[1] + sum(ones.values())
     return Sizes(costs.model_bytes(tables, others), tables, cache_bytes(checkpoint, options), "float32")
 
 

@@ -78,6 +78,13 @@ def floats(graph: Graph, tensor: FloatTensor, name: str) -> Value:
     return graph.weight(name, tensor.shape, "float32", 4 * int(np.prod(tensor.shape)), _floats(tensor))
 
 
+def rows(graph: Graph, tensor: FloatTensor, name: str) -> Value:
+    """A float matrix of which rows are taken: bfloat16 as it is, any other type as float32."""
+    if tensor.dtype != "BF16":
+        return floats(graph, tensor, name)
+    return graph.weight(name, tensor.shape, "bfloat16", 2 * int(np.prod(tensor.shape)), _halves(tensor))
+
+
 def _codes(tensor: QuantTensor) -> Chunks:
     def chunks() -> Iterator[NDArray[np.uint8]]:
         for start, stop in row_blocks(tensor.rows, packed_width(tensor.columns, tensor.bits)):
@@ -97,6 +104,16 @@ def _scales(tensor: QuantTensor) -> Chunks:
 
 def _ones(count: int) -> Chunks:
     return lambda: iter((np.ones(count, np.float32),))
+
+
+def _halves(tensor: FloatTensor) -> Chunks:
+    """The upper halves of the words of float32: all that bfloat16 has."""
+
+    def chunks() -> Iterator[NDArray[Any]]:
+        for whole in _floats(tensor)():
+            yield (whole.view(np.uint32) >> 16).astype(np.uint16)
+
+    return chunks
 
 
 def _floats(tensor: FloatTensor) -> Chunks:
