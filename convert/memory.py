@@ -1,4 +1,4 @@
-"""How much memory a process may still take here: the machine's, or what a container's limit leaves of it. And giving back.
+"""How much memory a process may still take here: the machine's, or what a container's limit leaves of it; giving back.
 
 Read of ``/proc/meminfo`` (proc(5): MemAvailable, which counts what the kernel can give back) and of the memory cgroups
 that this process is in, of version 2 (``memory.max``) or 1 (``memory.limit_in_bytes``). File pages of a cgroup are
