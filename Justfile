@@ -127,7 +127,7 @@ look page=(dist / 'android/demo/parity.html'):
     {{python}} -m mypy
     .venv/bin/lint-imports
     # Tests that run a clone mean the clone's code, and set what they want of the environment themselves.
-    env -u PYTHONPATH -u PYTHONSAFEPATH -u GEMMA_BRIDGE_OUT OMP_NUM_THREADS=1 {{python}} -m pytest -n 2 "$@"
+    env -u PYTHONPATH -u PYTHONSAFEPATH -u GEMMA_BRIDGE_OUT OMP_NUM_THREADS=1 {{python}} -m pytest -n 2 --dist loadfile --no-loadscope-reorder "$@"
 
 # Inject every fault of the catalogue into models of every target and say which rung catches it; --update writes the goldens, names choose: just mutants coreml/ window
 [group('proof')]

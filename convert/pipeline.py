@@ -29,6 +29,7 @@ from convert.bundle.platform import find_platform
 from convert.checkpoint import used_files, with_digests
 from convert.checkpoint.unchanged import check_unchanged, looks
 from convert.errors import ArtifactError
+from convert.memory import give_back
 from convert.plan import Plan, Request, choose, prepare
 from convert.progress import Progress
 from convert.targets import all_targets
@@ -96,6 +97,7 @@ def build(request: Request, progress: Progress, meter: Meter = lambda measure: N
         target.collect(checkpoint, plan.options, site.new)
         model, told = site.new / target.model, site.work / "order.json"
         told.write_text(order(plan, checkpoint, model), encoding="utf-8")
+        give_back()
         ran = child.run([sys.executable, "-m", "convert.work", str(told)], env, site.lock)
         ran.check("convert")
         check_unchanged(before, request.asked)
@@ -103,6 +105,7 @@ def build(request: Request, progress: Progress, meter: Meter = lambda measure: N
         # The judge feeds the model as an app will: by this part of the manifest, which comes after its report.
         fed, beside = feed.feeding(checkpoint, target.calls(checkpoint, site.new)), site.work / "feeding.json"
         beside.write_text(feed.to_json(fed), encoding="utf-8")
+        give_back()
         with progress.elsewhere("judge"):
             command = [*judge(model, plan.folder, site.new), "--feeding", str(beside), *evaluation(plan, request)]
             ran = child.run(command, env, site.lock)

@@ -17,6 +17,12 @@ from tests.support.checkpoints import small
 os.environ.setdefault("GEMMA_BRIDGE_APK", "skip")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with slow tests come first: what two processes share out last must not take one of them a minute."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
 def _written(factory: pytest.TempPathFactory, format: str, size: str) -> Path:
     folder = factory.mktemp("checkpoints") / f"{format}_{size}"
     small.write(folder, format, size)

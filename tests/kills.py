@@ -154,13 +154,21 @@ def together(bench: Bench, lines: int) -> tuple[Run, list[str]]:
     return first, wrong
 
 
-def climb(bench: Bench, count: int, planned: int | None, told: Callable[[str], None], each: bool = False) -> list[str]:
+def climb(
+    bench: Bench,
+    count: int,
+    planned: int | None,
+    told: Callable[[str], None],
+    each: bool = False,
+    first: int = 1,
+) -> list[str]:
     """Everything; gives what is wrong.
 
     Args:
         planned: bytes of disk that the plan speaks of.
         told: hears of what happens.
         each: let a build through after each kill, not after the last one alone.
+        first: number of the point to begin with: those before it were tried another time.
     """
     calm, wrong = together(bench, 1)
     if calm.process.returncode:
@@ -172,7 +180,7 @@ def climb(bench: Bench, count: int, planned: int | None, told: Callable[[str], N
     ends = [line.seconds for line in stages(calm)]
     rows = []
     _remove(bench.out)
-    for number, point in enumerate(points(ends, count), 1):
+    for number, point in list(enumerate(points(ends, count), 1))[first - 1 :]:
         done = kill(bench, point, whole, planned)
         told(f"kill {number} of {count}: {', '.join(done.wrong) or 'nothing wrong'}\n")
         rows.append(
@@ -217,6 +225,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--checkpoint", default="demo", help="folder or hub id [default: demo]")
     parser.add_argument("--platform", default="android")
     parser.add_argument("--points", type=int, default=10)
+    parser.add_argument("--first", type=int, default=1, help="number of the point to begin with [default: 1]")
     parser.add_argument("--out", type=Path, help="where everything lies meanwhile [default: the temporary folder]")
     parser.add_argument("--quick", action="store_true", help="with a judge that takes any file: the other stages alone")
     parser.add_argument("--each", action="store_true", help="let a build through after each kill")
@@ -237,7 +246,7 @@ def main(arguments: list[str]) -> int:
             quick = str(Path(__file__).parent / "support" / "quick_build.py")
             command = [sys.executable, quick, str(out), "pass", options.checkpoint, "skip", "-v"]
         bench = Bench(tuple(command), out, scratch)
-        wrong = climb(bench, options.points, planned["disk_needed"], told, options.each)
+        wrong = climb(bench, options.points, planned["disk_needed"], told, options.each, options.first)
     told("\n".join(wrong or ["all as it should be"]) + "\n")
     return 1 if wrong else 0
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 HUB_ID = re.compile(
     r"(?P<id>[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(?:@(?P<revision>(?!.*\.\.)[A-Za-z0-9][\w./-]*))?", re.ASCII
 )
+COMMIT = re.compile(r"[0-9a-f]{40}")
 # Whatever a checkpoint has beside its weights: a few megabytes that tell whether the weights are worth fetching.
 SMALL = ("config.json", "generation_config.json", "tokenizer*", "chat_template*", "*.safetensors.index.json")
 
@@ -60,11 +61,17 @@ def fetch(
     revision = revision or known().usable.get(model)
     asked = f"download {model}" + (f"@{revision}" if revision else "")
     place = Place(model, revision, asked, endpoint or constants.ENDPOINT)
+    alone = not _answers(model, revision, endpoint)
 
     def download(commit: str | None, patterns: tuple[str, ...], task: Stage | None) -> Path:
         def attempt() -> str:
             return snapshot_download(
-                model, revision=commit, allow_patterns=list(patterns), endpoint=endpoint, tqdm_class=_bars(task)
+                model,
+                revision=commit,
+                allow_patterns=list(patterns),
+                endpoint=endpoint,
+                tqdm_class=_bars(task),
+                local_files_only=alone,
             )
 
         with refusals(place):
@@ -86,6 +93,29 @@ def fetch(
         for name in missing:
             check_arrived(asked, folder / name)
     return folder, commit
+
+
+def _answers(model: str, revision: str | None, endpoint: str | None) -> bool:
+    """Whether there is a hub, where the client would ask for a commit's files six times, half a minute long, to see.
+
+    For a branch it asks once by itself, and for a commit whose list of files it has kept not at all.
+    """
+    import httpx2
+    from huggingface_hub import HfApi, get_cached_repo_tree
+    from huggingface_hub.errors import CachedRepoTreeNotFoundError
+
+    if revision is None or not COMMIT.fullmatch(revision):
+        return True
+    try:
+        try:
+            get_cached_repo_tree(model, revision=revision)
+        except CachedRepoTreeNotFoundError:
+            HfApi(endpoint=endpoint).repo_info(model, revision=revision)
+    except (httpx2.ConnectError, httpx2.TimeoutException):
+        return False
+    except Exception:  # whatever else it is, the download meets it again and says it
+        return True
+    return True
 
 
 def _bars(task: Stage | None) -> type[Any]:

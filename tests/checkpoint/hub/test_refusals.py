@@ -186,6 +186,16 @@ def test_without_a_network_the_message_says_so_and_names_the_ways_out(nobody):
     assert "not complete in the cache. Give the folder of a checkpoint" in message
 
 
+def test_without_a_network_nobody_waits_for_a_commit(nobody, monkeypatch):
+    """The client would ask for its list of files six times, and sleep in between."""
+
+    def asleep(seconds):
+        raise AssertionError(f"it sleeps for {seconds} s")
+
+    monkeypatch.setattr("huggingface_hub.utils._http.time.sleep", asleep)
+    assert "no network, or the hub does not answer" in refusal(f"{ID}@{COMMIT}")
+
+
 def test_a_name_that_is_not_known_here_is_told_apart(nobody, monkeypatch):
     def unknown(*_args, **_kwargs):
         raise httpx2.ConnectError("[Errno -2] Name or service not known")
