@@ -41,6 +41,8 @@ def test_it_holds_both_models_all_that_a_runtime_reads_and_the_sample(bundle: Pa
         ("0", "1", "2a", "2b", "3", "4"), "pass"
     )
     assert parity["publication"]["allowed"]
+    found = {check["name"]: check["found"] for rung in parity["rungs"] for check in rung["checks"]}
+    assert found["driven by onnxruntime-genai"] == 1
 
 
 def test_its_two_lines_of_python_answer_as_the_golden_says(bundle: Path, tmp_path: Path) -> None:
