@@ -259,27 +259,30 @@ def main() -> None:
     parser.add_argument("--singles", type=int, help="how many of the last tokens run one at a time; all by default")
     parser.add_argument("--first", type=int, default=0, help="the first position whose logits are written")
     parser.add_argument("--unrounded", action="store_true", help="leave static activation scales out")
+    parser.add_argument("--rounded", type=Path, help="written like --logits, of a run with static activation scales")
     parser.add_argument(
         "--layers", type=Path, help="folder with inputs of each layer, <layer>.npy; outputs replace them there"
     )
     asked = parser.parse_args()
     tokens = np.load(asked.tokens, allow_pickle=False).astype(np.int32)
     text = open_checkpoint(asked.checkpoint).text
-    if asked.unrounded:
-        text = dataclasses.replace(text, activations={})
-
-    logits = run(
-        text,
-        tokens,
-        asked.prefill,
-        asked.context,
-        singles=asked.singles,
-        first=asked.first,
-        each=None if asked.layers is None else in_files(asked.layers),
-        told=_tell,
-    )
-    with asked.logits.open("wb") as file:
-        np.save(file, logits)
+    # Both runs in one process: starting it takes longer than running a small model.
+    bare = dataclasses.replace(text, activations={}) if asked.unrounded else text
+    each = None if asked.layers is None else in_files(asked.layers)
+    for path, module, given in ((asked.logits, bare, each), (asked.rounded, text, None)):
+        if path is not None:
+            logits = run(
+                module,
+                tokens,
+                asked.prefill,
+                asked.context,
+                singles=asked.singles,
+                first=asked.first,
+                each=given,
+                told=_tell,
+            )
+            with path.open("wb") as file:
+                np.save(file, logits)
 
 
 if __name__ == "__main__":

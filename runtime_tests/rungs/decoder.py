@@ -49,27 +49,34 @@ def climb(case: Case) -> list[Check]:
     """
     if case.foreign:
         raise CannotRunError("it judges this project's own decoder, and the file was not made by it")
-    if not case.folder.static_activations:
-        with steps("runs", 2) as advance:
-            checks, reference, found = _smooth(case, "logits of the eager decoder", advance)
-        ties = close(reference, checks[-1].limit or case.budget.decoder_db)
-        slips = [f"step {i}" for i in np.flatnonzero(~metrics.top1(reference, found) & ~ties)]
-        return [*checks, none("best token differs, near-ties aside", slips, "steps", int((~ties).sum()))]
-    with steps("runs", 4) as advance:
-        rounded = _shaped(case, eager_logits(case))
-        advance(1)
-        quality = metrics.snr_db(case.plain_logits, rounded)
-        if quality >= case.budget.decoder_db:
-            whole = [at_least("logits of the eager decoder", quality, case.budget.decoder_db, "dB")]
-        else:
-            whole = judge(case, case.plain_logits, rounded, case.floor)
-        advance(1)
-        with case.smooth():
-            return [*_smooth(case, "logits without rounded activations", advance)[0], *whole]
+    with tempfile.TemporaryDirectory() as work, steps("runs", 2) as advance:
+        if case.folder.static_activations:
+            rounded = Path(work, "rounded.npy")
+            with case.smooth():
+                checks = _smooth(case, "logits without rounded activations", advance, rounded)[0]
+            return [*checks, *_rounded(case, _shaped(case, np.load(rounded)))]
+        checks, reference, found = _smooth(case, "logits of the eager decoder", advance)
+    ties = close(reference, checks[-1].limit or case.budget.decoder_db)
+    slips = [f"step {i}" for i in np.flatnonzero(~metrics.top1(reference, found) & ~ties)]
+    return [*checks, none("best token differs, near-ties aside", slips, "steps", int((~ties).sum()))]
 
 
-def _smooth(case: Case, name: str, advance: Advance) -> tuple[list[Check], NDArray[np.float32], NDArray[np.float32]]:
-    """Both questions, as the reference is now; and its logits and the decoder's."""
+def _rounded(case: Case, found: NDArray[np.float32]) -> list[Check]:
+    """The whole with its roundings, beside the noise floor where these flip."""
+    quality = metrics.snr_db(case.plain_logits, found)
+    if quality >= case.budget.decoder_db:
+        return [at_least("logits of the eager decoder", quality, case.budget.decoder_db, "dB")]
+    return judge(case, case.plain_logits, found, case.floor)
+
+
+def _smooth(
+    case: Case, name: str, advance: Advance, rounded: Path | None = None
+) -> tuple[list[Check], NDArray[np.float32], NDArray[np.float32]]:
+    """Both questions, as the reference is now; and its logits and the decoder's.
+
+    Args:
+        rounded: file for the decoder's logits with its roundings, from the same process.
+    """
     with tempfile.TemporaryDirectory() as work:
         folder = Path(work)
         reference = case.reference.follow(case.ids, case.prompt, folder)
@@ -81,7 +88,7 @@ def _smooth(case: Case, name: str, advance: Advance) -> tuple[list[Check], NDArr
         given.mkdir()
         for i in range(case.dims.layers):
             (given / f"{i}.npy").hardlink_to(folder / f"{i}.npy")
-        found = _shaped(case, eager_logits(case, not case.folder.static_activations, given))
+        found = _shaped(case, eager_logits(case, given, rounded))
         advance(1)
         layers = [metrics.snr_db(expected[i], np.load(given / f"{i}.npy")) for i in range(case.dims.layers)]
     worst = int(np.argmin(layers))
@@ -131,12 +138,12 @@ def _shaped(case: Case, found: NDArray[np.float32]) -> NDArray[np.float32]:
     return found
 
 
-def eager_logits(case: Case, rounded: bool = True, layers: Path | None = None) -> NDArray[np.float32]:
-    """float32 ``[T - prompt, V]`` of the converter's decoder over the forced sequence.
+def eager_logits(case: Case, layers: Path, rounded: Path | None = None) -> NDArray[np.float32]:
+    """float32 ``[T - prompt, V]`` of the converter's decoder over the forced sequence, activations unrounded.
 
     Args:
-        rounded: False leaves static activation scales out.
         layers: folder with inputs of each layer, ``<layer>.npy``, which its outputs replace.
+        rounded: file for the logits of another run, with these scales and on the decoder's own inputs.
 
     Raises:
         CannotRunError: the process failed; its last line is passed on.
@@ -149,10 +156,11 @@ def eager_logits(case: Case, rounded: bool = True, layers: Path | None = None) -
         command += ["--first", str(case.prompt)]
         # More threads than a small model needs wait for each other, on a busy machine for most of a minute.
         env = os.environ | {"OMP_NUM_THREADS": str(case.threads)} | (KEPT_BLOCKS if case.large else {})
-        command += [] if rounded else ["--unrounded"]
+        command += ["--layers", str(layers)]
+        command += ["--unrounded"] if case.folder.static_activations else []
+        command += [] if rounded is None else ["--rounded", str(rounded)]
         command += ["--singles", str(SINGLES)] if case.large else []
-        command += [] if layers is None else ["--layers", str(layers)]
-        said = _watched(command, env, case.dims.layers)
+        said = _watched(command, env, case.dims.layers * (1 if rounded is None else 2))
         if said is not None or not logits.exists():
             raise CannotRunError(f"{MODULE} {said or 'wrote no logits'}")
         return np.asarray(np.load(logits), np.float32)

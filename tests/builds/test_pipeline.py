@@ -38,8 +38,12 @@ def _real_judge_afterwards(monkeypatch: pytest.MonkeyPatch) -> None:
 LITERT = all_targets()["litert"]
 
 
-def test_a_passing_bundle_is_published_with_its_papers(tmp_path: Path) -> None:
+def test_a_passing_bundle_is_published_with_its_papers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    done, run = list[str](), child.run
+    monkeypatch.setattr(pipeline, "give_back", lambda: done.append("memory given back"))
+    monkeypatch.setattr(child, "run", lambda *given: (done.append("waited"), run(*given))[1])
     built = quick_build.build(tmp_path)
+    assert done == ["memory given back", "waited"] * 2  # converter and judge
     assert built.bundle == tmp_path / "android" / "demo"
     names = {"LICENSE", "NOTICE", "golden.json", "manifest.json", "model.litertlm", "parity.html", "parity.json"}
     assert {name for name in digests(tmp_path) if "/app/" not in name} == {f"android/demo/{name}" for name in names}

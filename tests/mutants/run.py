@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import shutil
 import tempfile
 import traceback
@@ -158,17 +159,17 @@ def listing(folder: Path) -> dict[str, bytes]:
 def eager(mutant: Mutant) -> Iterator[None]:
     """Hands rung 1 the logits of the faulty decoder, run here: the rung's own process would start a sound one."""
 
-    def logits(case: Case, rounded: bool = True, layers: Path | None = None) -> np.ndarray:
+    def logits(case: Case, layers: Path, rounded: Path | None = None) -> np.ndarray:
         from convert.checkpoint import open_checkpoint
         from convert.model import eager
 
         text = open_checkpoint(case.folder.path).text
-        if not rounded:
-            text = replace(text, activations={})
+        runs = functools.partial(eager.run, tokens=case.ids, prefill=rung1.CHUNK, context=len(case.ids))
         assert isinstance(mutant.fault, Build)
         with mutant.fault.fault():
-            each = None if layers is None else eager.in_files(layers)
-            return eager.run(text, case.ids, rung1.CHUNK, len(case.ids), first=case.prompt, each=each)
+            if rounded is not None:
+                np.save(rounded, runs(text, first=case.prompt))
+            return runs(replace(text, activations={}), first=case.prompt, each=eager.in_files(layers))
 
     if isinstance(mutant.fault, Build):
         with mock.patch.object(rung1, "eager_logits", logits):
