@@ -47,7 +47,7 @@ class OnnxOps:
             codes = self._quantize(x, given, f"{key}/in")
             # The codes themselves are multiplied, so that sums are whole numbers, which float32 holds exactly.
             x = codes.cast("float32") if weight.gain is not None else self._dequantize(codes, given)
-        attributes = {"K": tensor.columns, "N": tensor.rows, "bits": tensor.bits, "block_size": weight.block}
+        attributes = {"K": tensor.columns, "N": tensor.rows, "bits": weight.bits, "block_size": weight.block}
         value = self._graph.node(
             "MatMulNBits",
             (x.value, weight.codes, weight.scales),

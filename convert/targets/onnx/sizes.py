@@ -7,7 +7,7 @@ from convert.checkpoint.modules.text import TABLES
 from convert.checkpoint.types import Checkpoint
 from convert.lattice import packed_width
 from convert.targets.onnx.options import OnnxOptions
-from convert.targets.onnx.weights import block_of
+from convert.targets.onnx.weights import block_of, stored_bits
 from convert.targets.target import Sizes
 
 
@@ -20,7 +20,8 @@ def sizes(checkpoint: Checkpoint, options: OnnxOptions) -> Sizes:
     tables = others = 0
     ones: dict[tuple[int, int], int] = {}
     for key, tensor in checkpoint.text.quants.items():
-        size = tensor.rows * (packed_width(tensor.columns, tensor.bits) + 4 * tensor.groups)
+        bits = tensor.bits if key in TABLES else stored_bits(tensor)
+        size = tensor.rows * (packed_width(tensor.columns, bits) + 4 * tensor.groups)
         if key in TABLES:
             tables += size
             continue

@@ -4,6 +4,9 @@
 counted from the lowest (offset binary), as the checkpoint packs them; and a float32 scale for each block of a row.
 Where the checkpoint has a scale a row (mobile), the blocks' scale is 1, so that sums of whole numbers come out exact,
 and the row's scale multiplies the sum. Where it has one a block of 32 (q4_0), it stands in its place.
+
+Codes of two bits are stored in four: for two bits and float activations the runtime unpacks the whole matrix at every
+product, which takes fifty times as long [1.32, x86-64]; so it does for eight, of which there are few.
 """
 
 from __future__ import annotations
@@ -18,7 +21,7 @@ from numpy.typing import NDArray
 from convert.checkpoint.rows import check_finite, row_blocks
 from convert.checkpoint.types import FloatTensor
 from convert.errors import PlanError
-from convert.lattice import QuantTensor, flip_offset, packed_width
+from convert.lattice import QuantTensor, flip_offset, pack, packed_width
 from convert.targets.onnx.graph import Chunks, Graph, Value
 
 BLOCKS = (256, 128, 64, 32, 16)
@@ -26,8 +29,9 @@ BLOCKS = (256, 128, 64, 32, 16)
 
 @dataclass(frozen=True)
 class Weight:
-    """A matrix; the product has to be multiplied by ``gain`` ``[out]`` where there is one."""
+    """A matrix in ``bits``; the product has to be multiplied by ``gain`` ``[out]`` where there is one."""
 
+    bits: int
     codes: Value
     scales: Value
     block: int
@@ -49,19 +53,25 @@ def block_of(tensor: QuantTensor) -> int:
     raise PlanError(f"lower {tensor.name} to ONNX", found, "Use another target")
 
 
+def stored_bits(tensor: QuantTensor) -> int:
+    """Bits of a matrix's codes in the file."""
+    return 4 if tensor.bits == 2 else tensor.bits
+
+
 def quantized(graph: Graph, tensor: QuantTensor, key: str) -> Weight:
     """A quantized matrix, for ``MatMulNBits``."""
-    block = block_of(tensor)
-    shape = (tensor.rows, tensor.columns // block, block * tensor.bits // 8)
-    size = tensor.rows * packed_width(tensor.columns, tensor.bits)
-    codes = graph.weight(f"{key}.codes", shape, "uint8", size, _codes(tensor))
+    block, bits = block_of(tensor), stored_bits(tensor)
+    shape = (tensor.rows, tensor.columns // block, block * bits // 8)
+    size = tensor.rows * packed_width(tensor.columns, bits)
+    chunks = _codes(tensor) if bits == tensor.bits else _widened(tensor, bits)
+    codes = graph.weight(f"{key}.codes", shape, "uint8", size, chunks)
     if tensor.groups > 1:
         scales = graph.weight(f"{key}.scales", shape[:2], "float32", 4 * tensor.rows * tensor.groups, _scales(tensor))
-        return Weight(codes, scales, block, None)
+        return Weight(bits, codes, scales, block, None)
     count = shape[0] * shape[1]
     ones = graph.weight(f"ones_{shape[0]}x{shape[1]}", shape[:2], "float32", 4 * count, _ones(count))
     gain = graph.weight(f"{key}.scales", (tensor.rows,), "float32", 4 * tensor.rows, _scales(tensor))
-    return Weight(codes, ones, block, gain)
+    return Weight(bits, codes, ones, block, gain)
 
 
 def table(graph: Graph, tensor: QuantTensor, key: str) -> tuple[Value, Value]:
@@ -90,6 +100,14 @@ def _codes(tensor: QuantTensor) -> Chunks:
         for start, stop in row_blocks(tensor.rows, packed_width(tensor.columns, tensor.bits)):
             packed = tensor.packed(start, stop)
             yield packed ^ np.uint8(0x80) if tensor.bits == 8 else flip_offset(packed, tensor.bits)
+
+    return chunks
+
+
+def _widened(tensor: QuantTensor, bits: int) -> Chunks:
+    def chunks() -> Iterator[NDArray[np.uint8]]:
+        for start, stop in row_blocks(tensor.rows, tensor.columns):
+            yield flip_offset(pack(tensor.codes(start, stop), bits), bits)
 
     return chunks
 

@@ -114,7 +114,9 @@ MUTANTS = (
     _mutant("text_of_another_window", "a window off by one in what an app runs alone", _whole(_window), "0"),
     _mutant("text_of_other_codes", "two matrices exchanged in what an app runs alone", _whole(_other_data), "0", "2b"),
     _mutant("text_without_a_root", "rows are not multiplied in what an app runs", _whole(_root), "0", "2b"),
-    _mutant("text_that_ends_otherwise", "tanh times itself behind the head in what an app runs", _whole(_last_node), "0"),
+    _mutant(
+        "text_that_ends_otherwise", "tanh times itself behind the head in what an app runs", _whole(_last_node), "0"
+    ),
     _mutant("text_of_another_input", "ids under another name", _whole(_context_of_whole), "0"),
     _mutant("models_exchanged", "each model under the other's name", _models_exchanged, "0"),
 )
