@@ -142,8 +142,7 @@ def _present(folder: Path) -> set[str]:
 
 def _bound(folder: Path, manifest: Manifest) -> None:
     """Report and golden file in the bundle, and what the manifest says, must speak of the model that lies there."""
-    model = manifest.files.get(manifest.model)
-    if model is not None and model.sha256 != manifest.artifact_sha256:
+    if manifest.model in manifest.files and _model_digest(manifest) != manifest.artifact_sha256:
         raise InputError(f"{folder.name}/{MANIFEST}: its parity speaks of another file than {manifest.model}")
     if PARITY not in manifest.files:
         raise InputError(f"{folder.name}: no {PARITY}; nothing was proven of this bundle")
@@ -160,6 +159,19 @@ def _bound(folder: Path, manifest: Manifest) -> None:
             raise InputError(f"{folder.name}/{GOLDEN}: cannot be read ({error!r})") from error
         if isinstance(replayed, dict) and replayed.get("artifact_sha256") != manifest.artifact_sha256:
             raise InputError(f"{folder.name}/{GOLDEN}: speaks of another file than {manifest.model}")
+
+
+def _model_digest(manifest: Manifest) -> str:
+    """SHA-256 of the model; of one in several files, of the lines that ``sha256sum`` prints of them, by name.
+
+    Its files have its suffix, or that and ``.data`` behind it.
+    """
+    suffix = PurePosixPath(manifest.model).suffix
+    names = [name for name in sorted(manifest.files) if "/" not in name and name.endswith((suffix, f"{suffix}.data"))]
+    if names == [manifest.model]:
+        return manifest.files[manifest.model].sha256
+    lines = (f"{manifest.files[name].sha256}  {name}\n" for name in names)
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
 def _entries(files: Any) -> dict[str, Entry]:
