@@ -92,7 +92,7 @@ def _mutant(name: str, what: str, change: Callable[[Patient], None], *expected: 
 
 
 MUTANTS = (
-    _mutant("code_flipped", "one bit of a code of the MLP", _codes(DOWN, _bit((4, 1)))),
+    _mutant("one_code_off_by_one", "one bit of a code of the MLP", _codes(DOWN, _bit((4, 1)))),
     _mutant("code_of_attention", "the same in attention", _codes("layers.0.self_attn.q_proj", _bit((0, 0)))),
     _mutant("code_of_the_head", "the same in the head", _codes("lm_head", _bit((40, 2)))),
     _mutant("code_of_the_projection", "and of a per-layer gate", _codes("layers.1.per_layer_input_gate", _bit((1, 1)))),
