@@ -123,7 +123,7 @@ def test_a_folder_of_any_name_is_converted_into_a_file_that_has_a_name_of_its_ow
 
 
 def test_an_unknown_platform_is_refused_with_the_known_ones(checkpoint: Checkpoint, tmp_path: Path) -> None:
-    with pytest.raises(PlanError, match=r"no platform 'symbian'\. Use one of: android, ios"):
+    with pytest.raises(PlanError, match=r"no platform 'symbian'\. Use one of: android, desktop, ios"):
         plan.make(request(tmp_path, platform="symbian"), checkpoint, "demo")
 
 
