@@ -45,7 +45,7 @@ class OnnxOps:
         given = scales.input if scales is not None and scales.input else None
         if given is not None:
             codes = self._quantize(x, given, f"{key}/in")
-            # The codes themselves are multiplied, so that sums are whole numbers, which float32 holds exactly.
+            # The codes themselves are multiplied, so that sums are whole numbers, see weights.py.
             x = codes.cast("float32") if weight.gain is not None else self._dequantize(codes, given)
         attributes = {"K": tensor.columns, "N": tensor.rows, "bits": weight.bits, "block_size": weight.block}
         value = self._graph.node(

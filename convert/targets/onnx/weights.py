@@ -2,8 +2,9 @@
 
 ``MatMulNBits`` takes a matrix ``[out, in]`` as ``uint8 [out, in / block, block * bits / 8]``, low bits first, each code
 counted from the lowest (offset binary), as the checkpoint packs them; and a float32 scale for each block of a row.
-Where the checkpoint has a scale a row (mobile), the blocks' scale is 1, so that sums of whole numbers come out exact,
-and the row's scale multiplies the sum. Where it has one a block of 32 (q4_0), it stands in its place.
+Where the checkpoint has a scale a row (mobile), the blocks' scale is 1, so that sums of whole numbers come out exact
+while they stay below 2^24 (activations of 8 bits and codes of 4: up to 16,384 columns), and the row's scale multiplies
+the sum. Where it has one a block of 32 (q4_0), it stands in its place.
 
 Codes of two bits are stored in four: for two bits and float activations the runtime unpacks the whole matrix at every
 product, which takes fifty times as long [1.32, x86-64]; so it does for eight, of which there are few.
