@@ -7,8 +7,10 @@ link, a pipe, a socket, a device, and anything else that a user may want to keep
 
 from __future__ import annotations
 
+import hashlib
 import os
 import stat
+from collections.abc import Iterable
 from pathlib import Path
 
 from convert.errors import PlanError
@@ -143,3 +145,12 @@ def _kind(mode: int) -> str:
 def escaped(text: str) -> str:
     """Text as a glob pattern that means itself."""
     return "".join(f"[{c}]" if c in "*?[" else c for c in text)
+
+
+def listing_sha256(folder: Path, names: Iterable[str]) -> str:
+    """Hex SHA-256 of the lines that ``sha256sum`` prints of some files, by name: one digest for several files."""
+    whole = hashlib.sha256()
+    for name in sorted(names):
+        with (folder / name).open("rb") as file:
+            whole.update(f"{hashlib.file_digest(file, 'sha256').hexdigest()}  {name}\n".encode())
+    return whole.hexdigest()

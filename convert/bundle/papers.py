@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import sys
+from collections.abc import Iterable
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from convert import __version__
 from convert.bundle import manifest as m
@@ -98,6 +100,14 @@ def describe(
         parity=parity,
         licence=notice.licence(source),
     )
+
+
+def add(folder: Path, paths: Iterable[Path], **changed: Any) -> None:
+    """Enters further files of a bundle with finished papers into its manifest, and changes other fields of it."""
+    manifest = m.read(folder)
+    files = manifest.files | {path.relative_to(folder).as_posix(): entry(path) for path in paths}
+    whole = manifest.model_copy(update={"files": files, **changed})
+    (folder / MANIFEST).write_text(m.to_json(whole), encoding="utf-8")
 
 
 def entry(path: Path) -> m.File:

@@ -1,6 +1,6 @@
 """An engine for models that the stock engine does not run: the loop that a desktop bundle brings, behind its interface.
 
-Of ``litert_lm`` it has what ``convert.chat.talk`` calls. It declares no tools.
+Of ``litert_lm`` it has what ``convert.chat.talk`` calls where there are no tools.
 """
 
 from __future__ import annotations
@@ -71,21 +71,17 @@ class LoopConversation:
         self._cancelled, self._measured = False, Measured(0, 0.0)
         self.token_count = 0
 
-    def render_message_to_string(self, message: str) -> str:
-        return message
-
     def send_message_async(self, message: dict[str, Any]) -> Iterator[Part]:
         """Pieces of the answer.
 
         Raises:
-            RuntimeError: the message does not fit.
+            RuntimeError: the message does not fit, the template refuses it, or the runtime fails, as the stock engine.
         """
-        self._cancelled = False
-        said = [*self._said, message]
-        prompt = self._gemma.prompt(said)
-        answer, counted, begin = list[str](), 0, 0.0
+        self._cancelled, begin = False, 0.0
+        said, answer = [*self._said, message], list[str]()
         try:
-            for piece in self._gemma.answer(said, self._limit, self._sample, seed=len(prompt)):
+            prompt = self._gemma.prompt(said)
+            for piece in self._gemma.text(prompt, self._limit, self._sample):
                 begin = begin or time.perf_counter()
                 answer.append(piece)
                 yield Part(piece)
@@ -93,10 +89,11 @@ class LoopConversation:
                     break
         except FullError as error:
             raise RuntimeError(f"exceeds the context: {error}") from error
+        except Exception as error:  # the runtime's and the template's exceptions have no base of their own
+            raise RuntimeError(str(error)) from error
         self.token_count = self._gemma.used
-        counted = max(0, self.token_count - len(prompt))
-        seconds = time.perf_counter() - begin if begin else 0.0
-        self._measured = Measured(counted, (counted - 1) / seconds if counted > 1 and seconds else 0.0)
+        counted, seconds = self.token_count - len(prompt), time.perf_counter() - begin
+        self._measured = Measured(max(0, counted), (counted - 1) / seconds if counted > 1 and begin else 0.0)
         self._said = [*said, {"role": "assistant", "content": "".join(answer)}]
 
     def get_benchmark_info(self) -> Measured:

@@ -96,7 +96,7 @@ def fetch(
 
 
 def _answers(model: str, revision: str | None, endpoint: str | None) -> bool:
-    """Whether there is a hub, where the client would ask for a commit's files six times, half a minute long, to see.
+    """Whether there is a hub, where the client would ask for a commit's files six times, with pauses, to see.
 
     For a branch it asks once by itself, and for a commit whose list of files it has kept not at all.
     """

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,6 +17,7 @@ from runtime_tests.onnx.weights import matrix
 from runtime_tests.questions.chunks import chunks
 from runtime_tests.readers.checkpoint import Folder
 from runtime_tests.readers.onnx.model import OnnxModel, open_onnx
+from runtime_tests.readers.regular import file_sha256, listing_sha256
 from runtime_tests.reference.model import Ids
 from runtime_tests.reference.widening import Source
 from runtime_tests.weights.recovered import Recovered
@@ -51,11 +51,7 @@ class Pair:
 
     def sha256(self) -> str:
         """Hex SHA-256 of the lines that ``sha256sum`` prints of the files, by name."""
-        lines = []
-        for path in self.files:
-            with path.open("rb") as file:
-                lines.append(f"{hashlib.file_digest(file, 'sha256').hexdigest()}  {path.name}\n")
-        return hashlib.sha256("".join(lines).encode()).hexdigest()
+        return listing_sha256({path.name: file_sha256(path) for path in self.files})
 
 
 def open_pair(path: Path) -> Pair:

@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from runtime_tests.errors import InputError
-from runtime_tests.readers.regular import open_regular, read_regular
+from runtime_tests.readers.regular import file_sha256, listing_sha256, read_regular
 
 MANIFEST, PARITY, GOLDEN = "manifest.json", "parity.json", "golden.json"
 LARGEST_MANIFEST = 16 << 20
@@ -170,8 +170,7 @@ def _model_digest(manifest: Manifest) -> str:
     names = [name for name in sorted(manifest.files) if "/" not in name and name.endswith((suffix, f"{suffix}.data"))]
     if names == [manifest.model]:
         return manifest.files[manifest.model].sha256
-    lines = (f"{manifest.files[name].sha256}  {name}\n" for name in names)
-    return hashlib.sha256("".join(lines).encode()).hexdigest()
+    return listing_sha256({name: manifest.files[name].sha256 for name in names})
 
 
 def _entries(files: Any) -> dict[str, Entry]:
@@ -199,7 +198,6 @@ def _count(value: Any) -> int:
 
 def _digest(path: Path) -> str:
     try:
-        with open_regular(path) as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
+        return file_sha256(path)
     except OSError as error:
         raise InputError(f"{path.parent.name}: {path.name} cannot be read ({error.strerror})") from error

@@ -1,4 +1,5 @@
-"""``python -m tests.bench demo``, ``coreml``, ``products``, ``runtimes``, ``tokenizer`` or ``start``.
+"""``python -m tests.bench demo``, ``coreml``, ``products``, ``nbits``,
+``runtimes``, ``tokenizer`` or ``start``.
 
 A figure of this machine alone says little, so each run also measures what the machine can do: how fast it copies a
 file, and how fast it reads memory.
@@ -23,7 +24,7 @@ def _command(arguments: list[str]) -> str:
         "model",
         nargs="?",
         default="demo",
-        help="demo, a hub id, a folder, coreml, products, runtimes, tokenizer, start",
+        help="demo, a hub id, a folder, or coreml, products, nbits, runtimes, tokenizer, start",
     )
     parser.add_argument("of", nargs="?", default="demo", help="of runtimes: demo, a hub id or a folder")
     parser.add_argument("--out", type=Path, default=Path("dist"), help="where full-size files lie meanwhile")
@@ -40,6 +41,10 @@ def _command(arguments: list[str]) -> str:
         from tests.bench.products import products
 
         return products()
+    if options.model == "nbits":
+        from tests.bench.nbits import nbits
+
+        return nbits()
     if options.model == "runtimes":
         from tests.bench.runtimes import runtimes
 

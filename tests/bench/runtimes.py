@@ -18,8 +18,9 @@ from pathlib import Path
 
 from convert import guard, tables
 from convert.child import run
+from convert.pipeline import Measure
 from convert.targets import all_targets
-from tests.bench.rates import PROBE_BYTES
+from tests.bench.rates import PROBE_BYTES, stage, table
 
 THREADS, ROUNDS = 2, 3
 CONTEXT, PROMPT, ANSWER = 1024, 512, 64
@@ -43,9 +44,10 @@ def runtimes(model: str, root: Path) -> str:
     python = [sys.executable, "-m", "tests.bench.runtimes"]
     with tempfile.TemporaryDirectory(prefix="runtimes-", dir=root) as work:
         env, found, sizes = os.environ | {"TMPDIR": work}, dict[str, list[Run]](), dict[str, int]()
+        measures = list[Measure]()
         for target in RUNTIMES:
             folder = Path(work) / target
-            run([*python, "make", target, model, str(folder)], env).check(f"convert to {target}")
+            measures.append(stage(f"convert to {target}", [*python, "make", target, model, str(folder)], env))
             sizes[target] = sum(path.stat().st_size for path in folder.iterdir() if path.suffix != ".json")
         for _ in range(ROUNDS):
             for target in RUNTIMES:
@@ -70,7 +72,7 @@ def runtimes(model: str, root: Path) -> str:
     )
     title = f"{model}: prompt {PROMPT}, then {ANSWER} tokens, {THREADS} threads, medians of {ROUNDS} turns"
     said = f"{THREADS} threads read {tables.size(int(bandwidth))}/s from memory here\n"
-    return tables.table(title, headings, rows) + "\n" + said
+    return table("converting", measures) + "\n" + tables.table(title, headings, rows) + "\n" + said
 
 
 def read_rate(threads: int) -> float:

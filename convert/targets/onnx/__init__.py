@@ -35,7 +35,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from convert.outputs import check_file, check_folder
+from convert.outputs import check_file, check_folder, listing_sha256
+from convert.targets.onnx.names import COMPANIONS, COPIED, EMBEDDING, GENAI, MODEL, MODELS, TEXT
 from convert.targets.onnx.options import OnnxOptions
 from convert.targets.target import Described, Sizes, Target
 
@@ -47,17 +48,6 @@ if TYPE_CHECKING:
     from convert.progress import Progress
 
 __all__ = ["COMPANIONS", "MODELS", "TARGET", "OnnxOptions", "convert"]
-
-MODEL, EMBEDDING, TEXT = "model.onnx", "embedding.onnx", "text.onnx"
-MODELS = (MODEL, f"{MODEL}.data", EMBEDDING, f"{EMBEDDING}.data", TEXT)
-# Tokenizer, template and settings of the checkpoint, and what onnxruntime-genai reads.
-COMPANIONS = (
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "chat_template.jinja",
-    "generation_config.json",
-    "genai_config.json",
-)
 
 
 def convert(checkpoint: Checkpoint, options: OnnxOptions, out: Path, progress: Progress) -> None:
@@ -84,9 +74,9 @@ def _check(asked: str, checkpoint: Checkpoint, options: OnnxOptions) -> None:
 
 
 def _needs(checkpoint: Checkpoint) -> None:
-    from convert.targets.onnx.companions import check
+    from convert.checkpoint.companions import check
 
-    check(checkpoint)
+    check(checkpoint, COPIED)
 
 
 def _sizes(checkpoint: Checkpoint, options: OnnxOptions) -> Sizes:
@@ -109,9 +99,11 @@ def _place(out: Path, asked: str) -> None:
 
 
 def _collect(checkpoint: Checkpoint, options: OnnxOptions, folder: Path) -> None:
-    from convert.targets.onnx.companions import collect
+    from convert.checkpoint.companions import carry
+    from convert.targets.onnx.genai import genai_config
 
-    collect(checkpoint, folder, options.context)
+    carry(checkpoint, folder, COPIED)
+    (folder / GENAI).write_text(genai_config(checkpoint, options.context, TEXT), "utf-8", newline="\n")
 
 
 def _files(folder: Path, checkpoint: Checkpoint) -> set[str]:
@@ -119,9 +111,8 @@ def _files(folder: Path, checkpoint: Checkpoint) -> set[str]:
 
 
 def _digest(model: Path) -> str:
-    from convert.targets.onnx.companions import digest
-
-    return digest(model)
+    beside = (EMBEDDING, f"{EMBEDDING}.data", TEXT)
+    return listing_sha256(model.parent, (model.name, f"{model.name}.data", *beside))
 
 
 def _described(folder: Path) -> Described:

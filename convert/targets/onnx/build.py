@@ -11,10 +11,9 @@ from convert import __version__
 from convert.checkpoint.types import Checkpoint
 from convert.progress import Progress
 from convert.targets.onnx.decoder import decoder, embedding
+from convert.targets.onnx.names import EMBEDDING, TEXT
 from convert.targets.onnx.options import OnnxOptions
 from convert.targets.onnx.whole import whole
-
-EMBEDDING, TEXT = "embedding.onnx", "text.onnx"
 
 
 def build(checkpoint: Checkpoint, options: OnnxOptions, out: Path, progress: Progress) -> None:
@@ -25,11 +24,10 @@ def build(checkpoint: Checkpoint, options: OnnxOptions, out: Path, progress: Pro
             out.with_name(EMBEDDING): embedding(checkpoint, f"{EMBEDDING}.data"),
         }
     with progress.stage("write weights", sum(graph.bytes for graph in made.values())) as stage:
-        for path, graph in made.items():
+        for graph in made.values():
             graph.metadata |= metadata(checkpoint, options)
-            graph.write(path, stage.advance)
-    both = whole(*(graph.message() for graph in reversed(made.values())))
-    out.with_name(TEXT).write_bytes(both.SerializeToString(deterministic=True))
+        decoding, embedding_rows = (graph.write(path, stage.advance) for path, graph in made.items())
+    out.with_name(TEXT).write_bytes(whole(embedding_rows, decoding).SerializeToString(deterministic=True))
 
 
 def metadata(checkpoint: Checkpoint, options: OnnxOptions) -> dict[str, str]:

@@ -12,8 +12,6 @@ from typing import Any
 
 from convert.checkpoint.types import Checkpoint
 
-NAME = "genai_config.json"
-
 
 def genai_config(checkpoint: Checkpoint, context: int, text: str) -> str:
     """The text of the file; deterministic.

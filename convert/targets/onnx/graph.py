@@ -185,8 +185,8 @@ class Graph:
             model.metadata_props.add(key=key, value=text)
         return model
 
-    def write(self, path: Path, advance: Advance) -> None:
-        """Writes the graph to a path and the weights beside it.
+    def write(self, path: Path, advance: Advance) -> Any:
+        """Writes the graph to a path and the weights beside it; gives its ``onnx.ModelProto``.
 
         Raises:
             ConvertError: whatever reading a weight raises.
@@ -200,7 +200,9 @@ class Graph:
                     advance(content.nbytes)
                 if file.tell() != weight.offset + weight.size:
                     raise ConvertError(f"write {weight.name}", "its size is not what was said", "Report this")
-        path.write_bytes(self.message().SerializeToString(deterministic=True))
+        message = self.message()
+        path.write_bytes(message.SerializeToString(deterministic=True))
+        return message
 
     def _live(self) -> list[Node]:
         """Nodes that an output depends on, in order."""

@@ -7,7 +7,7 @@ while they stay below 2^24 (activations of 8 bits and codes of 4: up to 16,384 c
 the sum. Where it has one a block of 32 (q4_0), it stands in its place.
 
 Codes of two bits are stored in four: for two bits and float activations the runtime unpacks the whole matrix at every
-product, which takes fifty times as long [1.32, x86-64]; so it does for eight, of which there are few.
+product, which takes many times as long (``just bench nbits``) [1.32]; so it does for eight, of which there are few.
 """
 
 from __future__ import annotations

@@ -7,16 +7,16 @@ from typing import Any
 
 from runtime_tests.errors import InputError
 from runtime_tests.onnx.case import OnnxCase
+from runtime_tests.onnx.genai import CONFIG
 from runtime_tests.readers.objects import read_object
 from runtime_tests.results import Check, none
 
-NAME = "genai_config.json"
 _SAMPLER = ("top_k", "top_p", "temperature")
 
 
 def compare_genai(case: OnnxCase) -> list[Check]:
     """Tokens, sizes and sampler are the checkpoint's; files and names are the models'. Nothing beside bare models."""
-    path = case.decoder.path.parent / NAME
+    path = case.decoder.path.parent / CONFIG
     if not path.exists():
         return []
     try:
@@ -27,7 +27,7 @@ def compare_genai(case: OnnxCase) -> list[Check]:
             if found != expected
         ]
     except (InputError, KeyError, TypeError, AttributeError) as error:
-        wrong = [f"{NAME} cannot be read: {error!r}"]
+        wrong = [f"{CONFIG} cannot be read: {error!r}"]
     return [none("settings for onnxruntime-genai", wrong, "differences", len(case.stops))]
 
 

@@ -11,9 +11,9 @@ from runtime_tests.results import Check, none
 ATTENTION = "GroupQueryAttention"
 # Everything that such a model needs; a graph with a loop, a branch or a function is something else.
 KNOWN = frozenset(
-    "Add BitShift BitwiseAnd Cast Concat Cos DequantizeLinear Div Gather Gelu MatMul MatMulNBits Mul Pow "
+    "Add BitShift BitwiseAnd Cast Concat Cos DequantizeLinear Div Gather Gelu MatMul MatMulNBits Mul "
     "QuantizeLinear Reciprocal ReduceMean Reshape Shape Sin Slice Sqrt Sub Tanh Transpose Unsqueeze "
-    f"FusedMatMul {ATTENTION}".split()
+    f"{ATTENTION}".split()
 )
 
 

@@ -7,7 +7,6 @@ specification, a protobuf ``Model`` (coremltools, ``mlmodel/format/Model.proto``
 
 from __future__ import annotations
 
-import hashlib
 import importlib
 import importlib.util
 import json
@@ -20,7 +19,7 @@ from typing import Any
 from runtime_tests.errors import CannotRunError, InputError
 from runtime_tests.readers.coreml.blobs import Blob, BlobFile
 from runtime_tests.readers.coreml.program import Function, Parser, Type
-from runtime_tests.readers.regular import read_regular
+from runtime_tests.readers.regular import file_sha256, listing_sha256, read_regular
 
 MAX_SPECIFICATION = 1 << 30
 _HERE = "@model_path/"
@@ -63,11 +62,7 @@ class MlPackage:
 
     def sha256(self) -> str:
         """SHA-256 over the lines ``<sha256>  <path>`` of all files in order of their paths, as ``sha256sum`` prints."""
-        whole = hashlib.sha256()
-        for name in self.files:
-            with (self.path / name).open("rb") as file:
-                whole.update(f"{hashlib.file_digest(file, 'sha256').hexdigest()}  {name}\n".encode())
-        return whole.hexdigest()
+        return listing_sha256({name: file_sha256(self.path / name) for name in self.files})
 
 
 def open_mlpackage(path: Path) -> MlPackage:

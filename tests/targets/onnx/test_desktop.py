@@ -12,6 +12,12 @@ import pytest
 
 from convert import demo
 from convert.bundle.platforms.desktop.gemma import FullError, Gemma
+from convert.chat.engine import Opened
+from convert.chat.loop import LoopEngine
+from convert.chat.native_log import NativeLog
+from convert.chat.settings import Settings
+from convert.chat.talk import Ending, Talk
+from convert.errors import ArtifactError
 from runtime_tests.onnx.case import OnnxCase, open_pair
 from runtime_tests.readers.checkpoint import open_checkpoint
 from tests.support.commands import convert
@@ -82,8 +88,8 @@ def test_a_prompt_that_goes_on_is_not_read_again_and_says_the_same(bundle: Path)
 
 def test_tokens_are_drawn_by_a_seed_and_a_full_context_is_told(bundle: Path) -> None:
     gemma = Gemma(bundle)
-    messages = [{"role": "user", "content": QUESTION}]
-    one, two = ("".join(gemma.answer(messages, sample=True, seed=7)) for _ in range(2))
+    prompt = gemma.prompt([{"role": "user", "content": QUESTION}])
+    one, two = ("".join(gemma.text(prompt, sample=True, seed=7)) for _ in range(2))
     assert one == two
     with pytest.raises(FullError, match="the prompt has 256 tokens, and 256 is the context"):
         list(gemma.tokens([2, *[300] * 255]))
@@ -115,6 +121,25 @@ def test_chat_gives_it_no_tools_and_takes_no_damaged_file(bundle: Path, tmp_path
     (copy / "genai_config.json").unlink()
     ran = convert("chat", copy / "model.onnx", "--ask", QUESTION)
     assert "genai_config.json is not beside it" in ran.err
+
+
+def test_a_message_that_the_template_refuses_is_one_line_and_the_next_is_answered(
+    bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loop = LoopEngine(bundle / "model.onnx", 1)
+    talk = Talk(Opened(loop, loop.gemma.context, NativeLog()), Settings(sample=False, limit=20, threads=1))
+    render = loop.gemma.prompt
+
+    def refuse(messages: list[dict[str, str]]) -> list[int]:
+        if messages[-1]["content"] == "no":
+            raise ValueError("roles must alternate")
+        return render(messages)
+
+    monkeypatch.setattr(loop.gemma, "prompt", refuse)
+    with pytest.raises(ArtifactError, match=r"the engine failed \(roles must alternate\)"):
+        list(talk.say("no"))
+    assert "".join(talk.say(QUESTION)) == "84"
+    assert talk.ending() is Ending.DONE
 
 
 def test_inspect_and_list_show_it(bundle: Path) -> None:

@@ -12,8 +12,8 @@ from pathlib import Path
 from convert.apk import build, toolchain
 from convert.apk.pieces import ApkUnavailableError
 from convert.bundle import manifest as m
+from convert.bundle import papers
 from convert.bundle.names import GOLDEN, MANIFEST
-from convert.bundle.papers import entry
 from convert.bundle.platforms.android import project
 from convert.progress import Progress
 
@@ -61,9 +61,7 @@ def add(folder: Path, found: toolchain.Toolchain | str, choice: str, work: Path,
         made = _built(folder / APK, assets, found, choice, work, progress)  # type: ignore[arg-type]
     added = [path for path in (folder / APP).rglob("*") if path.is_file()]
     added += [folder / APK] if (folder / APK).is_file() else []
-    files = manifest.files | {path.relative_to(folder).as_posix(): entry(path) for path in added}
-    whole = manifest.model_copy(update={"files": files, "apk": made})
-    (folder / MANIFEST).write_text(m.to_json(whole), encoding="utf-8")
+    papers.add(folder, added, apk=made)
     return made
 
 

@@ -17,15 +17,11 @@ FILES = ("README.md", "gemma.py")
 
 def _pack(folder: Path, tools: Any, choices: Any, work: Path, progress: Progress) -> str | None:
     """Adds the sample to a bundle with finished papers, and to its manifest."""
-    from convert.bundle import manifest as m
-    from convert.bundle.names import MANIFEST
-    from convert.bundle.papers import entry
+    from convert.bundle import papers
 
     for name in FILES:
         shutil.copyfile(SAMPLE / name, folder / name)
-    manifest = m.read(folder)
-    files = manifest.files | {name: entry(folder / name) for name in FILES}
-    (folder / MANIFEST).write_text(m.to_json(manifest.model_copy(update={"files": files})), encoding="utf-8")
+    papers.add(folder, (folder / name for name in FILES))
     return f"sample: python {FILES[1]}"
 
 

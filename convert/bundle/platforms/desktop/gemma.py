@@ -72,18 +72,25 @@ class Gemma:
         """The answer to one message; the best token is taken every time."""
         return "".join(self.answer([{"role": TURN, "content": text}], limit))
 
-    def answer(self, messages: Messages, limit: int = 512, sample: bool = False, seed: int = 0) -> Iterator[str]:
+    def answer(self, messages: Messages, limit: int = 512, sample: bool = False) -> Iterator[str]:
+        """The text of an answer to a conversation, of ``role`` and ``content``; see :meth:`text`."""
+        return self.text(self.prompt(messages), limit, sample)
+
+    def text(
+        self, prompt: Sequence[int], limit: int = 512, sample: bool = False, seed: int | None = None
+    ) -> Iterator[str]:
         """The text of an answer, piece by piece.
 
         Args:
-            messages: a conversation, of ``role`` and ``content``.
+            prompt: its tokens.
             sample: tokens are drawn with the bundle's settings; otherwise the best one is taken.
+            seed: of the draw; None draws otherwise each time.
 
         Raises:
             FullError: the prompt leaves no room.
         """
         said, shown = list[int](), ""
-        for token in self.tokens(self.prompt(messages), limit, sample, seed):
+        for token in self.tokens(prompt, limit, sample, seed):
             said.append(token)
             whole = self._tokenizer.decode(said, skip_special_tokens=True)
             if not whole.endswith("\N{REPLACEMENT CHARACTER}"):  # a character of several tokens
@@ -102,8 +109,10 @@ class Gemma:
         ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False).ids
         return ids if ids[:1] == [start] else [start, *ids]
 
-    def tokens(self, prompt: Sequence[int], limit: int = 512, sample: bool = False, seed: int = 0) -> Iterator[int]:
-        """Tokens of an answer; the one that stops it is not among them.
+    def tokens(
+        self, prompt: Sequence[int], limit: int = 512, sample: bool = False, seed: int | None = None
+    ) -> Iterator[int]:
+        """Tokens of an answer, see :meth:`text`; the one that stops it is not among them.
 
         Raises:
             FullError: the prompt leaves no room.

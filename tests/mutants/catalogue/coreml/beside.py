@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from runtime_tests.readers.coreml.rows import Rows, open_rows
-from tests.mutants.catalogue.companions import edited, merge_removed, stop_lost, stop_too_many, template
+from tests.mutants.catalogue import companions
 from tests.mutants.mutant import REFUSED, Edit, Mutant
 from tests.support.coreml.patient import Patient
 
@@ -84,7 +84,6 @@ def _mutant(name: str, what: str, change: Callable[[Patient], None], *expected: 
     return Mutant(name, KIND, "mobile", what, expected or ("0",), Edit(change), TARGET)
 
 
-SETTINGS = "generation_config.json"
 MUTANTS = (
     _mutant("code_of_a_row", "one code of one token's embedding", _table(FIRST, _code)),
     _mutant("code_of_a_per_layer_row", "the same of the per-layer embedding", _table(SECOND, _code)),
@@ -117,11 +116,5 @@ MUTANTS = (
     _mutant("table_cut", "the end of a table is missing", _cut, REFUSED),
     _mutant("tables_exchanged", "each table under the other's name", _tables_exchanged),
     _mutant("table_gone", "no embedding", lambda p: (p.path.parent / f"{FIRST}.rows").unlink(), REFUSED),
-    _mutant("stop_lost", "the app is not told of a stop token", edited(SETTINGS, stop_lost)),
-    _mutant("stop_too_many", "an ordinary token stops the app", edited(SETTINGS, stop_too_many)),
-    _mutant("another_temperature", "another temperature", edited(SETTINGS, lambda c: c.update(temperature=0.1))),
-    _mutant("never_samples", "the app takes the best token", edited(SETTINGS, lambda c: c.update(do_sample=False))),
-    _mutant("merge_removed", "the tokenizer lacks one merge", edited("tokenizer.json", merge_removed)),
-    _mutant("template_role", "the user is called human", template("message['role']", "'human'")),
-    _mutant("template_turn_not_closed", "turns are not closed", template("<turn|>", "")),
+    *companions.mutants(_mutant),
 )

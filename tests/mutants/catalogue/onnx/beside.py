@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from tests.mutants.catalogue.companions import Change, edited, merge_removed, stop_lost, stop_too_many, template
+from tests.mutants.catalogue import companions
+from tests.mutants.catalogue.companions import Change, edited
 from tests.mutants.mutant import REFUSED, Edit, Mutant
 
 KIND, TARGET = "beside", "onnx"
-SETTINGS, GENAI = "generation_config.json", "genai_config.json"
+GENAI = "genai_config.json"
 
 
 def _genai(change: Callable[[dict[str, Any], dict[str, Any]], None]) -> Change:
@@ -22,13 +23,7 @@ def _mutant(name: str, what: str, change: Change, *expected: str) -> Mutant:
 
 
 MUTANTS = (
-    _mutant("stop_lost", "the app is not told of a stop token", edited(SETTINGS, stop_lost)),
-    _mutant("stop_too_many", "an ordinary token stops the app", edited(SETTINGS, stop_too_many)),
-    _mutant("another_temperature", "another temperature", edited(SETTINGS, lambda c: c.update(temperature=0.1))),
-    _mutant("never_samples", "the app takes the best token", edited(SETTINGS, lambda c: c.update(do_sample=False))),
-    _mutant("merge_removed", "the tokenizer lacks one merge", edited("tokenizer.json", merge_removed)),
-    _mutant("template_role", "the user is called human", template("message['role']", "'human'")),
-    _mutant("template_turn_not_closed", "turns are not closed", template("<turn|>", "")),
+    *companions.mutants(_mutant),
     _mutant("genai_stop_lost", "the runtime is not told of a stop", _genai(lambda m, s: m["eos_token_id"].pop())),
     _mutant("genai_start", "another start token", _genai(lambda m, s: m.update(bos_token_id=1))),
     _mutant("genai_context", "a longer context than was built", _genai(lambda m, s: m.update(context_length=4096))),

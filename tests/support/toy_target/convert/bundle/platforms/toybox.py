@@ -25,16 +25,12 @@ class Choices:
 
 
 def _pack(folder: Path, tools: Any, choices: Choices, work: Path, progress: Progress) -> str | None:
-    from convert.bundle import manifest as m
-    from convert.bundle.names import MANIFEST
-    from convert.bundle.papers import entry
+    from convert.bundle import papers
 
     if choices.card == "without":
         return None
     (folder / CARD).write_text("For you.\n", "utf-8")
-    manifest = m.read(folder)
-    whole = manifest.model_copy(update={"files": manifest.files | {CARD: entry(folder / CARD)}})
-    (folder / MANIFEST).write_text(m.to_json(whole), "utf-8")
+    papers.add(folder, [folder / CARD])
     return f"card: {CARD}"
 
 

@@ -1,0 +1,10 @@
+"""Names of the files that the target writes."""
+
+from __future__ import annotations
+
+MODEL, EMBEDDING, TEXT = "model.onnx", "embedding.onnx", "text.onnx"
+MODELS = (MODEL, f"{MODEL}.data", EMBEDDING, f"{EMBEDDING}.data", TEXT)
+GENAI = "genai_config.json"
+# Of the checkpoint, as they are; template and settings follow them, and what onnxruntime-genai reads.
+COPIED = ("tokenizer.json", "tokenizer_config.json")
+COMPANIONS = (*COPIED, "chat_template.jinja", "generation_config.json", GENAI)
