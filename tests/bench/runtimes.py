@@ -29,13 +29,12 @@ RUNTIMES = {"litert": "LiteRT-LM", "onnx": "ONNX Runtime"}
 
 @dataclass(frozen=True)
 class Run:
-    """Seconds until a model is ready and until its first token, tokens a second, bytes of resident memory."""
+    """Seconds until a model is ready and until its first token, tokens a second."""
 
     ready: float
     first: float
     prefill: float
     decode: float
-    resident: int
 
 
 def runtimes(model: str, root: Path) -> str:
@@ -44,7 +43,7 @@ def runtimes(model: str, root: Path) -> str:
     python = [sys.executable, "-m", "tests.bench.runtimes"]
     with tempfile.TemporaryDirectory(prefix="runtimes-", dir=root) as work:
         env, found, sizes = os.environ | {"TMPDIR": work}, dict[str, list[Run]](), dict[str, int]()
-        measures = list[Measure]()
+        measures, resident = list[Measure](), dict[str, list[int]]()
         for target in RUNTIMES:
             folder = Path(work) / target
             measures.append(stage(f"convert to {target}", [*python, "make", target, model, str(folder)], env))
@@ -54,6 +53,7 @@ def runtimes(model: str, root: Path) -> str:
                 ran = run([*python, "run", target, str(Path(work) / target), work], env)
                 ran.check(f"run {target}")
                 found.setdefault(target, []).append(Run(**json.loads(ran.output.splitlines()[-1])))
+                resident.setdefault(target, []).append(ran.peak_bytes)
         read = {target: _read(target, Path(work) / target) for target in RUNTIMES}
         bandwidth = read_rate(THREADS)
     rows = [
@@ -61,14 +61,14 @@ def runtimes(model: str, root: Path) -> str:
             RUNTIMES[target], tables.size(sizes[target]), f"{_middle(runs, 'ready'):.1f} s",
             f"{_middle(runs, 'prefill'):.1f}", f"{_middle(runs, 'first'):.2f} s", f"{_middle(runs, 'decode'):.2f}",
             f"{100 * _middle(runs, 'decode') * read[target] / bandwidth:.0f} %",
-            tables.size(int(_middle(runs, "resident"))),
-            f"{_middle(runs, 'resident') / sizes[target]:.2f}",
+            tables.size(int(statistics.median(resident[target]))),
+            f"{statistics.median(resident[target]) / sizes[target]:.2f}",
         )
         for target, runs in found.items()
     ]  # fmt: skip
     headings = (
         *("runtime", "files ", "ready ", "prefill tok/s ", "first token ", "decode tok/s ", "of bandwidth "),
-        *("resident ", "of files "),
+        *("most resident ", "of files "),
     )
     title = f"{model}: prompt {PROMPT}, then {ANSWER} tokens, {THREADS} threads, medians of {ROUNDS} turns"
     said = f"{THREADS} threads read {tables.size(int(bandwidth))}/s from memory here\n"
@@ -128,7 +128,6 @@ def litert(folder: Path, scratch: Path) -> Run:
         info.time_to_first_token_in_second,
         info.last_prefill_tokens_per_second,
         info.last_decode_tokens_per_second,
-        _resident(),
     )
 
 
@@ -144,13 +143,7 @@ def onnx(folder: Path, scratch: Path) -> Run:
     for _ in range(ANSWER):
         logits = gemma.step(int(logits.argmax()))
     end = time.perf_counter()
-    return Run(ready - begin, first - ready, PROMPT / (first - ready), ANSWER / (end - first), _resident())
-
-
-def _resident() -> int:
-    """Bytes of this process, pages of mapped files included."""
-    words = Path("/proc/self/statm").read_text().split()
-    return int(words[1]) * os.sysconf("SC_PAGE_SIZE")
+    return Run(ready - begin, first - ready, PROMPT / (first - ready), ANSWER / (end - first))
 
 
 def _main() -> str:
