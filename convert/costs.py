@@ -350,8 +350,8 @@ def rates() -> Rates:
     side = 1024
     a, b = np.ones((side, side), np.float32), np.ones((side, side), np.float32)
     a @ b  # the first one starts the threads
-    flops = 2 * side**3 * _often(lambda: a @ b, 0.15) * min(1.0, THREADS / cores)
-    data = np.ones(64 * MB, np.uint8)
+    flops = 2 * side**3 * _often(lambda: a @ b, 0.06) * min(1.0, THREADS / cores)
+    data = np.ones(32 * MB, np.uint8)
     # Not into new pages: how fast a system gives these varies twentyfold from one moment to the next.
     result = data.copy()
     passed = NEW_PAGES * data.size * _often(lambda: np.bitwise_xor(data, np.uint8(0x88), out=result), 0.05)

@@ -140,13 +140,16 @@ def _verify(
     if float_model is not None and not (float_model / "config.json").is_file():
         raise InputError(f"--float {float_model}: no folder of a Hugging Face model; config.json is not there")
 
-    from runtime_tests import progress
-    from runtime_tests.kinds import open_case
-    from runtime_tests.report import departure, table
-    from runtime_tests.report import golden as goldens
-    from runtime_tests.report import parity as report
-    from runtime_tests.report.html import page
-    from runtime_tests.rungs import temper
+    from runtime_tests.imports import uncollected
+
+    with uncollected():
+        from runtime_tests import progress
+        from runtime_tests.kinds import open_case
+        from runtime_tests.report import departure, table
+        from runtime_tests.report import golden as goldens
+        from runtime_tests.report import parity as report
+        from runtime_tests.report.html import page
+        from runtime_tests.rungs import temper
 
     case = open_case(bundle, checkpoint, threads, asked.evaluation, float_model, asked.questions, feeding)
     if asked.evaluation is not None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from runtime_tests.errors import InputError
+from runtime_tests.imports import uncollected
 from runtime_tests.readers.dimensions import read_config
 from runtime_tests.readers.module import known
 
@@ -38,7 +39,8 @@ def load(folder: Path, lean: bool | None = None) -> tuple[Any, bool]:
         # By the configuration, for architectures may be missing.
         whole = isinstance(config, transformers.Gemma4Config)
         bare = not whole or config.architectures == ["Gemma4ForCausalLM"]
-        kind = transformers.Gemma4ForCausalLM if bare else transformers.Gemma4ForConditionalGeneration
+        with uncollected():
+            kind = transformers.Gemma4ForCausalLM if bare else transformers.Gemma4ForConditionalGeneration
         if whole:
             for key in filter(None, (module.config for module in known().values())):
                 setattr(config, key, None)
