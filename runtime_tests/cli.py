@@ -140,7 +140,7 @@ def _verify(
     if float_model is not None and not (float_model / "config.json").is_file():
         raise InputError(f"--float {float_model}: no folder of a Hugging Face model; config.json is not there")
 
-    from runtime_tests.imports import uncollected
+    from runtime_tests.memory.imports import uncollected
 
     with uncollected():
         from runtime_tests import progress

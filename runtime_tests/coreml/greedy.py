@@ -37,7 +37,7 @@ def reach(case: Fed, prompts: Sequence[Ids], steps: int) -> int:
     if longest + steps > case.context:
         raise CannotRunError(f"a prompt of {longest} tokens and {steps} more do not fit a context of {case.context}")
     lengths = case.lengths
-    padded = [begin + n for n, begin, _ in _chunks(lengths, longest - 1, case.context)]
+    padded = [begin + n for n, begin, _ in chunks(lengths, longest - 1, case.context)]
     wanted = max([longest + steps, *padded])
     return min(case.context, -(-wanted // STEP) * STEP)
 
@@ -74,7 +74,7 @@ def expected(case: Fed, evaluator: Evaluator, prompts: Sequence[Ids], steps: int
     lengths, calls = case.lengths, 0
     for group in _groups(case, evaluator, prompts):
         short, long = len(prompts[group[0]]), len(prompts[group[-1]])
-        calls += len(list(_chunks(lengths, short - 1, case.context))) + long - short + steps
+        calls += len(list(chunks(lengths, short - 1, case.context))) + long - short + steps
     shapes = {name: type.shape for name, type in case.decode.types.items() if name.endswith("_weight")}
     return calls * sum(map(prod, shapes.values())) * UNPACK_NS * 1e-9
 
@@ -93,7 +93,7 @@ class _Stack:
         """Each sequence's new tokens."""
         lengths, position = self.case.lengths, min(map(len, self.prompts)) - 1
         context = self.case.feed.context(self.evaluator.function(DECODE))
-        for size, start, stop in _chunks(lengths, position, context):
+        for size, start, stop in chunks(lengths, position, context):
             self._call(lengths[size], start, np.stack([ids[start:stop] for ids in self.prompts]))
         while self.going:
             tokens = np.array([[self._token(i, position)] for i in self.going], np.int32)
@@ -138,9 +138,13 @@ class _Stack:
         return found
 
 
-def _chunks(lengths: dict[int, str], total: int, context: int) -> Iterator[tuple[int, int, int]]:
-    """Lengths of functions and their tokens: the longest while it is filled, then the shortest that holds the rest."""
-    start = 0
+def chunks(lengths: dict[int, str], total: int, context: int, start: int = 0) -> Iterator[tuple[int, int, int]]:
+    """Lengths of functions, where each is called and up to which token: the longest while it is filled, then the
+    shortest that holds the rest.
+
+    Args:
+        start: so many tokens are in the cache already.
+    """
     while start < total:
         longest = max(lengths)
         size = next((n for n in lengths if n >= total - start), longest)

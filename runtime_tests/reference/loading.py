@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from runtime_tests.errors import InputError
-from runtime_tests.imports import uncollected
+from runtime_tests.memory.imports import uncollected
 from runtime_tests.readers.dimensions import read_config
 from runtime_tests.readers.module import known
 
