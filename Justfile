@@ -96,11 +96,11 @@ runtime-test *bundles: setup
     [ $bundles = 1 ] || options+=(--bundle)
     exec {{python}} -m pytest {{quote(home / "runtime_tests/test_bundle.py")}} -v -rs "${options[@]}"
 
-# Install a bundle's app on the phone that adb sees, replay the goldens there and add its verdict to the report
+# Replay a bundle's goldens on a phone, over adb or on a Mac over devicectl, and add its verdict to the report: just device-test --platform ios
 [group('proof')]
 [no-exit-message]
 [no-cd]
-@device-test bundle=(dist / 'android/demo') *flags: setup
+@device-test *flags: setup
     {{python}} -m runtime_tests device "$@"
 
 # Take pictures of a report at phone and desktop width, and check its accessibility; needs node, npm and Chromium
@@ -128,6 +128,13 @@ look page=(dist / 'android/demo/parity.html'):
     .venv/bin/lint-imports
     # Tests that run a clone mean the clone's code, and set what they want of the environment themselves.
     env -u PYTHONPATH -u PYTHONSAFEPATH -u GEMMA_BRIDGE_OUT OMP_NUM_THREADS=1 {{python}} -m pytest -n 2 --dist loadfile --no-loadscope-reorder "$@"
+
+# Tests of the iOS sample, with Swift from Debian's packages: fetched once, 550 MB; on macOS with Xcode's
+[group('proof')]
+[no-exit-message]
+swift-test *args: setup
+    {{python}} -m tests.support.ios.swift_root
+    env -u PYTHONPATH -u PYTHONSAFEPATH -u GEMMA_BRIDGE_OUT OMP_NUM_THREADS=1 {{python}} -m pytest -n 2 --dist loadfile tests/samples/ios tests/samples/test_manifest.py "$@"
 
 # Inject every fault of the catalogue into models of every target and say which rung catches it; --update writes the goldens, names choose: just mutants coreml/ window
 [group('proof')]

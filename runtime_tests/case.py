@@ -48,6 +48,22 @@ class Artifact(Protocol):
         """Hexadecimal digest of its bytes."""
 
 
+class Continued(Protocol):
+    """A prompt that the reference has continued, see ``runtime_tests.rungs.continuations``."""
+
+    @property
+    def ids(self) -> Ids: ...
+
+    @property
+    def new(self) -> Ids: ...
+
+    @property
+    def best(self) -> Ids: ...
+
+    @property
+    def logits(self) -> NDArray[np.float32]: ...
+
+
 class Case(ABC):
     """One artifact, one checkpoint. A target's room derives its own, with what opens and runs the artifact.
 
@@ -157,9 +173,9 @@ class Case(ABC):
     def budget(self) -> Budget:
         return budget_for(self.folder.static_activations, self.folder.storage)
 
-    @property
-    def arithmetic(self) -> tuple[float, float]:
-        """How far an artifact's own arithmetic moves a logit: at most, and on average each step's farthest."""
+    def arithmetic(self, found: Sequence[Continued]) -> tuple[float, float]:
+        """How far an artifact's own arithmetic moves a logit of continued prompts: at most, and on average each step's
+        farthest."""
         return 0.0, 0.0
 
     @property

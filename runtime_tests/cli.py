@@ -191,12 +191,17 @@ def _beside(bundle: Path, outputs: Outputs) -> Path:
 
 @app.command()
 def device(
-    bundle: Annotated[Path, typer.Argument(help="A finished android bundle with app.apk.")] = Path("dist/android/demo"),
+    bundle: Annotated[
+        Path | None, typer.Argument(help="A finished bundle. [default: the platform's demo]", show_default=False)
+    ] = None,
+    platform: Annotated[str, typer.Option(help="Whose demo, where no bundle is given: android or ios.")] = "android",
+    app: Annotated[Path | None, typer.Option(help="iOS: what Xcode built for the device, to be installed.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for the report. [default: dist/device/<bundle>]")] = None,
-    serial: Annotated[str | None, typer.Option(help="Which phone, as adb devices shows it.")] = None,
+    serial: Annotated[str | None, typer.Option(help="Which phone, as adb or devicectl lists it.")] = None,
     timeout: Annotated[float, typer.Option(min=1, help="Seconds to wait for the phone's answers.")] = 600,
 ) -> None:
-    """Replays the goldens on a phone over adb. Exit code 0: pass, or not run without a phone; 1: fail; 2: bad input.
+    """Replays the goldens on a phone, over adb or devicectl. Exit code 0: pass, or not run without a phone; 1: fail; 2:
+    bad input.
 
     Example: just device-test dist/android/demo --serial R5CT12345
     """
@@ -207,9 +212,10 @@ def device(
     from runtime_tests.report import table
 
     said = Console(stderr=True)
+    bundle = bundle or Path("dist") / platform / "demo"
     folder = out or Path("dist/device") / bundle.resolve().name
     try:
-        parity = device_test(bundle, folder, serial, timeout, lambda text: said.print(text, style="dim"))
+        parity = device_test(bundle, folder, serial, timeout, lambda text: said.print(text, style="dim"), app)
     except CannotRunError as error:
         typer.echo(f"device: not run: {error}")
         raise typer.Exit(0) from error

@@ -12,6 +12,7 @@ from runtime_tests.report.strict import Strict
 LARGEST = 4 << 20  # bytes
 
 Verdict = Literal["passed", "failed", "not compared"]
+Backend = Literal["ane", "cpu", "gpu", "npu"]
 
 
 class Case(Strict):
@@ -25,18 +26,23 @@ class Case(Strict):
 
 
 class Replay(Strict):
-    """All goldens on one backend."""
+    """All goldens on one backend. By logits ``largest`` is the farthest of all, ``mean`` that of each step's farthest;
+    None stands for what is no number."""
 
     artifact_sha256: str = Field(pattern="^[0-9a-f]{64}$")
-    backend: Literal["cpu", "gpu", "npu"]
+    backend: Backend
     verdict: Verdict
+    compared: Literal["text", "logits"] = "text"
+    largest: float | None = None
+    mean: float | None = None
+    why: str = ""
     cases: list[Case]
 
 
 class Trial(Strict):
     """What became of one backend; ``why`` is empty for the one that was taken."""
 
-    backend: Literal["cpu", "gpu", "npu"]
+    backend: Backend
     why: str
     report: Replay | None = Field(description="null when it did not come to a replay")
 

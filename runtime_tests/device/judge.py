@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import inf
 
 from runtime_tests.device.answers import Replay, SelfTest
 from runtime_tests.report.golden import Golden, GoldenFile
-from runtime_tests.results import Check, Rung, at_least, none, rung, stated
+from runtime_tests.results import Check, Rung, at_least, at_most, none, rung, stated
 
 QUESTION = "does this phone say what the reference says?"
 
@@ -40,9 +41,21 @@ def judge(found: SelfTest, goldens: GoldenFile) -> Rung:
             none("goldens not replayed", missing, "prompts", len(goldens.goldens)),
             none(f"answers differ on {replay.backend}", wrong, "prompts", compared),
             at_least("goldens compared", compared, 1, "prompts", f"{len(goldens.goldens)} in the bundle"),
+            *_logits(replay, goldens),
             *checks,
         ],
     )
+
+
+def _logits(replay: Replay, goldens: GoldenFile) -> list[Check]:
+    """How far the phone says that its logits were off."""
+    if replay.compared == "text":
+        return []
+    found = [inf if value is None else value for value in (replay.largest, replay.mean)]
+    return [
+        at_most("logits: the farthest", found[0], goldens.tolerance, "logits"),
+        at_most("logits: on average", found[1], goldens.mean_tolerance, "logits"),
+    ]
 
 
 def _compare(replay: Replay, binding: Sequence[Golden]) -> tuple[list[str], list[str]]:

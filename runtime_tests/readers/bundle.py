@@ -39,6 +39,7 @@ class Manifest:
         files: every file of the bundle but the manifest.
         artifact_sha256: what the report was about.
         source_id, revision, source: the checkpoint, and its files.
+        platform: which it was made for; empty where it is not said.
     """
 
     model: str
@@ -47,6 +48,7 @@ class Manifest:
     source_id: str
     revision: str | None
     source: dict[str, Entry]
+    platform: str = ""
 
 
 def find_model(path: Path) -> Path:
@@ -108,7 +110,9 @@ def _read(folder: Path) -> Manifest:
         bound = _sha256(found["parity"]["artifact_sha256"])
         revision = None if source["revision"] is None else str(source["revision"])
         made_from = _entries(source["files"])
-        manifest = Manifest(str(found["model"]), files, bound, str(source["id"]), revision, made_from)
+        manifest = Manifest(
+            str(found["model"]), files, bound, str(source["id"]), revision, made_from, str(found.get("platform", ""))
+        )
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise InputError(f"{where}: damaged, or no manifest of a bundle ({error!r})") from error
     value = f'"self_sha256": "{own}"'.encode()

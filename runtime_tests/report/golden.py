@@ -94,7 +94,7 @@ def tolerances(case: Case, found: list[Continuation]) -> tuple[float, float]:
     """How far one logit may be off, and all on average: the noise floor, what the head and the arithmetic may cost.
 
     For one it is twice the worst of all steps: a rounding that flips may strike at any, also where a few draws saw
-    none. The average is that of a draw over the whole vocabulary, which the five best tokens stay below. The head is
+    none. The average is that of a draw over the five best tokens, which are all that is compared. The head is
     held to a bar by rung 2a; its error is taken at four sigmas. A float16 program's rounding is measured, and a device
     that orders its sums otherwise may be as far off on the other side: it counts twice.
     """
@@ -102,7 +102,7 @@ def tolerances(case: Case, found: list[Continuation]) -> tuple[float, float]:
     size = max(float(item.sizes.max()) for item in found)
     head = SIGMAS * size * 10.0 ** (-case.budget.logits_db / 20.0)
     typical = float(np.concatenate([item.typical for item in found]).mean())
-    most, usual = case.arithmetic
+    most, usual = case.arithmetic(found)
     return case.budget.floor_factor * floor + head + 2 * most, typical + head + 2 * usual
 
 

@@ -40,7 +40,8 @@ class Continuation:
         sure: how many of them come before the first near-tie.
         best: the tokens with the largest logits at each step, best first, ``[K, TOP]``, and their logits.
         sizes: root mean square of all logits of a step, ``[K]``.
-        deviation, typical: the noise floor of each step, ``[K]``: of the worst draw, and on average.
+        deviation: the noise floor of each step, ``[K]``: the farthest logit of the worst draw.
+        typical: of the tokens in ``best`` on average over the draws, ``[K]``.
     """
 
     ids: Ids
@@ -111,10 +112,10 @@ def along(case: Case, prompts: Sequence[Ids], given: Sequence[Ids]) -> list[Cont
     for i, plain, moved in case.reference.many(sequences, firsts, case.draws(DRAWS), RELATIVE):
         before = len(prompts[i]) - 1 - firsts[i]
         end = before + _agreeing(plain[before:], given[i])
-        worst, mean = np.zeros(end), np.zeros(end)
+        worst, mean, best = np.zeros(end), np.zeros(end), _best(plain[:end])
         for draw in moved:
-            far = _distance(plain[:end], draw[:end])
-            worst, mean = np.maximum(worst, far), mean + far / len(moved)
+            worst = np.maximum(worst, _distance(plain[:end], draw[:end]))
+            mean += _distance(_at(plain[:end], best), _at(draw[:end], best)) / len(moved)
         # Few draws may leave a single position undisturbed by luck.
         worst = np.maximum(worst, np.median(worst))
         out[i] = _continuation(prompts[i], plain[before:end], worst[before:], mean[before:])
@@ -140,14 +141,23 @@ def _distance(one: Floats, other: Floats) -> NDArray[np.float64]:
     return np.abs(one - other).max(axis=-1).astype(np.float64)
 
 
-def _continuation(ids: Ids, rows: Floats, deviation: NDArray[np.float64], typical: NDArray[np.float64]) -> Continuation:
+def _best(rows: Floats) -> Ids:
+    """The tokens with the largest logits of each row, best first, ``[K, TOP]``."""
     few = np.argpartition(-rows, TOP, axis=-1)[:, : TOP + 1]
     few.sort(axis=-1)  # of equal logits the smaller token comes first, as argmax takes it
-    order = np.argsort(-np.take_along_axis(rows, few, axis=-1), axis=-1, kind="stable")[:, :TOP]
-    best = np.take_along_axis(few, order, axis=-1).astype(np.int32)
+    order = np.argsort(-_at(rows, few), axis=-1, kind="stable")[:, :TOP]
+    return np.take_along_axis(few, order, axis=-1).astype(np.int32)
+
+
+def _at(rows: Floats, tokens: NDArray[np.integer]) -> Floats:
+    """The logits of some tokens of each row."""
+    return np.take_along_axis(rows, tokens, axis=-1)
+
+
+def _continuation(ids: Ids, rows: Floats, deviation: NDArray[np.float64], typical: NDArray[np.float64]) -> Continuation:
+    best = _best(rows)
     sizes = np.sqrt([np.mean(np.square(row, dtype=np.float64)) for row in rows])
-    logits = np.take_along_axis(rows, best, axis=-1)
-    return Continuation(ids, best[:, 0].copy(), 0, best, logits, sizes, deviation, typical)
+    return Continuation(ids, best[:, 0].copy(), 0, best, _at(rows, best), sizes, deviation, typical)
 
 
 def _widened(
@@ -161,8 +171,9 @@ def _widened(
     with case.on_lattice():
         for i, other, _ in case.reference.many(sequences, firsts):
             item = found[i]
-            far = _distance(rows[i], other[: len(rows[i])])
-            far, usual = np.maximum(far, np.median(far))[-len(item.new) :], far[-len(item.new) :]
+            far, last = _distance(rows[i], other[: len(rows[i])]), len(item.new)
+            usual = _distance(item.logits, _at(other[: len(rows[i])][-last:], item.best))
+            far = np.maximum(far, np.median(far))[-last:]
             wider = np.maximum(item.deviation, far), np.maximum(item.typical, usual)
             yield i, replace(item, deviation=wider[0], typical=wider[1])
 

@@ -6,6 +6,7 @@ import json
 import shutil
 import sys
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,8 @@ from convert import pipeline
 from convert.apk import archive, resources, toolchain
 from convert.apk.pieces import ApkUnavailableError
 from convert.bundle import manifest
-from convert.bundle.platforms.android import project, sample
+from convert.bundle.platforms.android import sample
+from convert.bundle.platforms.android.project import PROJECT as SAMPLE
 from convert.errors import PlanError
 from convert.plan import Request
 from convert.progress import Silent
@@ -46,8 +48,8 @@ def test_the_project_holds_the_bundles_own_papers(tmp_path: Path) -> None:
     bundle, app = built.bundle, built.bundle / "app"
     assert all((app / name).is_file() for name in PROJECT)
     for name in ("golden.json", "model.litertlm"):
-        assert (app / project.ASSETS / name).read_bytes() == (bundle / name).read_bytes()
-    inner = json.loads((app / project.ASSETS / "manifest.json").read_text())
+        assert (app / SAMPLE.assets / name).read_bytes() == (bundle / name).read_bytes()
+    inner = json.loads((app / SAMPLE.assets / "manifest.json").read_text())
     outer = json.loads((bundle / "manifest.json").read_text())
     assert inner["apk"] is None
     assert {name for name in outer["files"] if name not in inner["files"]} == {
@@ -73,7 +75,7 @@ def test_what_a_work_copy_collects_is_not_copied(tmp_path: Path) -> None:
     for name in kept | litter:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
-    assert {path.as_posix() for path in project.sources(tmp_path)} == kept
+    assert {path.as_posix() for path in SAMPLE.sources(tmp_path)} == kept
 
 
 @pytest.mark.usefixtures("_nothing_to_be_had")
@@ -118,7 +120,7 @@ def test_an_iphone_has_no_apk_to_require(tmp_path: Path) -> None:
 def test_without_the_samples_sources_there_is_a_bundle_all_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(project.sources, "__defaults__", (tmp_path / "nowhere",))
+    monkeypatch.setattr(sample, "PROJECT", replace(SAMPLE, root=tmp_path / "nowhere"))
     built = quick_build.build(tmp_path / "dist", apk="auto")
     assert built.packed == "apk: not built: the sample's sources are not installed here"
     assert not (built.bundle / "app").exists()
@@ -150,7 +152,7 @@ def test_a_bundle_with_an_apk_is_whole_and_carries_its_own_files(tmp_path: Path)
     with zipfile.ZipFile(built.bundle / "app.apk") as apk:
         for name in ("manifest.json", "golden.json", "model.litertlm"):
             inside = apk.read(f"assets/model/{name}")
-            assert inside == (built.bundle / "app" / project.ASSETS / name).read_bytes()
+            assert inside == (built.bundle / "app" / SAMPLE.assets / name).read_bytes()
     made = manifest.read(built.bundle)
     assert made.apk is not None
     assert made.apk.unsigned_sha256 != made.files["app.apk"].sha256 == digests(built.bundle)["app.apk"]
@@ -159,7 +161,7 @@ def test_a_bundle_with_an_apk_is_whole_and_carries_its_own_files(tmp_path: Path)
 def test_a_large_model_stays_outside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sample, "LARGEST_PACKED", 1000)
     bundle = quick_build.build(tmp_path).bundle
-    assert {path.name for path in (bundle / "app" / project.ASSETS).iterdir()} == {"manifest.json", "golden.json"}
+    assert {path.name for path in (bundle / "app" / SAMPLE.assets).iterdir()} == {"manifest.json", "golden.json"}
 
 
 def test_any_reader_of_archives_reads_what_is_written(tmp_path: Path) -> None:
@@ -193,5 +195,5 @@ def test_the_key_is_called_what_it_is() -> None:
 
 
 def test_a_checkout_finds_its_sample() -> None:
-    assert project.SAMPLE == REPOSITORY / "mobile_samples" / "android"
-    assert shutil.which("git") is None or project.sources()
+    assert SAMPLE.root == REPOSITORY / "mobile_samples" / "android"
+    assert shutil.which("git") is None or SAMPLE.sources()

@@ -13,6 +13,8 @@ import pytest
 
 from convert import pipeline, plan
 from convert.bundle.manifest import read
+from convert.bundle.platforms.ios import sample
+from convert.bundle.platforms.ios.project import PROJECT
 from convert.checkpoint import open_checkpoint
 from convert.errors import ArtifactError, CheckpointError, PlanError
 from convert.inspection.report import Report
@@ -46,13 +48,13 @@ def request(out: Path, model: str | Path = "demo", **flags: str) -> Request:
     return Request("ios", str(model), out, context=96, prefill=(16,), flags=flags)
 
 
-def build(monkeypatch: pytest.MonkeyPatch, out: Path, verdict: str = "pass") -> pipeline.Built:
+def build(monkeypatch: pytest.MonkeyPatch, out: Path, verdict: str = "pass", **flags: str) -> pipeline.Built:
     def judge(model: Path, checkpoint: Path, reports: Path) -> list[str]:
         code = JUDGE.replace("{report!r}", repr(quick_build.REPORT))
         return [sys.executable, "-c", code, str(model), str(reports), verdict]
 
     monkeypatch.setattr(pipeline, "judge", judge)
-    return pipeline.build(request(out), Silent())
+    return pipeline.build(request(out, **flags), Silent())
 
 
 def test_a_passing_bundle_holds_model_tables_tokenizer_and_papers(
@@ -64,7 +66,8 @@ def test_a_passing_bundle_holds_model_tables_tokenizer_and_papers(
     papers = {"LICENSE", "NOTICE", "golden.json", "manifest.json", "parity.html", "parity.json"}
     beside = {*papers, *companions.COMPANIONS, *TABLES}
     found = digests(bundle)
-    assert found.keys() == {f"Model.mlpackage/{name}" for name in model} | beside
+    own = {name for name in found if not name.startswith("app/")}
+    assert own == {f"Model.mlpackage/{name}" for name in model} | beside
     manifest = read(bundle)
     assert {name: file.sha256 for name, file in manifest.files.items()} == {
         name: sha for name, sha in found.items() if name != "manifest.json"
@@ -82,6 +85,36 @@ def test_a_passing_bundle_holds_model_tables_tokenizer_and_papers(
     report = look(str(bundle))
     assert isinstance(report, Report)
     assert report.file == "Model.mlpackage"
+
+
+def test_the_sample_is_wired_to_the_bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    built = build(monkeypatch, tmp_path)
+    assert built.packed == "app: with the model"
+    app, inside = built.bundle / "app", built.bundle / "app" / PROJECT.assets
+    for name in ("project.yml", "Package.swift", "App/SampleApp.swift", "Sources/GemmaCoreML/CoreMLProgram.swift"):
+        assert (app / name).is_file(), name
+    inner, outer = read(inside), read(built.bundle)
+    for name, file in inner.files.items():
+        assert outer.files[name] == file
+        assert hashlib.sha256((inside / name).read_bytes()).hexdigest() == file.sha256
+    assert not any(name.startswith("app/") for name in inner.files)
+    assert {name for name in outer.files if name not in inner.files} == {
+        f"app/{path.relative_to(app).as_posix()}" for path in app.rglob("*") if path.is_file()
+    }
+
+
+def test_a_large_model_is_not_packed_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sample, "LARGEST_PACKED", 1000)
+    built = build(monkeypatch, tmp_path)
+    assert built.packed == "app: without the model, which the app downloads or imports"
+    inside = built.bundle / "app" / PROJECT.assets
+    assert {path.name for path in inside.iterdir()} == {"manifest.json", "golden.json"}
+
+
+def test_a_bundle_without_the_sample(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    built = build(monkeypatch, tmp_path, app="no")
+    assert built.packed is None
+    assert not (built.bundle / "app").exists()
 
 
 @pytest.mark.parametrize(("verdict", "error"), [("over", pipeline.ParityError), ("stranger", ArtifactError)])

@@ -100,11 +100,11 @@ def bundle(tmp_path: Path) -> Path:
     return folder
 
 
-def seal(folder: Path) -> None:
+def seal(folder: Path, **more: str) -> None:
     """Writes the manifest of what lies there."""
     files = {path.name: entry(path.read_bytes()) for path in sorted(folder.iterdir()) if path.name != "manifest.json"}
     fields = {"files": files, "model": "model.litertlm", "parity": {"artifact_sha256": SHA256}, "self_sha256": "0" * 64}
-    fields["source"] = {"id": "demo", "revision": None, "files": {}}
+    fields |= {"source": {"id": "demo", "revision": None, "files": {}}, **more}
     text = json.dumps(fields, indent=2)
     own = hashlib.sha256(text.encode()).hexdigest()
     (folder / "manifest.json").write_text(text.replace(f'"self_sha256": "{"0" * 64}"', f'"self_sha256": "{own}"'))

@@ -15,8 +15,7 @@ import shutil
 import subprocess
 import tarfile
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -29,6 +28,7 @@ from convert.apk.toolchain import FIRST_COMPILER
 from runtime_tests.pinned import fetch
 from runtime_tests.pinned.pieces import FetchError, held
 from tests.support.commands import REPOSITORY
+from tests.support.samples.locked import locked
 
 ANDROID = REPOSITORY / "mobile_samples" / "android"
 CLASSES = REPOSITORY / "build" / "kotlin-classes"
@@ -53,14 +53,6 @@ def cache() -> Path:
     folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "gemma-bridge"
     folder.mkdir(parents=True, exist_ok=True)
     return folder
-
-
-@contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """One process at a time: the tests run in several."""
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def need(*tools: str) -> None:

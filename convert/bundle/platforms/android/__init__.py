@@ -27,7 +27,7 @@ class Choices:
 
 
 def _stages(choices: Choices, model: int, rate: Rates) -> tuple[Stage, ...]:
-    from convert.bundle.platforms.android.sample import LARGEST_PACKED
+    from convert.bundle.project import LARGEST_PACKED
     from convert.costs import BUILDER, Stage
 
     if choices.apk == "skip":

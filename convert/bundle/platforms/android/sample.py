@@ -14,12 +14,11 @@ from convert.apk.pieces import ApkUnavailableError
 from convert.bundle import manifest as m
 from convert.bundle import papers
 from convert.bundle.names import GOLDEN, MANIFEST
-from convert.bundle.platforms.android import project
+from convert.bundle.platforms.android.project import PROJECT
+from convert.bundle.project import APP, LARGEST_PACKED
 from convert.progress import Progress
 
-APP, APK = "app", "app.apk"
-# Larger models would make an APK that nobody wants to install twice; they are downloaded or imported.
-LARGEST_PACKED = 100_000_000
+APK = "app.apk"
 
 
 def tools(choice: str, progress: Progress) -> toolchain.Toolchain | str:
@@ -31,7 +30,7 @@ def tools(choice: str, progress: Progress) -> toolchain.Toolchain | str:
     if choice == "skip":
         return "--apk skip"
     try:
-        if not project.sources():
+        if not PROJECT.sources():
             raise ApkUnavailableError("the sample's sources are not installed here")
         return toolchain.toolchain(progress)
     except ApkUnavailableError as error:
@@ -54,8 +53,8 @@ def add(folder: Path, found: toolchain.Toolchain | str, choice: str, work: Path,
     assets = {MANIFEST: folder / MANIFEST, GOLDEN: folder / GOLDEN}
     if manifest.files[manifest.model].bytes <= LARGEST_PACKED:
         assets[manifest.model] = folder / manifest.model
-    if project.sources():
-        project.write(folder / APP, assets)
+    if PROJECT.sources():
+        PROJECT.write(folder / APP, assets)
     made = m.Apk(status=f"not built: {found}", unsigned_sha256=None) if isinstance(found, str) else None
     if made is None:
         made = _built(folder / APK, assets, found, choice, work, progress)  # type: ignore[arg-type]

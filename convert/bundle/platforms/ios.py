@@ -1,7 +1,0 @@
-"""iOS: a bundle that an app takes in as it is."""
-
-from __future__ import annotations
-
-from convert.bundle.platform import Platform
-
-PLATFORM = Platform("ios", "coreml")

@@ -1,0 +1,91 @@
+import Foundation
+import GemmaCore
+
+// Floats go to a file, as they lie in memory.
+
+private func write(_ floats: [Float], _ path: String) throws -> Json {
+    try floats.withUnsafeBytes { try Data($0).write(to: URL(fileURLWithPath: path)) }
+    return .object(["count": .integer(Int64(floats.count))])
+}
+
+let feedCommands: [String: Command] = [
+    // Rows of a table, one after the other; `table` as a manifest says it.
+    "rows": { asked in
+        let stated = try Calls.Table(asked.child("table"))
+        let table = try RowTable(stated, file: URL(fileURLWithPath: try asked.text("file")), name: "rows")
+        let ids = try asked.int32s("ids")
+        var floats = [Float](repeating: 0, count: ids.count * stated.columns)
+        try floats.withUnsafeMutableBufferPointer { out in
+            guard let base = out.baseAddress else { return }
+            for (i, id) in ids.enumerated() { try table.write(row: id, into: base + i * stated.columns) }
+        }
+        return try write(floats, asked.text("out"))
+    },
+    // Cosines of all positions, then sines.
+    "rotary": { asked in
+        let rotary = try LayerType(asked.child("type")).rotary, positions = try asked.counts("positions")
+        let count = positions.count * rotary.headDim
+        var cosines = [Float](repeating: 0, count: count), sines = cosines
+        cosines.withUnsafeMutableBufferPointer { cosine in
+            sines.withUnsafeMutableBufferPointer { sine in
+                guard let c = cosine.baseAddress, let s = sine.baseAddress else { return }
+                for (i, position) in positions.enumerated() {
+                    rotary.write(position: position, cosines: c + i * rotary.headDim, sines: s + i * rotary.headDim)
+                }
+            }
+        }
+        return try write(cosines + sines, asked.text("out"))
+    },
+    "mask": { asked in
+        let window = try LayerType(asked.child("type")).window, mask = try Mask(asked.child("mask"))
+        let positions = try asked.counts("positions"), width = try asked.count("context")
+        var floats = [Float](repeating: 0, count: positions.count * width)
+        floats.withUnsafeMutableBufferPointer { out in
+            for (i, position) in positions.enumerated() {
+                let row = UnsafeMutableBufferPointer(rebasing: out[(i * width)..<((i + 1) * width)])
+                mask.write(position: position, window: window, into: row)
+            }
+        }
+        return try write(floats, asked.text("out"))
+    },
+    // The calls of each conversation of a file: a line each, [context, lengths, filled, count].
+    "plan": { asked in
+        let lines = try Json.parse(bytes(asked.text("file")))
+        guard case .array(let cases) = lines else { throw Refused("no array") }
+        let plans: [Json] = try cases.map { each in
+            let fields = try Fields(each, "case")
+            let lengths = try fields.counts("lengths").map { Chunks.Length(function: "prefill_\($0)", tokens: $0) }
+            let chunks = Chunks(context: try fields.count("context"), lengths: lengths)
+            let calls = chunks.calls(filled: try fields.count("filled"), count: try fields.count("count"))
+            return .array(calls.map { .array([$0.length, $0.first, $0.end].map { .integer(Int64($0)) }) })
+        }
+        return .object(["plans": .array(plans)])
+    },
+    // Tokens drawn one after the other from rows of logits in a file, [draws, vocabulary] float32.
+    "draw": { asked in
+        let raw = try bytes(asked.text("file")), vocabulary = try asked.count("vocabulary")
+        let logits = raw.withUnsafeBytes { buffer in
+            (0..<(buffer.count / 4)).map { buffer.loadUnaligned(fromByteOffset: 4 * $0, as: Float.self) }
+        }
+        let sampling = Sampling(
+            topK: try asked.count("top_k"), topP: try asked.number("top_p"), temperature: try asked.number("temperature"),
+            seed: UInt64(try asked.count("seed")))
+        var sampler = Sampler(sampling, suppressed: try asked.int32s("suppressed"))
+        let tokens: [Json] = logits.withUnsafeBufferPointer { all in
+            stride(from: 0, to: all.count, by: vocabulary).map { begin in
+                sampler.draw(UnsafeBufferPointer(rebasing: all[begin..<(begin + vocabulary)]))
+                    .map { .integer(Int64($0)) } ?? .null
+            }
+        }
+        return .object(["tokens": .array(tokens)])
+    },
+    // Bits of halves of floats in a file, and the floats of these.
+    "half": { asked in
+        let raw = try bytes(asked.text("file"))
+        let halves = raw.withUnsafeBytes { buffer in
+            (0..<(buffer.count / 4)).map { Half.bits(buffer.loadUnaligned(fromByteOffset: 4 * $0, as: Float.self)) }
+        }
+        try halves.withUnsafeBytes { try Data($0).write(to: URL(fileURLWithPath: asked.text("out"))) }
+        return try write(halves.map(Half.value), asked.text("back"))
+    },
+]

@@ -1,0 +1,67 @@
+/// A conversation's KV cache and what is in it: prefills in chunks, decodes, and goes on from the longest common beginning
+/// of what it holds and what is asked for.
+///
+/// One user at a time: the session's answer.
+actor Cache {
+    private let program: any Program
+    private let feeder: Feeder
+    private let states: any ProgramStates
+    /// Tokens whose rows are in the cache, from position 0 on. Rows behind them may hold anything: a mask shows none of
+    /// them before it is written over.
+    private(set) var filled: [Int32] = []
+
+    init(_ program: any Program, _ feeder: Feeder) async throws {
+        self.program = program
+        self.feeder = feeder
+        states = try await program.makeStates()
+    }
+
+    var context: Int { feeder.calls.chunks.context }
+
+    /// Makes the cache hold `ids` but the last one, and feeds that.
+    ///
+    /// - Returns: logits of the next token, `[vocabulary]`.
+    /// - Throws: `EngineError.contextFull`: more tokens than positions. `CancellationError` between two calls.
+    func read(_ ids: [Int32]) async throws -> [Float] {
+        guard let last = ids.last else { throw EngineError.failed("there is nothing to read") }
+        guard ids.count <= context else {
+            throw EngineError.contextFull("\(ids.count) tokens do not fit a context of \(context)")
+        }
+        let common = zip(filled, ids).prefix { $0 == $1 }.count
+        filled.removeSubrange(min(common, ids.count - 1)...)
+        for call in feeder.calls.chunks.calls(filled: filled.count, count: ids.count) {
+            try Task.checkCancellation()
+            let tokens = Array(ids[call.first..<call.end])
+            filled.removeSubrange(min(call.first, filled.count)...)  // in the middle of a call nothing of it is sure
+            _ = try await self.call(call.function, first: call.first, ids: tokens)
+            filled = Array(ids[..<call.end])
+        }
+        return try await step(last)
+    }
+
+    /// Feeds one more token.
+    ///
+    /// - Returns: logits of the next one, `[vocabulary]`.
+    /// - Throws: `EngineError.contextFull`: all positions are taken.
+    func step(_ token: Int32) async throws -> [Float] {
+        guard filled.count < context else { throw EngineError.contextFull("all \(context) positions are taken") }
+        let out = try await call(Chunks.decode, first: filled.count, ids: [token])
+        filled.append(token)
+        guard let logits = out[feeder.calls.logits] else {
+            throw EngineError.failed("\(Chunks.decode) gave no \(feeder.calls.logits)")
+        }
+        return try logits.floats
+    }
+
+    /// Runs a function in every part that has it, in order.
+    private func call(_ function: String, first: Int, ids: [Int32]) async throws -> [String: Tensor] {
+        var known: [String: Tensor] = [:]
+        for (index, part) in feeder.calls.parts.enumerated() {
+            guard let linked = part.functions[function] else { continue }
+            let earlier = known.filter { linked.takes.contains($0.key) }
+            let inputs = try feeder.inputs(part: index, function: function, first: first, ids: ids, earlier: earlier)
+            known.merge(try await program.run(part: index, function: function, inputs: inputs, states: states)) { $1 }
+        }
+        return known
+    }
+}

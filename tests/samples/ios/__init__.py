@@ -1,0 +1,1 @@
+"""The iOS sample, without iOS."""

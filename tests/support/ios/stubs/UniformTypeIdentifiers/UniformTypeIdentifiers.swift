@@ -1,0 +1,3 @@
+public struct UTType: Sendable, Hashable {
+    public static var folder: UTType { UTType() }
+}

@@ -1,0 +1,2 @@
+// <os/proc.h>
+public func os_proc_available_memory() -> Int { 0 }
