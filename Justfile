@@ -100,7 +100,7 @@ runtime-test *bundles: setup
 [group('proof')]
 [no-exit-message]
 [no-cd]
-@device-test *flags: setup
+@device-test bundle=(dist / 'android/demo') *flags: setup
     {{python}} -m runtime_tests device "$@"
 
 # Take pictures of a report at phone and desktop width, and check its accessibility; needs node, npm and Chromium

@@ -192,10 +192,10 @@ def _beside(bundle: Path, outputs: Outputs) -> Path:
 @app.command()
 def device(
     bundle: Annotated[
-        Path | None, typer.Argument(help="A finished bundle. [default: the platform's demo]", show_default=False)
+        Path | None, typer.Argument(help="A finished bundle. [default: the demo's]", show_default=False)
     ] = None,
-    platform: Annotated[str, typer.Option(help="Whose demo, where no bundle is given: android or ios.")] = "android",
-    app: Annotated[Path | None, typer.Option(help="iOS: what Xcode built for the device, to be installed.")] = None,
+    platform: Annotated[str, typer.Option(help="Of the demo that is taken where no bundle is named.")] = "android",
+    app: Annotated[Path | None, typer.Option(help="What Xcode built for the device, to be installed first.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for the report. [default: dist/device/<bundle>]")] = None,
     serial: Annotated[str | None, typer.Option(help="Which phone, as adb or devicectl lists it.")] = None,
     timeout: Annotated[float, typer.Option(min=1, help="Seconds to wait for the phone's answers.")] = 600,
@@ -212,7 +212,7 @@ def device(
     from runtime_tests.report import table
 
     said = Console(stderr=True)
-    bundle = bundle or Path("dist") / platform / "demo"
+    bundle = bundle or Path(os.environ.get("GEMMA_BRIDGE_OUT", "dist")) / platform / "demo"
     folder = out or Path("dist/device") / bundle.resolve().name
     try:
         parity = device_test(bundle, folder, serial, timeout, lambda text: said.print(text, style="dim"), app)

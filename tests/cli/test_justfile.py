@@ -80,6 +80,13 @@ def test_the_default_bundle_is_the_projects(home: Path, recipe: str) -> None:
 
 
 @just
+def test_a_phone_of_another_platform_is_asked_about_that_demo(home: Path) -> None:
+    found = called(home / "below it", "device-test", "--platform", "ios")
+    assert found["words"][-2:] == ["--platform", "ios"]  # type: ignore[index]
+    assert found["GEMMA_BRIDGE_OUT"] == str(home / "dist")
+
+
+@just
 def test_runtime_test_finds_its_file_and_the_users_bundle(home: Path) -> None:
     found = called(home / "below it", "runtime-test", "my bundle")
     assert found["cwd"] == str(home / "below it")
