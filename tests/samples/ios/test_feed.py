@@ -18,6 +18,8 @@ from runtime_tests.readers.coreml.rows import open_rows
 from runtime_tests.readers.feeding import Rotary
 from tests.support.ios import swift_tools
 
+# Not slow itself: whoever comes first to Swift waits for the package to be built, and meanwhile the others have work.
+pytestmark = pytest.mark.slow
 Array = np.ndarray[Any, Any]
 FIELDS = ("rows", "columns", "bits", "groups", "row_bytes", "rows_offset", "scales_offset", "multiplier")
 
