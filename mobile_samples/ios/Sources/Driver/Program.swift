@@ -19,14 +19,16 @@ let programCommands: [String: Command] = [
         await engine.close()
         return report.json()
     },
-    // A conversation: `messages` one after the other, greedily unless there is a seed.
+    // A conversation: after what was said before, `messages` one after the other, greedily.
     "talk": { asked in
         let engine = try await engine(asked)
-        let system = try asked.textOrNil("system")
-        let session = try await engine.start(
-            SessionSettings(
-                history: system.map { [Turn(.system, $0)] } ?? [], sampling: .greedy,
-                maxTokens: try asked.count("max_tokens")))
+        let history = try asked.children("history").map { said -> Turn in
+            let role = try said.text("role")
+            guard let known = Role(rawValue: role) else { throw Refused("no role \(role)") }
+            return Turn(known, try said.text("content"))
+        }
+        let settings = SessionSettings(history: history, sampling: .greedy, maxTokens: try asked.count("max_tokens"))
+        let session = try await engine.start(settings)
         var answers: [Json] = []
         for message in try asked.texts("messages") {
             var pieces = "", answer: Answer?
@@ -42,5 +44,18 @@ let programCommands: [String: Command] = [
         await session.close()
         await engine.close()
         return .object(["answers": .array(answers)])
+    },
+    // Token ids read one after the other, in one cache or each in one of its own: the logits behind each go to a file.
+    "read": { asked in
+        let engine = try await engine(asked), together = try asked.flag("together")
+        guard case .array(let lists) = try asked.json("ids") else { throw Refused("no array") }
+        var cache = try await Cache(engine.program, engine.feeder), logits: [Float] = []
+        for list in lists {
+            if !together { cache = try await Cache(engine.program, engine.feeder) }
+            logits += try await cache.read(Fields(.object(["ids": list]), "read").int32s("ids"))
+        }
+        await engine.close()
+        try logits.withUnsafeBytes { try Data($0).write(to: URL(fileURLWithPath: asked.text("out"))) }
+        return .object(["count": .integer(Int64(logits.count))])
     },
 ]

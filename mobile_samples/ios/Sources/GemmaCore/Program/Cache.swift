@@ -2,7 +2,7 @@
 /// of what it holds and what is asked for.
 ///
 /// One user at a time: the session's answer.
-actor Cache {
+package actor Cache {
     private let program: any Program
     private let feeder: Feeder
     private let states: any ProgramStates
@@ -10,7 +10,7 @@ actor Cache {
     /// them before it is written over.
     private(set) var filled: [Int32] = []
 
-    init(_ program: any Program, _ feeder: Feeder) async throws {
+    package init(_ program: any Program, _ feeder: Feeder) async throws {
         self.program = program
         self.feeder = feeder
         states = try await program.makeStates()
@@ -22,7 +22,7 @@ actor Cache {
     ///
     /// - Returns: logits of the next token, `[vocabulary]`.
     /// - Throws: `EngineError.contextFull`: more tokens than positions. `CancellationError` between two calls.
-    func read(_ ids: [Int32]) async throws -> [Float] {
+    package func read(_ ids: [Int32]) async throws -> [Float] {
         guard let last = ids.last else { throw EngineError.failed("there is nothing to read") }
         guard ids.count <= context else {
             throw EngineError.contextFull("\(ids.count) tokens do not fit a context of \(context)")

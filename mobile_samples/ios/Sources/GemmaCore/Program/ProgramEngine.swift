@@ -6,8 +6,8 @@ public final class ProgramEngine: Engine {
     let manifest: Manifest
     let tokenizer: Tokenizer
     let template: ChatTemplate
-    let feeder: Feeder
-    let program: any Program
+    package let feeder: Feeder
+    package let program: any Program
 
     /// - Parameters:
     ///   - folder: of the bundle, whose files were checked against the manifest.
