@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
 import time
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
 from runtime_tests.device.answers import SelfTest, read
+from runtime_tests.device.called import called
 from runtime_tests.errors import CannotRunError, InputError
 
 PACKAGE = "dev.gemmabridge.sample"
@@ -78,17 +78,7 @@ class Phone:
         return self._run("shell", command, seconds=CALL_S)
 
     def _run(self, *words: str, seconds: float) -> str:
-        command = [*self._adb, *words]
-        try:
-            done = subprocess.run(command, capture_output=True, timeout=seconds, check=False)
-        except subprocess.TimeoutExpired as error:
-            raise CannotRunError(f"adb {words[0]} took more than {seconds:g} s") from error
-        except OSError as error:
-            raise CannotRunError(f"adb cannot be started ({error.strerror})") from error
-        if done.returncode:
-            last = done.stderr.decode("utf-8", "replace").strip().splitlines()[-1:] or ["no message"]
-            raise CannotRunError(f"adb {words[0]} ended with code {done.returncode}: {last[0][:200]}")
-        return done.stdout.decode("utf-8", "replace")
+        return called("adb", [*self._adb, *words], words[0], seconds)
 
 
 def holds_model(apk: Path, name: str) -> bool:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from runtime_tests.device.answers import SelfTest, read
+from runtime_tests.device.called import called
 from runtime_tests.errors import CannotRunError, InputError
 
 PACKAGE = "dev.gemmabridge.sample"
@@ -96,14 +96,4 @@ class IPhone:
             return read(answer.read_bytes())
 
     def _run(self, *words: str, seconds: float, codes: tuple[int, ...] = (0,)) -> None:
-        command = [*self._devicectl, *words]
-        name = f"devicectl {' '.join(words[:3])}"
-        try:
-            done = subprocess.run(command, capture_output=True, timeout=seconds, check=False)
-        except subprocess.TimeoutExpired as error:
-            raise CannotRunError(f"{name} took more than {seconds:g} s") from error
-        except OSError as error:
-            raise CannotRunError(f"xcrun cannot be started ({error.strerror})") from error
-        if done.returncode not in codes:
-            last = done.stderr.decode("utf-8", "replace").strip().splitlines()[-1:] or ["no message"]
-            raise CannotRunError(f"{name} ended with code {done.returncode}: {last[0][:200]}")
+        called("devicectl", [*self._devicectl, *words], " ".join(words[:3]), seconds, codes)

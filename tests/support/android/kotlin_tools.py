@@ -177,6 +177,11 @@ def suite(classes: str, name: str, *arguments: str | Path, flags: Sequence[str] 
     crash = ("-XX:+ErrorFileToStderr", "-XX:-CreateCoredumpOnCrash")  # nothing is left in the folder
     flags = ("-Xmx256m", "-XX:TieredStopAtLevel=1", *crash, *flags)
     done = run(["java", *flags, "-cp", classes, f"dev.gemmabridge.test.{name}Kt", *arguments])
+    return outcome(done)
+
+
+def outcome(done: subprocess.CompletedProcess[str]) -> Outcome:
+    """What a suite's process said, a line of JSON for each case and figure."""
     lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
     other = [line for line in done.stdout.splitlines() if not line.startswith("{")]
     return Outcome(

@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.android.kotlin_tools import Outcome
+from tests.support.android.kotlin_tools import Outcome, outcome
 from tests.support.commands import REPOSITORY
 from tests.support.ios import swift_root
 from tests.support.samples.locked import locked
@@ -115,10 +115,4 @@ def suite(name: str, *arguments: str | Path, seconds: float = 600) -> Outcome:
     """What a suite of the package said: a line for each case, as the Kotlin suites say it."""
     words = [*program(name), *map(str, arguments)]
     done = subprocess.run(words, capture_output=True, text=True, timeout=seconds, check=False)
-    lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
-    other = [line for line in done.stdout.splitlines() if not line.startswith("{")]
-    return Outcome(
-        {line["case"]: line["why"] for line in lines if "case" in line},
-        {line["figure"]: line["value"] for line in lines if "figure" in line},
-        f"exit code {done.returncode}; {' / '.join(other)[-1500:]} {done.stderr[-1500:]}",
-    )
+    return outcome(done)
