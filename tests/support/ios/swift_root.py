@@ -107,7 +107,8 @@ def inside(
     user = [] if os.geteuid() == 0 else ["--map-root-user"]
     pairs = [word for source, target in mounts.items() for word in (str(source), target)]
     command = ["unshare", *user, "--mount", "bash", "-c", _MOUNT, "root", str(folder), *pairs, "--", *words]
-    env = os.environ | {"GEMMA_PATH": BIN}
+    # chroot and mount lie where a user's PATH need not look.
+    env = os.environ | {"GEMMA_PATH": BIN, "PATH": f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"}
     return subprocess.run(command, capture_output=True, text=True, env=env, timeout=seconds, check=False)
 
 
