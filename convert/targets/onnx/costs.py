@@ -5,7 +5,7 @@ from __future__ import annotations
 from convert import costs
 from convert.costs import Rates, Sizes, Stage, TargetCosts
 
-UNPACKED = 4.0  # bytes through numpy for a weight that a step of the runtime multiplies with
+UNPACKED = 0.7  # bytes through numpy for a weight that a step of the runtime multiplies with: most lie in four bits
 
 
 def judged(s: Sizes, rate: Rates) -> list[Stage]:
