@@ -10,32 +10,19 @@ from pathlib import Path
 import pytest
 
 from convert import demo
-from runtime_tests.litert.case import DECODER, LitertCase
+from runtime_tests.litert.case import LitertCase
 from runtime_tests.readers.checkpoint import open_checkpoint
 from runtime_tests.readers.litert.litertlm import open_litertlm
 from runtime_tests.report import golden
 from tests.support.android import kotlin_tools
 from tests.support.android.kotlin_tools import ANDROID, Outcome
-from tests.support.litert.patient import Patient
+from tests.support.litert.damaged import damaged
 
 FOLDER, SUITE = "engine-jni/src/test/kotlin", "EngineSuite"
 CYCLES = 200
 C = sorted((ANDROID / "engine-jni" / "src" / "main" / "c").glob("*.[ch]"))
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the stock engine's library for Linux is needed")
-
-
-def damaged(model: Path) -> bytes:
-    """The model with every second row of every weight sixteen times too large, as a wrong kernel might read scales.
-
-    It takes so much: with the rows of all down projections 64 times too large the demo still says the same words.
-    """
-    patient = Patient(model)
-    for graph in patient.model(DECODER).subgraphs:
-        for name, tensor in graph.by_name.items():
-            if name.endswith(".weight") and tensor.quantization is not None and len(tensor.quantization.scales) > 1:
-                tensor.quantization.scales[::2] *= 16
-    return bytes(patient.bytes)
 
 
 @pytest.fixture(scope="module")

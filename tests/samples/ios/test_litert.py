@@ -14,7 +14,7 @@ from convert import demo
 from convert.checkpoint import open_checkpoint
 from convert.progress import Silent
 from convert.targets.litert import LitertOptions, convert
-from runtime_tests.litert.case import DECODER, LitertCase
+from runtime_tests.litert.case import LitertCase
 from runtime_tests.readers import checkpoint as reading
 from runtime_tests.readers.litert.litertlm import open_litertlm
 from runtime_tests.report import golden
@@ -22,7 +22,7 @@ from tests.support.android.kotlin_tools import Outcome, engine_library, failure,
 from tests.support.chat import forged_answers
 from tests.support.ios import swift_tools
 from tests.support.ios.swift_tools import IOS
-from tests.support.litert.patient import Patient
+from tests.support.litert.damaged import damaged
 
 SUITE = "LiteRTSuite"
 SOURCES = IOS / "Sources"
@@ -36,16 +36,6 @@ CONTEXT, ENDLESS_CONTEXT, HALVES_CONTEXT = 224, 64, 96  # the first two of files
 CYCLES = 200
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the stock engine's library for Linux is needed")
-
-
-def damaged(model: Path) -> bytes:
-    """The model with every second row of every weight sixteen times too large, as a wrong kernel might read scales."""
-    patient = Patient(model)
-    for graph in patient.model(DECODER).subgraphs:
-        for name, tensor in graph.by_name.items():
-            if name.endswith(".weight") and tensor.quantization is not None and len(tensor.quantization.scales) > 1:
-                tensor.quantization.scales[::2] *= 16
-    return bytes(patient.bytes)
 
 
 def halves(folder: Path) -> Path:

@@ -15,7 +15,7 @@ public enum Report {
                 choice.trials.map {
                     .object([
                         "backend": .text($0.backend.rawValue), "why": .text($0.why),
-                        "report": $0.report.map { finite($0.json()) } ?? .null,
+                        "report": $0.report.map { $0.json() } ?? .null,
                     ])
                 }),
         ])
@@ -27,16 +27,6 @@ public enum Report {
             "schema_version": .integer(1), "device": .text(name(device)), "verdict": .text(Verdict.failed.rawValue),
             "why": .text(why), "trials": .array([]),
         ])
-    }
-
-    /// JSON has no infinity and no NaN, and a chip that computes wrongly may well give one.
-    private static func finite(_ json: Json) -> Json {
-        switch json {
-        case .number(let value): return value.isFinite ? json : .null
-        case .array(let values): return .array(values.map(finite))
-        case .object(let members): return .object(members.mapValues(finite))
-        default: return json
-        }
     }
 
     /// A name that the desktop takes: plain characters, 80 at most.
