@@ -141,7 +141,9 @@ def _file(found: Report) -> str:
     parts.append(table("signatures", ("section", "signature", "inputs", "outputs"), map(_signature, found.signatures)))
     if found.cache is not None:
         c = found.cache
-        parts.append(f"KV cache: {c.pairs} pairs, {c.dtype}, {c.context} positions, {size(c.bytes)} at full context\n")
+        short = "" if c.ring is None else f" (sliding layers {c.ring})"
+        told = f"{c.pairs} pairs, {c.dtype}, {c.context} positions{short}, {size(c.bytes)} at full context"
+        parts.append(f"KV cache: {told}\n")
     parts.append(_weights(found.weights))
     for section, codes in found.operators.items():
         rows2 = sorted(codes.items(), key=lambda item: (-item[1], item[0]))

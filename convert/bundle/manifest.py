@@ -75,12 +75,14 @@ class Signature(_Strict):
 class Cache(_Strict):
     """The KV cache: one key and one value tensor per owning layer, ``context`` positions each.
 
-    ``owners`` are layer indices: cache number i belongs to layer ``owners[i]``; ``readers`` maps every other layer to
-    the layer whose cache it reads.
+    In tensors of sliding layers position p may lie in row p modulo ``ring``, so that they hold the last ``ring``
+    positions; null: they hold all. ``owners`` are layer indices: cache number i belongs to layer ``owners[i]``;
+    ``readers`` maps every other layer to the layer whose cache it reads.
     """
 
     dtype: Literal["float32", "float16", "int8"]
     context: Annotated[int, Field(gt=0, description="tokens")]
+    ring: Annotated[int | None, Field(gt=0, description="rows of sliding layers; null: as many as the context")] = None
     bytes: Bytes
     owners: list[int]
     readers: dict[int, int]

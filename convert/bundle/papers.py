@@ -85,6 +85,7 @@ def describe(
         kv_cache=m.Cache(
             dtype=cache.dtype,  # type: ignore[arg-type]  # checked by the model
             context=cache.context,
+            ring=cache.ring,
             bytes=cache.bytes,
             owners=[layer.index for layer in config.owners],
             readers={layer.index: layer.owner for layer in config.layers if not layer.owns_kv},

@@ -29,12 +29,17 @@ class Section:
 
 @dataclass(frozen=True)
 class Cache:
-    """The KV cache as decode takes it: ``pairs`` of key and value tensors with ``context`` positions."""
+    """The KV cache as decode takes it: ``pairs`` of key and value tensors with ``context`` positions.
+
+    Attributes:
+        ring: rows of those tensors that are shorter than the context; None where there are none.
+    """
 
     dtype: str
     context: int
     pairs: int
     bytes: int
+    ring: int | None = None
 
 
 @dataclass(frozen=True)

@@ -62,8 +62,11 @@ class Decoder(Generic[T, C]):
 
     def around(self, embeddings: T, input_pos: T, mask: T) -> tuple[dict[str, tuple[T, T]], dict[str, T]]:
         """Rotary rows and masks of n tokens, by kind of layer; arguments as of a call."""
-        turns = {kind: angles(input_pos, frequencies) for kind, frequencies in self.frequencies.items()}
-        return turns, self._masks(mask, input_pos)
+        return self.turns(input_pos), self.masks(mask, input_pos)
+
+    def turns(self, input_pos: T) -> dict[str, tuple[T, T]]:
+        """Cosines and sines of tokens at some positions, by kind of layer, see ``layers``."""
+        return {kind: angles(input_pos, frequencies) for kind, frequencies in self.frequencies.items()}
 
     def run(
         self,
@@ -99,7 +102,8 @@ class Decoder(Generic[T, C]):
         Args:
             per_layer_inputs: what the method of that name gave.
             turns: by kind of layer: cosines and sines ``[1, n, 1, head_dim / 2]``.
-            masks: by kind of layer: as ``mask`` of a call, for sliding layers narrowed to the window.
+            masks: by kind of layer: as ``mask`` of a call, for sliding layers narrowed to the window; as wide as what
+                the target's ``attention`` finds in a cache.
             written: the caches after the write; those of each layer are added.
             logits: False ends the work where the last cache is written.
 
@@ -152,7 +156,7 @@ class Decoder(Generic[T, C]):
     def _norm(self, x: T, key: str) -> T:
         return self.ops.scale(self.ops.normalize(x, self.config.norm_eps), f"{key}.weight")
 
-    def _masks(self, mask: T, input_pos: T) -> dict[str, T]:
+    def masks(self, mask: T, input_pos: T) -> dict[str, T]:
         """The given causal mask for full layers, and the same narrowed to the window for sliding ones."""
         kinds = {layer.kind for layer in self.config.layers}
         masks = dict.fromkeys(kinds, mask)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from convert.checkpoint.config import TextConfig
+from convert.checkpoint.config import SLIDING, TextConfig
 
 DECODE = "decode"
 
@@ -48,18 +48,25 @@ class Signature:
         return self.name == DECODE
 
 
-def cache_tensors(config: TextConfig, context: int, dtype: str) -> tuple[Tensor, ...]:
-    """One key and one value tensor per layer that owns them, numbered by owner; values are stored transposed."""
+def cache_tensors(config: TextConfig, context: int, dtype: str, ring: int | None = None) -> tuple[Tensor, ...]:
+    """One key and one value tensor per layer that owns them, numbered by owner; values are stored transposed.
+
+    Args:
+        ring: rows of sliding layers, where position p lies in row p modulo ``ring``; None: one row per position.
+    """
     out = []
     for i, layer in enumerate(config.owners):
-        rows = f"of layer {layer.index}, one per position"
-        out.append(Tensor(f"kv_cache_k_{i}", (1, layer.kv_heads, context, layer.head_dim), dtype, f"Keys {rows}."))
-        out.append(Tensor(f"kv_cache_v_{i}", (1, layer.kv_heads, layer.head_dim, context), dtype, f"Values {rows}."))
+        length, which = context, "one per position"
+        if ring is not None and layer.kind == SLIDING:
+            length, which = ring, f"of the last {ring} positions"
+        rows = f"of layer {layer.index}, {which}"
+        out.append(Tensor(f"kv_cache_k_{i}", (1, layer.kv_heads, length, layer.head_dim), dtype, f"Keys {rows}."))
+        out.append(Tensor(f"kv_cache_v_{i}", (1, layer.kv_heads, layer.head_dim, length), dtype, f"Values {rows}."))
     return tuple(out)
 
 
 def signatures(
-    config: TextConfig, context: int, prefill: tuple[int, ...], element: str, cache: str
+    config: TextConfig, context: int, prefill: tuple[int, ...], element: str, cache: str, ring: int | None = None
 ) -> tuple[Signature, ...]:
     """What the signatures of all targets have in common, prefill lengths ascending, decode last.
 
@@ -68,8 +75,9 @@ def signatures(
         prefill: numbers of tokens per prefill call.
         element: type of what goes in and comes out, ``float32`` or ``float16``.
         cache: element type of the KV cache.
+        ring: see ``cache_tensors``.
     """
-    states = cache_tensors(config, context, cache)
+    states = cache_tensors(config, context, cache, ring)
     out = []
     for length in (*sorted(set(prefill)), 0):
         name, n = (f"prefill_{length}", length) if length else (DECODE, 1)

@@ -64,7 +64,7 @@ class Value(Protocol):
 T = TypeVar("T", bound=Arithmetic)
 V = TypeVar("V", bound=Value)
 
-Two: TypeAlias = Literal["add", "subtract", "multiply", "divide", "maximum", "minimum", "less"]
+Two: TypeAlias = Literal["add", "subtract", "multiply", "divide", "maximum", "minimum", "less", "modulo"]
 One: TypeAlias = Literal["abs", "cos", "gelu", "round", "rsqrt", "sin", "softmax", "tanh"]
 Reduction: TypeAlias = Literal["max", "mean", "min", "sum"]
 Move: TypeAlias = Literal["concatenate", "reshape", "slice", "transpose"]
@@ -195,6 +195,10 @@ class Symbol(Generic[V]):
         if exponent != 2:
             raise NotImplementedError(f"power {exponent}")
         return self * self
+
+    def modulo(self, other: Any) -> Symbol[V]:
+        """The remainder, with the divisor's sign."""
+        return binary("modulo", self, other)
 
     def maximum(self, other: Any) -> Symbol[V]:
         return binary("maximum", self, other)

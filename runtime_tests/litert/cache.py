@@ -1,6 +1,7 @@
 """Where the KV cache and the named boundaries keep their rows, and the reference's rows laid out that way.
 
-Caches: keys ``[1, kv, C, hd]``, values ``[1, kv, hd, C]``; one pair per KV-owning layer, numbered in order. New rows at
+Caches: keys ``[1, kv, R, hd]``, values ``[1, kv, hd, R]``; one pair per KV-owning layer, numbered in order. R is the
+context, or of a sliding layer less, see ``rings.py``. New rows at
 a boundary may be ordered ``[1, n, kv, hd]``, ``[1, kv, n, hd]`` or ``[1, kv, hd, n]``; the shape in all signatures says
 which.
 """
@@ -15,8 +16,9 @@ from numpy.typing import NDArray
 
 from runtime_tests.errors import CannotRunError
 from runtime_tests.litert.case import DECODER, LitertCase
-from runtime_tests.litert.cuts.forced import GIVEN, Forced, Part
-from runtime_tests.litert.runners.interpreter import Interpreter, feed, prefill_lengths
+from runtime_tests.litert.cuts.forced import Part
+from runtime_tests.litert.rings import held, live
+from runtime_tests.litert.runners.interpreter import prefill_lengths
 from runtime_tests.measures import metrics
 from runtime_tests.reference.trace import Trace
 
@@ -124,20 +126,26 @@ class Cache:
         The engine does not clear its caches, the mask alone hides old rows. They are the reference's rows here, the
         last one first: as large as true ones.
         """
-        context, out = self.case.context, {}
+        out = {}
         for number, layer in enumerate(self.owners):
             for kind, letter in (("key", "k"), ("value", "v")):
                 name = f"kv_cache_{letter}_{number}"
                 if name not in names:
                     continue
                 heads = self._heads(layer, kind)
-                rows = np.zeros((heads.shape[0], context, heads.shape[2]), np.float32)
-                total = heads.shape[1]
-                rows[:, count:] = heads[:, total - 1 - np.arange(context - count) % total]
-                rows[:, :count] = heads[:, :count]
-                stored = self.quantized(name, rows)
+                positions, total = held(self.ring(name), count), heads.shape[1]
+                behind = total - 1 - (np.arange(len(positions)) - count) % total
+                stored = self.quantized(name, heads[:, np.where(positions >= 0, positions, behind)])
                 out[name] = np.ascontiguousarray(stored.transpose(0, 2, 1) if kind == "value" else stored)[None]
         return out
+
+    def ring(self, name: str) -> int:
+        """Rows of a cache."""
+        return self.case.cache_rows[name]
+
+    def window(self, name: str) -> int | None:
+        """How far a token looks back in a cache that is shorter than the context; None in one that is not."""
+        return None if self.ring(name) == self.case.context else self.case.window
 
     def quantized(self, name: str, rows: Floats) -> NDArray[Any]:
         """Rows as the cache stores them: float32 as they are, int8 by the cache tensor's scale."""
@@ -152,16 +160,19 @@ class Cache:
     def written(self, name: str, before: NDArray[Any], after: NDArray[Any], rows: slice) -> str:
         """What is wrong with a cache after a call: rows before the call's changed, or its own are not the reference's.
 
-        Rows after the call's may hold anything: the mask hides them until they are written.
+        Rows that no later token looks at may hold anything, those after the call's too: the mask hides them.
         """
         axis = 2 if "_k_" in name else 3
         old, new = (np.moveaxis(cache, axis, 0) for cache in (before, after))
-        if not np.array_equal(old[: rows.start], new[: rows.start]):
+        where = live(self.ring(name), rows.stop, self.window(name))
+        positions = held(self.ring(name), rows.stop)[where]
+        earlier, own = where[positions < rows.start], where[positions >= rows.start]
+        if not np.array_equal(old[earlier], new[earlier]):
             return f"{name}: rows before {rows.start} changed"
         layer = self.owners[int(name.rsplit("_", 1)[1])]
-        heads = self._heads(layer, "key" if "_k_" in name else "value")[:, rows]
+        heads = self._heads(layer, "key" if "_k_" in name else "value")[:, positions[positions >= rows.start]]
         expected = np.moveaxis(self.quantized(name, heads), 1, 0)
-        found = new[rows].reshape(len(expected), -1)
+        found = new[own].reshape(len(expected), -1)
         expected = expected.reshape(len(expected), -1)
         if found.dtype == np.int8:
             _, step = metrics.steps_off(expected, found)
@@ -193,45 +204,3 @@ class Cache:
                 raise CannotRunError(f"{boundary} has a shape that is no order of rows, heads and head_dim")
             self._orders[boundary] = next(iter(fitting.values()))
         return self._orders[boundary]
-
-
-def end_of_context(
-    case: LitertCase, name: str, length: int, forced: Forced, interpreter: Interpreter, layout: Cache
-) -> list[str]:
-    """Caches whose last rows are wrong after a call whose padding would reach past the end of the context.
-
-    The engine makes such calls in long conversations. Positions mean nothing here: the new rows are given, and only
-    where they land is compared.
-    """
-    count = last_rows(case, length)
-    start = case.context - count
-    trace, model = layout.trace, case.model(DECODER)
-    rows = slice(0, count)
-    per_layer = None if trace.per_layer is None else trace.per_layer[rows]
-    inputs = feed(model, name, start, trace.embeddings[rows], per_layer)
-    generator = np.random.default_rng(1)
-    before = {}
-    for key, cache in layout.filled(0, {*forced.inputs, *forced.outputs}).items():
-        before[key] = generator.integers(-100, 100, cache.shape).astype(cache.dtype)
-    inputs.update(before)
-    inputs = {key: value for key, value in inputs.items() if key in forced.inputs}
-    inputs.update({boundary + GIVEN: layout.place(name, boundary, rows) for boundary in forced.given})
-    wrong, out = [], interpreter.run("forced", inputs)
-    for key, cache in before.items():
-        if key not in out:
-            continue
-        axis, kind = (2, "key") if "_k_" in key else (3, "value")
-        layer = layout.owners[int(key.rsplit("_", 1)[1])]
-        new = layout.quantized(key, layout._heads(layer, kind)[:, rows])
-        expected = np.moveaxis(cache.copy(), axis, 0)
-        expected[start:] = np.moveaxis(new, 1, 0).reshape(expected[start:].shape)
-        found = np.moveaxis(out[key], axis, 0)
-        slack = 1.0 if found.dtype == np.int8 else 1e-4  # one step of rounding, or the last bits
-        if not np.allclose(expected.astype(np.float32), found.astype(np.float32), rtol=0, atol=slack):
-            wrong.append(key)
-    return wrong
-
-
-def last_rows(case: LitertCase, length: int) -> int:
-    """How many rows of the end of the context are written."""
-    return min(3, length, len(case.ids))

@@ -114,6 +114,13 @@ class LitertCase(Case):
         return graph.tensors[index].shape[3]
 
     @cached_property
+    def cache_rows(self) -> dict[str, int]:
+        """Rows of each cache that decode takes, by name."""
+        graph, entry = self.model(DECODER).subgraph("decode"), self.model(DECODER).signatures["decode"]
+        shapes = {n: graph.tensors[i].shape for n, i in entry.inputs.items() if n.startswith("kv_cache_")}
+        return {name: shape[2 if "_k_" in name else 3] for name, shape in shapes.items() if len(shape) == 4}
+
+    @cached_property
     def cache_scales(self) -> dict[int, tuple[float, float]]:
         """Key and value scale of each KV-owning layer when the artifact's cache is int8; empty when it is float32."""
         graph, entry = self.model(DECODER).subgraph("decode"), self.model(DECODER).signatures["decode"]

@@ -63,6 +63,7 @@ class Tally:
     cache: list[str] = field(default_factory=list)
     writes: int = 0
     ends: list[str] = field(default_factory=list)
+    looks: list[str] = field(default_factory=list)
 
 
 def pooled(key: str, expected: NDArray[np.float32], found: NDArray[np.float32]) -> float:

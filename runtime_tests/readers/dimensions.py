@@ -51,6 +51,12 @@ class Dimensions:
     owners: tuple[Owner, ...]
     head_dims: Mapping[str, int]
 
+    def owner_of(self, layer: int) -> int:
+        """The layer whose keys and values a layer reads: its own, or the last owner's of its kind."""
+        if layer < self.first_shared:
+            return layer
+        return max(owner.layer for owner in self.owners if self.kinds[owner.layer] == self.kinds[layer])
+
 
 def read_config(folder: Path) -> Any:
     """The folder's configuration as transformers' own object, also where ``model_type`` stands at the text level alone.

@@ -182,9 +182,11 @@ def test_a_runtime_that_the_platform_does_not_ship_is_refused_with_those_it_does
 
 
 def test_the_cache_is_counted_over_owning_layers_alone(checkpoint: Checkpoint) -> None:
-    # Four sliding owners of one 32-wide head and a full one of 64, keys and values, four bytes, 100 positions.
-    assert cache_bytes(checkpoint, LitertOptions(100, (8,))) == 2 * 100 * 4 * (4 * 32 + 64)
-    assert cache_bytes(checkpoint, LitertOptions(100, (8,), "int8")) == 2 * 100 * (4 * 32 + 64)
+    # Four sliding owners of one 32-wide head with a window of 64 and a full one of 64, keys and values, four bytes.
+    assert cache_bytes(checkpoint, LitertOptions(100, (8,))) == 2 * 4 * (64 * 4 * 32 + 100 * 64)
+    assert cache_bytes(checkpoint, LitertOptions(100, (8,), "int8")) == 2 * (64 * 4 * 32 + 100 * 64)
+    # No ring where it would be as long as the context.
+    assert cache_bytes(checkpoint, LitertOptions(64, (8,), "int8")) == 2 * 64 * (4 * 32 + 64)
 
 
 @pytest.mark.parametrize(

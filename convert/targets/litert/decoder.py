@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from convert.checkpoint.config import FULL, SLIDING
 from convert.checkpoint.types import Checkpoint
 from convert.model.decoder import Decoder
 from convert.model.signature import Signature
@@ -11,6 +12,7 @@ from convert.targets.litert.emit import Symbol, symbol
 from convert.targets.litert.graph import Model, per_tensor
 from convert.targets.litert.ops import LitertOps, cache_scale
 from convert.targets.litert.options import LitertOptions
+from convert.targets.litert.ring import Kept, Ring, ring_rows
 
 
 def decoder(checkpoint: Checkpoint, signatures: Iterable[Signature], options: LitertOptions) -> Model:
@@ -28,21 +30,28 @@ def _entry(model: Model, checkpoint: Checkpoint, signature: Signature, options: 
     for tensor in signature.inputs:
         quantization = per_tensor(scales[tensor.name]) if tensor.name in scales else None
         inputs[tensor.name] = symbol(graph.input(tensor.name, tensor.shape, tensor.dtype, quantization))
-    caches = {
-        layer.index: (inputs[f"kv_cache_k_{i}"], inputs[f"kv_cache_v_{i}"]) for i, layer in enumerate(config.owners)
-    }
-    run = Decoder(config, LitertOps(graph, checkpoint.text, options))
-    logits, written = run(
+    kept = {name: Kept(inputs[name], inputs[name]) for name in (state.name for state in signature.states)}
+    caches = {layer.index: (kept[f"kv_cache_k_{i}"], kept[f"kv_cache_v_{i}"]) for i, layer in enumerate(config.owners)}
+    positions, rows = inputs["input_pos"], ring_rows(config, options.context)
+    ring = None if rows is None else Ring(graph, rows, positions)
+    run = Decoder(config, LitertOps(graph, checkpoint.text, options, ring))
+    if ring is None:
+        masks = run.masks(inputs["mask"], positions)
+    else:
+        masks = {FULL: inputs["mask"], SLIDING: ring.mask(run.config.window)}
+    logits, written = run.run(
         inputs["embeddings"],
         inputs.get("per_layer_embeddings"),
-        inputs["input_pos"],
-        inputs["mask"],
+        run.turns(positions),
+        masks,
+        positions,
         caches,
         logits=signature.gives_logits,
     )
     results = {} if logits is None else {"logits": logits}
     for i, layer in enumerate(config.owners):
-        results[f"kv_cache_k_{i}"], results[f"kv_cache_v_{i}"] = written[layer.index]
+        keys, values = written[layer.index]
+        results[f"kv_cache_k_{i}"], results[f"kv_cache_v_{i}"] = keys.state, values.state
     for tensor in signature.outputs:
         found = results[tensor.name]
         if found.shape != tensor.shape or found.dtype != tensor.dtype:

@@ -100,6 +100,7 @@ OPERATORS: Mapping[model.Operator, Operator] = {
     "mean": _reduce("MEAN"),
     "min": _reduce("REDUCE_MIN"),
     "minimum": _plain("MINIMUM", schema.MaximumMinimumOptionsT),
+    "modulo": _plain("FLOOR_MOD", schema.FloorModOptionsT),
     "multiply": _plain("MUL", schema.MulOptionsT),
     "reshape": _reshape,
     "round": _plain("ROUND"),

@@ -67,4 +67,6 @@ def _cache(signatures: tuple[Signature, ...]) -> Cache | None:
     if not keys:
         return None
     width = 1 if keys[0].dtype == "int8" else 4
-    return Cache(keys[0].dtype, keys[0].shape[2], len(keys), sum(prod(t.shape) for t in caches) * width)
+    lengths = [t.shape[2] for t in keys]
+    ring = min(lengths) if min(lengths) < max(lengths) else None
+    return Cache(keys[0].dtype, max(lengths), len(keys), sum(prod(t.shape) for t in caches) * width, ring)

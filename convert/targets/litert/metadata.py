@@ -13,9 +13,10 @@ from litert_lm_builder.runtime.proto import executor_metadata_pb2, llm_metadata_
 
 from convert.chat_template.prepare import Template
 from convert.chat_template.prepare import prepare as prepare_template
-from convert.checkpoint.config import TextConfig
+from convert.checkpoint.config import SLIDING, TextConfig
 from convert.checkpoint.settings import Sampler, Settings, read_settings
 from convert.targets.litert.options import LitertOptions
+from convert.targets.litert.ring import ring_rows
 
 
 def llm_metadata(folder: Path, options: LitertOptions, settings: Settings | None = None) -> bytes:
@@ -44,19 +45,26 @@ def llm_metadata(folder: Path, options: LitertOptions, settings: Settings | None
 
 
 def executor_metadata(config: TextConfig, options: LitertOptions) -> bytes:
-    """``ExecutorMetadata``: one state buffer per cache tensor, all as long as the context."""
+    """``ExecutorMetadata``: one state buffer per cache tensor.
+
+    Those of rings are typed LOCAL: the engine takes the shortest of the others for the conversation's capacity.
+    """
     kinds = executor_metadata_pb2.StateBuffer
     message = executor_metadata_pb2.ExecutorMetadata()
     executor = message.llm_executor_metadata
     executor.max_history_size = options.context
-    for i in range(len(config.owners)):
-        for part, kind, axis in (("k", kinds.TYPE_GLOBAL_KEY_CACHE, 2), ("v", kinds.TYPE_GLOBAL_VALUE_CACHE, 3)):
+    whole = (kinds.TYPE_GLOBAL_KEY_CACHE, kinds.TYPE_GLOBAL_VALUE_CACHE)
+    local = (kinds.TYPE_LOCAL_KEY_CACHE, kinds.TYPE_LOCAL_VALUE_CACHE)
+    ring = ring_rows(config, options.context)
+    for i, layer in enumerate(config.owners):
+        short = ring is not None and layer.kind == SLIDING
+        for part, kind, axis in zip("kv", local if short else whole, (2, 3), strict=True):
             name = f"kv_cache_{part}_{i}"
             buffer = executor.state_buffers.add()
             buffer.prefill_input_name = buffer.prefill_output_name = name
             buffer.decode_input_name = buffer.decode_output_name = name
             buffer.policy, buffer.type = kinds.POLICY_DEFAULT, kind
-            buffer.sequence_axis, buffer.maximum_sequence_length = axis, options.context
+            buffer.sequence_axis, buffer.maximum_sequence_length = axis, (ring if short else options.context)
     return bytes(message.SerializeToString(deterministic=True))
 
 

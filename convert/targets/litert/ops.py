@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from convert.checkpoint.config import Layer
+from convert.checkpoint.config import SLIDING, Layer
 from convert.checkpoint.types import Module
 from convert.model.ops import attend, normalize
 from convert.model.symbol import concatenate
@@ -16,15 +16,20 @@ from convert.targets.litert.blocks import blocks
 from convert.targets.litert.emit import Symbol, symbol
 from convert.targets.litert.graph import Subgraph, per_tensor
 from convert.targets.litert.options import TERMS_OF_ALL, TERMS_OF_LOGITS, LitertOptions
+from convert.targets.litert.ring import Kept, Ring
 
 _FEW = 16  # rows are few when the other side has this many times more
 
 
 class LitertOps:
-    """Implements ``convert.model.ops.Ops[Symbol, Symbol]`` by appending operators to a subgraph."""
+    """Implements ``convert.model.ops.Ops[Symbol, Kept]`` by appending operators to a subgraph.
 
-    def __init__(self, graph: Subgraph, module: Module[Any], options: LitertOptions) -> None:
-        self._graph, self._module = graph, module
+    Args:
+        ring: what the caches of sliding layers are written into; None where each position has a row of its own.
+    """
+
+    def __init__(self, graph: Subgraph, module: Module[Any], options: LitertOptions, ring: Ring | None = None) -> None:
+        self._graph, self._module, self._ring = graph, module, ring
         self._terms = options.terms or (TERMS_OF_LOGITS if module.static_activations else TERMS_OF_ALL)
 
     def linear(self, x: Symbol, key: str) -> Symbol:
@@ -60,39 +65,41 @@ class LitertOps:
             self._graph.rename(x.value, name)
         return x
 
-    def read_cache(self, cache: Symbol, owner: int, part: str) -> Symbol:
-        if cache.value.dtype == "float32":
-            return cache
-        key, name = ("cache", cache.value.index), f"cache.{owner}.{part}"
-        return symbol(self._graph.once(key, lambda: self.dequantize(cache, name).value))
+    def read_cache(self, cache: Kept, owner: int, part: str) -> Symbol:
+        if cache.seen.value.dtype == "float32":
+            return cache.seen
+        key, name = ("cache", cache.seen.value.index), f"cache.{owner}.{part}"
+        return symbol(self._graph.once(key, lambda: self.dequantize(cache.seen, name).value))
 
-    def write_cache(self, cache: Symbol, rows: Symbol, position: Symbol, axis: int, owner: int, part: str) -> Symbol:
-        """DYNAMIC_UPDATE_SLICE that never moves its rows.
+    def write_cache(self, cache: Kept, rows: Symbol, position: Symbol, axis: int, owner: int, part: str) -> Kept:
+        """DYNAMIC_UPDATE_SLICE that never moves its rows; into a ring as that says.
 
         The operator clamps its start so that the update fits. The engine pads a prompt's last chunk: near the end of
         the context the padding would not fit, and the clamp would shift real rows onto wrong positions. So room for
         one chunk is added before a write of several rows, and cut off after it.
         """
-        parameters = None
-        if cache.value.dtype == "int8":
+        parameters, before = None, cache.state
+        if before.value.dtype == "int8":
             parameters = per_tensor(cache_scale(self._module, owner, part))
             rows = self.quantize(rows, float(parameters.scale[0]), f"layers.{owner}/{part}_codes")
-        length, context = rows.shape[axis], cache.shape[axis]
+        if self._ring is not None and self._module.config.layers[owner].kind == SLIDING:
+            return self._ring.write(before, rows, axis, parameters)
+        length, context = rows.shape[axis], before.shape[axis]
         start = self._start(position, axis)
         if length == 1:
-            return self._update(cache, rows, start, parameters)
+            return _same(self._update(before, rows, start, parameters))
         paddings = np.zeros((4, 2), np.int32)
         paddings[axis, 1] = length
-        room = tuple(n + int(after) for n, (_, after) in zip(cache.shape, paddings, strict=True))
-        inputs = [cache.value, self._graph.constant(paddings)]
+        room = tuple(n + int(after) for n, (_, after) in zip(before.shape, paddings, strict=True))
+        inputs = [before.value, self._graph.constant(paddings)]
         options = schema.PadOptionsT()
         roomy = symbol(self._graph.op("PAD", inputs, room, options=options, quantization=parameters))
         updated = self._update(roomy, rows, start, parameters)
         out = updated.narrow(axis, 0, context)
         self._graph.tensors[out.value.index].quantization = parameters
-        return out
+        return _same(out)
 
-    def attention(self, query: Symbol, keys: Symbol, values: Symbol, mask: Symbol | None, layer: Layer) -> Symbol:
+    def attention(self, query: Symbol, keys: Kept, values: Kept, mask: Symbol | None, layer: Layer) -> Symbol:
         assert mask is not None
         return attend(self, query, keys, values, mask, layer)
 
@@ -153,6 +160,11 @@ class LitertOps:
         options.adjY = True
         shape = (*left.shape[:-1], right.shape[-2])
         return symbol(self._graph.op("BATCH_MATMUL", [left.value, right.value], shape, options=options))
+
+
+def _same(cache: Symbol) -> Kept:
+    """A cache of which attention reads what is kept."""
+    return Kept(cache, cache)
 
 
 def cache_scale(module: Module[Any], owner: int, part: str) -> float:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from convert.checkpoint.config import TextConfig
 from convert.model import signature as model
 from convert.model.signature import Signature, Tensor
+from convert.targets.litert.ring import ring_rows
 
 
 def signatures(config: TextConfig, context: int, prefill: tuple[int, ...], cache: str) -> tuple[Signature, ...]:
@@ -17,7 +18,9 @@ def signatures(config: TextConfig, context: int, prefill: tuple[int, ...], cache
         prefill: numbers of tokens per prefill call.
         cache: element type of the KV cache, ``float32`` or ``int8``.
     """
-    return tuple(_fed(found, context) for found in model.signatures(config, context, prefill, "float32", cache))
+    ring = ring_rows(config, context)
+    found = model.signatures(config, context, prefill, "float32", cache, ring)
+    return tuple(_fed(one, context) for one in found)
 
 
 def _fed(found: Signature, context: int) -> Signature:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 from convert import costs
 from convert.checkpoint.types import Checkpoint
+from convert.model.signature import cache_tensors
 from convert.targets.litert.modules import lowered
 from convert.targets.litert.options import LitertOptions
+from convert.targets.litert.ring import ring_rows
 from convert.targets.target import Sizes
 
 _CACHE_BYTES = {"float32": 4, "int8": 1}
@@ -20,5 +24,6 @@ def sizes(checkpoint: Checkpoint, options: LitertOptions) -> Sizes:
 
 def cache_bytes(checkpoint: Checkpoint, options: LitertOptions) -> int:
     """Bytes of keys and values of all owning layers at full context."""
-    width = _CACHE_BYTES[options.cache]
-    return sum(2 * layer.kv_heads * layer.head_dim * options.context * width for layer in checkpoint.text.config.owners)
+    config, width = checkpoint.text.config, _CACHE_BYTES[options.cache]
+    tensors = cache_tensors(config, options.context, options.cache, ring_rows(config, options.context))
+    return sum(math.prod(tensor.shape) for tensor in tensors) * width

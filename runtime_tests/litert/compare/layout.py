@@ -5,6 +5,7 @@ from __future__ import annotations
 from runtime_tests.errors import InputError
 from runtime_tests.litert.case import DECODER, EMBEDDER, PER_LAYER, LitertCase
 from runtime_tests.litert.runners.interpreter import prefill_lengths
+from runtime_tests.readers.dimensions import SLIDING
 from runtime_tests.readers.litert.tflite import Tflite
 from runtime_tests.results import Check, none
 
@@ -53,10 +54,19 @@ def _cache_type(case: LitertCase) -> str:
 def _caches(case: LitertCase) -> Shapes:
     out: Shapes = {}
     for number, owner in enumerate(case.dims.owners):
-        heads, head = owner.kv_heads, owner.head_dim
-        out[f"kv_cache_k_{number}"] = ((1, heads, case.context, head), _cache_type(case))
-        out[f"kv_cache_v_{number}"] = ((1, heads, head, case.context), _cache_type(case))
+        heads, head, rows = owner.kv_heads, owner.head_dim, _rows(case, owner.layer)
+        out[f"kv_cache_k_{number}"] = ((1, heads, rows, head), _cache_type(case))
+        out[f"kv_cache_v_{number}"] = ((1, heads, head, rows), _cache_type(case))
     return out
+
+
+def _rows(case: LitertCase, layer: int) -> int:
+    """Rows of a layer's caches: of a sliding layer as many as the first such cache has, at least the window."""
+    if case.dims.kinds[layer] != SLIDING:
+        return case.context
+    first = next(i for i, owner in enumerate(case.dims.owners) if case.dims.kinds[owner.layer] == SLIDING)
+    found = case.cache_rows.get(f"kv_cache_k_{first}", case.context)
+    return min(max(found, case.window), case.context)
 
 
 def _inputs(case: LitertCase, length: int) -> Shapes:

@@ -147,20 +147,28 @@ def _caches(case: LitertCase) -> dict[str, tuple[int, ...]]:
 
 
 def _buffers(case: LitertCase) -> list[str]:
-    """ExecutorMetadata lists every cache under its own names, with the axis of the positions and their number."""
-    listed, wrong, executor = {}, [], case.artifact.executor_metadata().llm_executor_metadata
+    """ExecutorMetadata lists every cache under its own names, with the axis of the positions and their number.
+
+    The engine ends a conversation where the shortest cache ends that is not typed LOCAL.
+    """
+    listed, kinds, wrong, executor = {}, {}, [], case.artifact.executor_metadata().llm_executor_metadata
     if executor.max_history_size not in (0, case.context):
         wrong.append(f"max_history_size {executor.max_history_size}, the cache holds {case.context}")
     for buffer in executor.state_buffers:
-        kind = buffer.Type.Name(buffer.type)
+        kind = kinds[buffer.decode_input_name] = buffer.Type.Name(buffer.type)
         if ("_k_" in buffer.decode_input_name) != kind.endswith("KEY_CACHE"):
             wrong.append(f"{buffer.decode_input_name}: {kind}")
         names = {buffer.prefill_input_name, buffer.prefill_output_name}
         names |= {buffer.decode_input_name, buffer.decode_output_name}
         listed[buffer.decode_input_name] = (names, buffer.sequence_axis, buffer.maximum_sequence_length)
     wrong += [f"{name}: not listed" for name in _caches(case) if name not in listed]
+    if kinds and all(kind.startswith("TYPE_LOCAL_") for kind in kinds.values()):
+        wrong.append("all caches are typed LOCAL: none says how long a conversation may be")
     for name, (names, axis, length) in sorted(listed.items()):
         shape = _caches(case).get(name)
+        local, short = kinds[name].startswith("TYPE_LOCAL_"), case.cache_rows.get(name) != case.context
+        if shape is not None and short and not local:
+            wrong.append(f"{name}: {kinds[name]}, the cache holds {case.cache_rows[name]} of {case.context} positions")
         if shape is None or names != {name}:
             wrong.append(f"{name}: names {sorted(names)}")
         elif axis != (2 if "_k_" in name else 3) or (length and length != shape[axis]):

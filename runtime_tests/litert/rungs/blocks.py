@@ -13,9 +13,10 @@ from collections import defaultdict
 import numpy as np
 
 from runtime_tests.errors import CannotRunError
-from runtime_tests.litert.cache import Cache, end_of_context, last_rows
+from runtime_tests.litert.cache import Cache
 from runtime_tests.litert.case import DECODER, EMBEDDER, PER_LAYER, LitertCase
 from runtime_tests.litert.cuts.forced import Cut, Forced, Part
+from runtime_tests.litert.ends import end_of_context, last_rows, looks
 from runtime_tests.litert.forced_calls import Tally, calls, measure
 from runtime_tests.litert.rungs.plain import Float, bar_of, weigh
 from runtime_tests.litert.runners.interpreter import lookup, prefill_lengths
@@ -51,6 +52,8 @@ def climb(case: LitertCase) -> Findings:
         checks += _judge(case, name, tallies[name], floats[name])
         label = f"{name}: last {last_rows(case, length)} rows of the context written in place"
         checks.append(none(label, tallies[name].ends, "caches", caches))
+        label = f"{name}: at the end of the context tokens look back as far as they should and no further"
+        checks.append(none(label, tallies[name].looks, "layers", case.dims.layers))
     checks.append(_complete(case, layout, tallies, wanted))
     everything = sum(len(floats[name]) + len(tally.linears) for name, tally in tallies.items())
     checks.append(stated("tensors compared", everything, "tensors"))
@@ -86,6 +89,7 @@ def _climb_part(
     found = measure(case, name, calls(case, name, length), interpreter, forced, layout, tally)
     if any(key.startswith("kv_cache_") for key in forced.outputs):
         tally.ends += end_of_context(case, name, length, forced, interpreter, layout)
+    tally.looks += looks(case, name, length, forced, interpreter, layout)
     forced.release()
     return found
 

@@ -99,8 +99,32 @@ def _ignored_in_decode(masks: dict[str, Any]) -> dict[str, Any]:
 
 def _of_the_chunk(masks: dict[str, Any]) -> dict[str, Any]:
     """What lies outside the first token's window lies outside the whole chunk's."""
-    first = masks[SLIDING].narrow(2, 0, 1) - masks[FULL].narrow(2, 0, 1)
-    return masks if masks[FULL].shape[2] == 1 else {**masks, SLIDING: masks[FULL] + first}
+    sliding, whole = masks[SLIDING], masks[FULL]
+    if whole.shape[2] == 1:
+        return masks
+    if sliding.shape == whole.shape:
+        return {**masks, SLIDING: whole + sliding.narrow(2, 0, 1) - whole.narrow(2, 0, 1)}
+    ring = sliding.shape[3] - sliding.shape[2]  # rows from before the chunk, and behind them its own
+    kept = sliding.narrow(3, 0, ring)
+    return {
+        **masks,
+        SLIDING: torch.cat([kept * 0.0 + kept.narrow(2, 0, 1), sliding.narrow(3, ring, sliding.shape[2])], dim=3),
+    }
+
+
+def _not_narrowed(masks: dict[str, Any]) -> dict[str, Any]:
+    """Sliding layers see what full ones do; where they keep a ring, all of it."""
+    sliding, whole = masks[SLIDING], masks[FULL]
+    return {**masks, SLIDING: whole if sliding.shape == whole.shape else sliding * 0.0}
+
+
+def _narrowed_everywhere(sound: Any, at: At, masks: dict[str, Any], input_pos: Any, **rest: Any) -> Any:
+    narrow = masks[SLIDING]
+    if narrow.shape != masks[FULL].shape:
+        columns = torch.arange(masks[FULL].shape[-1], dtype=torch.int32).reshape(1, 1, 1, -1)
+        outside = columns < input_pos.reshape(1, 1, -1, 1) - (at.config.window - 1)
+        narrow = masks[FULL] + outside.float() * -1e9
+    return sound(masks={**masks, FULL: narrow}, input_pos=input_pos, **rest)
 
 
 def _owner_before(sound: Any, at: At, layer: Any, **rest: Any) -> Any:
@@ -166,8 +190,8 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     *_fed("window_one_too_long", "a sliding layer sees one token more", _window(1)),
     *_fed("window_one_too_short", "a sliding layer sees one token less", _window(-1)),
-    *_each("window_ignored", "sliding layers see everything", _masked_by(lambda m: dict.fromkeys(m, m[FULL]))),
-    *_each("window_everywhere", "full layers slide as well", _masked_by(lambda m: dict.fromkeys(m, m[SLIDING]))),
+    *_each("window_ignored", "sliding layers see everything", _masked_by(_not_narrowed)),
+    *_each("window_everywhere", "full layers slide as well", wraps(layer=_narrowed_everywhere)),
     *_each(
         "window_of_the_chunk",
         "the window of a whole chunk is that of its first token",

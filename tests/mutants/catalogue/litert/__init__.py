@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.mutants.catalogue.litert import codes_and_scales, container, graph, lowering, metadata
+from tests.mutants.catalogue.litert import codes_and_scales, container, graph, lowering, metadata, ring
 
 MUTANTS = (
     *codes_and_scales.MUTANTS,
@@ -10,4 +10,5 @@ MUTANTS = (
     *graph.MUTANTS,
     *metadata.MUTANTS,
     *container.MUTANTS,
+    *ring.MUTANTS,
 )

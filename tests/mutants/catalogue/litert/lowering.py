@@ -61,7 +61,7 @@ class _Told:
 
 def _moved_to_fit(sound: Any, ops: Any, cache: Any, rows: Any, position: Any, axis: int, **rest: Any) -> Any:
     if rows.shape[axis] > 1:
-        position = position.minimum(cache.shape[axis] - rows.shape[axis])
+        position = position.minimum(cache.state.shape[axis] - rows.shape[axis])
     return sound(ops, cache, rows, position, axis=axis, **rest)
 
 
@@ -69,7 +69,7 @@ def _added(sound: Any, ops: Any, cache: Any, rows: Any, position: Any, axis: int
     if rows.shape[axis] == 1:
         options = schema.GatherOptionsT()
         options.axis = axis
-        at = [cache.value, position.reshape((1,)).value]
+        at = [cache.state.value, position.reshape((1,)).modulo(cache.state.shape[axis]).value]
         rows = rows + symbol(rows.value.graph.op("GATHER", at, rows.shape, options=options))
     return sound(ops, cache, rows, position, axis=axis, **rest)
 
@@ -77,7 +77,8 @@ def _added(sound: Any, ops: Any, cache: Any, rows: Any, position: Any, axis: int
 def _no_scale(sound: Any, ops: Any, cache: Any, rows: Any, position: Any, axis: int, **rest: Any) -> Any:
     out = sound(ops, cache, rows, position, axis=axis, **rest)
     if rows.shape[axis] > 1:
-        out.value.graph.tensors[out.value.index].quantization = None
+        state = out.state.value
+        state.graph.tensors[state.index].quantization = None
     return out
 
 
@@ -145,7 +146,7 @@ MUTANTS = (
     _mutant(
         "prefill_caches_exchanged",
         "prefill hands out layer 0's cache as layer 1's",
-        wrapped("convert.model.decoder.Decoder.__call__", _first_two_exchanged),
+        wrapped("convert.model.decoder.Decoder.run", _first_two_exchanged),
     ),
     _mutant(
         "block_offsets_unused",

@@ -163,6 +163,11 @@ MUTANTS = (
     _mutant("wrong_pad_token", "padding with bos", _llm(lambda m: m.pad_token.token_ids.ids.__setitem__(0, 2))),
     _mutant("reasoning_channel_start", "reasoning is looked for behind another marker", _llm(_channel)),
     _mutant("no_reasoning_channel", "reasoning is not kept apart from the answer", _llm(_no_channel)),
+    _mutant(
+        "ring_typed_global",
+        "the engine takes a ring's length for the conversation's",
+        _executor(_buffer(type=1)),
+    ),
     _mutant("no_template", "no chat template", _llm(_set(jinja_prompt_template=""))),
     _mutant("template_newline", "no newline after the role", _template(" + role + '\\n'", " + role")),
     _mutant("template_role", "the user is called human", _template("else message['role']", "else 'human'")),

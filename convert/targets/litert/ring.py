@@ -1,0 +1,132 @@
+"""Caches of sliding layers as rings: position p lies in row p modulo the ring's length, and old rows are overwritten.
+
+A call of one token writes its row and then looks at the ring. A call of several looks at the ring as it was and at its
+own rows behind it, because the first of its tokens may still look at rows that the last of them overwrite. Then every
+row of the ring is taken from the newest position that belongs there, so a row of padding, which has no position, is
+written nowhere. What attention reads and what is kept are therefore two tensors, see :class:`Kept`.
+
+The engine counts positions on and never wraps them; it knows such a cache by its type in ``ExecutorMetadata``
+(``TYPE_LOCAL_KEY_CACHE``), which keeps it out of the capacity of a conversation.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+
+from convert.checkpoint.config import SLIDING, TextConfig
+from convert.model.decoder import OUTSIDE_WINDOW
+from convert.model.symbol import binary, concatenate
+from convert.targets.litert.emit import Symbol, symbol
+from convert.targets.litert.graph import Subgraph
+
+_ROWS = 16  # a ring's length is a multiple of this: kernels take so many floats at a time
+
+
+def ring_rows(config: TextConfig, context: int, ahead: int = 0) -> int | None:
+    """Rows of a sliding layer's cache; None where a ring would not be shorter than the context.
+
+    Args:
+        ahead: tokens that may be written and then given up, as a drafter's are: rows that they overwrite must lie
+            outside every later window.
+    """
+    if all(layer.kind != SLIDING for layer in config.owners):
+        return None
+    rows = -(-(config.window + ahead) // _ROWS) * _ROWS
+    return rows if rows < context else None
+
+
+@dataclass(frozen=True)
+class Kept:
+    """Keys or values of a layer.
+
+    Attributes:
+        state: what the next call gets.
+        seen: what this call's tokens look at.
+    """
+
+    state: Symbol
+    seen: Symbol
+
+
+class Ring:
+    """The rings of one signature's subgraph; the index arithmetic, in int32, is done once for all layers.
+
+    Args:
+        rows: of each ring.
+        positions: int32 ``[n]``, consecutive; those of padding behind them are 0.
+    """
+
+    def __init__(self, graph: Subgraph, rows: int, positions: Symbol) -> None:
+        self._graph, self._rows = graph, rows
+        self._length = positions.shape[0]
+        self._start = positions.narrow(0, 0, 1) if self._length > 1 else positions
+        self._positions = positions
+
+    def mask(self, window: int) -> Symbol:
+        """``[1, 1, n, m]``, added to the scores of what a call's tokens look at; ``window``: how far back they do."""
+        n = self._length
+        queries = self._start + _arange(n)
+        held = self._held(self._start if n == 1 else self._start - 1)
+        if n > 1:
+            held = concatenate([held, queries], dim=0)
+        across, down = held.reshape(1, 1, 1, -1), queries.reshape(1, 1, n, 1)
+        # A row that was never written has a position below 0.
+        oldest = (down - (window - 1)).maximum(0)
+        hidden = binary("less", across, oldest, "bool").float()
+        if n > 1:
+            hidden = hidden + binary("less", down, across, "bool").float()
+        return hidden * OUTSIDE_WINDOW
+
+    def write(self, cache: Symbol, rows: Symbol, axis: int, quantization: Any) -> Kept:
+        """Rows ``n`` long along ``axis`` written into a ring, both of one element type.
+
+        Args:
+            quantization: of both.
+        """
+        if self._length == 1:
+            options = schema.DynamicUpdateSliceOptionsT()
+            inputs = [cache.value, rows.value, self._corner(axis).value]
+            state = self._op("DYNAMIC_UPDATE_SLICE", inputs, cache.shape, options, quantization)
+            return Kept(state, state)
+        seen = concatenate([cache, rows], dim=axis)
+        self._graph.tensors[seen.value.index].quantization = quantization
+        options = schema.GatherOptionsT()
+        options.axis = axis
+        inputs = [seen.value, self._sources().value]
+        return Kept(self._op("GATHER", inputs, cache.shape, options, quantization), seen)
+
+    def _held(self, newest: Symbol) -> Symbol:
+        """int32 ``[rows]``: the newest position of each row, none beyond ``newest``; below 0 where there is none."""
+        return newest - (newest - _arange(self._rows)).modulo(self._rows)
+
+    def _corner(self, axis: int) -> Symbol:
+        """int32 ``[4]``: where the one row goes."""
+
+        def make() -> Symbol:
+            row, zero = self._start.modulo(self._rows), symbol(self._graph.constant(np.zeros(1, np.int32)))
+            return concatenate([row if i == axis else zero for i in range(4)], dim=0)
+
+        return symbol(self._graph.once(("ring corner", axis), lambda: make().value))
+
+    def _sources(self) -> Symbol:
+        """int32 ``[rows]``: which row of the ring and the new rows behind it each row of the ring becomes."""
+
+        def make() -> Symbol:
+            # Padding has position 0, so the largest is the last real one.
+            behind = self._held(self._positions.reduce("max", 0, True)) - self._start
+            old = binary("less", behind, 0, "bool").cast("int32")
+            new = binary("less", -1, behind, "bool").cast("int32")
+            return old * _arange(self._rows) + new * (behind + self._rows)
+
+        return symbol(self._graph.once(("ring sources",), lambda: make().value))
+
+    def _op(self, builtin: str, inputs: Any, shape: tuple[int, ...], options: Any, quantization: Any) -> Symbol:
+        return symbol(self._graph.op(builtin, inputs, shape, None, options, quantization=quantization))
+
+
+def _arange(length: int) -> Any:
+    return np.arange(length, dtype=np.int32)

@@ -1,0 +1,87 @@
+"""Caches of sliding layers as rings, against the same decoder with a row for every position."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from convert.checkpoint import open_checkpoint
+from convert.checkpoint.config import FULL, SLIDING
+from convert.targets.litert import LitertOptions, ring
+from convert.targets.litert.decoder import decoder
+from convert.targets.litert.signature import signatures
+from runtime_tests.litert.runners.interpreter import Interpreter, Session
+from runtime_tests.measures.metrics import snr_db
+from runtime_tests.readers.litert.tflite import open_tflite
+from tests.support.litert.tools import packed
+
+CONTEXT = 160
+PIECES = (13, 7, 25, 1, 16, 16, 3)  # of a prompt: more than one chunk, most of them padded
+
+
+def _session(checkpoint: object, cache: str) -> Session:
+    options = LitertOptions(CONTEXT, (8, 32), cache)
+    entries = signatures(checkpoint.text.config, CONTEXT, options.prefill, cache)  # type: ignore[attr-defined]
+    content = packed(decoder(checkpoint, entries, options))  # type: ignore[arg-type]
+    return Session(Interpreter(content), open_tflite(content, "decoder"))
+
+
+def _told(session: Session, seed: int, steps: int) -> np.ndarray:
+    """Logits of single tokens behind a prompt in pieces, all of them random."""
+    draw = np.random.default_rng(seed)
+    shapes = {
+        name: session.model.subgraph("decode").tensors[index].shape[2:]
+        for name, index in session.model.signatures["decode"].inputs.items()
+        if name.endswith("embeddings")
+    }
+
+    def rows(count: int) -> tuple[np.ndarray, np.ndarray]:
+        made = [draw.standard_normal((count, *shapes[name])).astype(np.float32) for name in sorted(shapes)]
+        return made[0], made[1]
+
+    session.position = 0  # the caches keep what the last conversation left
+    for piece in PIECES:
+        session.prefill(*rows(piece))
+    return np.stack([session.decode(*rows(1)) for _ in range(steps)])
+
+
+@pytest.mark.parametrize("cache", ["float32", "int8"])
+def test_a_ring_gives_what_a_row_for_every_position_gives(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, cache: str
+) -> None:
+    """To the end of the context, which is more than four windows long, and in a second conversation.
+
+    Where activations are static a last bit may flip a rounding: floats are compared where none are, and the int8
+    cache's rounding is part of both.
+    """
+    checkpoint = open_checkpoint(request.getfixturevalue("q4_0_e2b" if cache == "float32" else "mobile_e2b"))
+    config = checkpoint.text.config
+    rows = ring.ring_rows(config, CONTEXT)
+    assert rows is not None
+    assert 4 * rows < CONTEXT
+    short = _session(checkpoint, cache)
+    for module in ("decoder", "signature"):
+        monkeypatch.setattr(f"convert.targets.litert.{module}.ring_rows", lambda *_: None)
+    whole = _session(checkpoint, cache)
+    assert sum(rows.nbytes for rows in short.cache.values()) < 0.6 * sum(rows.nbytes for rows in whole.cache.values())
+    for seed in (1, 2):
+        expected, found = (_told(session, seed, CONTEXT - sum(PIECES)) for session in (whole, short))
+        if cache == "float32":
+            assert snr_db(expected, found) > 90
+        else:
+            assert (expected.argmax(-1) == found.argmax(-1)).mean() > 0.9
+
+
+def test_a_ring_holds_the_window_and_what_may_be_given_up(mobile_e2b: Path) -> None:
+    config = open_checkpoint(mobile_e2b).text.config
+    window = replace(config, window=512)
+    assert ring.ring_rows(window, 4096) == 512
+    assert ring.ring_rows(window, 4096, ahead=4) == 528
+    assert ring.ring_rows(replace(config, window=500), 4096) == 512
+    assert ring.ring_rows(window, 512) is None
+    full = [replace(layer, kind=FULL) for layer in config.layers]
+    assert ring.ring_rows(replace(window, layers=tuple(full)), 4096) is None
+    assert any(layer.kind == SLIDING for layer in config.owners)
