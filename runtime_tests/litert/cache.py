@@ -100,6 +100,16 @@ class Cache:
             return np.ascontiguousarray(padded.transpose(self._order(boundary))).reshape(shape)
         return self.laid(signature, boundary, self._boundary(int(layer), kind)[rows])
 
+    def marked(self, signature: str, boundary: str, value: NDArray[Any], row: int, sign: int) -> Floats:
+        """New keys or values ``value`` of a call, with one token's row replaced by large numbers."""
+        layer, kind = boundary.removeprefix("layers.").split("/")
+        heads, _, head = self._heads(int(layer), kind).shape
+        order = self._order(boundary)
+        shape = tuple((heads, self.lengths[signature], head)[axis] for axis in order)
+        turned = value.reshape(shape).transpose(np.argsort(order)).copy()
+        turned[:, row] = np.random.default_rng(8).integers(40, 120, (heads, head)) * sign
+        return np.ascontiguousarray(turned.transpose(order), np.float32).reshape(value.shape)
+
     def laid(self, signature: str, boundary: str, found: Floats) -> Floats:
         """Rows ``[m, width]`` of a boundary that is no key or value, in its tensor's shape, padded with zeros."""
         length, shape = self.lengths[signature], self._shape(signature, boundary)

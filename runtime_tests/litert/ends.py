@@ -14,12 +14,15 @@ from numpy.typing import NDArray
 
 from runtime_tests.litert.cache import Cache
 from runtime_tests.litert.case import DECODER, LitertCase
+from runtime_tests.litert.cuts import branches
 from runtime_tests.litert.cuts.forced import GIVEN, Forced
 from runtime_tests.litert.rings import held, live
 from runtime_tests.litert.runners.interpreter import Interpreter, feed
 from runtime_tests.readers.dimensions import SLIDING
 
 Arrays = dict[str, NDArray[Any]]
+_NONE = np.zeros(0, np.int64)
+_LONG = 128  # tokens of a chunk of which only the end of the context is asked
 
 
 def end_of_context(
@@ -66,41 +69,92 @@ def last_rows(case: LitertCase, length: int) -> int:
 def looks(
     case: LitertCase, name: str, length: int, forced: Forced, interpreter: Interpreter, layout: Cache
 ) -> list[str]:
-    """Attention outputs that see a row they must not, or not the oldest that they must, in a call at the end.
+    """Attention outputs that see a row they must not, or not one that they must.
 
-    Keys are zeros, so that every visible row weighs the same; values are small. A row that is replaced gets a key of
-    large numbers and, since its product with a query may have either sign, another time their negatives.
+    In a call at the end of the context, and on both sides of every position from which on the graph takes another
+    branch. Keys and values are zeros but for the rows that are marked with large numbers; since the product of such a
+    key with a query may have either sign, once more with its negative.
     """
-    count = last_rows(case, length)
-    start, wrong = case.context - count, []
+    limits = branches.limits(case.model(DECODER), case.model(DECODER).signatures[name].subgraph)
+    last, wrong = last_rows(case, length), []
+    few = min(length, len(case.ids))
+    near = sorted({start for limit in limits for start in (limit - 1, limit) if 0 < start < case.context - few})
     for boundary in sorted(item for item in forced.boundaries if item.endswith("/attention")):
         layer = int(boundary.removeprefix("layers.").split("/")[0])
-        owner = case.dims.owner_of(layer)
-        number = layout.owners.index(owner)
-        caches = [key for key in (f"kv_cache_k_{number}", f"kv_cache_v_{number}") if key in forced.inputs]
-        if len(caches) < 2:
+        number = layout.owners.index(case.dims.owner_of(layer))
+        if f"kv_cache_k_{number}" not in forced.inputs or f"kv_cache_v_{number}" not in forced.inputs:
             continue
-        sliding = case.dims.kinds[layer] == SLIDING
-        edge = max(0, start - case.window + 1) if sliding else 0
-
-        def attend(rows: NDArray[np.int64], sign: int, caches: list[str] = caches, boundary: str = boundary) -> Any:
-            inputs = _call(case, name, start, count, forced, layout)
-            inputs.update({key: _marked(case, key, inputs[key], rows, sign) for key in caches})
-            out = interpreter.run("forced", inputs)[boundary]
-            return layout.pick(name, boundary, out, count)
-
-        positions = held(layout.ring(caches[0]), start)
-        none = np.zeros(0, np.int64)
-        plain, unseen = attend(none, 1), np.flatnonzero((positions < edge) | (positions < 0))
-        oldest = np.flatnonzero(positions == edge)
-        if len(unseen) and any(not np.array_equal(plain, attend(unseen, sign)) for sign in (1, -1)):
-            wrong.append(f"{boundary}: a token at {start} or behind it sees what lies before {edge}")
-        found = [attend(oldest, sign) for sign in (1, -1)] if len(oldest) else []
-        if found and all(np.array_equal(plain[0], one[0]) for one in found):
-            wrong.append(f"{boundary}: the token at {start} does not see {edge}")
-        if sliding and any(not np.array_equal(plain[1:], one[1:]) for one in found):
-            wrong.append(f"{boundary}: a token behind {start} sees {edge}")
+        look = _Look(case, name, forced, interpreter, layout, boundary)
+        # A ring has no branches, and a long chunk takes long.
+        branching = not look.ring and length <= _LONG
+        for start, count in [*((start, few) for start in near if branching), (case.context - last, last)]:
+            wrong += [f"{boundary} at {start}: {fault}" for fault in look.faults(start, count)]
     return wrong
+
+
+class _Look:
+    """What the tokens of a call see, by the output of one layer's attention."""
+
+    def __init__(
+        self,
+        case: LitertCase,
+        name: str,
+        forced: Forced,
+        interpreter: Interpreter,
+        layout: Cache,
+        boundary: str,
+    ) -> None:
+        self._case, self._name, self._forced, self._interpreter = case, name, forced, interpreter
+        self._layout, self._boundary = layout, boundary
+        self._layer = int(boundary.removeprefix("layers.").split("/")[0])
+        self._owner = case.dims.owner_of(self._layer)
+        number = layout.owners.index(self._owner)
+        self._keys, self._values = f"kv_cache_k_{number}", f"kv_cache_v_{number}"
+        self.ring = layout.ring(self._keys) != case.context
+
+    def faults(self, start: int, count: int) -> list[str]:
+        """Of a call with ``count`` tokens from a position on."""
+        sliding = self._case.dims.kinds[self._layer] == SLIDING
+        edge = max(0, start - self._case.window + 1) if sliding else 0
+        positions, wrong = held(self._layout.ring(self._keys), start), []
+        plain = self._attend(start, count, _NONE, 1)
+
+        def marked(rows: NDArray[np.int64], own: bool = False) -> list[NDArray[Any]]:
+            return [self._attend(start, count, rows, sign, own) for sign in (1, -1)]
+
+        unseen = np.flatnonzero((positions < edge) | (positions < 0))
+        if any(not np.array_equal(plain, found) for found in marked(unseen)):
+            wrong.append(f"a token sees what lies before {edge} or was never written")
+        for position in sorted({edge, start - 1}) if start else []:
+            found = marked(np.flatnonzero(positions == position))
+            if all(np.array_equal(plain[0], one[0]) for one in found):
+                wrong.append(f"the first token does not see {position}")
+            if sliding and position == edge and any(not np.array_equal(plain[1:], one[1:]) for one in found):
+                wrong.append(f"a later token sees {position}")
+        found = marked(_NONE, own=True)
+        if all(np.array_equal(plain[-1], one[-1]) for one in found):
+            wrong.append("the last token does not see itself")
+        if any(not np.array_equal(plain[:-1], one[:-1]) for one in found):
+            wrong.append("a token sees the last one")
+        return wrong
+
+    def _attend(self, start: int, count: int, rows: NDArray[np.int64], sign: int, own: bool = False) -> NDArray[Any]:
+        """The output ``[count, width]`` with some rows of the caches marked, or the call's own last one."""
+        case, name, forced, layout = self._case, self._name, self._forced, self._layout
+        inputs = _call(case, name, start, count, forced, layout)
+        for cache, axis, each in ((self._keys, 2, sign), (self._values, 3, 1)):
+            turned = np.moveaxis(inputs[cache].copy(), axis, 0)
+            turned[rows] = _mark(turned.shape[1:], each).astype(turned.dtype)
+            inputs[cache] = np.ascontiguousarray(np.moveaxis(turned, 0, axis))
+        for kind, each in (("key", sign), ("value", 1)):
+            given = f"layers.{self._owner}/{kind}{GIVEN}"
+            if own and given in inputs:
+                inputs[given] = layout.marked(name, given.removesuffix(GIVEN), inputs[given], count - 1, each)
+        return layout.pick(name, self._boundary, self._interpreter.run("forced", inputs)[self._boundary], count)
+
+
+def _mark(shape: tuple[int, ...], sign: int) -> NDArray[np.int64]:
+    return np.random.default_rng(7).integers(40, 120, shape) * sign
 
 
 def _call(case: LitertCase, name: str, start: int, count: int, forced: Forced, layout: Cache) -> Arrays:
@@ -111,12 +165,3 @@ def _call(case: LitertCase, name: str, start: int, count: int, forced: Forced, l
     inputs.update({key: np.zeros_like(cache) for key, cache in layout.filled(0, forced.inputs).items()})
     inputs = {key: value for key, value in inputs.items() if key in forced.inputs}
     return {**inputs, **{boundary + GIVEN: layout.place(name, boundary, rows) for boundary in forced.given}}
-
-
-def _marked(case: LitertCase, key: str, cache: NDArray[Any], rows: NDArray[np.int64], sign: int) -> NDArray[Any]:
-    """A cache of zeros with large numbers in some rows, the same whichever they are."""
-    keys = "_k_" in key
-    turned = np.moveaxis(cache.copy(), 2 if keys else 3, 0)
-    drawn = np.random.default_rng(7).integers(40, 120, turned.shape[1:]) * (sign if keys else 1)
-    turned[rows] = drawn.astype(cache.dtype)
-    return np.ascontiguousarray(np.moveaxis(turned, 0, 2 if keys else 3))

@@ -62,17 +62,22 @@ class Value:
 
 @dataclass
 class Model:
-    """All subgraphs of one TFLite file; buffers and weights are shared between them by key."""
+    """All subgraphs of one TFLite file; buffers and weights are shared between them by key.
+
+    Attributes:
+        branches: numbers of subgraphs that operators of others choose between, by what they are.
+    """
 
     subgraphs: list[Subgraph] = field(default_factory=list)
     buffers: list[bytes | Stream] = field(default_factory=lambda: [b""])
+    branches: dict[tuple[Any, ...], int] = field(default_factory=dict)
     _codes: dict[tuple[int, int], int] = field(default_factory=dict)
     _constants: dict[tuple[str, bytes], int] = field(default_factory=dict)
     _streams: dict[str, int] = field(default_factory=dict)
 
-    def subgraph(self, name: str) -> Subgraph:
-        """A new, empty subgraph, which is also a signature of that name."""
-        graph = Subgraph(self, name)
+    def subgraph(self, name: str, entry: bool = True) -> Subgraph:
+        """A new, empty subgraph; ``entry``: it is also a signature of that name."""
+        graph = Subgraph(self, name, entry)
         self.subgraphs.append(graph)
         return graph
 
@@ -101,10 +106,11 @@ class Model:
 
 @dataclass
 class Subgraph:
-    """One entry point: inputs and outputs by signature name, operators in execution order."""
+    """One entry point, or a branch: inputs and outputs by signature name, operators in execution order."""
 
     model: Model
     name: str
+    entry: bool = True
     tensors: list[Any] = field(default_factory=list)
     operators: list[Any] = field(default_factory=list)
     inputs: dict[str, int] = field(default_factory=dict)

@@ -14,7 +14,8 @@ from convert.model.symbol import concatenate
 from convert.targets.litert import dynamic, weights
 from convert.targets.litert.blocks import blocks
 from convert.targets.litert.emit import Symbol, symbol
-from convert.targets.litert.graph import Subgraph, per_tensor
+from convert.targets.litert.filled import LEAST, Given, branches, lengths
+from convert.targets.litert.graph import Subgraph, Value, per_tensor
 from convert.targets.litert.options import TERMS_OF_ALL, TERMS_OF_LOGITS, LitertOptions
 from convert.targets.litert.ring import Kept, Ring
 
@@ -29,7 +30,7 @@ class LitertOps:
     """
 
     def __init__(self, graph: Subgraph, module: Module[Any], options: LitertOptions, ring: Ring | None = None) -> None:
-        self._graph, self._module, self._ring = graph, module, ring
+        self._graph, self._module, self._ring, self._options = graph, module, ring, options
         self._terms = options.terms or (TERMS_OF_LOGITS if module.static_activations else TERMS_OF_ALL)
 
     def linear(self, x: Symbol, key: str) -> Symbol:
@@ -82,7 +83,7 @@ class LitertOps:
         if before.value.dtype == "int8":
             parameters = per_tensor(cache_scale(self._module, owner, part))
             rows = self.quantize(rows, float(parameters.scale[0]), f"layers.{owner}/{part}_codes")
-        if self._ring is not None and self._module.config.layers[owner].kind == SLIDING:
+        if self._ring is not None and self._module.config.layers[owner].kind in self._rings():
             return self._ring.write(before, rows, axis, parameters)
         length, context = rows.shape[axis], before.shape[axis]
         start = self._start(position, axis)
@@ -101,7 +102,17 @@ class LitertOps:
 
     def attention(self, query: Symbol, keys: Kept, values: Kept, mask: Symbol | None, layer: Layer) -> Symbol:
         assert mask is not None
-        return attend(self, query, keys, values, mask, layer)
+        if layer.kind in self._rings() or self._options.attention == "all":
+            return attend(self, query, keys, values, mask, layer)
+        rows = lengths(mask.shape[3], self._shortest(), mask.shape[2])
+        if len(rows) == 1:
+            return attend(self, query, keys, values, mask, layer)
+
+        def within(graph: Subgraph, given: Given) -> Symbol:
+            ops = LitertOps(graph, self._module, self._options)
+            return attend(ops, given.query, _same(given.keys), _same(given.values), given.mask, layer)
+
+        return branches(Given(query, mask, keys.seen, values.seen), self._position(), layer, rows, within)
 
     def attention_scores(self, query: Symbol, keys: Symbol) -> Symbol:
         return self._matmul(query, keys)
@@ -127,6 +138,20 @@ class LitertOps:
     def _named(self, x: Symbol, name: str) -> Symbol:
         self._graph.rename(x.value, name)
         return x
+
+    def _rings(self) -> tuple[str, ...]:
+        """Kinds of layers whose caches are rings."""
+        return () if self._ring is None else (SLIDING,)
+
+    def _shortest(self) -> int:
+        """Rows of the shortest branch: a window's, below which sliding layers save nothing either."""
+        return LEAST if self._ring is None else self._ring.rows
+
+    def _position(self) -> Symbol:
+        """int32 ``[1]``: of the call's first token."""
+        positions = self._graph.tensors[self._graph.inputs["input_pos"]]
+        whole = symbol(Value(self._graph, self._graph.inputs["input_pos"], tuple(positions.shape), "int32"))
+        return symbol(self._graph.once(("first position",), lambda: whole.narrow(0, 0, 1).value))
 
     def _start(self, position: Symbol, axis: int) -> Symbol:
         """int32 ``[4]``: the position on one axis, zero on the others."""

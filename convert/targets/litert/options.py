@@ -18,10 +18,13 @@ class LitertOptions:
     context: positions of the KV cache, in tokens.
     prefill: tokens per prefill call, one signature each.
     cache: element type of the KV cache: ``float32``, or ``int8`` with the checkpoint's scales.
+    attention: what full layers read of the cache: ``filled``, about as many rows as there are positions so far, by
+        branches in the graph (see ``filled``), or ``all``, for runtimes that have none.
     terms: int8 terms per float activation, 1 to 3: 8, 16 or 24 bits; None: two or three, see above.
     """
 
     context: int
     prefill: tuple[int, ...]
     cache: str = choice("float32", ("float32", "int8"), "element type of the KV cache")
+    attention: str = choice("filled", ("filled", "all"), "rows of the cache that full layers read")
     terms: int | None = None

@@ -77,7 +77,8 @@ def _tree(model: Model) -> Any:
         signature.signatureKey, signature.subgraphIndex = graph.name, i
         signature.inputs, signature.outputs = _map(graph.inputs), _map(graph.outputs)
         tree.subgraphs.append(subgraph)
-        tree.signatureDefs.append(signature)
+        if graph.entry:
+            tree.signatureDefs.append(signature)
     for buffer in model.buffers:
         entry = schema.BufferT()
         if isinstance(buffer, Stream):

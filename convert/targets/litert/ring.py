@@ -56,12 +56,12 @@ class Ring:
     """The rings of one signature's subgraph; the index arithmetic, in int32, is done once for all layers.
 
     Args:
-        rows: of each ring.
+        rows: of each ring, an attribute too.
         positions: int32 ``[n]``, consecutive; those of padding behind them are 0.
     """
 
     def __init__(self, graph: Subgraph, rows: int, positions: Symbol) -> None:
-        self._graph, self._rows = graph, rows
+        self._graph, self.rows = graph, rows
         self._length = positions.shape[0]
         self._start = positions.narrow(0, 0, 1) if self._length > 1 else positions
         self._positions = positions
@@ -101,13 +101,13 @@ class Ring:
 
     def _held(self, newest: Symbol) -> Symbol:
         """int32 ``[rows]``: the newest position of each row, none beyond ``newest``; below 0 where there is none."""
-        return newest - (newest - _arange(self._rows)).modulo(self._rows)
+        return newest - (newest - _arange(self.rows)).modulo(self.rows)
 
     def _corner(self, axis: int) -> Symbol:
         """int32 ``[4]``: where the one row goes."""
 
         def make() -> Symbol:
-            row, zero = self._start.modulo(self._rows), symbol(self._graph.constant(np.zeros(1, np.int32)))
+            row, zero = self._start.modulo(self.rows), symbol(self._graph.constant(np.zeros(1, np.int32)))
             return concatenate([row if i == axis else zero for i in range(4)], dim=0)
 
         return symbol(self._graph.once(("ring corner", axis), lambda: make().value))
@@ -120,7 +120,7 @@ class Ring:
             behind = self._held(self._positions.reduce("max", 0, True)) - self._start
             old = binary("less", behind, 0, "bool").cast("int32")
             new = binary("less", -1, behind, "bool").cast("int32")
-            return old * _arange(self._rows) + new * (behind + self._rows)
+            return old * _arange(self.rows) + new * (behind + self.rows)
 
         return symbol(self._graph.once(("ring sources",), lambda: make().value))
 

@@ -4,6 +4,8 @@ The operators, weights and quantization stay the shipped ones. Each boundary ten
 writes it, and it becomes an output; its consumers read a new input ``<name> (given)``. So every block runs on inputs of
 the judge's choosing, and no error of one block reaches the next.
 
+Subgraphs that an IF chooses between go along whole: they hold no boundary.
+
 Between given values the graph falls into parts: what lies in front of all layers, each layer, and the head. A part is a
 model of its own, with the operators that its outputs depend on and the weights that these use, so that a decoder of any
 size is run part by part in the memory of one layer.
@@ -20,6 +22,7 @@ from typing import Any, Literal
 import numpy as np
 
 from runtime_tests.errors import CannotRunError
+from runtime_tests.litert.cuts.branches import reached, with_branches
 from runtime_tests.litert.cuts.stages import probes
 from runtime_tests.litert.runners.interpreter import Interpreter, interpreter_of
 from runtime_tests.memory.pages import release
@@ -31,7 +34,7 @@ INSIDE = "inside "
 ALL = ("input", "attention", "mlp", "output", "per_layer_input", "key", "value")
 BETWEEN = ("input", "output", "per_layer_input")  # where nothing but the hidden state passes
 Part = int | Literal["front", "head"]
-_NESTED = ("STABLEHLO_COMPOSITE", "WHILE", "IF", "CALL", "CALL_ONCE")
+_NESTED = ("STABLEHLO_COMPOSITE", "WHILE", "CALL", "CALL_ONCE")
 _ALIGNED = 64
 _OUTSIDE = 1 << 12  # bytes of a buffer from which it lies behind the flatbuffer, as it is in the file
 
@@ -110,9 +113,7 @@ class Cut:
         """
         self._model, self._graph, self._entry = model, model.subgraph(signature), model.signatures[signature]
         graph = self._graph
-        nested = sorted({op.code for op in graph.operators if op.code in _NESTED})
-        if nested:
-            raise CannotRunError(f"{signature} holds {', '.join(nested)}, which cannot be cut")
+        _refuse_nested(model, signature)
         cut = {t.name: t.index for t in graph.tensors if BOUNDARY.fullmatch(t.name) and t.index in graph.producer}
         if not cut:
             raise CannotRunError(f"{signature} names no boundaries such as layers.0/attention")
@@ -183,7 +184,7 @@ class Cut:
         shapes = {name: tuple(int(d) for d in tensors[index].shape) for name, index in entries.items()}
         names = frozenset(made)
         return Forced(
-            tuple(_pack(self._model, piece, _signature(schema, entries, made))),
+            tuple(_pack(self._model, [piece, *with_branches(self._model, piece)], _signature(schema, entries, made))),
             frozenset(graph.tensors[index].name for index in given),
             self.boundaries & names,
             self._codes & names,
@@ -233,13 +234,20 @@ def alone(model: Tflite, signature: str) -> list[Any]:
         CannotRunError: its operators have subgraphs of their own.
     """
     graph, entry = model.subgraph(signature), model.signatures[signature]
-    if nested := sorted({op.code for op in graph.operators if op.code in _NESTED}):
-        raise CannotRunError(f"{signature} holds {', '.join(nested)}, which cannot be cut")
+    _refuse_nested(model, signature)
     from ai_edge_litert import schema_py_generated as schema
 
     piece = copy.copy(model.raw.subgraphs[graph.index])
     piece.tensors = [copy.copy(tensor) for tensor in piece.tensors]
-    return _pack(model, piece, _signature(schema, entry.inputs, entry.outputs, signature))
+    piece.operators = [copy.copy(op) for op in piece.operators]
+    branches = with_branches(model, piece)
+    return _pack(model, [piece, *branches], _signature(schema, entry.inputs, entry.outputs, signature))
+
+
+def _refuse_nested(model: Tflite, signature: str) -> None:
+    graphs = [model.subgraph(signature), *(model.subgraphs[i] for i in reached(model, model.subgraph(signature).index))]
+    if nested := sorted({op.code for graph in graphs for op in graph.operators if op.code in _NESTED}):
+        raise CannotRunError(f"{signature} holds {', '.join(nested)}, which cannot be cut")
 
 
 def _moved(found: Any, place: dict[int, int]) -> Any:
@@ -267,8 +275,9 @@ def _signature(schema: Any, inputs: dict[str, int], outputs: dict[str, int], nam
     return signature
 
 
-def _pack(model: Tflite, graph: Any, signature: Any) -> list[Any]:
-    """A flatbuffer with the one subgraph, and the larger buffers that it uses, which follow it as views of the file.
+def _pack(model: Tflite, graphs: list[Any], signature: Any) -> list[Any]:
+    """A flatbuffer with the subgraphs, the signature's first, and the larger buffers that they use, which follow it as
+    views of the file.
 
     A flatbuffer holds 2 GB at most and is written from its end. What follows it is named by its offset from the first
     byte, so room is left for the flatbuffer, and more when it turns out too little.
@@ -281,7 +290,7 @@ def _pack(model: Tflite, graph: Any, signature: Any) -> list[Any]:
     out.operatorCodes = model.raw.operatorCodes
     kept: dict[int, int] = {0: 0}
     buffers, behind = [schema.BufferT()], []
-    for tensor in graph.tensors:
+    for tensor in (tensor for graph in graphs for tensor in graph.tensors):
         if tensor.buffer not in kept:
             data = model.buffer(tensor.buffer)
             buffer = schema.BufferT()
@@ -293,7 +302,7 @@ def _pack(model: Tflite, graph: Any, signature: Any) -> list[Any]:
             kept[tensor.buffer] = len(buffers)
             buffers.append(buffer)
         tensor.buffer = kept[tensor.buffer]
-    out.buffers, out.subgraphs, out.signatureDefs = buffers, [graph], [signature]
+    out.buffers, out.subgraphs, out.signatureDefs = buffers, graphs, [signature]
     room = 1 << 16
     while True:
         end = room

@@ -70,12 +70,17 @@ class Tensor:
 
 @dataclass(frozen=True)
 class Operator:
-    """An operator: ``code`` is the schema's name or a custom op's; absent inputs are -1."""
+    """An operator: ``code`` is the schema's name or a custom op's; absent inputs are -1.
+
+    Attributes:
+        branches: the subgraphs that an IF chooses between.
+    """
 
     index: int
     code: str
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
+    branches: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -136,6 +141,7 @@ class Tflite:
                 )
         for graph in self.subgraphs:
             self._check(graph)
+        self._check_branches()
 
     def subgraph(self, signature: str) -> Subgraph:
         """The subgraph of a signature.
@@ -217,6 +223,16 @@ class Tflite:
             if not 0 <= tensor.buffer < buffers:
                 raise InputError(f"{self.where}: tensor {tensor.name} refers to buffer {tensor.buffer} of {buffers}")
 
+    def _check_branches(self) -> None:
+        """A runtime follows branches into one another without an end where they make a circle."""
+        left = {graph.index: {to for op in graph.operators for to in op.branches} for graph in self.subgraphs}
+        if lost := sorted(to for some in left.values() for to in some if to not in left):
+            raise InputError(f"{self.where}: an IF leads to subgraph {lost[0]} of {len(left)}")
+        while ends := [index for index, some in left.items() if not some]:
+            left = {index: some - set(ends) for index, some in left.items() if some}
+        if left:
+            raise InputError(f"{self.where}: subgraph {min(left)} leads back to itself")
+
 
 def open_tflite(data: memoryview, where: str) -> Tflite:
     """Reads the flatbuffer of a section.
@@ -268,10 +284,15 @@ def _subgraphs(raw: Any) -> Iterator[Subgraph]:
             for i, t in enumerate(graph.tensors or ())
         )
         operators = tuple(
-            Operator(i, code(op.opcodeIndex), _ints(op.inputs), _ints(op.outputs))
+            Operator(i, code(op.opcodeIndex), _ints(op.inputs), _ints(op.outputs), _branches(op))
             for i, op in enumerate(graph.operators or ())
         )
         yield Subgraph(position, _text(graph.name), tensors, operators, _ints(graph.inputs), _ints(graph.outputs))
+
+
+def _branches(op: Any) -> tuple[int, ...]:
+    options = op.builtinOptions
+    return (options.thenSubgraphIndex, options.elseSubgraphIndex) if hasattr(options, "thenSubgraphIndex") else ()
 
 
 def _quantization(schema: Any, found: Any) -> Quantization | None:

@@ -1,4 +1,4 @@
-"""Caches of sliding layers as rings, against the same decoder with a row for every position."""
+"""Rings of sliding layers and branches of full ones, against the decoder with a row for every position, all read."""
 
 from __future__ import annotations
 
@@ -12,18 +12,21 @@ from convert.checkpoint import open_checkpoint
 from convert.checkpoint.config import FULL, SLIDING
 from convert.targets.litert import LitertOptions, ring
 from convert.targets.litert.decoder import decoder
+from convert.targets.litert.filled import lengths
 from convert.targets.litert.signature import signatures
+from runtime_tests.errors import InputError
+from runtime_tests.litert.cuts.branches import reached
 from runtime_tests.litert.runners.interpreter import Interpreter, Session
 from runtime_tests.measures.metrics import snr_db
-from runtime_tests.readers.litert.tflite import open_tflite
+from runtime_tests.readers.litert.tflite import Tflite, open_tflite
 from tests.support.litert.tools import packed
 
 CONTEXT = 160
 PIECES = (13, 7, 25, 1, 16, 16, 3)  # of a prompt: more than one chunk, most of them padded
 
 
-def _session(checkpoint: object, cache: str) -> Session:
-    options = LitertOptions(CONTEXT, (8, 32), cache)
+def _session(checkpoint: object, cache: str, attention: str = "filled") -> Session:
+    options = LitertOptions(CONTEXT, (8, 32), cache, attention)
     entries = signatures(checkpoint.text.config, CONTEXT, options.prefill, cache)  # type: ignore[attr-defined]
     content = packed(decoder(checkpoint, entries, options))  # type: ignore[arg-type]
     return Session(Interpreter(content), open_tflite(content, "decoder"))
@@ -49,7 +52,7 @@ def _told(session: Session, seed: int, steps: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize("cache", ["float32", "int8"])
-def test_a_ring_gives_what_a_row_for_every_position_gives(
+def test_rings_and_branches_give_what_a_row_for_every_position_gives(
     request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, cache: str
 ) -> None:
     """To the end of the context, which is more than four windows long, and in a second conversation.
@@ -65,7 +68,8 @@ def test_a_ring_gives_what_a_row_for_every_position_gives(
     short = _session(checkpoint, cache)
     for module in ("decoder", "signature"):
         monkeypatch.setattr(f"convert.targets.litert.{module}.ring_rows", lambda *_: None)
-    whole = _session(checkpoint, cache)
+    whole = _session(checkpoint, cache, "all")
+    assert [len(reached(s.model, s.model.subgraph("decode").index)) for s in (short, whole)] == [4, 0]
     assert sum(rows.nbytes for rows in short.cache.values()) < 0.6 * sum(rows.nbytes for rows in whole.cache.values())
     for seed in (1, 2):
         expected, found = (_told(session, seed, CONTEXT - sum(PIECES)) for session in (whole, short))
@@ -73,6 +77,24 @@ def test_a_ring_gives_what_a_row_for_every_position_gives(
             assert snr_db(expected, found) > 90
         else:
             assert (expected.argmax(-1) == found.argmax(-1)).mean() > 0.9
+
+
+def test_branches_double_and_hold_the_call() -> None:
+    assert lengths(4096, 512, 1) == (512, 1024, 2048, 4096)
+    assert lengths(4096, 512, 1024) == (1024, 2048, 4096)
+    assert lengths(4000, 512, 128) == (512, 1024, 4000)
+    assert lengths(512, 512, 1) == (512,)
+
+
+@pytest.mark.parametrize(("to", "words"), [(99, "an IF leads to subgraph 99"), (None, "leads back to itself")])
+def test_branches_that_lead_nowhere_or_in_a_circle_are_refused(mobile_e2b: Path, to: int | None, words: str) -> None:
+    """The runtime would follow a circle until its stack ends."""
+    model = _session(open_checkpoint(mobile_e2b), "float32").model
+    raw = model.raw
+    index, op = next((i, op) for i, graph in enumerate(model.subgraphs) for op in graph.operators if op.branches)
+    raw.subgraphs[index].operators[op.index].builtinOptions.elseSubgraphIndex = index if to is None else to
+    with pytest.raises(InputError, match=words):
+        Tflite(raw, model.data, "decoder")
 
 
 def test_a_ring_holds_the_window_and_what_may_be_given_up(mobile_e2b: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.mutants.catalogue.litert import codes_and_scales, container, graph, lowering, metadata, ring
+from tests.mutants.catalogue.litert import codes_and_scales, container, filled, graph, lowering, metadata, ring
 
 MUTANTS = (
     *codes_and_scales.MUTANTS,
@@ -11,4 +11,5 @@ MUTANTS = (
     *metadata.MUTANTS,
     *container.MUTANTS,
     *ring.MUTANTS,
+    *filled.MUTANTS,
 )

@@ -34,7 +34,7 @@ def _looked_at_after(sound: Any, ring: Any, cache: Any, rows: Any, axis: int, qu
 
 
 def _row_for_position(sound: Any, ring: Any, newest: Any) -> Any:
-    return newest * 0 + np.arange(ring._rows, dtype=np.int32) if ring._length == 1 else sound(ring, newest)
+    return newest * 0 + np.arange(ring.rows, dtype=np.int32) if ring._length == 1 else sound(ring, newest)
 
 
 def _once(sound: Any, x: Any, other: Any) -> Any:
