@@ -52,7 +52,7 @@ def request(out: Path, **choices: object) -> Request:
 
 def test_defaults_are_capped_by_the_model(checkpoint: Checkpoint, tmp_path: Path) -> None:
     made = plan.make(request(tmp_path), checkpoint, "demo")
-    assert (made.context, made.prefill) == (2048, (8, 32, 128, 1024))
+    assert (made.context, made.prefill) == (2048, (8, 32, 128))
     assert made.bundle == tmp_path / "android" / "demo"
 
 

@@ -113,7 +113,7 @@ TARGET = Target(
     model="model.litertlm",
     platforms=frozenset({"android"}),
     options=LitertOptions,
-    prefill=(8, 32, 128, 1024),
+    prefill=(8, 32, 128),
     pads=True,
     renders=True,
     # XNNPACK and the reference kernels run these; two-bit weights in blocks are refused at load time.
