@@ -36,8 +36,9 @@ CLASSES = REPOSITORY / "build" / "kotlin-classes"
 # As the package without Android's SDK is compiled: its dexer knows no invokedynamic.
 FLAGS = ("-jvm-target", "1.8", "-Xlambdas=class", "-Xsam-conversions=class", "-Xstring-concat=inline", "-Werror")
 C_FLAGS = ("-std=c11", "-O2", "-g", "-fPIC", "-ffreestanding", "-Wall", "-Wextra", "-Werror")
+MODULES = ("core", "engine-jni", "engine-aar", "engine-ort")
 FOLDERS = (
-    *(f"{module}/src/{part}/kotlin" for module in ("core", "engine-jni", "engine-aar") for part in ("main", "test")),
+    *(f"{module}/src/{part}/kotlin" for module in MODULES for part in ("main", "test")),
     # Of the app what knows nothing of Android, and the tests of that.
     *(
         f"app/src/main/kotlin/dev/gemmabridge/sample/{name}.kt"
@@ -46,6 +47,7 @@ FOLDERS = (
     "app/src/test/kotlin",
     "../../tests/support/android/kotlin_stubs",
 )
+JAVA_STUBS = REPOSITORY / "tests" / "support" / "android" / "java_stubs"
 CASE = re.compile(r'\bcase\("((?:[^"\\]|\\.)*)"\)')
 
 
@@ -93,7 +95,8 @@ def compiled() -> str:
     roots = [ANDROID / folder for folder in FOLDERS]
     files = sorted(path for root in roots for path in ([root] if root.is_file() else root.rglob("*.kt")))
     digest = hashlib.sha256(" ".join((KOTLIN.version, *FLAGS)).encode())
-    for path in files:
+    java = sorted(JAVA_STUBS.rglob("*.java"))
+    for path in (*files, *java):
         digest.update(f"\0{path.name}\0".encode() + path.read_bytes())
     final = CLASSES / digest.hexdigest()[:24]
     stdlib = home / "lib" / "kotlin-stdlib.jar"
@@ -120,10 +123,18 @@ def compiled() -> str:
                     home,
                 ]
                 out = Path(name) / "out"
-                done = run([*begin, *FLAGS, "-d", out, *files])
+                stubs(java, out)
+                done = run([*begin, *FLAGS, "-cp", out, "-d", out, *files])
                 assert done.returncode == 0, done.stdout + done.stderr
                 out.rename(final)
     return f"{final}{os.pathsep}{stdlib}"
+
+
+def stubs(files: Sequence[Path], out: Path) -> None:
+    """Compiles stubs of a library that is written in Java into a folder."""
+    need("javac")
+    done = run(["javac", "--release", "8", "-Xlint:-options", "-d", out, *files])
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def engine_library() -> Path:
