@@ -1,4 +1,4 @@
-"""ONNX Runtime for the Java stubs in ``java_stubs``: takes their calls on standard input and answers on standard output.
+"""ONNX Runtime for the Java stubs in ``java_stubs``: takes their calls on standard input and answers on its output.
 
 A call is a word and its arguments, an answer an error, empty where there is none, and what was asked for; numbers as
 Java's ``DataOutputStream`` writes them, tensors in little-endian bytes. Ends with its input.

@@ -40,7 +40,7 @@ private class TextDriver {
             "tokenizer" -> tokenizer = Tokenizer.read(File(asked["file"] as String))
             "encode" -> each(asked) { tokenizer.encode(it as String).map { id -> id.toLong() } }
             "decode" -> each(asked) { decoded((it as List<*>).map { id -> (id as Long).toInt() }, asked["skip"] as Boolean) }
-            "template" -> template = ChatTemplate(File(asked["file"] as String).readText())
+            "template" -> template = ChatTemplate(asked["source"] as String)
             "render" -> each(asked) { rendered(it as Map<*, *>) }
             "draw" -> return mapOf("tokens" to draw(asked))
             else -> throw RefusedException("there is no $what")
@@ -63,6 +63,7 @@ private class TextDriver {
 
     @Suppress("UNCHECKED_CAST")
     private fun rendered(given: Map<*, *>): Map<String, Any?> = try {
+        given["source"]?.let { template = ChatTemplate(it as String) } // a template for each line
         val turns = given["turns"] as List<Map<String, String>>?
         val text = if (turns == null) {
             template.render(given["variables"] as Map<String, Any?>)

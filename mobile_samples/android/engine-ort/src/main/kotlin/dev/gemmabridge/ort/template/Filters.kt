@@ -57,16 +57,15 @@ internal object Filters {
         }
     }
 
-    private fun mapped(value: Any?, given: Given): List<Any?> {
+    private fun mapped(value: Any?, given: Given): Once {
         given.only(1, "attribute", "default")
         val attribute = given.named["attribute"]
         if (attribute != null) {
-            return Values.items(value).map { one ->
-                Operators.attribute(one, attribute as String).let { if (it is Undefined && "default" in given.named) given.named["default"] else it }
-            }
+            val member = { one: Any? -> Operators.attribute(one, attribute as String) }
+            return Once(Values.items(value).map { one -> member(one).let { if (it is Undefined && "default" in given.named) given.named["default"] else it } })
         }
         val filter = filters[given.values.firstOrNull()] ?: throw RefusedException("map by ${given.values} is not known to this app")
-        return Values.items(value).map { filter(it, Given(emptyList())) }
+        return Once(Values.items(value).map { filter(it, Given(emptyList())) })
     }
 
     /** As Python's `json.dumps` writes it. */

@@ -12,10 +12,15 @@ internal object Methods {
             if (to - from > MOST) throw RefusedException("a range of ${to - from} numbers; $MOST are allowed")
             (from until to).toList()
         },
-        "namespace" to Callable { Namespace(LinkedHashMap(it.named)) },
-        "dict" to Callable { LinkedHashMap(it.named) },
+        "namespace" to Callable { Namespace(named(it)) },
+        "dict" to Callable { named(it) },
         "raise_exception" to Callable { throw Raised(Values.text(it.values.firstOrNull())) },
     )
+
+    private fun named(given: Given): MutableMap<String, Any?> {
+        if (given.values.isNotEmpty()) throw RefusedException("an argument without a name is not known to this app here")
+        return LinkedHashMap(given.named.mapKeys { Operators.open(it.key) })
+    }
 
     /** A method that a value is asked for by name; null where it has none of this name. */
     fun of(value: Any?, name: String): Callable? = when (value) {

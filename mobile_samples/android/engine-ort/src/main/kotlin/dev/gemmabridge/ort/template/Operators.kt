@@ -70,16 +70,19 @@ internal object Operators {
     }
 
     /** `value.name`: a method, or else a member. */
-    fun attribute(value: Any?, name: String): Any? = Methods.of(value, name) ?: when (value) {
-        is Namespace -> if (name in value.members) value.members[name] else Undefined(name)
+    fun attribute(value: Any?, name: String): Any? = Methods.of(value, open(name)) ?: when (value) {
+        is Namespace -> value[name]
         else -> member(value, name)
     }
+
+    /** Names that begin with a line are Python's own. */
+    fun open(name: String): String = if (name.startsWith('_')) throw RefusedException("$name is not known to this app") else name
 
     /** `value[key]`. */
     fun item(value: Any?, key: Any?): Any? = when {
         key is Long && value is List<*> -> value.getOrElse(place(key, value.size)) { Undefined("element $key") }
         key is Long && value is String -> Values.characters(value).let { it.getOrElse(place(key, it.size)) { Undefined("character $key") } }
-        else -> member(value, key)
+        else -> member(value, key).let { found -> (found as? Undefined)?.let { Methods.of(value, key as? String ?: "") } ?: found }
     }
 
     private fun place(key: Long, size: Int) = (if (key < 0) key + size else key).toInt()

@@ -25,7 +25,7 @@ internal class Bounds {
     }
 
     private companion object {
-        const val MOST_STEPS = 5_000_000
+        const val MOST_STEPS = 1_000_000
         const val MOST_CHARACTERS = 16 shl 20
         const val MOST_DEPTH = 48
     }

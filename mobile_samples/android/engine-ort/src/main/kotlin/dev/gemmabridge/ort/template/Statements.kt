@@ -62,8 +62,15 @@ internal class Statements(private val cursor: Cursor) {
         "for" -> at(line, loop())
         "set" -> at(line, set())
         "macro" -> macro()
-        "generation" -> closed().let { body("endgeneration") }.also { ended("endgeneration") }
+        "generation" -> generation()
         else -> cursor.wrong("the tag $name is not known to this app")
+    }
+
+    /** What a model learns to say; for whoever renders it is as it stands. */
+    private fun generation(): Statement {
+        closed()
+        val body = body("endgeneration").also { ended("endgeneration") }
+        return Statement { scope, out -> body.run(scope.inner(), out) }
     }
 
     private fun closed() = cursor.need(Kind.BLOCK_END)
@@ -96,9 +103,14 @@ internal class Statements(private val cursor: Cursor) {
         val otherwise = if (cursor.needName() == "else") closed().let { body("endfor") }.also { ended("endfor") } else null.also { closed() }
         return Statement { scope, out ->
             val inner = { item: Any? -> scope.inner().also { assign(it, names, item) } }
-            val all = Values.items(items.value(scope)).filter { only == null || Values.truth(only.value(inner(it))) }
-            all.forEachIndexed { i, item ->
-                body.run(inner(item).also { it["loop"] = state(i, all) }, out)
+            val counts = { item: Any? -> only == null || Values.truth(only.value(inner(item))) }
+            val given = Values.items(items.value(scope)).map { Pair(it, counts(it)) }
+            val all = given.filter { it.second }.map { it.first }
+            var i = 0
+            for ((item, counted) in given) {
+                scope.bounds.step()
+                if (counts(item) != counted) throw RefusedException("a loop that changes its own condition is not known to this app")
+                if (counted) body.run(inner(item).also { it["loop"] = state(i, all) }, out).also { i++ }
             }
             if (all.isEmpty()) otherwise?.run(scope.inner(), out)
         }
@@ -124,6 +136,7 @@ internal class Statements(private val cursor: Cursor) {
             "previtem" to if (i > 0) all[i - 1] else Undefined("loop.previtem"),
             "nextitem" to if (i < all.size - 1) all[i + 1] else Undefined("loop.nextitem"),
         ),
+        whole = true,
     )
 
     private fun set(): Statement {
@@ -142,7 +155,7 @@ internal class Statements(private val cursor: Cursor) {
         if (member == null) return Statement { scope, _ -> assign(scope, names, value.value(scope)) }
         return Statement { scope, _ ->
             val space = scope[names[0]] as? Namespace ?: throw RefusedException("${names[0]} is no namespace")
-            space.members[member] = value.value(scope)
+            space[member] = value.value(scope)
         }
     }
 

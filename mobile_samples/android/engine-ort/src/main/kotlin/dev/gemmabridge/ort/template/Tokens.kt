@@ -102,11 +102,11 @@ internal class Lexer(source: String) {
         val begin = at
         val start = line
         if (c == '"' || c == '\'') return Token(Kind.TEXT, string(c), start)
-        NAME.find(text, at)?.takeIf { it.range.first == begin }?.let {
+        NAME.matchAt(text, at)?.let {
             move(it.range.last + 1)
             return Token(Kind.NAME, it.value, start)
         }
-        NUMBER.find(text, at)?.takeIf { it.range.first == begin }?.let {
+        NUMBER.matchAt(text, at)?.let {
             move(it.range.last + 1)
             return Token(if ('.' in it.value) Kind.FLOAT else Kind.INTEGER, it.value, start)
         }

@@ -10,7 +10,23 @@ import dev.gemmabridge.core.RefusedException
 internal class Undefined(val name: String)
 
 /** `namespace(...)`: what a loop may change and leave behind. */
-internal class Namespace(val members: MutableMap<String, Any?>)
+internal class Namespace(private val members: MutableMap<String, Any?>, private val whole: Boolean = false) {
+    /** What it has not is unknown, or where it is [whole], not known to this app. */
+    operator fun get(name: String): Any? = when {
+        name in members -> members[name]
+        whole -> throw RefusedException("the member $name is not known to this app")
+        else -> Undefined(name)
+    }
+
+    operator fun set(name: String, value: Any?) {
+        members[Operators.open(name)] = value
+    }
+}
+
+/** What can be walked through once, like Python's iterators. */
+internal class Once(private var items: List<Any?>) {
+    fun take(): List<Any?> = items.also { items = emptyList() }
+}
 
 /** A macro, a method or a function of the template's. */
 internal fun interface Callable {
@@ -61,6 +77,7 @@ internal object Values {
         is Map<*, *> -> value.keys.toList()
         is String -> characters(value)
         is Undefined -> emptyList()
+        is Once -> value.take()
         else -> throw RefusedException("${kind(value)} is no sequence")
     }
 
@@ -95,6 +112,7 @@ internal object Values {
     fun length(value: Any?): Long = when (value) {
         is String -> value.codePointCount(0, value.length).toLong()
         is Map<*, *> -> value.size.toLong()
+        is Once -> throw RefusedException("an iterator has no length")
         else -> items(value).size.toLong()
     }
 
