@@ -89,6 +89,17 @@ def compiler() -> Path:
     return final
 
 
+def kotlinc(sources: Sequence[Path], out: Path, *classpath: str | Path) -> subprocess.CompletedProcess[str]:
+    """Compiles Kotlin into a folder; among the sources may be folders of Java's, whose signatures alone are read."""
+    home = compiler()
+    jars = [home / "lib" / jar for jar in ("kotlin-compiler.jar", "kotlin-stdlib.jar", "kotlin-reflect.jar")]
+    path = os.pathsep.join(str(jar) for jar in [*jars, *sorted((home / "lib").glob("kotlin*.jar"))])
+    main = "org.jetbrains.kotlin.cli.jvm.K2JVMCompiler"
+    begin = ["java", "-Xmx1g", *FIRST_COMPILER, "-cp", path, main, "-no-reflect", "-kotlin-home", home]
+    given = os.pathsep.join(str(one) for one in classpath)
+    return run([*begin, *FLAGS, "-cp", given, "-d", out, *sources])
+
+
 def compiled() -> str:
     """Class path of the sample's Kotlin that needs no Android, its tests and the stubs: compiled together, and once."""
     home = compiler()
@@ -106,25 +117,9 @@ def compiled() -> str:
             for old in CLASSES.iterdir():  # of sources that have changed since
                 shutil.rmtree(old)
             with tempfile.TemporaryDirectory(dir=CLASSES, prefix=".classes-") as name:
-                jars = [
-                    home / "lib" / jar for jar in ("kotlin-compiler.jar", "kotlin-stdlib.jar", "kotlin-reflect.jar")
-                ]
-                path = os.pathsep.join(str(jar) for jar in [*jars, *sorted((home / "lib").glob("kotlin*.jar"))])
-                main = "org.jetbrains.kotlin.cli.jvm.K2JVMCompiler"
-                begin = [
-                    "java",
-                    "-Xmx1g",
-                    *FIRST_COMPILER,
-                    "-cp",
-                    path,
-                    main,
-                    "-no-reflect",
-                    "-kotlin-home",
-                    home,
-                ]
                 out = Path(name) / "out"
                 stubs(java, out)
-                done = run([*begin, *FLAGS, "-cp", out, "-d", out, *files])
+                done = kotlinc(files, out, out)
                 assert done.returncode == 0, done.stdout + done.stderr
                 out.rename(final)
     return f"{final}{os.pathsep}{stdlib}"

@@ -44,6 +44,15 @@ class Manifest private constructor(
     val licence: String,
     val source: String,
 ) {
+    /**
+     * This manifest, where the bundle was made for an engine.
+     *
+     * @throws RefusedException it was made for another.
+     */
+    fun madeFor(engine: Runtime): Manifest = if (runtime == engine) this else {
+        throw RefusedException("the bundle is for ${runtime.wire}, this app was built with ${engine.wire}")
+    }
+
     companion object {
         private const val SELF = "\"self_sha256\": \""
         private val NAME = Regex("[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")

@@ -4,6 +4,7 @@ import dev.gemmabridge.core.Backend
 import dev.gemmabridge.core.Engine
 import dev.gemmabridge.core.EngineFactory
 import dev.gemmabridge.core.EngineSettings
+import dev.gemmabridge.core.Feeding
 import dev.gemmabridge.core.Manifest
 import dev.gemmabridge.core.NamedToken
 import dev.gemmabridge.core.RefusedException
@@ -27,7 +28,8 @@ class OrtEngineFactory(private val manifest: Manifest) : EngineFactory {
         val folder = File(settings.modelPath).absoluteFile.parentFile!!
         val tokenizer = Tokenizer.read(File(folder, Runtime.TOKENIZER))
         val feeding = manifest.feeding
-        for (token in feeding.stops + feeding.start) check(token, tokenizer)
+        for (token in feeding.stops + feeding.start + feeding.roles.values) check(token, tokenizer)
+        agree(feeding)
         val template = ChatTemplate(read(File(folder, Runtime.TEMPLATE)))
         OrtEngine(Graphs.open(manifest, folder, settings.threads), tokenizer, template, feeding, manifest.contextTokens)
     }
@@ -38,9 +40,24 @@ class OrtEngineFactory(private val manifest: Manifest) : EngineFactory {
         if (found != token.text) throw RefusedException("token ${token.id} is $found in the tokenizer, ${token.text} in the manifest")
     }
 
+    /** Roles and what is done with them: where they differ one of them is wrong, and a self-test may not notice. */
+    private fun agree(feeding: Feeding) {
+        val first = feeding.roles["bos_token"]
+        if (first != null && first != feeding.start) throw RefusedException("manifest.feeding begins with ${feeding.start.text}, not ${first.text}")
+        for (role in ENDS) {
+            val token = feeding.roles[role] ?: continue
+            if (token !in feeding.stops) throw RefusedException("manifest.feeding.tokens.stops lacks ${token.text}, the $role")
+        }
+    }
+
     private fun read(file: File): String = try {
         Utf8.decode(file.readBytes(), file.name)
     } catch (error: IOException) {
         throw RefusedException("${file.name} cannot be read: ${error.message}", error)
+    }
+
+    private companion object {
+        /** Every checkpoint's end of a text and of a turn end an answer. */
+        val ENDS = listOf("eos_token", "eot_token")
     }
 }
