@@ -24,9 +24,10 @@ enum class Runtime(val wire: String) {
             }
         }
 
-        /** Of what `sha256sum` prints of all graphs and their weights, by name. */
+        /** Of what `sha256sum` prints of all graphs and their weights, by name; those in folders are others' copies. */
         override fun artifact(manifest: Listed): String {
-            val parts = manifest.files.values.filter { it.name.endsWith(GRAPH) || it.name.endsWith(GRAPH + DATA) }
+            val beside = manifest.files.values.filter { '/' !in it.name }
+            val parts = beside.filter { it.name.endsWith(GRAPH) || it.name.endsWith(GRAPH + DATA) }
             val lines = parts.sortedBy { it.name }.joinToString("") { "${it.sha256}  ${it.name}\n" }
             return Digest.sha256(lines.toByteArray(Charsets.UTF_8))
         }

@@ -10,6 +10,7 @@ import dev.gemmabridge.core.RefusedException
 import dev.gemmabridge.core.Signature
 import dev.gemmabridge.core.TensorSpec
 import java.io.File
+import java.nio.Buffer
 import java.nio.ByteBuffer
 import java.nio.ByteOrder
 import java.nio.LongBuffer
@@ -43,14 +44,7 @@ internal class Graphs private constructor(
     /** The first [count] tokens of a past, copied. */
     fun begin(of: Past, count: Int): Past = past(
         wiring.kept.map { kept ->
-            val all = of.tensors.getValue(kept.input).floatBuffer
-            val length = all.remaining() / (kept.heads * kept.width)
-            val values = FloatArray(kept.heads * count * kept.width)
-            for (head in 0 until kept.heads) {
-                (all as java.nio.Buffer).position(head * length * kept.width)
-                all.get(values, head * count * kept.width, count * kept.width)
-            }
-            floats(kept, count, values)
+            floats(kept, count, kept.begin(of.tensors.getValue(kept.input).floatBuffer, count))
         },
     )
 
@@ -63,7 +57,8 @@ internal class Graphs private constructor(
     fun call(ids: IntArray, first: Int, past: Past): Called {
         val given = ArrayList<OnnxTensor>()
         val longs = { shape: Int, value: (Int) -> Long ->
-            OnnxTensor.createTensor(environment, LongBuffer.wrap(LongArray(shape, value)), longArrayOf(1, shape.toLong())).also { given.add(it) }
+            val buffer = LongBuffer.wrap(LongArray(shape, value))
+            OnnxTensor.createTensor(environment, buffer, longArrayOf(1, shape.toLong())).also { given.add(it) }
         }
         try {
             embedding.run(mapOf(Wiring.IDS to longs(ids.size) { ids[it].toLong() })).use { rows ->
@@ -97,7 +92,7 @@ internal class Graphs private constructor(
         // A buffer of the system's memory: what is none would be copied into one.
         val buffer = ByteBuffer.allocateDirect(4 * values.size).order(ByteOrder.nativeOrder()).asFloatBuffer()
         buffer.put(values)
-        (buffer as java.nio.Buffer).rewind()
+        (buffer as Buffer).rewind() // as an older Java knows it
         return OnnxTensor.createTensor(environment, buffer, longArrayOf(1, kept.heads.toLong(), count.toLong(), kept.width.toLong()))
     }
 
@@ -143,7 +138,8 @@ internal class Graphs private constructor(
         private fun check(session: OrtSession, signature: Signature, manifest: Manifest) {
             val where = signature.section + ".onnx"
             for ((said, found) in listOf(Pair(signature.inputs, session.inputInfo), Pair(signature.outputs, session.outputInfo))) {
-                if (said.map { it.name }.toSet() != found.keys) throw RefusedException("$where has ${found.keys}, the manifest says ${said.map { it.name }}")
+                val names = said.map { it.name }
+                if (names.toSet() != found.keys) throw RefusedException("$where has ${found.keys}, the manifest says $names")
                 for (spec in said) check(where, spec, found.getValue(spec.name).info as? TensorInfo)
             }
             val context = session.metadata.customMetadata[CONTEXT]
@@ -154,8 +150,9 @@ internal class Graphs private constructor(
 
         private fun check(where: String, spec: TensorSpec, found: TensorInfo?) {
             val open = spec.shape.map { if (it == 0L) -1L else it }
-            if (found == null || found.type != TYPES[spec.dtype] || found.shape.toList() != open) {
-                throw RefusedException("$where has ${spec.name} as ${found?.type} ${found?.shape?.toList()}; the manifest says ${spec.dtype} $open")
+            if (found == null || found.type != TYPES[spec.dtype] || found.getShape().toList() != open) {
+                val has = "${found?.type} ${found?.getShape()?.toList()}"
+                throw RefusedException("$where has ${spec.name} as $has; the manifest says ${spec.dtype} $open")
             }
         }
     }

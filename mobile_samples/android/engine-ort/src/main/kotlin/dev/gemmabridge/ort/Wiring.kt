@@ -4,9 +4,22 @@ import dev.gemmabridge.core.Manifest
 import dev.gemmabridge.core.RefusedException
 import dev.gemmabridge.core.Signature
 import dev.gemmabridge.core.TensorSpec
+import java.nio.Buffer
+import java.nio.FloatBuffer
 
 /** One tensor of the KV cache: where it goes in, and where it comes out, longer by the tokens of the call. */
-internal class Kept(val input: String, val output: String, val heads: Int, val width: Int)
+internal class Kept(val input: String, val output: String, val heads: Int, val width: Int) {
+    /** The rows of the first [count] tokens: of each head's, `[heads, tokens, width]`, the first ones. */
+    fun begin(all: FloatBuffer, count: Int): FloatArray {
+        val length = all.remaining() / (heads * width)
+        val values = FloatArray(heads * count * width)
+        for (head in 0 until heads) {
+            (all as Buffer).position(head * length * width)
+            all.get(values, head * count * width, count * width)
+        }
+        return values
+    }
+}
 
 /**
  * Which tensor goes where, by the manifest's `signatures`: ids to the embedding, its rows to the decoder, the decoder's

@@ -21,6 +21,7 @@ import dev.gemmabridge.core.SessionSettings
 import dev.gemmabridge.core.Turn
 import dev.gemmabridge.core.Verdict
 import dev.gemmabridge.ort.Cache
+import dev.gemmabridge.ort.Kept
 import dev.gemmabridge.ort.OrtEngine
 import dev.gemmabridge.ort.OrtEngineFactory
 import dev.gemmabridge.sample.Card
@@ -29,6 +30,7 @@ import dev.gemmabridge.sample.Presenter
 import dev.gemmabridge.sample.Screen
 import dev.gemmabridge.sample.Store
 import java.io.File
+import java.nio.FloatBuffer
 import java.util.concurrent.CountDownLatch
 import java.util.concurrent.LinkedBlockingQueue
 import java.util.concurrent.TimeUnit
@@ -147,8 +149,15 @@ fun main(arguments: Array<String>) {
             }
             same(held, Pipe.open())
         }
+        case("the beginning of several heads is that of each") {
+            val all = FloatBuffer.wrap(FloatArray(2 * 5 * 3) { it.toFloat() })
+            same(listOf(0f, 1f, 2f, 3f, 4f, 5f, 15f, 16f, 17f, 18f, 19f, 20f), Kept("", "", 2, 3).begin(all, 2).toList())
+        }
         case("a draw is the same with the same seed, and another one with another") {
-            val say = { seed: Int -> engine.start(SessionSettings(sampling = Sampling(1280, 1f, 50f, seed), maxTokens = 12)).use { it.send("Hi") {} }.text }
+            val say = { seed: Int ->
+                val drawn = SessionSettings(sampling = Sampling(1280, 1f, 50f, seed), maxTokens = 12)
+                engine.start(drawn).use { it.send("Hi") {} }.text
+            }
             same(say(1), say(1))
             holds(say(1) != say(2))
         }

@@ -1,5 +1,7 @@
 package dev.gemmabridge.ort.template
 
+import dev.gemmabridge.core.RefusedException
+
 /** Reads expressions, by Jinja's precedence: `if`, `or`, `and`, `not`, comparisons, `+`, `~`, `*`, signs, filters. */
 internal class Expressions(private val cursor: Cursor) {
     fun expression(): Expression = cursor.deeper {
@@ -166,7 +168,7 @@ internal class Expressions(private val cursor: Cursor) {
     }
 
     private fun cannot(called: Any?): Nothing =
-        throw dev.gemmabridge.core.RefusedException("${Values.kind(called)} is called, which this app cannot")
+        throw RefusedException("${Values.kind(called)} is called, which this app cannot")
 
     private fun subscript(of: Expression): Expression {
         val edges = arrayOfNulls<Expression>(3)

@@ -62,7 +62,8 @@ internal object Filters {
         val attribute = given.named["attribute"]
         if (attribute != null) {
             val member = { one: Any? -> Operators.attribute(one, attribute as String) }
-            return Once(Values.items(value).map { one -> member(one).let { if (it is Undefined && "default" in given.named) given.named["default"] else it } })
+            val known = { one: Any? -> member(one).let { if (it is Undefined && "default" in given.named) given.named["default"] else it } }
+            return Once(Values.items(value).map(known))
         }
         val filter = filters[given.values.firstOrNull()] ?: throw RefusedException("map by ${given.values} is not known to this app")
         return Once(Values.items(value).map { filter(it, Given(emptyList())) })
@@ -75,7 +76,9 @@ internal object Filters {
         is Double -> Numbers.text(value)
         is String -> quoted(value, Values.truth(ascii))
         is List<*> -> value.joinToString(", ", "[", "]") { json(it, ascii) }
-        is Map<*, *> -> value.entries.joinToString(", ", "{", "}") { quoted(it.key as String, Values.truth(ascii)) + ": " + json(it.value, ascii) }
+        is Map<*, *> -> value.entries.joinToString(", ", "{", "}") {
+            quoted(it.key as String, Values.truth(ascii)) + ": " + json(it.value, ascii)
+        }
         else -> throw RefusedException("${Values.kind(value)} cannot be written as JSON")
     }
 

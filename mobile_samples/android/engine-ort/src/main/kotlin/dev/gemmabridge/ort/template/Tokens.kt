@@ -146,6 +146,6 @@ internal class Lexer(source: String) {
     private companion object {
         val NAME = Regex("[A-Za-z_][A-Za-z0-9_]*")
         val NUMBER = Regex("[0-9]+(?:\\.[0-9]+)?")
-        val SIGNS = listOf("//", "**", "==", "!=", "<=", ">=", "+", "-", "*", "/", "%", "~", "<", ">", "=", ".", ",", ":", "|", "(", ")", "[", "]", "{", "}")
+        val SIGNS = listOf("//", "**", "==", "!=", "<=", ">=") + "+-*/%~<>=.,:|()[]{}".map { it.toString() }
     }
 }

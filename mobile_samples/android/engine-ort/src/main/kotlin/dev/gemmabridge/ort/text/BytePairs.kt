@@ -25,7 +25,11 @@ internal class BytePairs(
             val end = text.offsetByCodePoints(at, 1)
             val character = text.substring(at, end)
             val id = pieces[character]
-            if (id != null) ids[count++] = id else for (byte in character.toByteArray(Charsets.UTF_8)) ids[count++] = bytes[byte.toInt() and 0xFF]
+            if (id != null) {
+                ids[count++] = id
+            } else {
+                for (byte in character.toByteArray(Charsets.UTF_8)) ids[count++] = bytes[byte.toInt() and 0xFF]
+            }
             at = end
         }
         merge(ids, count)

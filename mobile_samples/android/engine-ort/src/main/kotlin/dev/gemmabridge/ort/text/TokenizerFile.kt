@@ -93,7 +93,9 @@ internal class TokenizerFile private constructor(
         ) {
             TokenizerParts.only(fields, listOf("id", "content", "special") + FLAGS)
             val content = fields.text("content")
-            for (flag in FLAGS) if (fields.flag(flag)) throw RefusedException("the added token ${Json.quote(content)} has $flag; this app knows none")
+            for (flag in FLAGS) {
+                if (fields.flag(flag)) throw RefusedException("the added token ${Json.quote(content)} has $flag; this app knows none")
+            }
             if (content.isEmpty()) throw RefusedException("an added token is empty")
             // A token that the model has not gets the next number: a file that says otherwise is read otherwise by the
             // library, which does not tell.
