@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 
 from convert import demo, pipeline
-from convert.bundle import papers
+from convert.bundle import manifest, papers
+from convert.bundle.platforms.android.project import PROJECT
 from convert.bundle.platforms.desktop.gemma import Gemma
 from convert.plan import Request
 from convert.progress import Silent
@@ -197,6 +198,16 @@ def outcome(bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Outcome:
         return kotlin_tools.suite(kotlin_tools.compiled(), SUITE, *files, flags=(pipe,))
 
     return kotlin_tools.once(tmp_path_factory, SUITE, run)
+
+
+def test_the_bundle_brings_the_project_with_the_bundle_in_it_and_says_that_there_is_no_apk(bundle: Path) -> None:
+    outer, inside = manifest.read(bundle), bundle / "app" / PROJECT.assets
+    assert outer.apk is not None
+    assert outer.apk.status == "not built: Gradle fetches its engine; build app/"
+    assert (bundle / "app/engine-ort/src/main/kotlin/dev/gemmabridge/ort/OrtEngine.kt").is_file()
+    for name, file in manifest.read(inside).files.items():
+        assert hashlib.sha256((inside / name).read_bytes()).hexdigest() == file.sha256
+    assert not (bundle / "app.apk").exists()
 
 
 @pytest.mark.parametrize("case", kotlin_tools.cases(FOLDER, SUITE))
