@@ -67,9 +67,9 @@ def test_the_onnx_flavour_agrees_with_its_engine(tools: Toolchain, tmp_path: Pat
 
 
 CHANGES = {
-    "OnnxTensor": ("LongBuffer data", "int[] data", "createTensor"),
-    "OrtSession": ("Optional<OnnxValue> get", "OnnxValue find", "get"),
-    "OnnxModelMetadata": ("getCustomMetadata", "getMore", "customMetadata"),
+    "OnnxTensor": ("LongBuffer data", "int[] data", "actual type is 'LongBuffer!'"),
+    "OrtSession": ("Optional<OnnxValue> get", "OnnxValue find", "unresolved reference 'get'"),
+    "OnnxModelMetadata": ("getCustomMetadata", "getMore", "field customMetadata"),
 }
 
 
@@ -85,4 +85,4 @@ def test_a_signature_of_onnx_runtime_that_changed_is_noticed(tmp_path: Path) -> 
     said = done.stdout + done.stderr
     assert done.returncode != 0
     for _, _, word in CHANGES.values():
-        assert re.search(rf"Graphs\.kt:\d+:\d+: error: .*'?\b{word}\b", said), said
+        assert word in said, said

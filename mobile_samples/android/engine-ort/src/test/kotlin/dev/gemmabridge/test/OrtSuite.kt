@@ -188,7 +188,9 @@ fun main(arguments: Array<String>) {
         }
         case("an answer is stopped, and the conversation goes on") {
             Conversation(engine, null, WILD).use { talk ->
-                same(Ending.CANCELLED, talk.say("Tell me everything.") { talk.stop() }.ending)
+                val answer = talk.say("Tell me everything.") { talk.stop() }
+                same(Ending.CANCELLED, answer.ending)
+                same(null, answer.speed) // it has not gone on to the end behind the scenes
                 same(2, talk.turns.size)
                 same(Ending.CANCELLED, talk.say("And then?") { talk.stop() }.ending)
             }
