@@ -14,4 +14,4 @@ dependencyResolutionManagement {
 }
 
 rootProject.name = "gemma-bridge-sample"
-include(":app", ":core", ":engine-jni", ":engine-aar")
+include(":app", ":core", ":engine-jni", ":engine-aar", ":engine-ort")

@@ -25,11 +25,15 @@ android {
         create("cpu") {
             dimension = "engine"
         }
+        // For bundles whose manifest names ONNX Runtime; the others are for LiteRT-LM.
+        create("onnx") {
+            dimension = "engine"
+        }
     }
 
     androidResources {
         // The engine maps the model; what is compressed cannot be mapped.
-        noCompress += "litertlm"
+        noCompress += listOf("litertlm", "onnx", "data")
     }
 }
 
@@ -37,4 +41,5 @@ dependencies {
     implementation(project(":core"))
     "gpuImplementation"(project(":engine-aar"))
     "cpuImplementation"(project(":engine-jni"))
+    "onnxImplementation"(project(":engine-ort"))
 }

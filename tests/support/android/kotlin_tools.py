@@ -36,8 +36,9 @@ CLASSES = REPOSITORY / "build" / "kotlin-classes"
 # As the package without Android's SDK is compiled: its dexer knows no invokedynamic.
 FLAGS = ("-jvm-target", "1.8", "-Xlambdas=class", "-Xsam-conversions=class", "-Xstring-concat=inline", "-Werror")
 C_FLAGS = ("-std=c11", "-O2", "-g", "-fPIC", "-ffreestanding", "-Wall", "-Wextra", "-Werror")
+MODULES = ("core", "engine-jni", "engine-aar", "engine-ort")
 FOLDERS = (
-    *(f"{module}/src/{part}/kotlin" for module in ("core", "engine-jni", "engine-aar") for part in ("main", "test")),
+    *(f"{module}/src/{part}/kotlin" for module in MODULES for part in ("main", "test")),
     # Of the app what knows nothing of Android, and the tests of that.
     *(
         f"app/src/main/kotlin/dev/gemmabridge/sample/{name}.kt"
@@ -46,6 +47,7 @@ FOLDERS = (
     "app/src/test/kotlin",
     "../../tests/support/android/kotlin_stubs",
 )
+JAVA_STUBS = REPOSITORY / "tests" / "support" / "android" / "java_stubs"
 CASE = re.compile(r'\bcase\("((?:[^"\\]|\\.)*)"\)')
 
 
@@ -87,13 +89,25 @@ def compiler() -> Path:
     return final
 
 
+def kotlinc(sources: Sequence[Path], out: Path, *classpath: str | Path) -> subprocess.CompletedProcess[str]:
+    """Compiles Kotlin into a folder; among the sources may be folders of Java's, whose signatures alone are read."""
+    home = compiler()
+    jars = [home / "lib" / jar for jar in ("kotlin-compiler.jar", "kotlin-stdlib.jar", "kotlin-reflect.jar")]
+    path = os.pathsep.join(str(jar) for jar in [*jars, *sorted((home / "lib").glob("kotlin*.jar"))])
+    main = "org.jetbrains.kotlin.cli.jvm.K2JVMCompiler"
+    begin = ["java", "-Xmx1g", *FIRST_COMPILER, "-cp", path, main, "-no-reflect", "-kotlin-home", home]
+    given = os.pathsep.join(str(one) for one in classpath)
+    return run([*begin, *FLAGS, "-cp", given, "-d", out, *sources])
+
+
 def compiled() -> str:
     """Class path of the sample's Kotlin that needs no Android, its tests and the stubs: compiled together, and once."""
     home = compiler()
     roots = [ANDROID / folder for folder in FOLDERS]
     files = sorted(path for root in roots for path in ([root] if root.is_file() else root.rglob("*.kt")))
     digest = hashlib.sha256(" ".join((KOTLIN.version, *FLAGS)).encode())
-    for path in files:
+    java = sorted(JAVA_STUBS.rglob("*.java"))
+    for path in (*files, *java):
         digest.update(f"\0{path.name}\0".encode() + path.read_bytes())
     final = CLASSES / digest.hexdigest()[:24]
     stdlib = home / "lib" / "kotlin-stdlib.jar"
@@ -103,27 +117,19 @@ def compiled() -> str:
             for old in CLASSES.iterdir():  # of sources that have changed since
                 shutil.rmtree(old)
             with tempfile.TemporaryDirectory(dir=CLASSES, prefix=".classes-") as name:
-                jars = [
-                    home / "lib" / jar for jar in ("kotlin-compiler.jar", "kotlin-stdlib.jar", "kotlin-reflect.jar")
-                ]
-                path = os.pathsep.join(str(jar) for jar in [*jars, *sorted((home / "lib").glob("kotlin*.jar"))])
-                main = "org.jetbrains.kotlin.cli.jvm.K2JVMCompiler"
-                begin = [
-                    "java",
-                    "-Xmx1g",
-                    *FIRST_COMPILER,
-                    "-cp",
-                    path,
-                    main,
-                    "-no-reflect",
-                    "-kotlin-home",
-                    home,
-                ]
                 out = Path(name) / "out"
-                done = run([*begin, *FLAGS, "-d", out, *files])
+                stubs(java, out)
+                done = kotlinc(files, out, out)
                 assert done.returncode == 0, done.stdout + done.stderr
                 out.rename(final)
     return f"{final}{os.pathsep}{stdlib}"
+
+
+def stubs(files: Sequence[Path], out: Path) -> None:
+    """Compiles stubs of a library that is written in Java into a folder."""
+    need("javac")
+    done = run(["javac", "--release", "8", "-Xlint:-options", "-d", out, *files])
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def engine_library() -> Path:

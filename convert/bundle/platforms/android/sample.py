@@ -1,7 +1,8 @@
 """What an Android bundle brings to try it out: ``app/``, the sample project, and ``app.apk``, the same installable.
 
 Both hold the bundle's manifest as it is without them, for a file cannot hold its own digest; the bundle's manifest then
-lists them too. Where an APK cannot be built, the manifest says so and why.
+lists them too. Where an APK cannot be built, the manifest says so and why. Of a large model the app holds the manifest
+and the goldens alone, and gets the rest itself.
 """
 
 from __future__ import annotations
@@ -62,6 +63,23 @@ def add(folder: Path, found: toolchain.Toolchain | str, choice: str, work: Path,
     added += [folder / APK] if (folder / APK).is_file() else []
     papers.add(folder, added, apk=made)
     return made
+
+
+def add_project(folder: Path, progress: Progress) -> str:
+    """Adds ``app/`` alone to a bundle with finished papers, and to its manifest; says in a line what is in it.
+
+    For an engine that comes as a package which Gradle fetches, so that no APK can be built without it.
+    """
+    if not PROJECT.sources():
+        return "app: the sample's sources are not installed here"
+    with progress.stage("app"):
+        listed = m.read(folder).files
+        whole = sum(file.bytes for file in listed.values()) <= LARGEST_PACKED
+        names = listed if whole else {GOLDEN: listed[GOLDEN]}
+        PROJECT.write(folder / APP, {MANIFEST: folder / MANIFEST, **{name: folder / name for name in names}})
+        made = m.Apk(status="not built: Gradle fetches its engine; build app/", unsigned_sha256=None)
+        papers.add(folder, [path for path in (folder / APP).rglob("*") if path.is_file()], apk=made)
+    return f"app: {'with the model' if whole else 'without the model, which the app downloads'}"
 
 
 def _built(

@@ -13,6 +13,7 @@ import dev.gemmabridge.core.EngineException
 import dev.gemmabridge.core.EngineFactory
 import dev.gemmabridge.core.EngineSettings
 import dev.gemmabridge.core.Fallback
+import dev.gemmabridge.core.Manifest
 import dev.gemmabridge.core.MemoryCheck
 import dev.gemmabridge.core.MemoryVerdict
 import dev.gemmabridge.core.ModelImport
@@ -36,12 +37,13 @@ import dev.gemmabridge.core.Verdict as TestVerdict
  *
  * Every method may be called by the user interface's thread and returns at once.
  *
- * @param url where the model is, empty where people have to choose a file.
+ * @param engines the engine for a bundle, by its manifest; a bundle for another engine is refused.
+ * @param url where the model is, its other files beside it; empty where people have to choose a file.
  * @param show receives every new [Screen], on any thread.
  */
 class Presenter(
     private val device: Device,
-    private val factory: EngineFactory,
+    private val engines: (Manifest) -> EngineFactory,
     private val url: String,
     private val show: (Screen) -> Unit,
 ) {
@@ -64,7 +66,11 @@ class Presenter(
     fun act(action: Action) {
         when (action) {
             Action.CANCEL -> cancel.cancel()
-            Action.DOWNLOAD -> work { bring(Task.DOWNLOADING) { store, watch -> Download().fetch(url, store.model, store.manifest.model, watch, cancel) } }
+            Action.DOWNLOAD -> work {
+                bring(Task.DOWNLOADING) { store, watch ->
+                    store.each(watch) { file, to, part -> Download().fetch(store.address(url, file), to, file, part, cancel) }
+                }
+            }
             Action.GO_ON -> work { open(careful = false) }
             Action.NEW_CHAT -> newChat()
             Action.BACK -> update(screen.copy(trouble = null))
@@ -117,14 +123,19 @@ class Presenter(
         }
         update(screen.copy(name = here.manifest.name))
         if (here.isReady(progress(Task.CHECKING), cancel)) return load(here, careful)
-        val packed = here.packedModel()
-        if (packed == null) return missing(here)
-        bring(Task.UNPACKING) { to, watch -> ModelImport.copy(packed, to.model, to.manifest.model, watch, cancel) }
+        if (!here.isPacked()) return missing(here)
+        bring(Task.UNPACKING) { store, watch ->
+            store.each(watch) { file, to, part -> ModelImport.copy(store.packed(file), to, file, part, cancel) }
+        }
     }
 
-    private fun missing(here: Store) = card(Card.Missing(here.manifest.model.bytes, sources()))
+    private fun missing(here: Store) = card(Card.Missing(here.bytes, sources()))
 
-    private fun sources() = if (url.isEmpty()) listOf(Action.IMPORT) else listOf(Action.DOWNLOAD, Action.IMPORT)
+    /** One file can be chosen; several come together, by download or over adb. */
+    private fun sources(): List<Action> {
+        val chosen = if (store?.files?.size == 1) Action.IMPORT else Action.RETRY
+        return if (url.isEmpty()) listOf(chosen) else listOf(Action.DOWNLOAD, chosen)
+    }
 
     /** Gets the model by [how], then loads it. */
     private fun bring(task: Task, how: (Store, Progress) -> Unit) {
@@ -159,9 +170,9 @@ class Presenter(
         busy(Task.LOADING)
         val settings = EngineSettings(here.model.path, device.cache.path, contextTokens = here.manifest.contextTokens)
         val choice = try {
-            Fallback(factory, SelfTest(here.golden), File(device.folder, "trying")).choose(
+            Fallback(engines(here.manifest), SelfTest(here.golden), File(device.folder, "trying")).choose(
                 settings,
-                here.manifest.model.sha256,
+                here.manifest.artifactSha256,
                 { done, of -> busy(Task.TESTING, done.toLong(), of.toLong()) },
                 cancel,
             )

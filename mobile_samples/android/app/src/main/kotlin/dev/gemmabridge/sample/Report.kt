@@ -15,7 +15,7 @@ internal object Report {
         }
         val verdict = choice.verdict.name.lowercase().replace('_', ' ')
         return "{\"schema_version\":1,\"device\":${Json.quote(device)},\"model\":${Json.quote(manifest.name)}," +
-            "\"artifact_sha256\":${Json.quote(manifest.model.sha256)},\"verdict\":${Json.quote(verdict)},\"trials\":[$trials]}\n"
+            "\"artifact_sha256\":${Json.quote(manifest.artifactSha256)},\"verdict\":${Json.quote(verdict)},\"trials\":[$trials]}\n"
     }
 
     /** For a test that could not run: [why] in the place of trials. */

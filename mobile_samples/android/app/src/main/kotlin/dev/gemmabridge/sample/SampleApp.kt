@@ -14,7 +14,7 @@ class SampleApp : Application() {
 
     override fun onCreate() {
         super.onCreate()
-        presenter = Presenter(Phone(this), Engines.factory(this), getString(R.string.model_url)) { screen ->
+        presenter = Presenter(Phone(this), { Engines.factory(this, it) }, getString(R.string.model_url)) { screen ->
             main.post { listener?.invoke(screen) }
         }
         presenter.start()

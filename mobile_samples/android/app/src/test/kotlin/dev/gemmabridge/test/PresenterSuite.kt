@@ -131,7 +131,7 @@ private class Run(bundle: File, work: File, inside: Boolean, url: String = "", m
     val double = make(golden)
     private val screens = LinkedBlockingQueue<Screen>()
     val seen = ArrayList<Screen>()
-    val presenter = Presenter(device, double, url) { screens.put(it) }
+    val presenter = Presenter(device, { double }, url) { screens.put(it) }
 
     fun until(what: String, holds: (Screen) -> Boolean): Screen {
         while (true) {
@@ -317,11 +317,12 @@ fun main(args: Array<String>) {
     case("app without a bundle") { work ->
         val run = Desk(File(work, "nothing"), work, true)
         val screens = LinkedBlockingQueue<Screen>()
-        val presenter = Presenter(run, object : EngineFactory {
+        val none = object : EngineFactory {
             override val backends = CPU
 
             override fun open(settings: EngineSettings, backend: Backend): Engine = throw AssertionError("opened")
-        }, "") { screens.put(it) }
+        }
+        val presenter = Presenter(run, { none }, "") { screens.put(it) }
         presenter.start()
         while (true) {
             val card = screens.poll(60, TimeUnit.SECONDS)?.card ?: throw AssertionError("no screen")

@@ -10,6 +10,8 @@ data class SamplerSettings(val topK: Int, val topP: Double, val temperature: Dou
  * The part `feeding` of a manifest, as far as an app with an engine needs it: `MANIFEST.md`.
  *
  * @property stops each of them ends an answer.
+ * @property suppressed ids that are never drawn.
+ * @property thought what stands around a model's thoughts; null when it has none.
  * @property roles by the checkpoint's own names; `sot_token` and `eot_token` begin and end a turn.
  * @property sampler null: the best token, every time.
  */
@@ -17,6 +19,8 @@ class Feeding private constructor(
     val start: NamedToken,
     val pad: NamedToken,
     val stops: List<NamedToken>,
+    val suppressed: Set<Int>,
+    val thought: Pair<NamedToken, NamedToken>?,
     val roles: Map<String, NamedToken>,
     val sampler: SamplerSettings?,
 ) {
@@ -38,10 +42,14 @@ class Feeding private constructor(
                 start = token(tokens.child("start")),
                 pad = token(tokens.child("pad")),
                 stops = stops,
+                suppressed = tokens.integers("suppressed").toSet(),
+                thought = if (tokens.has("thought")) thought(tokens.child("thought")) else null,
                 roles = roles.keys().associateWith { token(roles.child(it)) },
                 sampler = sampler(fields.child("sampler")),
             )
         }
+
+        private fun thought(fields: Fields) = Pair(token(fields.child("begin")), token(fields.child("end")))
 
         private fun token(fields: Fields) = NamedToken(index(fields, "id", 0), fields.textOrNull("text"))
 

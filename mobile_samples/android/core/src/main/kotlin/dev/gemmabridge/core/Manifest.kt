@@ -20,23 +20,39 @@ data class Rung(val name: String, val question: String, val verdict: String)
  *
  * @property name the model's name, for people.
  * @property model the model file's entry in [files].
+ * @property modelFiles all files that the engine reads, the model among them.
+ * @property artifactSha256 of what was judged: of the model, or of its files together.
  * @property contextTokens positions of the KV cache.
  * @property feeding tokens with a meaning, and how one is drawn: as the engine has them from the model file.
  * @property runtime the engine that judged the bundle, and its version: no other one was run.
+ * @property signatures what the model takes and gives, and [cache] what it keeps: for an engine whose calls the app makes.
  */
 class Manifest private constructor(
     val name: String,
     val model: BundleFile,
     val files: Map<String, BundleFile>,
+    val modelFiles: List<BundleFile>,
+    val artifactSha256: String,
     val contextTokens: Int,
     val feeding: Feeding,
     val memory: MemoryNeed,
-    val runtime: String,
+    val signatures: List<Signature>,
+    val cache: CacheLayout,
+    val runtime: Runtime,
     val minimumRuntime: String,
     val rungs: List<Rung>,
     val licence: String,
     val source: String,
 ) {
+    /**
+     * This manifest, where the bundle was made for an engine.
+     *
+     * @throws RefusedException it was made for another.
+     */
+    fun madeFor(engine: Runtime): Manifest = if (runtime == engine) this else {
+        throw RefusedException("the bundle is for ${runtime.wire}, this app was built with ${engine.wire}")
+    }
+
     companion object {
         private const val SELF = "\"self_sha256\": \""
         private val NAME = Regex("[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
@@ -74,16 +90,23 @@ class Manifest private constructor(
             if (model == null || '/' in modelName) {
                 throw RefusedException("manifest.model ${Json.quote(modelName)} is not one of manifest.files")
             }
-            if (root.child("parity").sha256("artifact_sha256") != model.sha256) {
+            val runtime = Runtime.of(root.child("runtime").text("name"))
+            val signatures = root.children("signatures").map { Signature(it) }
+            val parts = Runtime.Listed(model, files, signatures)
+            val artifact = runtime.artifact(parts)
+            if (root.child("parity").sha256("artifact_sha256") != artifact) {
                 throw RefusedException("manifest.parity judges another file than $modelName")
             }
-            val context = root.child("kv_cache").count("context")
+            val cache = root.child("kv_cache")
+            val context = cache.count("context")
             if (context !in 1..MAX_CONTEXT) throw RefusedException("manifest.kv_cache.context is $context")
             val memory = root.child("memory")
             return Manifest(
                 name = root.text("name"),
                 model = model,
                 files = files,
+                modelFiles = runtime.files(parts),
+                artifactSha256 = artifact,
                 contextTokens = context.toInt(),
                 feeding = Feeding.read(root.child("feeding")),
                 memory = MemoryNeed(
@@ -91,7 +114,9 @@ class Manifest private constructor(
                     memory.count("mapped_embeddings"),
                     memory.count("kv_cache"),
                 ),
-                runtime = root.child("runtime").text("name"),
+                signatures = signatures,
+                cache = CacheLayout(cache.text("dtype"), cache.integers("owners"), cache.count("bytes")),
+                runtime = runtime,
                 minimumRuntime = root.child("runtime").text("minimum"),
                 rungs = root.child("parity").children("rungs").map {
                     Rung(it.text("rung"), it.text("question"), it.text("verdict"))

@@ -24,6 +24,7 @@ import dev.gemmabridge.core.Phase
 import dev.gemmabridge.core.Progress
 import dev.gemmabridge.core.RefusedException
 import dev.gemmabridge.core.Role
+import dev.gemmabridge.core.Runtime
 import dev.gemmabridge.core.SamplerSettings
 import dev.gemmabridge.core.SelfTest
 import dev.gemmabridge.core.SessionSettings
@@ -107,7 +108,7 @@ private fun Suite.manifests(manifest: String) {
         same("demo", read.name)
         same("model.litertlm", read.model.name)
         holds(read.model.bytes > 1_000_000 && read.contextTokens > 0 && read.memory.mappedWeights > 1_000_000)
-        same("LiteRT-LM", read.runtime)
+        same(Runtime.LITERT_LM, read.runtime)
     }
     case("members that a manifest of the same version has besides are passed over") {
         val more = "\"tokens\": {\"stops\": [1, 106], \"roles\": {\"eot\": \"<turn|>\"}}, \"later\": null, \"list\": [{}],"

@@ -16,7 +16,7 @@ fun main() {
                 "context" to manifest.contextTokens.toLong(),
                 "stops" to manifest.feeding.stops.map { it.id.toLong() },
                 "start" to manifest.feeding.start.id.toLong(),
-                "runtime" to manifest.runtime,
+                "runtime" to manifest.runtime.wire,
                 "kv_cache" to manifest.memory.kvCache,
                 "sha256" to manifest.model.sha256,
                 "files" to manifest.files.size.toLong(),

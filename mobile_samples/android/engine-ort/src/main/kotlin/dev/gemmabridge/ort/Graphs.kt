@@ -1,0 +1,159 @@
+package dev.gemmabridge.ort
+
+import ai.onnxruntime.OnnxJavaType
+import ai.onnxruntime.OnnxTensor
+import ai.onnxruntime.OrtEnvironment
+import ai.onnxruntime.OrtSession
+import ai.onnxruntime.TensorInfo
+import dev.gemmabridge.core.Manifest
+import dev.gemmabridge.core.RefusedException
+import dev.gemmabridge.core.Signature
+import dev.gemmabridge.core.TensorSpec
+import java.io.File
+import java.nio.Buffer
+import java.nio.ByteBuffer
+import java.nio.ByteOrder
+import java.nio.LongBuffer
+
+/**
+ * Keys and values of the tokens so far, by the decoder's names for them as inputs. They live where the runtime made
+ * them until [close]: nothing is copied from one call to the next.
+ */
+internal class Past(val tensors: Map<String, OnnxTensor>, private val owner: () -> Unit) : AutoCloseable {
+    override fun close() = owner()
+}
+
+/** What a call gave: the logits of the next token, `[vocabulary]`, and the longer past. */
+internal class Called(val logits: FloatArray, val past: Past)
+
+/**
+ * The two graphs of a bundle, loaded. May be called by several threads at a time; [close] by nobody else meanwhile.
+ *
+ * ONNX Runtime knows no phone's GPU or NPU for these products: the CPU is what was judged, and what runs.
+ */
+internal class Graphs private constructor(
+    private val environment: OrtEnvironment,
+    private val options: OrtSession.SessionOptions,
+    private val embedding: OrtSession,
+    private val decoder: OrtSession,
+    private val wiring: Wiring,
+) : AutoCloseable {
+    /** No tokens yet. */
+    fun nothing(): Past = past(wiring.kept.map { floats(it, 0, FloatArray(0)) })
+
+    /** The first [count] tokens of a past, copied. */
+    fun begin(of: Past, count: Int): Past = past(
+        wiring.kept.map { kept ->
+            floats(kept, count, kept.begin(of.tensors.getValue(kept.input).floatBuffer, count))
+        },
+    )
+
+    /**
+     * Feeds tokens.
+     *
+     * @param first position of the first of them: so many tokens are in the past.
+     * @param past stays as it is; whoever gave it closes it.
+     */
+    fun call(ids: IntArray, first: Int, past: Past): Called {
+        val given = ArrayList<OnnxTensor>()
+        val longs = { shape: Int, value: (Int) -> Long ->
+            val buffer = LongBuffer.wrap(LongArray(shape, value))
+            OnnxTensor.createTensor(environment, buffer, longArrayOf(1, shape.toLong())).also { given.add(it) }
+        }
+        try {
+            embedding.run(mapOf(Wiring.IDS to longs(ids.size) { ids[it].toLong() })).use { rows ->
+                val inputs = HashMap<String, OnnxTensor>(past.tensors)
+                for (name in wiring.rows) inputs[name] = tensor(rows, name)
+                inputs[Wiring.MASK] = longs(first + ids.size) { 1 }
+                inputs[Wiring.POSITIONS] = longs(ids.size) { (first + it).toLong() }
+                return called(decoder.run(inputs))
+            }
+        } finally {
+            for (tensor in given) tensor.close()
+        }
+    }
+
+    private fun called(result: OrtSession.Result): Called {
+        var taken = false
+        try {
+            val buffer = tensor(result, Wiring.LOGITS).floatBuffer
+            val logits = FloatArray(buffer.remaining()).also { buffer.get(it) }
+            val tensors = wiring.kept.associate { Pair(it.input, tensor(result, it.output)) }
+            taken = true
+            return Called(logits, Past(tensors) { result.close() })
+        } finally {
+            if (!taken) result.close()
+        }
+    }
+
+    private fun tensor(of: OrtSession.Result, name: String): OnnxTensor = of.get(name).get() as OnnxTensor
+
+    private fun floats(kept: Kept, count: Int, values: FloatArray): OnnxTensor {
+        // A buffer of the system's memory: what is none would be copied into one.
+        val buffer = ByteBuffer.allocateDirect(4 * values.size).order(ByteOrder.nativeOrder()).asFloatBuffer()
+        buffer.put(values)
+        (buffer as Buffer).rewind() // as an older Java knows it
+        return OnnxTensor.createTensor(environment, buffer, longArrayOf(1, kept.heads.toLong(), count.toLong(), kept.width.toLong()))
+    }
+
+    private fun past(tensors: List<OnnxTensor>): Past =
+        Past(wiring.kept.mapIndexed { i, kept -> Pair(kept.input, tensors[i]) }.toMap()) { for (tensor in tensors) tensor.close() }
+
+    override fun close() {
+        decoder.close()
+        embedding.close()
+        options.close()
+    }
+
+    companion object {
+        /** What the converter writes into a graph of the most tokens that it was made for. */
+        private const val CONTEXT = "gemma_bridge.context"
+        private val TYPES = mapOf("float32" to OnnxJavaType.FLOAT, "int64" to OnnxJavaType.INT64)
+
+        /**
+         * Loads the graphs, whose files were checked.
+         *
+         * @param threads of the processor; 0 takes one for each core.
+         * @throws RefusedException a graph is another than the manifest says.
+         * @throws ai.onnxruntime.OrtException a graph does not load.
+         */
+        fun open(manifest: Manifest, folder: File, threads: Int): Graphs {
+            val wiring = Wiring.of(manifest)
+            val environment = OrtEnvironment.getEnvironment()
+            val opened = ArrayList<AutoCloseable>()
+            try {
+                val options = OrtSession.SessionOptions().also { opened.add(it) }
+                options.setIntraOpNumThreads(threads)
+                val (embedding, decoder) = listOf(wiring.embedding, wiring.decoder).map { signature ->
+                    val path = File(folder, signature.section + ".onnx").path
+                    environment.createSession(path, options).also { opened.add(it) }.also { check(it, signature, manifest) }
+                }
+                return Graphs(environment, options, embedding, decoder, wiring)
+            } catch (error: Exception) {
+                for (one in opened.reversed()) one.close()
+                throw error
+            }
+        }
+
+        private fun check(session: OrtSession, signature: Signature, manifest: Manifest) {
+            val where = signature.section + ".onnx"
+            for ((said, found) in listOf(Pair(signature.inputs, session.inputInfo), Pair(signature.outputs, session.outputInfo))) {
+                val names = said.map { it.name }
+                if (names.toSet() != found.keys) throw RefusedException("$where has ${found.keys}, the manifest says $names")
+                for (spec in said) check(where, spec, found.getValue(spec.name).info as? TensorInfo)
+            }
+            val context = session.metadata.customMetadata[CONTEXT]
+            if (context != manifest.contextTokens.toString()) {
+                throw RefusedException("$where was made for $context tokens, manifest.kv_cache.context is ${manifest.contextTokens}")
+            }
+        }
+
+        private fun check(where: String, spec: TensorSpec, found: TensorInfo?) {
+            val open = spec.shape.map { if (it == 0L) -1L else it }
+            if (found == null || found.type != TYPES[spec.dtype] || found.getShape().toList() != open) {
+                val has = "${found?.type} ${found?.getShape()?.toList()}"
+                throw RefusedException("$where has ${spec.name} as $has; the manifest says ${spec.dtype} $open")
+            }
+        }
+    }
+}

@@ -1,0 +1,1 @@
+"""The Android sample, without Android."""
