@@ -12,7 +12,6 @@ import statistics
 import sys
 import tempfile
 import time
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -20,7 +19,7 @@ from convert import guard, tables
 from convert.child import run
 from convert.pipeline import Measure
 from convert.targets import all_targets
-from tests.bench.rates import PROBE_BYTES, stage, table
+from tests.bench.rates import read_rate, stage, table
 
 THREADS, ROUNDS = 2, 3
 CONTEXT, PROMPT, ANSWER = 1024, 512, 64
@@ -73,20 +72,6 @@ def runtimes(model: str, root: Path) -> str:
     title = f"{model}: prompt {PROMPT}, then {ANSWER} tokens, {THREADS} threads, medians of {ROUNDS} turns"
     said = f"{THREADS} threads read {tables.size(int(bandwidth))}/s from memory here\n"
     return table("converting", measures) + "\n" + tables.table(title, headings, rows) + "\n" + said
-
-
-def read_rate(threads: int) -> float:
-    """Bytes per second of so many threads adding up memory beyond any cache, best of three."""
-    import numpy as np
-
-    data = [np.ones(PROBE_BYTES // 8, np.int64) for _ in range(threads)]
-    best = float("inf")
-    with ThreadPoolExecutor(threads) as pool:
-        for _ in range(3):
-            begin = time.perf_counter()
-            list(pool.map(lambda part: int(part.sum()), data))
-            best = min(best, time.perf_counter() - begin)
-    return sum(part.nbytes for part in data) / best
 
 
 def _middle(runs: list[Run], name: str) -> float:
