@@ -14,6 +14,7 @@ import shutil
 import sys
 import tomllib
 from collections.abc import Mapping, Sequence
+from importlib.metadata import distributions
 from pathlib import Path
 
 from runtime_tests.pinned import fetch
@@ -51,6 +52,12 @@ def python(extra: str, home: Path = HOME, env: Mapping[str, str] | None = None) 
     return made
 
 
+def version(interpreter: Path, package: str) -> str:
+    """Of a package in an environment; empty when it is not there."""
+    site = interpreter.parents[1] / "lib" / f"python{sys.version_info[0]}.{sys.version_info[1]}" / "site-packages"
+    return next((found.version for found in distributions(name=package, path=[str(site)])), "")
+
+
 def packages(extra: str, home: Path = HOME) -> Sequence[str]:
     """What an extra names, each of which must be pinned.
 
@@ -59,11 +66,10 @@ def packages(extra: str, home: Path = HOME) -> Sequence[str]:
     """
     try:
         project = tomllib.loads((home / "pyproject.toml").read_text("utf-8"))
-        pinned = {
-            _plain(line.partition("==")[0]) for line in (home / "constraints.txt").read_text("utf-8").splitlines()
-        }
+        lines = (home / "constraints.txt").read_text("utf-8").splitlines()
     except OSError as error:
         raise FetchError(f"{error.filename} says what to install and cannot be read ({error.strerror})") from error
+    pinned = {_plain(line.partition("==")[0]) for line in lines if "==" in line}
     found: list[str] = project["project"]["optional-dependencies"].get(extra, [])
     if not found:
         raise FetchError(f"pyproject.toml has no extra {extra!r}")

@@ -72,26 +72,27 @@ def text(report: Report) -> str:
 
 
 def _setting(report: Report, setting: Setting) -> str:
-    rows = []
-    for side in setting.sides:
-        rows.append(
-            (side.name, tables.size(side.files), f"{side.start.ready:.1f} s", _cell(of(side, "ready"), 1),
-             _cell(of(side, "prefill"), 1), _cell(of(side, "first"), 2), _cell(of(side, "decode"), 2),
-             f"{100 * share(side, report.machine.two.median):.0f} %",
-             tables.size(int(of(side, "resident").median)))
-        )  # fmt: skip
-    ours = setting.sides[0]
-    for theirs in setting.sides[1:]:
-        found = {figure: ratio(ours, theirs, figure) for figure in FIGURES}
-        rows.append(
-            (f"ours / {theirs.name}", f"{ours.files / theirs.files:.2f}", "", _cell(found["ready"], 2),
-             _cell(found["prefill"], 2), _cell(found["first"], 2), _cell(found["decode"], 2), "",
-             f"{found['resident'].median:.2f}")
-        )  # fmt: skip
-    heads = (
-        *("runtime", "file ", "first start ", "ready, s ", "prefill tok/s ", "first token, s ", "decode tok/s "),
-        *("of 2 threads' bandwidth ", "most resident "),
-    )
+    sides, (ours, *others) = setting.sides, setting.sides
+    two = report.machine.two.median
+
+    def row(name: str, figure: str, digits: int, unit: float = 1) -> tuple[str, ...]:
+        cells = [_cell(of(side, figure), digits, unit) for side in sides]
+        return (name, *cells, *(_cell(ratio(ours, theirs, figure), 2) for theirs in others))
+
+    rows = [
+        ("file", *(tables.size(side.files) for side in sides), *(f"{ours.files / one.files:.2f}" for one in others)),
+        ("weights read a token", *(tables.size(side.read) for side in sides),
+         *(f"{ours.read / one.read:.2f}" for one in others)),
+        ("ready at the first start, s", *(f"{side.start.ready:.1f}" for side in sides), *("" for _ in others)),
+        row("ready later, s", "ready", 1),
+        row("prefill, tokens/s", "prefill", 1),
+        row("first token, s", "first", 2),
+        row("decode, tokens/s", "decode", 2),
+        ("decode moves, of what two threads read", *(f"{100 * share(side, two):.0f} %" for side in sides),
+         *("" for _ in others)),
+        row("most resident, GB", "resident", 2, 1e9),
+    ]  # fmt: skip
+    heads = ("", *(f"{side.name} " for side in sides), *(f"ours / {theirs.name} " for theirs in others))
     title = (
         f"context {setting.context}, prompt {setting.prompt}, then {report.answer} tokens: median of "
         f"{report.rounds} rounds (least - most)"
@@ -119,5 +120,6 @@ def _rate(found: Spread) -> str:
     return f"{found.median / 1e9:.1f} GB/s ({found.least / 1e9:.1f} - {found.most / 1e9:.1f})"
 
 
-def _cell(found: Spread, digits: int) -> str:
-    return f"{found.median:.{digits}f} ({found.least:.{digits}f} - {found.most:.{digits}f})"
+def _cell(found: Spread, digits: int, unit: float = 1) -> str:
+    middle, least, most = (f"{value / unit:.{digits}f}" for value in (found.median, found.least, found.most))
+    return f"{middle} ({least} - {most})"
