@@ -25,7 +25,7 @@ THEIRS = Side("theirs", 4_000_000_000, 1_600_000_000, run(1.0, ready=3.0), (run(
 
 
 def found(*settings: report.Setting) -> report.Report:
-    here = Machine("a processor", 2, (), Spread(10e9, 9e9, 11e9), Spread(16e9, 15e9, 17e9))
+    here = Machine("a processor", 2, 0.0, (), Spread(10e9, 9e9, 11e9), Spread(16e9, 15e9, 17e9))
     converted = report.Converted(1024, Measure("convert", 9.0, 700_000_000), 2_000_000_000, 830_000_000)
     return report.Report("a model", 64, 2, 3, here, (converted,), settings, "AVX2 = 1", ("export_hf: not run: why",))
 

@@ -21,12 +21,15 @@ class Machine:
     """Where it ran.
 
     Attributes:
+        load: of the last minute before it began, in processes that want a core (getloadavg(3)); others' work slows the
+            two unequally, for llama.cpp's threads spin while they wait.
         features: those of AVX-512, VNNI and AMX that the processor has, as Linux calls them.
         one, two: bytes per second that one and that two threads read from memory, over the rounds.
     """
 
     processor: str
     cores: int
+    load: float
     features: tuple[str, ...]
     one: Spread
     two: Spread
@@ -34,8 +37,11 @@ class Machine:
 
 @dataclass
 class Bandwidth:
-    """Bytes per second that one and that two threads read, one figure for each time that ``probe`` was called."""
+    """Bytes per second that one and that two threads read, one figure for each time that ``probe`` was called; and the
+    load at the beginning.
+    """
 
+    load: float = field(default_factory=lambda: os.getloadavg()[0])
     one: list[float] = field(default_factory=list)
     two: list[float] = field(default_factory=list)
 
@@ -52,7 +58,7 @@ def machine(bandwidth: Bandwidth) -> Machine:
     name = _cpuinfo("model name") or platform.processor() or platform.machine()
     flags = _cpuinfo("flags").split()
     features = tuple(flag for flag in flags if flag == "avx512f" or "vnni" in flag or flag.startswith("amx"))
-    return Machine(name, os.cpu_count() or 1, features, spread(bandwidth.one), spread(bandwidth.two))
+    return Machine(name, os.cpu_count() or 1, bandwidth.load, features, spread(bandwidth.one), spread(bandwidth.two))
 
 
 def _cpuinfo(key: str) -> str:

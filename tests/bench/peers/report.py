@@ -57,7 +57,8 @@ def text(report: Report) -> str:
     lines = [
         f"{report.model}, {here.cores} cores of {here.processor}, {report.threads} threads; one thread reads "
         f"{_rate(here.one)} from memory, two read {_rate(here.two)}",
-        f"the processor has of AVX-512, VNNI and AMX: {', '.join(here.features) or 'none'}",
+        f"load before it began: {here.load:.1f}; the processor has of AVX-512, VNNI and AMX: "
+        f"{', '.join(here.features) or 'none'}",
         *([f"llama.cpp uses: {report.system}"] if report.system else []),
         "llama.cpp's file has the same matrices as Q4_0, ours the checkpoint's bits: they read different bytes a token",
         *report.said,

@@ -61,13 +61,13 @@ def compare(asked: Asked, tell: Tell) -> Report:
     with tempfile.TemporaryDirectory(prefix="peers-", dir=asked.root) as name:
         work, said, peers = Path(name), list[str](), list[Runtime]()
         env = os.environ | {"TMPDIR": name, "OMP_NUM_THREADS": str(THREADS)}
+        rounds = _Rounds(asked.rounds, env, tell)
         checkpoint = asked.checkpoint or _written(work, env, tell)
         tell(f"{LLAMA}: its environment, compiled the first time, and its file")
         try:
             peers.append(llama_cpp(checkpoint / "config.json", asked.gguf or work / "peer.gguf", env))
         except FetchError as error:
             said.append(f"{LLAMA}: not run: {error}")
-        rounds = _Rounds(asked.rounds, env, tell)
         converted, settings = list[Converted](), list[Setting]()
         for context in asked.contexts:
             tell(f"context {context}: converting")

@@ -10,11 +10,18 @@ import ctypes
 import json
 import sys
 import time
+from typing import NoReturn
 
 import llama_cpp
 import numpy as np
 
 VOCABULARY = 200  # tokens that are fed; which ones makes no difference to the time
+
+
+def refuse(why: str) -> NoReturn:
+    """Ends as every refusal here."""
+    sys.stderr.write(f"error: {why}\n")
+    sys.exit(2)
 
 
 def measure(file: str, context: int, prompt: int, answer: int, threads: int) -> dict[str, float | str]:
@@ -27,12 +34,12 @@ def measure(file: str, context: int, prompt: int, answer: int, threads: int) -> 
     how.use_mmap, how.n_gpu_layers = True, 0
     model = llama_cpp.llama_model_load_from_file(file.encode(), how)
     if not model:
-        raise SystemExit(f"error: llama.cpp does not load {file}")
+        refuse(f"llama.cpp does not load {file}")
     shape = llama_cpp.llama_context_default_params()
     shape.n_ctx, shape.n_threads, shape.n_threads_batch, shape.swa_full = context, threads, threads, False
     state = llama_cpp.llama_init_from_model(model, shape)
     if not state:
-        raise SystemExit(f"error: llama.cpp makes no context of {context} tokens")
+        refuse(f"llama.cpp makes no context of {context} tokens")
     columns = llama_cpp.llama_vocab_n_tokens(llama_cpp.llama_model_get_vocab(model))
     most = llama_cpp.llama_n_batch(state)
 
@@ -41,7 +48,7 @@ def measure(file: str, context: int, prompt: int, answer: int, threads: int) -> 
         given = (llama_cpp.llama_token * len(tokens))(*tokens)
         code = llama_cpp.llama_decode(state, llama_cpp.llama_batch_get_one(given, len(tokens)))
         if code:
-            raise SystemExit(f"error: llama_decode gave {code}")
+            refuse(f"llama_decode gave {code}")
         return int(np.argmax(np.ctypeslib.as_array(llama_cpp.llama_get_logits_ith(state, -1), (columns,))))
 
     ready = time.perf_counter()
