@@ -13,7 +13,7 @@ import re
 import shutil
 import sys
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from importlib.metadata import distributions
 from pathlib import Path
 
@@ -25,31 +25,46 @@ STAMP = "stamp"
 TIMEOUT_S = 3600  # a package may have to be compiled
 
 
-def python(extra: str, home: Path = HOME, env: Mapping[str, str] | None = None) -> Path:
+def python(extra: str, home: Path = HOME) -> Path:
     """The interpreter of an extra's environment, which is made if it is not there.
 
     Args:
         extra: a name below ``[project.optional-dependencies]``.
         home: folder of ``pyproject.toml`` and ``constraints.txt``.
-        env: for pip, beside this process's own environment; settings of a compiler, for example.
 
     Raises:
         FetchError: the files do not say what to install, or pip cannot install it; the reason in one line.
     """
-    wanted, pins = packages(extra, home), home / "constraints.txt"
-    whole = "\n".join([*wanted, *(f"{name}={value}" for name, value in sorted((env or {}).items())), pins.read_text()])
-    folder = cache("venvs") / f"{extra}-{hashlib.sha256(whole.encode()).hexdigest()[:16]}"
+    wanted, pins, folder = packages(extra, home), home / "constraints.txt", place(extra, home)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with (folder.parent / f".{folder.name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # a second maker waits, and finds it made
-        made = folder / "bin" / "python"
+        interpreter = folder / "bin" / "python"
         if not (folder / STAMP).is_file():
             shutil.rmtree(folder, ignore_errors=True)
             fetch.command([sys.executable, "-m", "venv", str(folder)])
-            install = [str(made), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-c", str(pins)]
-            fetch.command([*install, *wanted], env, timeout=TIMEOUT_S)
-            (folder / STAMP).write_text(whole, "utf-8")
-    return made
+            install = [str(interpreter), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+            fetch.command([*install, "-c", str(pins), *wanted], timeout=TIMEOUT_S)
+            (folder / STAMP).write_text(_whole(extra, home), "utf-8")
+    return interpreter
+
+
+def made(extra: str, home: Path = HOME) -> bool:
+    """Whether an extra's environment is there."""
+    return (place(extra, home) / STAMP).is_file()
+
+
+def place(extra: str, home: Path = HOME) -> Path:
+    """The folder of an extra's environment, which need not be there.
+
+    Raises:
+        FetchError: the files do not say what to install.
+    """
+    return cache("venvs") / f"{extra}-{hashlib.sha256(_whole(extra, home).encode()).hexdigest()[:16]}"
+
+
+def _whole(extra: str, home: Path) -> str:
+    return "\n".join([*packages(extra, home), (home / "constraints.txt").read_text("utf-8")])
 
 
 def version(interpreter: Path, package: str) -> str:

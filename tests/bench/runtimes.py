@@ -96,18 +96,10 @@ def make(target: str, model: str, folder: Path) -> None:
 
 
 def litert(folder: Path, scratch: Path) -> Run:
-    """The stock engine's own benchmark."""
-    from litert_lm import Backend, Benchmark, LogSeverity, set_min_log_severity
+    """The stock engine, by its own clock."""
+    from tests.bench.peers.ours import timed
 
-    set_min_log_severity(LogSeverity.ERROR)
-    info = Benchmark(
-        str(folder / all_targets()["litert"].model),
-        Backend.CPU(thread_count=THREADS),
-        prefill_tokens=PROMPT,
-        decode_tokens=ANSWER,
-        max_num_tokens=CONTEXT,
-        cache_dir=str(scratch),
-    ).run()
+    info = timed(str(folder / all_targets()["litert"].model), CONTEXT, PROMPT, ANSWER, THREADS, str(scratch))
     return Run(
         info.init_time_in_second,
         info.time_to_first_token_in_second,

@@ -46,20 +46,11 @@ def fullsize(size: str, format: str, root: Path) -> str:
 
 def decode(file: Path, scratch: Path) -> str:
     """Prefill and decode speed of the stock engine, beside what as many threads as it has read from memory."""
-    from litert_lm import Backend, Benchmark, LogSeverity, set_min_log_severity
-
     from convert.targets.litert.inspect import inspect
+    from tests.bench.peers.ours import timed
 
-    set_min_log_severity(LogSeverity.ERROR)
     weights = inspect(file).section("tf_lite_prefill_decode")
-    info = Benchmark(
-        str(file),
-        Backend.CPU(thread_count=THREADS),
-        prefill_tokens=PREFILL_TOKENS,
-        decode_tokens=DECODE_TOKENS,
-        max_num_tokens=CONTEXT,
-        cache_dir=str(scratch),
-    ).run()
+    info = timed(str(file), CONTEXT, PREFILL_TOKENS, DECODE_TOKENS, THREADS, str(scratch))
     rate = info.last_decode_tokens_per_second
     bandwidth = read_rate(THREADS)
     return (

@@ -17,11 +17,11 @@ from convert.errors import ArtifactError
 PIECES = (" a", "a", " b", "1", " 1")
 
 
-def measure(file: str, context: int, prompt: int, answer: int, threads: int, cache: str) -> dict[str, float]:
-    """Seconds until ready and until the first token, tokens a second.
+def timed(file: str, context: int, prompt: int, answer: int, threads: int, cache: str) -> Any:
+    """The engine's figures of a prompt of so many tokens and of what follows, which a model may end before ``answer``.
 
     Raises:
-        ArtifactError: the engine did not take so many tokens, or the model ended its answer before it had so many.
+        ArtifactError: no text of so many tokens is known.
     """
     import litert_lm
 
@@ -35,7 +35,16 @@ def measure(file: str, context: int, prompt: int, answer: int, threads: int, cac
     ):
         session.run_prefill([_text(engine, prompt - 1)])  # the engine puts the start token before it
         session.run_decode()
-        info = session.get_benchmark_info()
+        return session.get_benchmark_info()
+
+
+def measure(file: str, context: int, prompt: int, answer: int, threads: int, cache: str) -> dict[str, float]:
+    """Seconds until ready and until the first token, tokens a second.
+
+    Raises:
+        ArtifactError: the engine did not take so many tokens, or the model ended its answer before it had so many.
+    """
+    info = timed(file, context, prompt, answer, threads, cache)
     if (info.last_prefill_token_count, info.last_decode_token_count) != (prompt, answer):
         found = f"the engine counted {info.last_prefill_token_count} and {info.last_decode_token_count}"
         asked = f"a prompt of {prompt} tokens and {answer} after it"

@@ -17,7 +17,8 @@ from runtime_tests.litert.rungs import second
 from runtime_tests.litert.rungs.second import Mine, agreement, opinions, record
 from runtime_tests.litert.runners.process import Process, run
 from runtime_tests.litert.runners.protocol import Arrays, Tape
-from runtime_tests.litert.runners.second import PLAIN, REFERENCE, TENSORFLOW
+from runtime_tests.litert.runners.second import PLAIN, REFERENCE, TENSORFLOW, tensorflow
+from runtime_tests.pinned import venvs
 from runtime_tests.readers.checkpoint import open_checkpoint
 from runtime_tests.readers.litert.litertlm import open_litertlm
 from runtime_tests.results import Check, Rung
@@ -160,8 +161,9 @@ def test_kernels_without_the_delegate_agree_within_their_limits(case: LitertCase
 
 
 def test_tensorflows_interpreter_gives_the_same_integers(case: LitertCase, mine: Mine) -> None:
-    pytest.importorskip("tensorflow", reason="not run: the extra 'tensorflow' is not installed")
-    checks = agreement(case, mine, TENSORFLOW)
+    if not venvs.made("tensorflow"):
+        pytest.skip("not run: just second-opinion has made no environment here")
+    checks = agreement(case, mine, tensorflow())
     assert failing(checks) == []
     assert checks[1].found == 1.0
 
