@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import sys
 from pathlib import Path
 
 import pytest
 
 from convert.errors import CheckpointError, PlanError
 from convert.pipeline import Measure
-from tests.bench.peers import command, report, sides, turns
+from tests.bench.peers import command, exporter, report, sides, turns
 from tests.bench.peers.figures import Run, Side, Spread, of, ratio, share, spread
 from tests.bench.peers.machine import Machine
 
@@ -114,3 +116,27 @@ def test_another_models_file_is_not_taken_for_this_ones(tmp_path: Path, monkeypa
     with pytest.raises(PlanError, match=r"was not written for this checkpoint's config\.json"):
         sides.llama_cpp(config, file, {})
     assert file.read_bytes() == b"GGUF"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_an_exporter_that_takes_too_much_memory_is_ended_and_that_is_its_result(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    greedy = "import sys, time; x = bytearray(b'x') * (200 << 20); time.sleep(60)"
+    text = {"num_hidden_layers": 35, "hidden_size": 1536}
+    (tmp_path / "config.json").write_text(json.dumps({"text_config": text}))
+    python = tmp_path / "python"
+    python.write_text(f'#!/bin/sh\nexec "{sys.executable}" -c "{greedy}"\n')
+    python.chmod(0o700)
+    monkeypatch.setattr(exporter.venvs, "python", lambda extra: python)
+    monkeypatch.setattr(exporter, "stage", lambda name, command, env: None)
+    said = exporter.export(tmp_path, tmp_path, 150_000_000, dict(os.environ))
+    assert said.startswith("litert-torch export_hf e2b: ended by us beyond 150.00 MB of memory; ")
+    python.write_text("#!/bin/sh\necho no such option >&2\nexit 3\n")
+    said = exporter.export(tmp_path, tmp_path, 150_000_000, dict(os.environ))
+    assert said.startswith("litert-torch export_hf e2b: ended with code 3: no such option; ")
+
+
+def test_an_exporter_gets_floats_of_known_shapes_alone(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text('{"text_config": {"num_hidden_layers": 3, "hidden_size": 64}}')
+    assert "not run: floats are written in the shapes of e2b, e4b alone" in exporter.export(tmp_path, tmp_path, 1, {})
