@@ -103,6 +103,19 @@ runtime-test *bundles: setup
 @device-test bundle=(dist / 'android/demo') *flags: setup
     {{python}} -m runtime_tests device "$@"
 
+# Ask TensorFlow's interpreter about a bundle's .tflite sections, block by block, in an environment of its own; its report: dist/second-opinion
+[group('proof')]
+[no-exit-message]
+[no-cd]
+second-opinion bundle=(dist / 'android/demo') *flags: setup
+    #!/usr/bin/env bash
+    set -euo pipefail
+    if [ ! -e "$1" ]; then echo "error: second-opinion: there is no $1. Build it first: just bundle" >&2; exit 2; fi
+    out={{quote(dist / "second-opinion")}}/"$(basename "$1")"
+    mkdir -p "$out"
+    {{python}} -m convert verify "$@" --rungs 0 --second-opinion --json "$out/parity.json" --html "$out/parity.html"
+    echo "$out/parity.html"
+
 # Take pictures of a report at phone and desktop width, and check its accessibility; needs node, npm and Chromium
 [group('proof')]
 [no-exit-message]
@@ -148,7 +161,7 @@ swift-test *args: setup
 @soak count='4' *flags: setup
     {{python}} -m tests.soak "$@"
 
-# Time and memory: stages of a bundle; coreml: a full-size package; products: kernels against float64; nbits: ONNX Runtime's; runtimes: LiteRT-LM and ONNX Runtime turn about; tokenizer: its loading; start: verbs that look
+# Time and memory: stages of a bundle; coreml: a full-size package; products: kernels against float64; nbits: ONNX Runtime's; runtimes: LiteRT-LM and ONNX Runtime turn about; peers: llama.cpp and the public exporter beside ours; tokenizer: its loading; start: verbs that look
 [group('figures')]
 [no-exit-message]
 [no-cd]

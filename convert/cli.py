@@ -131,11 +131,14 @@ def verify(
     questions: Questions = None,
     float_model: Annotated[Path | None, typer.Option("--float", help="rung 4: folder of the float model")] = None,
     arm64: Annotated[bool, typer.Option("--arm64", help="run it on an emulated arm64 processor as well")] = False,
+    second_opinion: Annotated[
+        bool, typer.Option("--second-opinion", help="ask another project's runtime as well, block by block")
+    ] = False,
 ) -> None:
     """Judges a bundle against its checkpoint; exit code 1 when it is over budget."""
     from convert import verify as judge
 
-    asked = judge.Asked(evaluation, questions, float_model, arm64)
+    asked = judge.Asked(evaluation, questions, float_model, arm64, second_opinion)
     sys.exit(judge.verify(bundle, checkpoint, rungs, json_file, html_file, asked))
 
 

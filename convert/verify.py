@@ -26,12 +26,14 @@ class Asked:
         evaluation: rung 4: a file of questions instead of the checkpoint's; so many ``questions`` of them, or all.
         float_model: rung 4: folder of the float model.
         arm64: whether the file runs on an emulated arm64 processor as well.
+        second_opinion: whether another project's runtime is asked as well.
     """
 
     evaluation: Path | None = None
     questions: int | None = None
     float_model: Path | None = None
     arm64: bool = False
+    second_opinion: bool = False
 
 
 def verify(
@@ -70,6 +72,7 @@ def verify(
     for flag, value in given.items():
         command += [flag, str(value)] if value is not None else []
     command += ["--arm64"] if asked.arm64 else []
+    command += ["--second-opinion"] if asked.second_opinion else []
     sys.stdout.flush()
     code = subprocess.run(command, env=os.environ, check=False).returncode
     if code < 0:

@@ -99,13 +99,17 @@ def verify(
         typer.Option(help="How a bare model is fed, as a bundle's manifest.json says it; without: as usual."),
     ] = None,
     arm64: Annotated[bool, typer.Option("--arm64", help="Run it on an emulated arm64 processor as well.")] = False,
+    second_opinion: Annotated[
+        bool, typer.Option("--second-opinion", help="Ask another project's runtime as well, block by block.")
+    ] = False,
 ) -> None:
     """Judges an artifact against its checkpoint. Exit code 0: pass; 1: over budget or not run; 2: bad input."""
     outputs = Outputs(json, html, golden)
     try:
         names = None if rungs is None else tuple(part.strip() for part in rungs.split(","))
         asked = Questions(evaluation, questions, answers)
-        ok = _verify(bundle, checkpoint, names, outputs, locate, threads, asked, float_, arm64, feeding)
+        beside = (*(["arm64"] if arm64 else []), *(["second"] if second_opinion else []))
+        ok = _verify(bundle, checkpoint, names, outputs, locate, threads, asked, float_, beside, feeding)
     except InputError as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(2) from error
@@ -121,12 +125,12 @@ def _verify(
     threads: int | None,
     asked: Questions,
     float_model: Path | None,
-    arm64: bool,
+    beside: tuple[str, ...],
     feeding: Path | None,
 ) -> bool:
     from rich.console import Console
 
-    from runtime_tests.ladder import ARM64, NAMES, climb
+    from runtime_tests.ladder import NAMES, climb
 
     unknown = [name for name in names or () if name not in NAMES]
     if unknown:
@@ -156,7 +160,7 @@ def _verify(
         case.kept_at = asked.answers or _beside(bundle, outputs)
     if asked.questions is not None and case.evaluation is None:
         raise InputError(f"--questions {asked.questions}: the checkpoint brings none; give a file with --evaluation")
-    wanted = (*(names or NAMES), *((ARM64.name,) if arm64 else ()))
+    wanted = (*(names or NAMES), *beside)
     with progress.shown() as begins:
         case.tell = lambda line: begins("rung 4", line)
         begins("noise floor", "noise floor: does the reference agree with itself?")

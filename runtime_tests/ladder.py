@@ -32,8 +32,9 @@ STEPS = (
 )
 ROOT = "runtime_tests"
 NAMES = tuple(step.name for step in STEPS)
-# Beside the ladder, for those who ask: where it cannot run, nothing is held against the artifact.
+# Beside the ladder, for those who ask: where one cannot run, nothing is held against the artifact.
 ARM64 = Step("arm64", "arm64", "does the same file do the same on an arm64 processor?")
+SECOND = Step("second", "second", "does another project's runtime do the same with the same file?")
 
 
 def asked(case: Case, names: tuple[str, ...] | None) -> tuple[str, ...]:
@@ -63,7 +64,7 @@ def find(target: str, name: str) -> ModuleType:
 def climb(case: Case, names: tuple[str, ...] = NAMES, told: Callable[[Step], None] = lambda _: None) -> list[Rung]:
     """Climbs the named rungs; ``told`` hears of each before it begins."""
     out = []
-    for step in (*STEPS, ARM64):
+    for step in (*STEPS, ARM64, SECOND):
         if step.name in names:
             told(step)
             try:

@@ -87,8 +87,13 @@ def from_pip(pieces: Sequence[Piece], folder: Path) -> None:
         command([sys.executable, "-m", "pip", "download", *flags, "-r", str(pins), "-d", str(folder)])
 
 
-def command(words: Sequence[str], env: Mapping[str, str] | None = None, cwd: Path | None = None) -> str:
+def command(
+    words: Sequence[str], env: Mapping[str, str] | None = None, cwd: Path | None = None, timeout: float = TIMEOUT_S
+) -> str:
     """Runs a command of a package manager and gives its stdout.
+
+    Args:
+        timeout: seconds.
 
     Raises:
         FetchError: it cannot be started, or fails; its first complaint is passed on.
@@ -101,7 +106,7 @@ def command(words: Sequence[str], env: Mapping[str, str] | None = None, cwd: Pat
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=TIMEOUT_S,
+            timeout=timeout,
             check=False,
         )
     except (OSError, subprocess.TimeoutExpired) as error:

@@ -38,7 +38,7 @@ class CheckReport(Strict):
 class RungReport(Strict):
     """One rung of the ladder."""
 
-    name: str = Field(pattern=r"^(0|1|2a|2b|3|4|arm64|device: .{1,80})$")
+    name: str = Field(pattern=r"^(0|1|2a|2b|3|4|arm64|second|device: .{1,80})$")
     question: str
     status: Literal["pass", "fail", "not run"]
     why: str = Field(description="why it did not run; empty otherwise")

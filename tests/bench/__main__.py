@@ -1,5 +1,5 @@
 """``python -m tests.bench demo``, ``coreml``, ``products``, ``nbits``,
-``runtimes``, ``tokenizer`` or ``start``.
+``runtimes``, ``peers``, ``tokenizer`` or ``start``.
 
 A figure of this machine alone says little, so each run also measures what the machine can do: how fast it copies a
 file, and how fast it reads memory.
@@ -15,6 +15,10 @@ from convert import guard
 
 
 def _command(arguments: list[str]) -> str:
+    if arguments[:1] == ["peers"]:  # has flags of its own; a folder of that name is ./peers
+        from tests.bench.peers.command import peers
+
+        return peers(arguments[1:])
     parser = argparse.ArgumentParser(
         prog="python -m tests.bench",
         description="Time and peak memory of each stage.",
@@ -24,7 +28,7 @@ def _command(arguments: list[str]) -> str:
         "model",
         nargs="?",
         default="demo",
-        help="demo, a hub id, a folder, or coreml, products, nbits, runtimes, tokenizer, start",
+        help="demo, a hub id, a folder, or coreml, products, nbits, runtimes, peers, tokenizer, start",
     )
     parser.add_argument("of", nargs="?", default="demo", help="of runtimes: demo, a hub id or a folder")
     parser.add_argument("--out", type=Path, default=Path("dist"), help="where full-size files lie meanwhile")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from convert import tables
@@ -44,14 +45,15 @@ def copy_rate(folder: Path) -> float:
     return written / (time.perf_counter() - start)
 
 
-def read_rate() -> float:
-    """Bytes per second of one thread adding up memory beyond any cache, best of three."""
+def read_rate(threads: int) -> float:
+    """Bytes per second of so many threads adding up memory beyond any cache, best of three."""
     import numpy as np
 
-    data = np.ones(PROBE_BYTES // 4, np.int64)
+    data = [np.ones(PROBE_BYTES // 8, np.int64) for _ in range(threads)]
     best = float("inf")
-    for _ in range(3):
-        start = time.perf_counter()
-        int(data.sum())
-        best = min(best, time.perf_counter() - start)
-    return data.nbytes / best
+    with ThreadPoolExecutor(threads) as pool:
+        for _ in range(3):
+            begin = time.perf_counter()
+            list(pool.map(lambda part: int(part.sum()), data))
+            best = min(best, time.perf_counter() - begin)
+    return sum(part.nbytes for part in data) / best

@@ -12,7 +12,6 @@ import statistics
 import sys
 import tempfile
 import time
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -20,7 +19,7 @@ from convert import guard, tables
 from convert.child import run
 from convert.pipeline import Measure
 from convert.targets import all_targets
-from tests.bench.rates import PROBE_BYTES, stage, table
+from tests.bench.rates import read_rate, stage, table
 
 THREADS, ROUNDS = 2, 3
 CONTEXT, PROMPT, ANSWER = 1024, 512, 64
@@ -75,20 +74,6 @@ def runtimes(model: str, root: Path) -> str:
     return table("converting", measures) + "\n" + tables.table(title, headings, rows) + "\n" + said
 
 
-def read_rate(threads: int) -> float:
-    """Bytes per second of so many threads adding up memory beyond any cache, best of three."""
-    import numpy as np
-
-    data = [np.ones(PROBE_BYTES // 8, np.int64) for _ in range(threads)]
-    best = float("inf")
-    with ThreadPoolExecutor(threads) as pool:
-        for _ in range(3):
-            begin = time.perf_counter()
-            list(pool.map(lambda part: int(part.sum()), data))
-            best = min(best, time.perf_counter() - begin)
-    return sum(part.nbytes for part in data) / best
-
-
 def _middle(runs: list[Run], name: str) -> float:
     return statistics.median(float(getattr(one, name)) for one in runs)
 
@@ -111,18 +96,10 @@ def make(target: str, model: str, folder: Path) -> None:
 
 
 def litert(folder: Path, scratch: Path) -> Run:
-    """The stock engine's own benchmark."""
-    from litert_lm import Backend, Benchmark, LogSeverity, set_min_log_severity
+    """The stock engine, by its own clock."""
+    from tests.bench.peers.ours import timed
 
-    set_min_log_severity(LogSeverity.ERROR)
-    info = Benchmark(
-        str(folder / all_targets()["litert"].model),
-        Backend.CPU(thread_count=THREADS),
-        prefill_tokens=PROMPT,
-        decode_tokens=ANSWER,
-        max_num_tokens=CONTEXT,
-        cache_dir=str(scratch),
-    ).run()
+    info = timed(str(folder / all_targets()["litert"].model), CONTEXT, PROMPT, ANSWER, THREADS, str(scratch))
     return Run(
         info.init_time_in_second,
         info.time_to_first_token_in_second,

@@ -12,7 +12,7 @@ from convert.child import run
 from convert.pipeline import Measure
 from tests.bench.rates import copy_rate, read_rate, stage, table
 
-PREFILL_TOKENS, DECODE_TOKENS, CONTEXT = 512, 64, 1024
+PREFILL_TOKENS, DECODE_TOKENS, CONTEXT, THREADS = 512, 64, 1024, 2
 
 
 def fullsize(size: str, format: str, root: Path) -> str:
@@ -45,29 +45,21 @@ def fullsize(size: str, format: str, root: Path) -> str:
 
 
 def decode(file: Path, scratch: Path) -> str:
-    """Prefill and decode speed of the stock engine on two threads, beside the machine's memory bandwidth."""
-    from litert_lm import Backend, Benchmark, LogSeverity, set_min_log_severity
-
+    """Prefill and decode speed of the stock engine, beside what as many threads as it has read from memory."""
     from convert.targets.litert.inspect import inspect
+    from tests.bench.peers.ours import timed
 
-    set_min_log_severity(LogSeverity.ERROR)
     weights = inspect(file).section("tf_lite_prefill_decode")
-    info = Benchmark(
-        str(file),
-        Backend.CPU(thread_count=2),
-        prefill_tokens=PREFILL_TOKENS,
-        decode_tokens=DECODE_TOKENS,
-        max_num_tokens=CONTEXT,
-        cache_dir=str(scratch),
-    ).run()
+    info = timed(str(file), CONTEXT, PREFILL_TOKENS, DECODE_TOKENS, THREADS, str(scratch))
     rate = info.last_decode_tokens_per_second
-    bandwidth = read_rate()
+    bandwidth = read_rate(THREADS)
     return (
-        f"stock engine, 2 threads: ready in {info.init_time_in_second:.1f} s; "
+        f"stock engine, {THREADS} threads: ready in {info.init_time_in_second:.1f} s; "
         f"prefill {info.last_prefill_tokens_per_second:.1f} tokens/s over {info.last_prefill_token_count}; "
         f"decode {rate:.2f} tokens/s over {info.last_decode_token_count}\n"
         f"decode reads {tables.size(weights)} of weights a token: {tables.size(int(rate * weights))}/s, "
-        f"{100 * rate * weights / bandwidth:.0f} % of the {tables.size(int(bandwidth))}/s that one thread reads here\n"
+        f"{100 * rate * weights / bandwidth:.0f} % of the {tables.size(int(bandwidth))}/s that {THREADS} threads "
+        "read here\n"
     )
 
 

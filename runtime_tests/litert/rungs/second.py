@@ -4,11 +4,14 @@ One runtime may hide an error of the file behind an error of its own. So the blo
 decode, are also run by plain reference kernels and by another project's build, and compared with XNNPACK's results.
 Blocks on given inputs are the sharp comparison: there one flipped rounding stays where it happened. Where XNNPACK's own
 sums are coarse (``plain.py``), a runtime may agree with the reference instead; plain kernels at their best token.
+
+``verify --second-opinion`` asks TensorFlow's build in an environment of its own, and says it of every block.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,7 +26,7 @@ from runtime_tests.litert.forced_calls import Quality, pooled
 from runtime_tests.litert.rungs.plain import best_token
 from runtime_tests.litert.runners.interpreter import Interpreter
 from runtime_tests.litert.runners.protocol import Arrays, Player, Tape
-from runtime_tests.litert.runners.second import PLAIN, SECOND
+from runtime_tests.litert.runners.second import PLAIN, SECOND, tensorflow
 from runtime_tests.measures import metrics
 from runtime_tests.results import Check, at_least, stated
 
@@ -80,6 +83,39 @@ def opinions(case: LitertCase, players: Sequence[Player] = SECOND) -> Opinions:
             residual = _residual_db(mine, theirs)
         checks += found
     return Opinions(checks, residual)
+
+
+def climb(case: LitertCase) -> list[Check]:
+    """The rung of ``--second-opinion``: what rung 2b asks of the others, of TensorFlow's build, and block by block.
+
+    Raises:
+        CannotRunError: there is no such environment here and none can be made, or it cannot answer.
+    """
+    player, mine = tensorflow(), record(case)
+    theirs = player.play(mine.tapes, case.threads)
+    checks = _compared(case, mine, player, theirs)
+    if mine.without_blocks:
+        return checks
+    bars = agreement_for(player.runtime, case.folder.static_activations)
+    played = theirs[: len(mine.tapes) - (not mine.without_steps)]
+    names: dict[str, set[str]] = {}
+    for calls in mine.kept[: len(played)]:
+        for name in calls[0]:
+            names.setdefault(_block(name), set()).add(name)
+    for block in sorted(names, key=_place):
+        checks += _blocks(bars, block, mine, played, pooled, names[block])
+    return checks
+
+
+def _block(name: str) -> str:
+    """The block that a boundary belongs to."""
+    match = re.match(r"layers\.(\d+)\b", name)
+    return f"layer {match[1]}" if match else "embedding and head"
+
+
+def _place(block: str) -> tuple[bool, int]:
+    number = block.rpartition(" ")[2]
+    return (False, int(number)) if number.isdecimal() else (True, 0)
 
 
 def _residual_db(mine: Mine, theirs: Sequence[list[Arrays]]) -> float | None:
@@ -158,12 +194,17 @@ def _compared(case: LitertCase, mine: Mine, player: Player, theirs: Sequence[lis
 
 
 def _blocks(
-    bars: Agreement, label: str, mine: Mine, theirs: Sequence[list[Arrays]], quality_of: Quality
+    bars: Agreement,
+    label: str,
+    mine: Mine,
+    theirs: Sequence[list[Arrays]],
+    quality_of: Quality,
+    only: Container[str] | None = None,
 ) -> list[Check]:
     codes: list[tuple[Arrays, str]] = []
     floats: list[tuple[float, str]] = []
     for ours, others, expected in zip(mine.kept[: len(theirs)], theirs, mine.expected, strict=True):
-        for name in ours[0]:
+        for name in (name for name in ours[0] if only is None or name in only):
             a, b = _joined(ours, name), _joined(others, name)
             if a.dtype == np.int8:
                 codes.append(({"a": a, "b": b}, name))
@@ -178,6 +219,8 @@ def _blocks(
         equal, far = metrics.steps_off(a, b)
         note = f"{int((a != b).sum())} of {a.size} differ, at most by {far}"
         checks.append(at_least(f"{label}: int8 outputs equal", equal, bars.codes, "of 1", note))
+    if not floats:
+        return checks
     worst, where = min(floats)
     checks.append(at_least(f"{label}: floats of {len(floats)} boundaries, worst", worst, bars.block_db, "dB", where))
     return checks

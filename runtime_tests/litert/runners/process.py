@@ -31,7 +31,7 @@ class Process:
         name: for the report.
         runtime: what ``replay.py`` is to load.
         package: what has to be installed here; empty when ``command`` brings its own.
-        extra: the extra of this project that brings it.
+        asked: the command that has it in an environment of its own.
         command: the Python, and whatever has to stand before it.
         env: additional environment variables.
         limit: seconds.
@@ -40,7 +40,7 @@ class Process:
     name: str
     runtime: str
     package: str = ""
-    extra: str = ""
+    asked: str = ""
     command: tuple[str, ...] = (sys.executable, "-P")  # no path of the script's: its neighbours are no packages
     env: dict[str, str] = field(default_factory=dict)
     limit: float = LIMIT_SECONDS
@@ -48,7 +48,7 @@ class Process:
     def play(self, tapes: Sequence[Tape], threads: int) -> list[list[Arrays]]:
         """See :class:`runtime_tests.litert.runners.protocol.Player`."""
         if self.package and find_spec(self.package) is None:
-            how = f"; the extra {self.extra!r} brings it" if self.extra else ""
+            how = f"; {self.asked} has it in an environment of its own" if self.asked else ""
             raise CannotRunError(f"{self.package} is not installed{how}")
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)

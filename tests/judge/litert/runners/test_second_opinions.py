@@ -11,14 +11,17 @@ import numpy as np
 import pytest
 
 from runtime_tests.errors import CannotRunError
+from runtime_tests.ladder import SECOND, climb, passed
 from runtime_tests.litert.case import DECODER, LitertCase
+from runtime_tests.litert.rungs import second
 from runtime_tests.litert.rungs.second import Mine, agreement, opinions, record
 from runtime_tests.litert.runners.process import Process, run
 from runtime_tests.litert.runners.protocol import Arrays, Tape
-from runtime_tests.litert.runners.second import PLAIN, REFERENCE, TENSORFLOW
+from runtime_tests.litert.runners.second import PLAIN, REFERENCE, TENSORFLOW, tensorflow
+from runtime_tests.pinned import venvs
 from runtime_tests.readers.checkpoint import open_checkpoint
 from runtime_tests.readers.litert.litertlm import open_litertlm
-from runtime_tests.results import Check
+from runtime_tests.results import Check, Rung
 
 STEPS = 6
 SAME = Process("the same kernels", "litert", "ai_edge_litert")
@@ -42,21 +45,24 @@ def mine(case: LitertCase) -> Mine:
 
 @dataclass(frozen=True)
 class Altered:
-    """Gives what was recorded here, altered."""
+    """Gives what was recorded here, altered where the name holds ``only``."""
 
     mine: Mine
     codes: int = 0
     floats: float = 0.0
+    only: str = ""
     name: str = "altered"
     runtime: str = "tensorflow"
 
     def play(self, tapes: Sequence[Tape], threads: int) -> list[list[Arrays]]:
-        def alter(value: np.ndarray) -> np.ndarray:
+        def alter(name: str, value: np.ndarray) -> np.ndarray:
+            if self.only not in name:
+                return value
             if value.dtype == np.int8:
                 return np.clip(value.astype(int) + self.codes, -128, 127).astype(np.int8)
             return value * np.float32(1 + self.floats)
 
-        return [[{name: alter(value) for name, value in out.items()} for out in kept] for kept in self.mine.kept]
+        return [[{name: alter(name, value) for name, value in out.items()} for out in kept] for kept in self.mine.kept]
 
 
 def failing(checks: list[Check]) -> list[str]:
@@ -101,7 +107,45 @@ def test_a_runtime_that_cannot_answer_is_written_down_with_its_reason(case: Lite
     absent = replace(TENSORFLOW, package="no_such_package")
     (check,) = opinions(case, [absent]).checks
     assert (check.found, check.unit, check.limit) == (0, "calls", None)
-    assert check.note == "not run: no_such_package is not installed; the extra 'tensorflow' brings it"
+    assert check.note == (
+        "not run: no_such_package is not installed; verify --second-opinion has it in an environment of its own"
+    )
+
+
+@pytest.mark.parametrize(
+    ("codes", "floats", "only", "said"),
+    [(1, 0.0, "layers.3.", "layer 3: int8 outputs equal"), (0, 10.0, "layers.9/mlp", "layer 9: floats")],
+)
+def test_a_second_opinion_names_the_block_that_differs(
+    case: LitertCase,
+    mine: Mine,
+    monkeypatch: pytest.MonkeyPatch,
+    codes: int,
+    floats: float,
+    only: str,
+    said: str,
+) -> None:
+    monkeypatch.setattr(second, "record", lambda case: mine)
+    monkeypatch.setattr(second, "tensorflow", lambda: Altered(mine))
+    (same,) = climb(case, (SECOND.name,))
+    blocks = {check.name.partition(":")[0] for check in same.checks} - {"altered"}
+    assert (same.status, blocks) == ("pass", {*(f"layer {i}" for i in range(10)), "embedding and head"})
+    monkeypatch.setattr(second, "tensorflow", lambda: Altered(mine, codes, floats, only))
+    (other,) = climb(case, (SECOND.name,))
+    failed = [check.name for check in other.checks if not check.passed]
+    assert (other.status, len(failed)) == ("fail", 2)
+    assert failed[0].startswith("altered: ")
+    assert failed[1].startswith(said)
+
+
+def test_a_second_opinion_that_cannot_be_asked_is_no_failure(case: LitertCase, monkeypatch: pytest.MonkeyPatch) -> None:
+    def absent() -> Process:
+        raise CannotRunError("pip install failed: no network")
+
+    monkeypatch.setattr(second, "tensorflow", absent)
+    (rung,) = climb(case, (SECOND.name,))
+    assert (rung.status, rung.why) == ("not run", "pip install failed: no network")
+    assert passed([Rung("0", "", "pass", "", ()), rung], ("0",))
 
 
 def test_reference_kernels_lack_an_operator_and_say_which(case: LitertCase, mine: Mine) -> None:
@@ -117,8 +161,9 @@ def test_kernels_without_the_delegate_agree_within_their_limits(case: LitertCase
 
 
 def test_tensorflows_interpreter_gives_the_same_integers(case: LitertCase, mine: Mine) -> None:
-    pytest.importorskip("tensorflow", reason="not run: the extra 'tensorflow' is not installed")
-    checks = agreement(case, mine, TENSORFLOW)
+    if not venvs.made("tensorflow"):
+        pytest.skip("not run: just second-opinion has made no environment here")
+    checks = agreement(case, mine, tensorflow())
     assert failing(checks) == []
     assert checks[1].found == 1.0
 

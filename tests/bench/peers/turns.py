@@ -1,0 +1,121 @@
+"""Runs every runtime in a process of its own, turn about, and probes the machine's memory after each round."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from convert.child import run
+from runtime_tests.pinned.pieces import FetchError
+from tests.bench.peers import exporter
+from tests.bench.peers.figures import Run, Side
+from tests.bench.peers.machine import Bandwidth, machine
+from tests.bench.peers.report import Converted, Report, Setting
+from tests.bench.peers.sides import LLAMA, Runtime, llama_cpp, ours
+from tests.bench.rates import stage
+
+THREADS, PROMPT, ANSWER, SPARE = 2, 512, 64, 640
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is to be compared.
+
+    Attributes:
+        checkpoint: a checkpoint's folder; None: one of E2B mobile's size is written, and removed again.
+        root: folder for large files meanwhile.
+        contexts: in tokens.
+        filled: whether each context also gets a prompt that leaves 640 tokens of it, where that is longer than 512.
+        rounds: beside the first start.
+        gguf: llama.cpp's file; one that is not there is written and kept. None: written, and removed again.
+        exporter: bytes of memory at which litert-torch's exporter is ended; None: it does not run.
+    """
+
+    checkpoint: Path | None
+    root: Path
+    contexts: tuple[int, ...]
+    filled: bool = False
+    rounds: int = 5
+    gguf: Path | None = None
+    exporter: int | None = None
+
+
+def prompts(context: int, filled: bool) -> tuple[int, ...]:
+    """Lengths of the prompts for a context, in tokens."""
+    return (PROMPT, context - SPARE) if filled and context - SPARE > PROMPT else (PROMPT,)
+
+
+def compare(asked: Asked, tell: Tell) -> Report:
+    """Converts, runs everything, and removes what it wrote but the file at ``asked.gguf``.
+
+    Raises:
+        ConvertError: one of the runtimes, or converting, was refused or killed.
+    """
+    asked.root.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="peers-", dir=asked.root) as name:
+        work, said, peers = Path(name), list[str](), list[Runtime]()
+        env = os.environ | {"TMPDIR": name, "OMP_NUM_THREADS": str(THREADS)}
+        rounds = _Rounds(asked.rounds, env, tell)
+        checkpoint = asked.checkpoint or _written(work, env, tell)
+        tell(f"{LLAMA}: its environment, compiled the first time, and its file")
+        try:
+            peers.append(llama_cpp(checkpoint / "config.json", asked.gguf or work / "peer.gguf", env))
+        except FetchError as error:
+            said.append(f"{LLAMA}: not run: {error}")
+        converted, settings = list[Converted](), list[Setting]()
+        for context in asked.contexts:
+            tell(f"context {context}: converting")
+            with ours(checkpoint, context, work, env) as (mine, measure, cache):
+                for prompt in prompts(context, asked.filled):
+                    settings.append(Setting(context, prompt, rounds.run([mine, *peers], context, prompt)))
+                kept = sum(path.stat().st_size for path in cache.iterdir())
+                converted.append(Converted(context, measure, mine.files, kept))
+        if asked.exporter is not None:
+            tell(f"{exporter.NAME}: minutes")
+            said.append(exporter.export(checkpoint, work, asked.exporter, env))
+    name = asked.checkpoint.name if asked.checkpoint else "E2B mobile, synthetic"
+    found = (tuple(converted), tuple(settings), rounds.system, tuple(said))
+    return Report(name, ANSWER, THREADS, asked.rounds, machine(rounds.bandwidth), *found)
+
+
+def _written(work: Path, env: dict[str, str], tell: Tell) -> Path:
+    tell("writing a checkpoint of E2B's size")
+    folder = work / "e2b_mobile"
+    stage("checkpoint", [sys.executable, "-m", "tests.support.checkpoints.fullsize", "e2b", "mobile", str(folder)], env)
+    return folder
+
+
+class _Rounds:
+    """Counts rounds and keeps what is learned on the way: the bandwidth, and what llama.cpp says that it uses."""
+
+    def __init__(self, count: int, env: dict[str, str], tell: Tell) -> None:
+        self.bandwidth, self.system = Bandwidth(), ""
+        self._count, self._env, self._tell = count, env, tell
+
+    def run(self, runtimes: Sequence[Runtime], context: int, prompt: int) -> tuple[Side, ...]:
+        """The first start of each, which counts in no median, then the rounds."""
+        found: dict[str, list[Run]] = {runtime.name: [] for runtime in runtimes}
+        for number in range(self._count + 1):
+            for runtime in runtimes:
+                turn = f"round {number} of {self._count}" if number else "first start"
+                self._tell(f"context {context}, prompt {prompt}, {turn}: {runtime.name}")
+                found[runtime.name].append(self._start(runtime, context, prompt))
+            if number:
+                self.bandwidth.probe(self._env)
+        ran = ((runtime, found[runtime.name]) for runtime in runtimes)
+        return tuple(Side(one.name, one.files, one.read, runs[0], tuple(runs[1:])) for one, runs in ran)
+
+    def _start(self, runtime: Runtime, context: int, prompt: int) -> Run:
+        numbers = map(str, (context, prompt, ANSWER, THREADS))
+        ran = run([*runtime.command, *numbers, *runtime.more], self._env)
+        ran.check(runtime.name)
+        told = json.loads(ran.output.splitlines()[-1])
+        if "system" in told:
+            self.system = f"{told.pop('system').strip(' |')} (llama-cpp-python {told.pop('version')})"
+        return Run(**told, resident=ran.peak_bytes)
