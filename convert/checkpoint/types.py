@@ -21,7 +21,7 @@ from convert.checkpoint.outline import C
 from convert.checkpoint.settings import Settings, read_settings
 from convert.lattice import QuantTensor
 
-Stored = Literal["integers", "rounded lattice"]
+Stored = Literal["integers", "rounded lattice", "floats"]
 
 
 class FloatTensor(Protocol):
@@ -84,7 +84,8 @@ class Module(Generic[C]):
 
     Attributes:
         config: its dimensions.
-        stored: ``integers``; or ``rounded lattice``: floats that are the grid's points, rounded for storage.
+        stored: ``integers``; ``rounded lattice``: floats that are the grid's points, rounded for storage; or
+            ``floats``, which lie on no grid.
         quants: quantized matrices by module path.
         floats: floating-point tensors by name.
         activations: static scales by module path, where the format has them.
@@ -121,6 +122,8 @@ class Checkpoint:
         folder: where its files lie.
         modules: by name: see ``convert.checkpoint.module``.
         left_out: tensors that are recognized but not converted, with the reason (vision, audio).
+        drafter: the checkpoint of the drafter that goes along, whose module is among ``modules`` too; None: there is
+            none.
     """
 
     format: str
@@ -128,6 +131,7 @@ class Checkpoint:
     modules: Mapping[str, Module[Any]]
     left_out: Mapping[str, str]
     source: Source
+    drafter: Checkpoint | None = None
 
     @property
     def text(self) -> Module[TextConfig]:

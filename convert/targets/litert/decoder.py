@@ -23,7 +23,7 @@ def decoder(checkpoint: Checkpoint, signatures: Iterable[Signature], options: Li
 
 def _entry(model: Model, checkpoint: Checkpoint, signature: Signature, options: LitertOptions) -> None:
     graph, config = model.subgraph(signature.name), checkpoint.text.config
-    scales = _cache_scales(checkpoint) if options.cache == "int8" else {}
+    scales = cache_scales(checkpoint) if options.cache == "int8" else {}
     inputs: dict[str, Symbol] = {}
     for tensor in signature.inputs:
         quantization = per_tensor(scales[tensor.name]) if tensor.name in scales else None
@@ -32,15 +32,13 @@ def _entry(model: Model, checkpoint: Checkpoint, signature: Signature, options: 
         layer.index: (inputs[f"kv_cache_k_{i}"], inputs[f"kv_cache_v_{i}"]) for i, layer in enumerate(config.owners)
     }
     run = Decoder(config, LitertOps(graph, checkpoint.text, options))
-    logits, written = run(
-        inputs["embeddings"],
-        inputs.get("per_layer_embeddings"),
-        inputs["input_pos"],
-        inputs["mask"],
-        caches,
-        logits=signature.gives_logits,
-    )
-    results = {} if logits is None else {"logits": logits}
+    pos, mask = inputs["input_pos"], inputs["mask"]
+    tables = inputs["embeddings"], inputs.get("per_layer_embeddings")
+    stream, written = run.stream(*tables, *run.around(tables[0], pos, mask), pos, caches, signature.gives_logits)
+    results: dict[str, Symbol] = {}
+    if signature.gives_logits:
+        results["activations"] = run.last(stream)
+        results["logits"] = run.head(results["activations"])
     for i, layer in enumerate(config.owners):
         results[f"kv_cache_k_{i}"], results[f"kv_cache_v_{i}"] = written[layer.index]
     for tensor in signature.outputs:
@@ -50,7 +48,8 @@ def _entry(model: Model, checkpoint: Checkpoint, signature: Signature, options: 
         graph.output(tensor.name, found.value)
 
 
-def _cache_scales(checkpoint: Checkpoint) -> dict[str, float]:
+def cache_scales(checkpoint: Checkpoint) -> dict[str, float]:
+    """Scales of the int8 caches by the names of the signatures."""
     out = {}
     for i, layer in enumerate(checkpoint.text.config.owners):
         out[f"kv_cache_k_{i}"] = cache_scale(checkpoint.text, layer.index, "key")

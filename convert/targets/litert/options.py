@@ -11,6 +11,9 @@ from convert.choices import choice
 # they get three, float32's 24 bits; one token takes the kernels as long with three as with two.
 TERMS_OF_LOGITS, TERMS_OF_ALL = 2, 3
 
+# Tokens that a drafter guesses before the decoder verifies them all at once.
+DRAFTS = 4
+
 
 @dataclass(frozen=True)
 class LitertOptions:

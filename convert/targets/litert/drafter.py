@@ -1,0 +1,34 @@
+"""The drafter as a TFLite model of its own: one signature, which reads the decoder's caches under their names."""
+
+from __future__ import annotations
+
+from convert.checkpoint.modules.drafter import DrafterConfig
+from convert.checkpoint.types import Checkpoint, Module
+from convert.model.drafter import Drafter
+from convert.targets.litert.decoder import cache_scales
+from convert.targets.litert.emit import Symbol, symbol
+from convert.targets.litert.graph import Model, per_tensor
+from convert.targets.litert.ops import LitertOps
+from convert.targets.litert.options import LitertOptions
+from convert.targets.litert.signature import drafter_signature
+
+
+def drafter(checkpoint: Checkpoint, module: Module[DrafterConfig], options: LitertOptions) -> Model:
+    """Runs the drafter over symbols once."""
+    model, config = Model(), checkpoint.text.config
+    owners = sorted({layer.owner for layer in module.config.text.layers})
+    signature, names = drafter_signature(config, owners, options.context, options.cache)
+    graph = model.subgraph(signature.name)
+    scales = cache_scales(checkpoint) if options.cache == "int8" else {}
+    inputs: dict[str, Symbol] = {}
+    for tensor in signature.inputs:
+        quantization = per_tensor(scales[tensor.name]) if tensor.name in scales else None
+        inputs[tensor.name] = symbol(graph.input(tensor.name, tensor.shape, tensor.dtype, quantization))
+    caches = {owner: (inputs[key], inputs[value]) for owner, (key, value) in names.items()}
+    run: Drafter[Symbol, Symbol] = Drafter(module.config, LitertOps(graph, module, options))
+    made = run(inputs["activations"], inputs["input_pos"], inputs["mask"], caches)
+    for tensor, found in zip(signature.outputs, made, strict=True):
+        if found.shape != tensor.shape or found.dtype != tensor.dtype:
+            raise AssertionError(f"{signature.name}/{tensor.name}: {found.shape} is not {tensor.shape}")
+        graph.output(tensor.name, found.value)
+    return model
