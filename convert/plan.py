@@ -212,7 +212,7 @@ def choose(request: Request) -> Chosen:
     given = choices.chosen(asked, target.options, request.flags)
     target.agree(asked, target.options(context=request.context or 0, prefill=(), **given))
     if request.drafter is not None and DRAFTER not in target.modules:
-        found = f"--drafter was given, and {target.container} holds none"
+        found = f"--drafter was given, and {target.name} models have no place for one"
         raise PlanError(asked, found, "Leave --drafter out")
     packed = packing.choices(**choices.chosen(asked, packing.choices, request.flags))
     return Chosen(target, packing, packed, given)
