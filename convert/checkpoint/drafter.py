@@ -10,7 +10,7 @@ from convert.checkpoint.config import CONFIG, TextConfig
 from convert.checkpoint.fields import Fields
 from convert.checkpoint.format import choose
 from convert.checkpoint.ledger import Ledger
-from convert.checkpoint.modules.drafter import DrafterConfig, outline
+from convert.checkpoint.modules.drafter import DrafterConfig, ordering, outline
 from convert.checkpoint.names import by_published_name
 from convert.checkpoint.outline import Outline
 from convert.checkpoint.safetensors import read_folder
@@ -42,6 +42,7 @@ def open_drafter(located: Located, checkpoint: Checkpoint) -> Checkpoint:
     names = by_published_name(stored, False, asked, str(folder))
     ledger = Ledger({name: stored[each] for name, each in names.items()}, asked)
     module = read_module(name, ledger, wanted, settings)
+    module = replace(module, indices=ordering(ledger, module.config))
     left_out = ledger.close(lambda each: wanted.left_out(each, ledger.stored, asked))
     source = Source(located.id, located.revision, {})
     drafter = Checkpoint(format=name, folder=folder, modules={NAME: module}, left_out=left_out, source=source)

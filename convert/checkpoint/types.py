@@ -8,7 +8,7 @@ part: ``layers.0.input_layernorm.weight``, ``layers.0.layer_scalar``, ``norm.wei
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Generic, Literal, Protocol
@@ -92,6 +92,7 @@ class Module(Generic[C]):
         caches: KV cache scales by layer index, where the format has them.
         ties: module paths of matrices that share the weights of another, with that other's path.
         tables: module paths of matrices of which an id takes one row.
+        indices: int64 arrays of whole numbers by name, which no format quantizes.
     """
 
     config: C
@@ -102,6 +103,7 @@ class Module(Generic[C]):
     caches: Mapping[int, CacheScales]
     ties: Mapping[str, str]
     tables: frozenset[str]
+    indices: Mapping[str, NDArray[np.int64]] = field(default_factory=dict)
 
     @property
     def static_activations(self) -> bool:

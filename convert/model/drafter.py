@@ -6,7 +6,7 @@ layers are a decoder's that own no keys and values: they read the model's caches
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Generic
 
 from convert.checkpoint.modules.drafter import DrafterConfig
@@ -21,10 +21,11 @@ class Drafter(Generic[T, C]):
     Args:
         config: dimensions.
         ops: where weights come from and how the semantic operations run.
+        head: what scores tokens instead of the head as a whole, from last hidden states ``[1, 1, hidden]``.
     """
 
-    def __init__(self, config: DrafterConfig, ops: Ops[T, C]) -> None:
-        self._ops = ops
+    def __init__(self, config: DrafterConfig, ops: Ops[T, C], head: Callable[[T], T] | None = None) -> None:
+        self._ops, self._head = ops, head
         self._decoder: Decoder[T, C] = Decoder(config.text, ops)
 
     def __call__(self, activations: T, input_pos: T, mask: T, caches: Mapping[int, tuple[C, C]]) -> tuple[T, T]:
@@ -47,4 +48,5 @@ class Drafter(Generic[T, C]):
         for _, found in self._decoder.layers(x, None, turns, masks, input_pos, {}, dict(caches), logits=True):
             x = found
         last = self._decoder.last(x)
-        return self._decoder.head(last), self._ops.linear(last, "post_projection")
+        score = self._decoder.head if self._head is None else self._head
+        return score(last), self._ops.linear(last, "post_projection")

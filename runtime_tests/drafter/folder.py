@@ -14,8 +14,12 @@ from runtime_tests.readers.checkpoint import Folder
 
 MODEL_TYPE = "gemma4_assistant"
 HEAD, TABLE = "lm_head.weight", "model.embed_tokens.weight"
-# Groups of tokens that transformers scores first; where all tokens are scored they are not needed.
-GROUPS = "masked_embedding."
+# Groups of tokens that transformers scores first; an artifact that scores all tokens does not need them.
+GROUPS, CENTROIDS, ORDERING = (
+    "masked_embedding.",
+    "masked_embedding.centroids.weight",
+    "masked_embedding.token_ordering",
+)
 
 
 class DrafterFolder(Folder):
@@ -36,9 +40,10 @@ class DrafterFolder(Folder):
         if HEAD in self._where:
             self._check_tied(HEAD, TABLE)
         stored = sorted(name for name in self._where if not name.startswith(GROUPS) and name not in (HEAD, TABLE))
-        return {**{name.removeprefix("model."): name for name in stored}, HEAD: TABLE}
+        found = {**{name.removeprefix("model."): name for name in stored}, HEAD: TABLE}
+        return found | {name: name for name in (CENTROIDS, ORDERING) if name in self._where}
 
     @property
     def floats(self) -> list[str]:
-        """Keys of all tensors: nothing is stored packed."""
-        return list(self.names)
+        """Keys of all tensors but those of the groups: nothing is stored packed."""
+        return [name for name in self.names if name not in (CENTROIDS, ORDERING)]

@@ -9,8 +9,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from convert.checkpoint.config import FULL, SLIDING, TextConfig, read_reader
 from convert.checkpoint.fields import Count, Fields, Flag, Model
+from convert.checkpoint.ledger import Ledger
 from convert.checkpoint.module import Kind
 from convert.checkpoint.modules import text
 from convert.checkpoint.outline import Outline, Part
@@ -21,7 +25,7 @@ MODEL_TYPE = "gemma4_assistant"
 _HEAD, _TABLE = "lm_head", "embed_tokens"
 # What stands beside the decoder's own parts, and not below ``model.``.
 _OUTSIDE = ("pre_projection", "post_projection")
-_ORDERED = "masked_embedding."
+CENTROIDS, ORDERING = "masked_embedding.centroids", "masked_embedding.token_ordering"
 
 
 class _Assistant(Model):
@@ -29,7 +33,17 @@ class _Assistant(Model):
 
     backbone_hidden_size: Count = 1536
     use_ordered_embeddings: Flag = False
+    num_centroids: Count = 2048
+    centroid_intermediate_top_k: Count = 32
     tie_word_embeddings: Flag = True
+
+
+@dataclass(frozen=True)
+class Groups:
+    """Groups of tokens: so many, of which so many are ``taken`` and scored."""
+
+    count: int
+    taken: int
 
 
 @dataclass(frozen=True)
@@ -39,20 +53,19 @@ class DrafterConfig:
     Attributes:
         text: its decoder; the owners of its layers are layers of the model.
         backbone: hidden size of the model.
-        ordered: its head was trained to be read by the most likely of groups of tokens.
+        groups: of tokens, of which transformers scores the likeliest alone; None: all are scored.
     """
 
     text: TextConfig
     backbone: int
-    ordered: bool
+    groups: Groups | None
 
 
 def outline(whole: Fields, target: TextConfig) -> Outline[DrafterConfig]:
     """What a drafter's checkpoint has to hold.
 
-    The head is read as a whole also where ``use_ordered_embeddings`` is true. transformers then scores the tokens of
-    the likeliest groups alone; the best token of the whole head is the same one unless the groups miss it, and a draft
-    is verified in any case.
+    Where ``use_ordered_embeddings`` is true, transformers scores the tokens of the likeliest groups alone. In the whole
+    head the best token is the same one unless the groups miss it, and a draft is verified in any case.
 
     Args:
         whole: its config.json.
@@ -66,11 +79,16 @@ def outline(whole: Fields, target: TextConfig) -> Outline[DrafterConfig]:
     read = whole.read(_Assistant)
     if not read.tie_word_embeddings:
         raise whole.fail("tie_word_embeddings", "true: a drafter's head is its embedding")
+    groups = None
+    if read.use_ordered_embeddings:
+        groups = Groups(read.num_centroids, read.centroid_intermediate_top_k)
+        if target.vocab % groups.count or groups.taken > groups.count:
+            raise whole.fail("num_centroids", f"a divisor of {target.vocab}, at least centroid_intermediate_top_k")
     lent = {kind: max(layer.index for layer in target.owners if layer.kind == kind) for kind in _kinds(target)}
     config = DrafterConfig(
         text=read_reader(whole.object("text_config"), whole, lent),
         backbone=read.backbone_hidden_size,
-        ordered=read.use_ordered_embeddings,
+        groups=groups,
     )
     _check_fit(config, target, whole.asked)
     return Outline(config=config, name=_name, parts=_parts(config), floats=True, left_out=_left_out)
@@ -107,6 +125,11 @@ def _parts(config: DrafterConfig) -> tuple[Part, ...]:
         *(part for part in text.parts(config.text) if part.kind != "embedding"),
         Part(_OUTSIDE[1], "linear", (config.backbone, narrow), rounded="perhaps"),
         Part(_HEAD, "linear", (config.text.vocab, narrow), rounded="perhaps"),
+        *(
+            ()
+            if config.groups is None
+            else (Part(CENTROIDS, "linear", (config.groups.count, narrow), rounded="perhaps"),)
+        ),
     )
 
 
@@ -114,15 +137,30 @@ def _name(key: str) -> str:
     first = key.split(".", 1)[0]
     if first == _HEAD:
         return f"model.{_TABLE}{key.removeprefix(_HEAD)}"
-    return key if first in _OUTSIDE else f"model.{key}"
+    return key if first in _OUTSIDE or key.startswith(CENTROIDS) else f"model.{key}"
+
+
+def ordering(ledger: Ledger, config: DrafterConfig) -> dict[str, NDArray[np.int64]]:
+    """The tokens, group by group, ``[vocab]``; empty where there are no groups.
+
+    Raises:
+        CheckpointError: they are not all tokens, each once.
+    """
+    if config.groups is None:
+        return {}
+    tensor = ledger.take(ORDERING, [(config.text.vocab,)], ("I64",))
+    found = tensor.read(0, config.text.vocab).view("<i8").reshape(-1)
+    if not np.array_equal(np.sort(found), np.arange(config.text.vocab)):
+        raise CheckpointError(ledger.asked, f"tensor {ORDERING} does not name every token once", "Download it again")
+    return {ORDERING: found}
 
 
 def _left_out(name: str, stored: Mapping[str, Tensor], asked: str) -> str | None:
     table = stored.get(f"model.{_TABLE}.weight")
     if name == f"{_HEAD}.weight" and table is not None:
         return text.tied_head(stored[name], table, asked)
-    if name.startswith(_ORDERED):
-        return "groups of tokens, of which the likeliest are scored in transformers; here all tokens are"
+    if name.startswith("masked_embedding."):
+        return "groups of tokens, which config.json does not ask for"
     return None
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from convert.checkpoint.modules.drafter import DrafterConfig
 from convert.checkpoint.types import Checkpoint, Module
 from convert.model.drafter import Drafter
+from convert.targets.litert import ordered
 from convert.targets.litert.decoder import cache_scales
 from convert.targets.litert.emit import Symbol, symbol
 from convert.targets.litert.graph import Model, per_tensor
@@ -25,7 +28,9 @@ def drafter(checkpoint: Checkpoint, module: Module[DrafterConfig], options: Lite
         quantization = per_tensor(scales[tensor.name]) if tensor.name in scales else None
         inputs[tensor.name] = symbol(graph.input(tensor.name, tensor.shape, tensor.dtype, quantization))
     caches = {owner: (inputs[key], inputs[value]) for owner, (key, value) in names.items()}
-    run: Drafter[Symbol, Symbol] = Drafter(module.config, LitertOps(graph, module, options))
+    ops = LitertOps(graph, module, options)
+    grouped = partial(ordered.head, graph, module, ops) if ordered.by_groups(module) else None
+    run: Drafter[Symbol, Symbol] = Drafter(module.config, ops, grouped)
     made = run(inputs["activations"], inputs["input_pos"], inputs["mask"], caches)
     for tensor, found in zip(signature.outputs, made, strict=True):
         if found.shape != tensor.shape or found.dtype != tensor.dtype:

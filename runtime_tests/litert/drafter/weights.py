@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import numpy as np
+
+from runtime_tests.drafter.folder import CENTROIDS, ORDERING, DrafterFolder
 from runtime_tests.litert.case import DECODER, DRAFTER, LitertCase
 from runtime_tests.litert.compare.constants import Found, constants_of, values_differ
 from runtime_tests.litert.compare.layout import Shapes, differences, shapes_of
@@ -24,6 +27,7 @@ def compare_drafter(case: LitertCase) -> list[Check]:
         found = [item for item in held if item.tensor.name == key]
         wrong += [] if found else [f"{key}: not in the artifact"]
         wrong += [line for item in found if (line := values_differ(folder, key, item))]
+    wrong += _groups(folder, held)
     exact = {item.tensor.name for item in held if item.tensor.type in BITS}
     named = {item.tensor.name for item in held if item.tensor.name.endswith(".weight")}
     strangers = sorted(named - folder.names.keys())
@@ -34,6 +38,20 @@ def compare_drafter(case: LitertCase) -> list[Check]:
         none("drafter: linears on 4 bits", [f"{key}: not INT4" for key in wide], "tensors", len(exact) + len(wide)),
         _layout(case, held),
     ]
+
+
+def _groups(folder: DrafterFolder, held: list[Found]) -> list[str]:
+    """Groups of tokens, in an artifact that has them."""
+    wrong: list[str] = []
+    for item in held:
+        name = item.tensor.name
+        if name == CENTROIDS and name in folder.names:
+            wrong += [line] if (line := values_differ(folder, name, item)) else []
+        elif name == ORDERING and name in folder.names:
+            stored = folder.stored(name, 0, folder.shape(name)[0])
+            same = np.array_equal(np.asarray(item.model.rows(item.tensor)).reshape(-1), stored)
+            wrong += [] if same else [f"{name}: other tokens"]
+    return wrong
 
 
 def _layout(case: LitertCase, held: list[Found]) -> Check:

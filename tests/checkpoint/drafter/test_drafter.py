@@ -18,7 +18,7 @@ from convert.checkpoint.drafter import open_drafter
 from convert.checkpoint.types import Checkpoint
 from convert.errors import CheckpointError, LatticeError
 from convert.lattice import dequantize
-from tests.support.checkpoints.assistant import write_assistant
+from tests.support.assistant import write_assistant
 
 
 def opened(folder: Path) -> Checkpoint:
@@ -60,10 +60,24 @@ def test_layers_read_the_last_owner_of_their_kind(tmp_path: Path) -> None:
     assert not any(layer.owns_kv for layer in layers)  # the fourth one has its owner's number but one
 
 
-def test_groups_of_an_ordered_head_are_left_out_with_the_reason(tmp_path: Path) -> None:
+def test_groups_of_an_ordered_head_are_read(tmp_path: Path) -> None:
     drafter = opened(write_assistant(tmp_path / "drafter", demo.folder(), ordered=True)).drafter
     assert drafter is not None
-    assert sorted(drafter.left_out) == ["masked_embedding.centroids.weight", "masked_embedding.token_ordering"]
+    assert not drafter.left_out
+    (tokens,) = drafter.modules["drafter"].indices.values()
+    assert sorted(tokens) == list(range(1280))
+
+
+def test_groups_that_miss_a_token_are_refused(tmp_path: Path) -> None:
+    folder = write_assistant(tmp_path / "drafter", demo.folder(), ordered=True)
+    data = bytearray((folder / "model.safetensors").read_bytes())
+    length = int.from_bytes(data[:8], "little")
+    begin, _ = json.loads(data[8 : 8 + length])["masked_embedding.token_ordering"]["data_offsets"]
+    at = 8 + length + begin
+    data[at : at + 8] = data[at + 8 : at + 16]
+    (folder / "model.safetensors").write_bytes(data)
+    with pytest.raises(CheckpointError, match="does not name every token once"):
+        opened(folder)
 
 
 def test_one_weight_off_the_lattice_is_found_when_its_rows_are_read(tmp_path: Path) -> None:

@@ -26,10 +26,11 @@ from runtime_tests.errors import InputError
 from runtime_tests.kinds import open_case
 from runtime_tests.ladder import climb
 from runtime_tests.litert.case import DRAFTER, LitertCase
+from runtime_tests.litert.drafter.drafts import compare_drafts
 from runtime_tests.readers.checkpoint import open_checkpoint
 from runtime_tests.readers.litert.litertlm import open_litertlm
-from runtime_tests.results import Rung
-from tests.support.checkpoints.assistant import write_assistant
+from runtime_tests.results import Rung, rung
+from tests.support.assistant import write_assistant
 from tests.support.litert.patient import Patient, failing
 
 
@@ -49,32 +50,43 @@ def drafted(assistant: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return built(tmp_path_factory.mktemp("drafted") / "model.litertlm", assistant)
 
 
-def judged(model: Path, assistant: Path, name: str) -> Rung:
-    case = LitertCase(open_litertlm(model), open_checkpoint(demo.folder()))
-    case.drafter = DrafterFolder(assistant)
-    (result,) = climb(case, (name,))
+@pytest.fixture(scope="module")
+def case(drafted: Path, assistant: Path) -> LitertCase:
+    """The reference runs once, and is shared with the cases of damaged copies."""
+    made = LitertCase(open_litertlm(drafted), open_checkpoint(demo.folder()))
+    made.drafter = DrafterFolder(assistant)
+    return made
+
+
+def judged(model: Path, case: LitertCase, name: str) -> Rung:
+    (result,) = climb(case.like(open_litertlm(model)), (name,))
     return result
 
 
+def drafts_judged(model: Path, case: LitertCase) -> Rung:
+    """The part of rung 2a that is about drafts."""
+    return rung("2a", "", compare_drafts(case.like(open_litertlm(model))))
+
+
 @pytest.mark.parametrize("name", ["0", "2a", "3"])
-def test_an_untouched_drafter_passes(name: str, drafted: Path, assistant: Path) -> None:
-    result = judged(drafted, assistant, name)
+def test_an_untouched_drafter_passes(name: str, case: LitertCase) -> None:
+    (result,) = climb(case, (name,))
     assert result.status == "pass", [f"{check.name}: {check.note}" for check in result.checks if not check.passed]
     assert any("draft" in check.name for check in result.checks)
 
 
-def test_an_int8_cache_is_read_by_its_scales(assistant: Path, tmp_path: Path) -> None:
-    assert judged(built(tmp_path / "model.litertlm", assistant, "int8"), assistant, "2a").status == "pass"
+def test_an_int8_cache_is_read_by_its_scales(case: LitertCase, assistant: Path, tmp_path: Path) -> None:
+    found = drafts_judged(built(tmp_path / "model.litertlm", assistant, "int8"), case)
+    assert found.status == "pass", failing(found)
 
 
-def test_one_flipped_code_is_caught_by_the_weights_rung(drafted: Path, assistant: Path, tmp_path: Path) -> None:
+def test_one_flipped_code_is_caught_by_the_weights_rung(drafted: Path, case: LitertCase, tmp_path: Path) -> None:
     patient = Patient(drafted)
     model = patient.model(DRAFTER)
     model.buffer(model.subgraphs[0].by_name["layers.2.mlp.down_proj.weight"].buffer)[17] ^= 1
     (tmp_path / "model.litertlm").write_bytes(patient.bytes)
-    assert "layers.2.mlp.down_proj.weight: 1 weights differ" in failing(
-        judged(tmp_path / "model.litertlm", assistant, "0")
-    )
+    found = judged(tmp_path / "model.litertlm", case, "0")
+    assert "layers.2.mlp.down_proj.weight: 1 weights differ" in failing(found)
 
 
 class OneEarlier(Drafter[Any, Any]):
@@ -87,8 +99,8 @@ class OneEarlier(Drafter[Any, Any]):
 class WiderWindow(Drafter[Any, Any]):
     """Sees a token more than the model."""
 
-    def __init__(self, config: Any, ops: Any) -> None:
-        super().__init__(replace(config, text=replace(config.text, window=config.text.window + 1)), ops)
+    def __init__(self, config: Any, ops: Any, head: Any) -> None:
+        super().__init__(replace(config, text=replace(config.text, window=config.text.window + 1)), ops, head)
 
 
 class TurnedValues(Drafter[Any, Any]):
@@ -129,26 +141,26 @@ def patched(where: Any, name: str, what: Any) -> Iterator[None]:
 
 
 @pytest.mark.parametrize(
-    ("where", "fault", "rung", "words"),
+    ("where", "fault", "part", "words"),
     [
-        (drafter_graph, OneEarlier, "2a", "drafter: logits"),
-        (drafter_graph, WiderWindow, "2a", "drafter: logits"),
-        (drafter_graph, TurnedValues, "2a", "drafter: logits"),
+        (drafter_graph, OneEarlier, "drafts", "drafter: logits"),
+        (drafter_graph, WiderWindow, "drafts", "drafter: logits"),
+        (drafter_graph, TurnedValues, "drafts", "drafter: logits"),
         (decoder_graph, BeforeTheNorm, "2a", "decode: activations"),
         (decoder_graph, OneRowLate, "2a", "verify: logits"),
         (decoder_graph, OneRowLate, "3", "text with the drafter differs from that without"),
     ],
 )
 def test_a_fault_of_the_graph_is_caught(
-    where: Any, fault: type, rung: str, words: str, assistant: Path, tmp_path: Path
+    where: Any, fault: type, part: str, words: str, case: LitertCase, assistant: Path, tmp_path: Path
 ) -> None:
     name = "Drafter" if where is drafter_graph else "Decoder"
     with patched(where, name, fault):
         model = built(tmp_path / "model.litertlm", assistant)
-    assert words in failing(judged(model, assistant, rung))
+    assert words in failing(drafts_judged(model, case) if part == "drafts" else judged(model, case, part))
 
 
-def test_another_layer_s_cache_is_caught_by_the_weights_rung(assistant: Path, tmp_path: Path) -> None:
+def test_another_layer_s_cache_is_caught_by_the_weights_rung(case: LitertCase, assistant: Path, tmp_path: Path) -> None:
     """Of the two layers of a kind the one before the last, whose cache has the same shape."""
     real = drafter_graph.drafter_signature
 
@@ -159,7 +171,7 @@ def test_another_layer_s_cache_is_caught_by_the_weights_rung(assistant: Path, tm
 
     with patched(drafter_graph, "drafter_signature", earlier):
         model = built(tmp_path / "model.litertlm", assistant)
-    assert "drafter input kv_cache_k_2: unexpected" in failing(judged(model, assistant, "0"))
+    assert "drafter input kv_cache_k_2: unexpected" in failing(judged(model, case, "0"))
 
 
 def test_a_drafter_needs_its_checkpoint_and_a_checkpoint_a_drafter(

@@ -14,7 +14,7 @@ from convert.demo.writing.stored import Matrix, Tensor
 from tests.support.checkpoints import values
 
 HIDDEN, INTERMEDIATE, SLIDING_LAYERS, HEADS = 64, 128, 3, 2
-PER_GROUP = 17  # tokens of a group, where the head is ordered: small vocabularies are no round numbers
+PER_GROUP = 16  # tokens of a group, where the head is ordered; a divisor of the vocabulary
 
 
 def write_assistant(
