@@ -46,7 +46,9 @@ Prefill = Annotated[
 Runtime = Annotated[str | None, typer.Option(help=f"what runs the model; {RUNTIMES} [default: the first]")]
 Drafter = Annotated[
     str | None,
-    typer.Option(help="a drafter that guesses tokens for the model to verify: a hub id (...-assistant), or a folder"),
+    typer.Option(
+        help="a drafter that guesses tokens for the model to verify: a hub id (...-assistant), a folder or demo"
+    ),
 ]
 Out = Annotated[Path, typer.Option(envvar="GEMMA_BRIDGE_OUT", help="folder that takes <platform>/<name>/")]
 Name = Annotated[str | None, typer.Option(help="folder name of the bundle [default: the model's]")]

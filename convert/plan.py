@@ -16,7 +16,7 @@ from convert.bundle.platform import Packing, find_platform, find_target
 from convert.chat_template.prepare import prepare as template
 from convert.checkpoint import check_small_files, name_of, open_folder, resolve
 from convert.checkpoint.drafter import NAME as DRAFTER
-from convert.checkpoint.drafter import check_small, open_drafter
+from convert.checkpoint.drafter import check_small, locate, open_drafter
 from convert.checkpoint.settings import Stop, read_settings
 from convert.checkpoint.types import Checkpoint
 from convert.errors import PlanError
@@ -328,7 +328,7 @@ def prepare(request: Request, progress: Progress) -> tuple[Plan, Checkpoint]:
     checkpoint = open_folder(located)
     if request.drafter is not None:
         config = checkpoint.text.config
-        beside = resolve(request.drafter, progress=progress, check=lambda folder: check_small(folder, config))
+        beside = locate(request.drafter, progress=progress, check=lambda folder: check_small(folder, config))
         checkpoint = open_drafter(beside, checkpoint)
     made = make(request, checkpoint, located.name)
     if request.verb != "convert":

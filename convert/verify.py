@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from convert import outputs
 from convert.bundle import manifest as m
-from convert.checkpoint import resolve
+from convert.checkpoint import Located, resolve
+from convert.checkpoint.drafter import locate
 from convert.checkpoint.unchanged import check_unchanged, looks
 from convert.child import killed
 from convert.errors import ArtifactError
@@ -98,32 +100,34 @@ def _checkpoint(bundle: Path, given: str | None) -> Path:
             raise ArtifactError(asked, "a bare model does not say what it was made from", "Give --checkpoint")
         return resolve(given).folder
     intact(bundle)  # before anything that it says is believed
-    return _found(asked, m.read(bundle).source, given, "--checkpoint", "it")
+    return _found(asked, m.read(bundle).source, given, "--checkpoint", "it", resolve)
 
 
 def _drafter(bundle: Path, given: str | None) -> Path | None:
     """The folder of the drafter's checkpoint; None where the bundle has no drafter."""
     asked = f"verify {bundle}"
     if _bare(bundle):
-        return None if given is None else resolve(given).folder
+        return None if given is None else locate(given).folder
     if (drafter := m.read(bundle).drafter) is None:
         if given is not None:
             raise ArtifactError(asked, "--drafter was given, and the bundle has none", "Leave --drafter out")
         return None
-    return _found(asked, drafter.source, given, "--drafter", "its drafter")
+    return _found(asked, drafter.source, given, "--drafter", "its drafter", locate)
 
 
 def _bare(bundle: Path) -> bool:
     return not bundle.is_dir() or bundle.suffix in {Path(target.model).suffix for target in all_targets().values()}
 
 
-def _found(asked: str, source: m.Source, given: str | None, flag: str, what: str) -> Path:
+def _found(
+    asked: str, source: m.Source, given: str | None, flag: str, what: str, find: Callable[[str], Located]
+) -> Path:
     if given is None:
         if source.id != "demo" and source.revision is None:
             found = f"{what} was made from a folder called {source.id!r}, and no path is kept in a bundle"
             raise ArtifactError(asked, found, f"Give the folder with {flag}")
         given = source.id if source.revision is None else f"{source.id}@{source.revision}"
-    folder = resolve(given).folder
+    folder = find(given).folder
     for name, expected in sorted(source.files.items()):
         _same(asked, folder / name, expected, flag, what)
     return folder

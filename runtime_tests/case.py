@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime_tests.budgets import Budget, budget_for
-from runtime_tests.drafter.folder import DrafterFolder
 from runtime_tests.errors import CannotRunError, InputError
 from runtime_tests.measures.evidence import Share
 from runtime_tests.memory.pages import release_file
@@ -24,6 +23,7 @@ from runtime_tests.questions.stops import Stops, read_stops
 from runtime_tests.readers.checkpoint import Folder
 from runtime_tests.readers.dimensions import Dimensions
 from runtime_tests.readers.feeding import Feeding
+from runtime_tests.readers.modules.drafter import DrafterFolder
 from runtime_tests.reference.floor import DRAWS, Floor, measure, widen
 from runtime_tests.reference.model import Ids, Reference
 from runtime_tests.reference.trace import Trace

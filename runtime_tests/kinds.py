@@ -13,10 +13,10 @@ from typing import Protocol, cast
 
 import runtime_tests
 from runtime_tests.case import Case
-from runtime_tests.drafter.folder import DrafterFolder
 from runtime_tests.errors import InputError
 from runtime_tests.readers.bundle import MANIFEST, check
 from runtime_tests.readers.feeding import Feeding, feeding_of, read_feeding
+from runtime_tests.readers.modules.drafter import DrafterFolder
 
 
 class Room(Protocol):

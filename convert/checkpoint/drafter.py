@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from convert.checkpoint import Located, other_kinds, read_module, used_files
+from convert.checkpoint import Located, other_kinds, read_module, resolve, used_files
 from convert.checkpoint.config import CONFIG, TextConfig
 from convert.checkpoint.fields import Fields
 from convert.checkpoint.format import choose
@@ -17,7 +20,11 @@ from convert.checkpoint.safetensors import read_folder
 from convert.checkpoint.strict_json import read_object
 from convert.checkpoint.types import Checkpoint, Source
 
+if TYPE_CHECKING:
+    from convert.progress import Progress
+
 NAME = "drafter"
+_DEMO = "demo"
 
 
 def check_small(folder: Path, target: TextConfig) -> None:
@@ -27,6 +34,22 @@ def check_small(folder: Path, target: TextConfig) -> None:
         CheckpointError: says what it is, or in what it does not fit.
     """
     _outline(folder, target)
+
+
+def locate(
+    model: str | Path, *, progress: Progress | None = None, check: Callable[[Path], None] = lambda folder: None
+) -> Located:
+    """Finds a drafter as ``resolve`` finds a model; ``demo`` is the embedded one.
+
+    Args:
+        check: called with a folder that holds everything but the weights, before these are downloaded.
+
+    Raises:
+        HubError, CheckpointError: as ``resolve``.
+    """
+    if model == _DEMO:
+        return Located(importlib.import_module("convert.demo").drafter(), _DEMO, None, _DEMO)
+    return resolve(model, progress=progress, check=check)
 
 
 def open_drafter(located: Located, checkpoint: Checkpoint) -> Checkpoint:

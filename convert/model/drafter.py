@@ -1,7 +1,7 @@
 """The drafter's mathematics on the same semantic operations as the decoder's.
 
-It follows transformers' ``modeling_gemma4_assistant.py`` (``Gemma4AssistantForCausalLM``) for one token in float32. Its
-layers are a decoder's that own no keys and values: they read the model's caches and write none.
+It follows transformers' ``Gemma4AssistantForCausalLM`` for one token in float32. Its layers are a decoder's that own no
+keys and values: they read the model's caches and write none.
 """
 
 from __future__ import annotations

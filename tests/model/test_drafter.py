@@ -13,7 +13,7 @@ from convert.checkpoint import open_checkpoint, resolve
 from convert.checkpoint.drafter import open_drafter
 from convert.model.drafter import Drafter
 from convert.model.eager import EagerOps
-from tests.support.assistant import write_assistant
+from tests.support.drafter.assistant import write_assistant
 from tests.support.litert.tools import decibels
 
 MASKED = -2e38

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime_tests.drafter.reference import DrafterReference
 from runtime_tests.litert.cache import Cache
 from runtime_tests.litert.case import DRAFTER, LitertCase
+from runtime_tests.litert.drafter.reference import DrafterReference
 from runtime_tests.litert.runners.interpreter import MASKED
 from runtime_tests.litert.weights.lattice import Lattice, open_lattice
 from runtime_tests.measures import metrics

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from runtime_tests.drafter.folder import CENTROIDS, ORDERING, DrafterFolder
 from runtime_tests.litert.case import DECODER, DRAFTER, LitertCase
 from runtime_tests.litert.compare.constants import Found, constants_of, values_differ
 from runtime_tests.litert.compare.layout import Shapes, differences, shapes_of
 from runtime_tests.readers.litert.tflite import BITS
+from runtime_tests.readers.modules.drafter import CENTROIDS, ORDERING, DrafterFolder
 from runtime_tests.results import Check, none, stated
 from runtime_tests.weights.recovered import on_lattice
 

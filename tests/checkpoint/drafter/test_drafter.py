@@ -18,7 +18,7 @@ from convert.checkpoint.drafter import open_drafter
 from convert.checkpoint.types import Checkpoint
 from convert.errors import CheckpointError, LatticeError
 from convert.lattice import dequantize
-from tests.support.assistant import write_assistant
+from tests.support.drafter.assistant import write_assistant
 
 
 def opened(folder: Path) -> Checkpoint:

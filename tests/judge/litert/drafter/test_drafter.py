@@ -21,7 +21,6 @@ from convert.progress import Silent
 from convert.targets.litert import LitertOptions, convert
 from convert.targets.litert import decoder as decoder_graph
 from convert.targets.litert import drafter as drafter_graph
-from runtime_tests.drafter.folder import DrafterFolder
 from runtime_tests.errors import InputError
 from runtime_tests.kinds import open_case
 from runtime_tests.ladder import climb
@@ -29,8 +28,9 @@ from runtime_tests.litert.case import DRAFTER, LitertCase
 from runtime_tests.litert.drafter.drafts import compare_drafts
 from runtime_tests.readers.checkpoint import open_checkpoint
 from runtime_tests.readers.litert.litertlm import open_litertlm
+from runtime_tests.readers.modules.drafter import DrafterFolder
 from runtime_tests.results import Rung, rung
-from tests.support.assistant import write_assistant
+from tests.support.drafter.assistant import write_assistant
 from tests.support.litert.patient import Patient, failing
 
 

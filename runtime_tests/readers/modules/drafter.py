@@ -1,4 +1,4 @@
-"""A drafter's checkpoint as the judge reads it. Keys as of a text decoder: ``layers.0.self_attn.q_proj``, ``lm_head``.
+"""The drafter, whose checkpoint lies in a folder of its own, as the judge reads it. Keys as of a text decoder: ``layers.0.self_attn.q_proj``, ``lm_head``.
 
 Beside the decoder's own there are ``pre_projection`` and ``post_projection``. The head is the embedding, which nothing
 looks a row up in.
@@ -11,7 +11,9 @@ from pathlib import Path
 
 from runtime_tests.errors import InputError
 from runtime_tests.readers.checkpoint import Folder
+from runtime_tests.readers.module import Module
 
+MODULE = Module(roots=())  # no tensor of a model is the drafter's
 MODEL_TYPE = "gemma4_assistant"
 HEAD, TABLE = "lm_head.weight", "model.embed_tokens.weight"
 # Groups of tokens that transformers scores first; an artifact that scores all tokens does not need them.
