@@ -46,9 +46,7 @@ Prefill = Annotated[
 Runtime = Annotated[str | None, typer.Option(help=f"what runs the model; {RUNTIMES} [default: the first]")]
 Drafter = Annotated[
     str | None,
-    typer.Option(
-        help="a drafter that guesses tokens for the model to verify: a hub id (...-assistant), a folder or demo"
-    ),
+    typer.Option(help="what guesses tokens for the model to verify: demo, a hub id (...-assistant), or a folder"),
 ]
 Out = Annotated[Path, typer.Option(envvar="GEMMA_BRIDGE_OUT", help="folder that takes <platform>/<name>/")]
 Name = Annotated[str | None, typer.Option(help="folder name of the bundle [default: the model's]")]

@@ -78,11 +78,14 @@ def compare_spoken(case: LitertCase, request: Request, answer: Answer, prompts: 
     ties = [pair for pair in other if _near_tie(case, pair)]
     wrong = [f"{pair.name}: {pair.drafted[:24]!r}, without {pair.plain[:24]!r}" for pair in other if pair not in ties]
     gave_up = [*drafted.failed, *(alone.failed if alone else [])]
+    fewer = max((a - b for a, b in zip(answer.chat_tokens, drafted.chat_tokens, strict=True)), default=0)
+    told = "the engine's own: a stop token among accepted drafts is not kept in the cache" if fewer > 0 else ""
     rates = f"{drafted.success:.0%} of the drafts accepted by the engine's log" if drafted.success is not None else ""
     return [
         none("the engine answers with its drafter", gave_up, "prompts", len(found)),
         none("text with the drafter differs from that without", wrong, "prompts", len(found)),
         *([stated("texts that part at a near-tie of the reference", len(ties), "prompts")] if ties else []),
+        stated("tokens that a chat with the drafter leaves out of the cache", fewer, "tokens", told),
         stated("tokens of a verifying step", 1 + (more - 1) * (drafted.success or 0.0), "tokens", rates),
     ]
 

@@ -1,7 +1,7 @@
-"""The drafter, whose checkpoint lies in a folder of its own, as the judge reads it. Keys as of a text decoder: ``layers.0.self_attn.q_proj``, ``lm_head``.
+"""The drafter, whose checkpoint lies in a folder of its own, as the judge reads it.
 
-Beside the decoder's own there are ``pre_projection`` and ``post_projection``. The head is the embedding, which nothing
-looks a row up in.
+Keys as of a text decoder: ``layers.0.self_attn.q_proj``, ``lm_head``. Beside the decoder's own there are
+``pre_projection`` and ``post_projection``. The head is the embedding, which nothing looks a row up in.
 """
 
 from __future__ import annotations
