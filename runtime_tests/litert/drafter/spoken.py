@@ -32,6 +32,8 @@ class Pair:
         name: for messages.
         ids: the prompt's tokens.
         limit: tokens that were asked for, at most.
+        tokens: of the text without, where they are known.
+        sure: how many of these come before the first near-tie of the reference, where that is known.
     """
 
     name: str
@@ -39,14 +41,25 @@ class Pair:
     plain: str
     drafted: str
     limit: int
+    tokens: Ids | None = None
+    sure: int | None = None
 
 
-def compare_spoken(case: LitertCase, request: Request, answer: Answer, prompts: Sequence[Ids]) -> list[Check]:
+def compare_spoken(
+    case: LitertCase,
+    request: Request,
+    answer: Answer,
+    prompts: Sequence[Ids],
+    own: Sequence[Ids],
+    sure: Sequence[int],
+) -> list[Check]:
     """Asks the engine again, with the drafter.
 
     Args:
         request, answer: without it; prompts that were asked come first, of which only these are compared.
         prompts: their tokens, and then those of the chats.
+        own: the file's own tokens after each of these.
+        sure: how many of these come before the reference's first near-tie, of the prompts alone.
 
     Raises:
         RuntimeError: the engine failed or crashed.
@@ -73,12 +86,16 @@ def compare_spoken(case: LitertCase, request: Request, answer: Answer, prompts: 
     names += [f"chat {i}" for i in range(chats)]
     asked = [*prompts[:count], *ids, *prompts[count:]]
     most = [*[GREEDY_STEPS] * count, *limits, *[CHAT_STEPS] * chats]
-    found = [Pair(*item) for item in zip(names, asked, plain, [*drafted.texts, *drafted.chats], most, strict=True)]
+    tokens = [*own[:count], *[None] * len(texts), *own[count:]]
+    until = [*sure, *[None] * (len(texts) + chats)]
+    said = [*drafted.texts, *drafted.chats]
+    found = [Pair(*item) for item in zip(names, asked, plain, said, most, tokens, until, strict=True)]
     other = [pair for pair in found if not _same(case, pair)]
     ties = [pair for pair in other if _near_tie(case, pair)]
     wrong = [f"{pair.name}: {pair.drafted[:24]!r}, without {pair.plain[:24]!r}" for pair in other if pair not in ties]
     gave_up = [*drafted.failed, *(alone.failed if alone else [])]
-    fewer = max((a - b for a, b in zip(answer.chat_tokens, drafted.chat_tokens, strict=True)), default=0)
+    kept = zip(answer.chats, drafted.chats, answer.chat_tokens, drafted.chat_tokens, strict=True)
+    fewer = max((before - after for mine, theirs, before, after in kept if mine == theirs), default=0)
     told = "the engine's own: a stop token among accepted drafts is not kept in the cache" if fewer > 0 else ""
     rates = f"{drafted.success:.0%} of the drafts accepted by the engine's log" if drafted.success is not None else ""
     return [
@@ -111,13 +128,13 @@ def _same(case: LitertCase, pair: Pair) -> bool:
 
 
 def _near_tie(case: LitertCase, pair: Pair) -> bool:
-    """Whether the reference, where the texts part, holds both tokens for as good as equal."""
-    mine, theirs = case.tokenize(pair.plain), case.tokenize(pair.drafted)
-    until = next((i for i, (a, b) in enumerate(zip(mine, theirs, strict=False)) if a != b), min(len(mine), len(theirs)))
-    ids = np.concatenate([pair.ids, np.array(mine[:until], np.int32)]).astype(np.int32)
-    logits = case.reference.logits(ids, first=len(ids) - 1)[0]
-    first, second = (
-        float(logits[text[until]]) if until < len(text) else float(max(logits[stop] for stop in case.stops))
-        for text in (mine, theirs)
-    )
-    return bool(abs(first - second) <= 2.0 * np.max(case.floor.deviation))
+    """Whether the texts part at or behind a near-tie of the reference."""
+    tokens = np.array(case.tokenize(pair.plain), np.int32) if pair.tokens is None else pair.tokens
+    same = 0
+    while same < len(tokens) and pair.drafted.startswith(case.detokenize(tokens[: same + 1].tolist()).rstrip("\ufffd")):
+        same += 1
+    if pair.sure is not None:
+        return same >= pair.sure
+    logits = case.reference.logits(np.concatenate([pair.ids, tokens[:same]]).astype(np.int32), first=0)[-1]
+    second, best = np.sort(logits)[-2:]
+    return bool(best - second <= 2.0 * np.max(case.floor.deviation))

@@ -66,7 +66,7 @@ def _in_engine(case: LitertCase) -> list[Check]:
     checks += [*_judge(case, expected, own, answer), *judge_stops(case, [*own, *replies], answer, stopping)]
     checks += [*compare_templates(case, answer), *_judge_chat(case, answer, chats, replies)]
     try:
-        checks += compare_spoken(case, request, answer, asked_of)
+        checks += compare_spoken(case, request, answer, asked_of, said_own, [item.sure for item in expected])
     except RuntimeError as error:
         checks.append(none("the engine runs with its drafter", [str(error)], "failures", 1))
     return [*checks, *fitting.left_out(case)]
