@@ -44,6 +44,10 @@ Prefill = Annotated[
     typer.Option(help="tokens per prefill call, separated by commas [default: as suits what runs the model]"),
 ]
 Runtime = Annotated[str | None, typer.Option(help=f"what runs the model; {RUNTIMES} [default: the first]")]
+Drafter = Annotated[
+    str | None,
+    typer.Option(help="what guesses tokens for the model to verify: demo, a hub id (...-assistant), or a folder"),
+]
 Out = Annotated[Path, typer.Option(envvar="GEMMA_BRIDGE_OUT", help="folder that takes <platform>/<name>/")]
 Name = Annotated[str | None, typer.Option(help="folder name of the bundle [default: the model's]")]
 Evaluation = Annotated[
@@ -71,6 +75,7 @@ def plan(
     context: Context = None,
     prefill: Prefill = None,
     runtime: Runtime = None,
+    drafter: Drafter = None,
     out: Out = Path("dist"),
     name: Name = None,
     as_json: Json = False,
@@ -81,7 +86,7 @@ def plan(
     from convert.plan import prepare
     from convert.progress import for_terminal
 
-    request = _request("plan", platform, model, context, prefill, out, flags, runtime, name)
+    request = _request("plan", platform, model, context, prefill, out, flags, runtime, drafter, name)
     made, _ = prepare(request, for_terminal())  # a hub id may have to be downloaded
     _say(tables.to_json(made) if as_json else tables.plan(made))
 
@@ -106,6 +111,7 @@ def convert(
     context: Context = None,
     prefill: Prefill = None,
     runtime: Runtime = None,
+    drafter: Drafter = None,
     **flags: str,
 ) -> None:
     """One model, unjudged. To ship something, use bundle."""
@@ -113,7 +119,7 @@ def convert(
     from convert.progress import for_terminal
 
     platform, runtime = pipeline.kind_of(output, runtime, USUAL)
-    request = _request("convert", platform, model, context, prefill, output.parent, flags, runtime)
+    request = _request("convert", platform, model, context, prefill, output.parent, flags, runtime, drafter)
     size = pipeline.convert_file(request, output, for_terminal())
     _say(f"{output}  {size / 1e6:.1f} MB, not judged")
 
@@ -123,6 +129,9 @@ def verify(
     bundle: Annotated[Path, typer.Argument(help=f"folder of a bundle, or a model: {KINDS}")],
     checkpoint: Annotated[
         str | None, typer.Option(help="what it was made from [default: the manifest's source]")
+    ] = None,
+    drafter: Annotated[
+        str | None, typer.Option(help="what its drafter was made from [default: the manifest's source]")
     ] = None,
     rungs: Annotated[str | None, typer.Option(help="rungs of the ladder [default: all]")] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="write the report there")] = None,
@@ -138,7 +147,7 @@ def verify(
     """Judges a bundle against its checkpoint; exit code 1 when it is over budget."""
     from convert import verify as judge
 
-    asked = judge.Asked(evaluation, questions, float_model, arm64, second_opinion)
+    asked = judge.Asked(evaluation, questions, float_model, arm64, second_opinion, drafter)
     sys.exit(judge.verify(bundle, checkpoint, rungs, json_file, html_file, asked))
 
 
@@ -150,6 +159,7 @@ def bundle(
     context: Context = None,
     prefill: Prefill = None,
     runtime: Runtime = None,
+    drafter: Drafter = None,
     out: Out = Path("dist"),
     name: Name = None,
     evaluation: Evaluation = None,
@@ -162,7 +172,7 @@ def bundle(
     from convert.plan import prepare
     from convert.progress import for_terminal
 
-    request = _request("bundle", platform, model, context, prefill, out, flags, runtime, name)
+    request = _request("bundle", platform, model, context, prefill, out, flags, runtime, drafter, name)
     request = replace(request, evaluation=evaluation, questions=questions)
     if dry_run:
         _say(tables.plan(prepare(request, for_terminal())[0]))
@@ -217,6 +227,7 @@ def _request(
     out: Path,
     flags: dict[str, str],
     runtime: str | None,
+    drafter: str | None,
     name: str | None = None,
 ) -> Request:
     from convert.errors import PlanError
@@ -229,7 +240,7 @@ def _request(
         action = "Give whole numbers separated by commas, such as 128,1024"
         raise PlanError(f"{verb} {model}", found, action) from None
     given = {key: value for key, value in flags.items() if value is not None}
-    return Request(platform, model, out, context, lengths, given, runtime, verb, name)
+    return Request(platform, model, out, context, lengths, given, runtime, verb, name, drafter=drafter)
 
 
 def _say(text: str) -> None:

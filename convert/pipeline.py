@@ -26,7 +26,8 @@ from convert.bundle import papers as paperwork
 from convert.bundle.manifest import Evaluation, Parity, Rung
 from convert.bundle.names import GOLDEN, PAGE, PARITY
 from convert.bundle.platform import find_platform
-from convert.checkpoint import used_files, with_digests
+from convert.checkpoint import with_digests
+from convert.checkpoint.drafter import all_files
 from convert.checkpoint.unchanged import check_unchanged, looks
 from convert.errors import ArtifactError
 from convert.memory import give_back
@@ -84,7 +85,7 @@ def build(request: Request, progress: Progress, meter: Meter = lambda measure: N
     # Before the long work, so that what has to fail fails at once.
     packing, target = find_platform(request.asked, plan.platform).packing(plan.target), all_targets()[plan.target]
     tools = packing.tools(plan.packing, progress)
-    before = looks(used_files(checkpoint))
+    before = looks(all_files(checkpoint))
     with _measured("digest", meter):
         checkpoint = with_digests(checkpoint, progress)
     check_unchanged(before, request.asked)
@@ -107,7 +108,7 @@ def build(request: Request, progress: Progress, meter: Meter = lambda measure: N
         beside.write_text(feed.to_json(fed), encoding="utf-8")
         give_back()
         with progress.elsewhere("judge"):
-            command = [*judge(model, plan.folder, site.new), "--feeding", str(beside), *evaluation(plan, request)]
+            command = [*judge(model, plan, site.new), "--feeding", str(beside), *evaluation(plan, request)]
             ran = child.run(command, env, site.lock)
         if ran.code != 2:  # it has not refused by itself; a verdict on files that were changed meanwhile is none
             check_unchanged(before, request.asked)
@@ -151,9 +152,10 @@ def forget(answers: Path) -> None:
                 answers.unlink()
 
 
-def judge(model: Path, checkpoint: Path, reports: Path) -> list[str]:
+def judge(model: Path, plan: Plan, reports: Path) -> list[str]:
     """The judge's command line; it writes its reports into ``reports``."""
-    command = [sys.executable, "-m", "runtime_tests", "verify", str(model), "--checkpoint", str(checkpoint)]
+    command = [sys.executable, "-m", "runtime_tests", "verify", str(model), "--checkpoint", str(plan.folder)]
+    command += [] if plan.drafter is None else ["--drafter", str(plan.drafter.folder)]
     for flag, name in (("--json", PARITY), ("--html", PAGE), ("--golden", GOLDEN)):
         command += [flag, str(reports / name)]
     return command
@@ -226,7 +228,7 @@ def convert_file(request: Request, out: Path, progress: Progress) -> int:
     """
     choose(request).target.place(out, request.asked)
     plan, checkpoint = prepare(request, progress)
-    before = looks(used_files(checkpoint))
+    before = looks(all_files(checkpoint))
     # Digests of the input say in the model what it was made of.
     checkpoint = with_digests(checkpoint, progress)
     target = all_targets()[plan.target]

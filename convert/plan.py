@@ -15,6 +15,8 @@ from convert.bundle.names import bundle_name
 from convert.bundle.platform import Packing, find_platform, find_target
 from convert.chat_template.prepare import prepare as template
 from convert.checkpoint import check_small_files, name_of, open_folder, resolve
+from convert.checkpoint.drafter import NAME as DRAFTER
+from convert.checkpoint.drafter import check_small, locate, open_drafter
 from convert.checkpoint.settings import Stop, read_settings
 from convert.checkpoint.types import Checkpoint
 from convert.errors import PlanError
@@ -38,6 +40,7 @@ class Request:
         flags: what was chosen of the target's and the platform's own choices, by name.
         runtime: name of the target; by default the platform's.
         name: folder name of the bundle; by default the checkpoint's.
+        drafter: a hub id or a folder; None: there is none.
     """
 
     platform: str
@@ -51,11 +54,28 @@ class Request:
     name: str | None = None
     evaluation: Path | None = None
     questions: int | None = None
+    drafter: str | None = None
 
     @property
     def asked(self) -> str:
         """The request in the user's words, for messages."""
         return f"{self.verb} {self.model}" if self.verb == "convert" else f"{self.verb} {self.platform} {self.model}"
+
+
+@dataclass(frozen=True)
+class DrafterPlan:
+    """The drafter that goes along.
+
+    Attributes:
+        source, revision: see ``Source``.
+        stored: how its matrices are stored, in words.
+    """
+
+    source: str
+    revision: str | None
+    format: str
+    folder: Path
+    stored: str
 
 
 @dataclass(frozen=True)
@@ -81,6 +101,7 @@ class Plan:
         not_carried: settings of generation_config.json that no engine follows.
         chosen: settings that no file of the checkpoint gives, with the values used.
         left_out: modules that are read and that the target does not convert.
+        drafter: of what the drafter is made, and the folder where it lies; None: there is none.
     """
 
     platform: str
@@ -107,6 +128,7 @@ class Plan:
     added: tuple[int, ...] = ()
     template: str = ""
     left_out: tuple[str, ...] = ()
+    drafter: DrafterPlan | None = None
 
     @property
     def context(self) -> int:
@@ -189,6 +211,9 @@ def choose(request: Request) -> Chosen:
     choices.check_known(asked, request.flags, whose, target.options, packing.choices)
     given = choices.chosen(asked, target.options, request.flags)
     target.agree(asked, target.options(context=request.context or 0, prefill=(), **given))
+    if request.drafter is not None and DRAFTER not in target.modules:
+        found = f"--drafter was given, and {target.name} models have no place for one"
+        raise PlanError(asked, found, "Leave --drafter out")
     packed = packing.choices(**choices.chosen(asked, packing.choices, request.flags))
     return Chosen(target, packing, packed, given)
 
@@ -239,7 +264,18 @@ def make(request: Request, checkpoint: Checkpoint, name: str) -> Plan:
         chosen=checkpoint.settings.chosen,
         template=template(checkpoint.folder, target.renders).told,
         left_out=tuple(sorted(checkpoint.modules.keys() - target.modules)),
+        drafter=_drafter(checkpoint),
     )
+
+
+def _drafter(checkpoint: Checkpoint) -> DrafterPlan | None:
+    if (found := checkpoint.drafter) is None:
+        return None
+    module = found.modules[DRAFTER]
+    exact, whole = len(module.quants), sum(len(tensor.shape) == 2 for tensor in module.floats.values())
+    counts = [(exact, "on their grid, bit for bit"), (whole, "as floats that lie on no grid, as they are")]
+    stored = ", ".join(f"{count} matrices {how}" for count, how in counts if count)
+    return DrafterPlan(found.source.id, found.source.revision, found.format, found.folder, stored)
 
 
 def _stages(
@@ -290,6 +326,10 @@ def prepare(request: Request, progress: Progress) -> tuple[Plan, Checkpoint]:
 
     located = resolve(request.model, progress=progress, check=before_the_weights)
     checkpoint = open_folder(located)
+    if request.drafter is not None:
+        config = checkpoint.text.config
+        beside = locate(request.drafter, progress=progress, check=lambda folder: check_small(folder, config))
+        checkpoint = open_drafter(beside, checkpoint)
     made = make(request, checkpoint, located.name)
     if request.verb != "convert":
         check_questions(checkpoint.folder, request.asked, request.evaluation, request.questions)

@@ -64,6 +64,7 @@ def plan(made: Plan) -> str:
             ("from", f"{source} ({made.format})"),
             ("to", _near(made.bundle)),
             ("target", made.target),
+            *_drafter(made),
             ("context", f"{made.context} tokens"),
             ("prefill", _prefill(made)),
             ("KV cache", f"{made.cache}, {size(made.cache_bytes)} at full context"),
@@ -83,6 +84,13 @@ def plan(made: Plan) -> str:
     stages = table("expected here", ("stage", "time ", "peak memory ", "disk "), rows)
     lines = [f"not possible here: {found}. {action}" for found, action in made.room.lacking] + [*made.room.tight]
     return "\n".join([choices, stages, *lines]).rstrip() + "\n"
+
+
+def _drafter(made: Plan) -> list[tuple[str, str]]:
+    if (found := made.drafter) is None:
+        return []
+    named = found.source if found.revision is None else f"{found.source}@{found.revision}"
+    return [("drafter", f"{named}: {found.stored}")]
 
 
 def _free(found: Memory) -> str:

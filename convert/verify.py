@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from convert import outputs
 from convert.bundle import manifest as m
-from convert.checkpoint import resolve
+from convert.checkpoint import Located, resolve
+from convert.checkpoint.drafter import locate
 from convert.checkpoint.unchanged import check_unchanged, looks
 from convert.child import killed
 from convert.errors import ArtifactError
@@ -27,6 +29,7 @@ class Asked:
         float_model: rung 4: folder of the float model.
         arm64: whether the file runs on an emulated arm64 processor as well.
         second_opinion: whether another project's runtime is asked as well.
+        drafter: what its drafter was made from; None: what the manifest says.
     """
 
     evaluation: Path | None = None
@@ -34,6 +37,7 @@ class Asked:
     float_model: Path | None = None
     arm64: bool = False
     second_opinion: bool = False
+    drafter: str | None = None
 
 
 def verify(
@@ -58,9 +62,11 @@ def verify(
     for target in (report, page):
         if target is not None:
             outputs.check_report(target, f"verify {bundle}")
-    folder = _checkpoint(bundle, checkpoint)
-    before = looks(path for path in folder.iterdir() if path.is_file() and path not in (report, page))
+    folder, drafter = _checkpoint(bundle, checkpoint), _drafter(bundle, asked.drafter)
+    folders = [folder, *([] if drafter is None else [drafter])]
+    before = looks(p for each in folders for p in each.iterdir() if p.is_file() and p not in (report, page))
     command = judge(bundle, folder)
+    command += [] if drafter is None else ["--drafter", str(drafter)]
     command += ["--rungs", rungs] if rungs else []
     given = {
         "--json": report,
@@ -92,27 +98,50 @@ def _checkpoint(bundle: Path, given: str | None) -> Path:
     asked = f"verify {bundle}"
     if not bundle.exists():
         raise ArtifactError(asked, "there is no such file or folder", "Build it first, with the command bundle")
-    if not bundle.is_dir() or bundle.suffix in {Path(target.model).suffix for target in all_targets().values()}:
+    if _bare(bundle):
         if given is None:
             raise ArtifactError(asked, "a bare model does not say what it was made from", "Give --checkpoint")
         return resolve(given).folder
     intact(bundle)  # before anything that it says is believed
-    source = m.read(bundle).source
+    return _found(asked, m.read(bundle).source, given, "--checkpoint", "it", resolve)
+
+
+def _drafter(bundle: Path, given: str | None) -> Path | None:
+    """The folder of the drafter's checkpoint; None where the bundle has no drafter."""
+    asked = f"verify {bundle}"
+    if _bare(bundle):
+        return None if given is None else locate(given).folder
+    if (drafter := m.read(bundle).drafter) is None:
+        if given is not None:
+            raise ArtifactError(asked, "--drafter was given, and the bundle has none", "Leave --drafter out")
+        return None
+    return _found(asked, drafter.source, given, "--drafter", "its drafter", locate)
+
+
+def _bare(bundle: Path) -> bool:
+    return not bundle.is_dir() or bundle.suffix in {Path(target.model).suffix for target in all_targets().values()}
+
+
+def _found(
+    asked: str, source: m.Source, given: str | None, flag: str, what: str, find: Callable[[str], Located]
+) -> Path:
     if given is None:
         if source.id != "demo" and source.revision is None:
-            found = f"it was made from a folder called {source.id!r}, and no path is kept in a bundle"
-            raise ArtifactError(asked, found, "Give the folder with --checkpoint")
+            found = f"{what} was made from a folder called {source.id!r}, and no path is kept in a bundle"
+            raise ArtifactError(asked, found, f"Give the folder with {flag}")
         given = source.id if source.revision is None else f"{source.id}@{source.revision}"
-    folder = resolve(given).folder
+    folder = find(given).folder
     for name, expected in sorted(source.files.items()):
-        _same(asked, folder / name, expected)
+        _same(asked, folder / name, expected, flag, what)
     return folder
 
 
-def _same(asked: str, path: Path, expected: m.File) -> None:
-    advice = "Give the checkpoint it was made from with --checkpoint"
+def _same(asked: str, path: Path, expected: m.File, flag: str, what: str) -> None:
+    advice = f"Give the checkpoint it was made from with {flag}"
     if not path.is_file():
-        raise ArtifactError(asked, f"it was made from a {path.name} that {path.parent.name} does not have", advice)
+        raise ArtifactError(asked, f"{what} was made from a {path.name} that {path.parent.name} does not have", advice)
     with path.open("rb") as file:
         if hashlib.file_digest(file, "sha256").hexdigest() != expected.sha256:
-            raise ArtifactError(asked, f"it was made from another {path.name} than that of {path.parent.name}", advice)
+            raise ArtifactError(
+                asked, f"{what} was made from another {path.name} than that of {path.parent.name}", advice
+            )

@@ -20,7 +20,8 @@ class Budget:
         block_db: rung 2a, SNR of the float output of a block.
         kernel_db: rung 2a, SNR by XNNPACK of an output that plain kernels give within its own bar (plain.py); None:
             plain kernels are not asked.
-        front_db: rung 2a, SNR of the first residual and of the per-layer inputs, which meet float weights only.
+        front_db: rung 2a, SNR of the first residual and of the per-layer inputs, which meet float weights only, and of
+            the activations for a drafter, which are one norm.
         embedding_db: rung 2a, SNR of the embedding tables' rows.
         cache_db: rung 2a, SNR of new rows in the KV cache against what was to be written.
         logits_db: rung 2a, SNR of the logits from the reference's last residual.
@@ -60,7 +61,7 @@ class Budget:
 
     def block_bar(self, kind: str) -> float:
         """Rung 2a, dB, for a kind of boundary such as ``mlp``."""
-        return self.front_db if kind in ("input", "per_layer_input") else self.block_db
+        return self.front_db if kind in ("input", "per_layer_input", "activations") else self.block_db
 
 
 # By whether activations are static int8.

@@ -23,6 +23,7 @@ from runtime_tests.questions.stops import Stops, read_stops
 from runtime_tests.readers.checkpoint import Folder
 from runtime_tests.readers.dimensions import Dimensions
 from runtime_tests.readers.feeding import Feeding
+from runtime_tests.readers.modules.drafter import DrafterFolder
 from runtime_tests.reference.floor import DRAWS, Floor, measure, widen
 from runtime_tests.reference.model import Ids, Reference
 from runtime_tests.reference.trace import Trace
@@ -83,9 +84,11 @@ class Case(ABC):
         tell: says a line to whoever watches.
         threads: CPU threads for both sides; by default 1 for a small artifact, else 2.
         feeding: what the bundle says of how its model is fed; None for a bare model.
+        drafter: the opened checkpoint of the drafter; None where there is none, or it was not given.
     """
 
     feeding: Feeding | None = None
+    drafter: DrafterFolder | None = None
     target: ClassVar[str]
     elsewhere: ClassVar[frozenset[str]] = frozenset()
 
@@ -122,6 +125,7 @@ class Case(ABC):
         same precision of the cache. Not q4_0 insides: where the lattice leaves a choice, they follow the artifact.
         """
         other = type(self)(artifact, self.folder, self.threads)
+        other.drafter = self.drafter
         with contextlib.suppress(InputError):  # a damaged artifact shall be told of when it is judged
             if np.array_equal(self.ids, other.ids) and self.cache_scales == other.cache_scales:
                 exact = self.folder.storage == "integers"
@@ -154,6 +158,11 @@ class Case(ABC):
     @property
     def foreign(self) -> bool:
         """Whether another maker's file is judged, whose weights had to be recognized by their values."""
+        return False
+
+    @property
+    def holds_drafter(self) -> bool:
+        """Whether a drafter lies in the artifact."""
         return False
 
     def shares(self) -> list[Share]:

@@ -77,6 +77,9 @@ def main() -> None:
 def verify(
     bundle: Annotated[Path, typer.Argument(help="A bundle folder with manifest.json, or a model as it was built.")],
     checkpoint: Annotated[Path, typer.Option(help="The checkpoint folder that was converted.")],
+    drafter: Annotated[
+        Path | None, typer.Option(help="The checkpoint folder of the drafter that lies in the model.")
+    ] = None,
     rungs: Annotated[str | None, typer.Option(help="Rungs to climb, for example 0,2a. [default: all]")] = None,
     json: Annotated[Path | None, typer.Option(help="Write the report here.")] = None,
     html: Annotated[Path | None, typer.Option(help="Write the report as a page here.")] = None,
@@ -109,7 +112,7 @@ def verify(
         names = None if rungs is None else tuple(part.strip() for part in rungs.split(","))
         asked = Questions(evaluation, questions, answers)
         beside = (*(["arm64"] if arm64 else []), *(["second"] if second_opinion else []))
-        ok = _verify(bundle, checkpoint, names, outputs, locate, threads, asked, float_, beside, feeding)
+        ok = _verify(bundle, checkpoint, names, outputs, locate, threads, asked, float_, beside, feeding, drafter)
     except InputError as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(2) from error
@@ -127,6 +130,7 @@ def _verify(
     float_model: Path | None,
     beside: tuple[str, ...],
     feeding: Path | None,
+    drafter: Path | None,
 ) -> bool:
     from rich.console import Console
 
@@ -155,7 +159,7 @@ def _verify(
         from runtime_tests.report.html import page
         from runtime_tests.rungs import temper
 
-    case = open_case(bundle, checkpoint, threads, asked.evaluation, float_model, asked.questions, feeding)
+    case = open_case(bundle, checkpoint, threads, asked.evaluation, float_model, asked.questions, feeding, drafter)
     if asked.evaluation is not None:
         case.kept_at = asked.answers or _beside(bundle, outputs)
     if asked.questions is not None and case.evaluation is None:

@@ -16,6 +16,7 @@ from runtime_tests.case import Case
 from runtime_tests.errors import InputError
 from runtime_tests.readers.bundle import MANIFEST, check
 from runtime_tests.readers.feeding import Feeding, feeding_of, read_feeding
+from runtime_tests.readers.modules.drafter import DrafterFolder
 
 
 class Room(Protocol):
@@ -65,11 +66,13 @@ def open_case(
     float_model: Path | None = None,
     questions: int | None = None,
     feeding: Path | None = None,
+    drafter: Path | None = None,
 ) -> Case:
     """A model, or a bundle folder that holds one; the rest as for a case.
 
     Args:
         feeding: a file that says how a bare model is fed, as a bundle's manifest does.
+        drafter: folder of the checkpoint that the model's drafter was made from.
 
     Raises:
         InputError: none that is known, or damaged.
@@ -78,12 +81,25 @@ def open_case(
         if (model := room.find(path)) is not None:
             case = room.open_case(model, checkpoint, threads, evaluation, float_model, questions)
             case.feeding = _feeding(path, model, feeding)
+            case.drafter = _drafter(case, drafter)
             return case
     if path.is_dir():
         raise InputError(f"{path.name}: its model {check(path).model} is of no known kind")
     if path.exists():
         raise InputError(f"{path.name}: no model of a known kind; give a bundle's folder, or a model as it was built")
     raise InputError(f"{path}: no such file or folder")
+
+
+def _drafter(case: Case, given: Path | None) -> DrafterFolder | None:
+    """The drafter's checkpoint; of another maker's file it need not be known."""
+    if given is None:
+        if case.holds_drafter and not case.foreign:
+            name = case.artifact.path.name
+            raise InputError(f"{name} holds a drafter; give the folder that it was made from with --drafter")
+        return None
+    if not case.holds_drafter:
+        raise InputError(f"{case.artifact.path.name} holds no drafter; leave --drafter out")
+    return DrafterFolder(given)
 
 
 def _feeding(path: Path, model: Path, given: Path | None) -> Feeding | None:

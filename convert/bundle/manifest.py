@@ -142,6 +142,20 @@ class Licence(_Strict):
     stated_by: Literal["publisher", "project", "nobody"]
 
 
+class Drafter(_Strict):
+    """The drafter in the model file: it guesses ``drafts`` tokens at a time, and the model verifies them at once.
+
+    What comes out is what the model alone says when it takes the best token each time. ``section`` and ``signature``
+    are the drafter's own, ``verify`` is the model's.
+    """
+
+    source: Source
+    section: str
+    signature: str
+    verify: str
+    drafts: Annotated[int, Field(gt=0, description="tokens")]
+
+
 class Apk(_Strict):
     """Whether ``app.apk`` is in the bundle, or why not, and the SHA-256 of the archive before it was signed."""
 
@@ -167,6 +181,7 @@ class Manifest(_Strict):
     memory: Memory
     parity: Parity
     licence: Licence
+    drafter: Annotated[Drafter | None, Field(description="null where the model file holds none")] = None
     apk: Annotated[Apk | None, Field(description="null without a sample app, and inside the app itself")] = None
     self_sha256: Annotated[Sha256, Field(description="of this file's bytes, with these 64 digits as zeros")] = ZEROS
 

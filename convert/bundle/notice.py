@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from convert.bundle.manifest import Licence
@@ -19,10 +20,18 @@ _UNSTATED = """\
 The checkpoint came from a folder, and nobody has told this tool its licence. Gemma 4 itself is published by Google LLC
 under the Apache License, Version 2.0; a derivative may carry further terms. Look before you distribute.
 """
+_LEAST = ("nobody", "publisher", "project")
 
 
-def licence(source: Source) -> Licence:
-    """Who stated which licence: the project for its demo, Google for its own hub ids, nobody for anything else."""
+def licence(*sources: Source) -> Licence:
+    """Who stated which licence: the project for its demo, Google for its own hub ids, nobody for anything else.
+
+    Of several, what is known least of says it for all.
+    """
+    return min((_licence(source) for source in sources), key=lambda each: _LEAST.index(each.stated_by))
+
+
+def _licence(source: Source) -> Licence:
     if source.id == "demo":
         return Licence(spdx="Apache-2.0", stated_by="project")
     if source.id.startswith("google/gemma-4-"):
@@ -30,11 +39,13 @@ def licence(source: Source) -> Licence:
     return Licence(spdx="NOASSERTION", stated_by="nobody")
 
 
-def notice(source: Source, container: str) -> str:
+def notice(sources: Sequence[Source], container: str) -> str:
     """The text of NOTICE; ``container`` says in what the tensors are now."""
     changes = _CHANGES.format(container=container)
-    where = source.id if source.revision is None else f"{source.id}, revision {source.revision}"
-    stated = licence(source).stated_by
+    where = ", and its drafter from ".join(
+        source.id if source.revision is None else f"{source.id}, revision {source.revision}" for source in sources
+    )
+    stated = licence(*sources).stated_by
     if stated == "project":
         first = "This bundle holds a small demo model in the shape of Gemma 4, trained from nothing by gemma-bridge.\n"
         return f"{first}It is no product of Google's. Apache License, Version 2.0.\n\n{changes}"
@@ -42,7 +53,11 @@ def notice(source: Source, container: str) -> str:
     return f"This bundle holds a model converted by gemma-bridge from {where}.\n\n{body}\n{changes}"
 
 
-def write(source: Source, folder: Path, container: str) -> None:
-    """Writes LICENSE and NOTICE."""
+def write(sources: Sequence[Source], folder: Path, container: str) -> None:
+    """Writes LICENSE and NOTICE.
+
+    Args:
+        sources: of the model, and of its drafter.
+    """
     (folder / "LICENSE").write_bytes(APACHE.read_bytes())
-    (folder / "NOTICE").write_text(notice(source, container), encoding="utf-8")
+    (folder / "NOTICE").write_text(notice(sources, container), encoding="utf-8")

@@ -14,7 +14,7 @@ from convert import __version__
 from convert.bundle import manifest as m
 from convert.bundle import notice
 from convert.bundle.names import MANIFEST, PAPERS
-from convert.checkpoint.types import Checkpoint
+from convert.checkpoint.types import Checkpoint, Source
 from convert.errors import ArtifactError
 from convert.feeding import Feeding, feeding
 from convert.inspection.report import Signature
@@ -40,7 +40,7 @@ def finish(
     Raises:
         ArtifactError: the model cannot be read back, or a file lies in the folder that nobody announced.
     """
-    notice.write(checkpoint.source, folder, target.container)
+    notice.write(sources(checkpoint), folder, target.container)
     expected = {*target.files(folder, checkpoint), *PAPERS}
     found = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()}
     if found != expected:
@@ -64,7 +64,7 @@ def describe(
     platform: str,
 ) -> m.Manifest:
     """The manifest. Signatures, cache and weights are those read back from the finished files."""
-    config, source, cache = checkpoint.text.config, checkpoint.source, made.report.cache
+    config, cache = checkpoint.text.config, made.report.cache
     if cache is None:
         found = f"{made.report.file} has no KV cache in its decode signature"
         raise ArtifactError(f"bundle {name}", found, "Report this as a defect")
@@ -74,12 +74,7 @@ def describe(
         name=name,
         platform=platform,
         model=target.model,
-        source=m.Source(
-            id=source.id,
-            revision=source.revision,
-            format=checkpoint.format,
-            files={f: m.File(bytes=size, sha256=sha) for f, (sha, size) in source.files.items()},
-        ),
+        source=_source(checkpoint),
         quantization=[m.Weights.model_validate(asdict(share)) for share in made.weights],
         signatures=[_signature(signature) for signature in made.report.signatures],
         kv_cache=m.Cache(
@@ -99,8 +94,28 @@ def describe(
             mapped_weights=made.mapped_weights, mapped_embeddings=made.mapped_embeddings, kv_cache=cache.bytes
         ),
         parity=parity,
-        licence=notice.licence(source),
+        licence=notice.licence(*sources(checkpoint)),
+        drafter=_drafter(checkpoint, made),
     )
+
+
+def sources(checkpoint: Checkpoint) -> tuple[Source, ...]:
+    """Where the model came from, and its drafter where there is one."""
+    return (checkpoint.source, *(() if checkpoint.drafter is None else (checkpoint.drafter.source,)))
+
+
+def _source(checkpoint: Checkpoint) -> m.Source:
+    source = checkpoint.source
+    files = {f: m.File(bytes=size, sha256=sha) for f, (sha, size) in source.files.items()}
+    return m.Source(id=source.id, revision=source.revision, format=checkpoint.format, files=files)
+
+
+def _drafter(checkpoint: Checkpoint, made: Described) -> m.Drafter | None:
+    if checkpoint.drafter is None:
+        return None
+    if made.drafting is None:
+        raise ArtifactError(f"read {made.report.file}", "it has no drafter", "Report this as a defect")
+    return m.Drafter(source=_source(checkpoint.drafter), **asdict(made.drafting))
 
 
 def add(folder: Path, paths: Iterable[Path], **changed: Any) -> None:

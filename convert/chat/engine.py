@@ -22,16 +22,24 @@ class Opened:
     Attributes:
         native: ``litert_lm.Engine``, or a ``LoopEngine``.
         context: positions of the KV cache; None where the file does not say.
+        drafted: whether a drafter guesses tokens.
     """
 
     native: Any
     context: int | None
     log: NativeLog
+    drafted: bool = False
 
 
 @contextmanager
-def opened(model: Path, threads: int, log: NativeLog) -> Iterator[Opened]:
+def opened(model: Path, threads: int, log: NativeLog, sample: bool = False) -> Iterator[Opened]:
     """Loads a model.
+
+    A drafter in it is used where the best token is taken each time. With it the engine takes the best token whatever
+    the sampler says [litert-lm-api 0.18.1], so it stays off where tokens are drawn.
+
+    Args:
+        sample: whether tokens are drawn.
 
     Raises:
         ArtifactError: the engine refuses it.
@@ -44,17 +52,26 @@ def opened(model: Path, threads: int, log: NativeLog) -> Iterator[Opened]:
         return
     import litert_lm
 
-    litert_lm.set_min_log_severity(litert_lm.LogSeverity.ERROR)
-    cache = inspect(model).cache
+    found = inspect(model)
+    cache, drafted = found.cache, bool(found.section("tf_lite_mtp_drafter")) and not sample
+    # How many drafts were accepted is said among much that nobody asks for; all of it goes into the log.
+    severity = litert_lm.LogSeverity
+    litert_lm.set_min_log_severity(severity.INFO if drafted else severity.ERROR)
     backend = litert_lm.Backend.CPU(thread_count=threads)
     try:
-        engine = litert_lm.Engine(str(model), backend=backend, cache_dir=weight_cache(), enable_benchmark=True)
+        engine = litert_lm.Engine(
+            str(model),
+            backend=backend,
+            cache_dir=weight_cache(),
+            enable_benchmark=True,
+            enable_speculative_decoding=drafted or None,
+        )
     except (RuntimeError, UnicodeError) as error:
         advice = "See what it holds with inspect, and judge it with verify"
-        found = f"the engine refuses it ({log.cause() or error})"
-        raise ArtifactError(f"chat with {model.name}", found, advice) from error
+        words = f"the engine refuses it ({log.cause() or error})"
+        raise ArtifactError(f"chat with {model.name}", words, advice) from error
     with engine:
-        yield Opened(engine, cache.context if cache else None, log)
+        yield Opened(engine, cache.context if cache else None, log, drafted)
 
 
 def weight_cache() -> str:

@@ -14,6 +14,7 @@ import tempfile
 # what lies below an error follows on lines of its own that begin with a corner.
 _ERROR = re.compile(r"^[EF]\d{4} \S+ +\d+ \S+\] (.+(?:\n└ .+)*)$", re.MULTILINE)
 _PREFIX = re.compile(r"^(?:└ )?(?:Failed to [a-z ]+: )?(?:[A-Z_]+: )?(?:RET_CHECK failure \([^)]*\) )?")
+_ACCEPTED = re.compile(r"MTP Drafter - Success rate: ([0-9.eE+-]+)")
 _ENDINGS = re.compile(r"living sessions|sessions are released|manager is not available")
 _MOST_CHARACTERS = 300
 
@@ -37,6 +38,12 @@ class NativeLog:
         kept = os.dup(sys.stderr.fileno())
         os.dup2(self.handle, 2)
         sys.stderr = open(kept, "w", buffering=1, encoding=sys.stderr.encoding, errors="backslashreplace")  # noqa: PTH123, SIM115
+
+    def accepted(self) -> float | None:
+        """The fraction of a drafter's tokens that the model accepted; None where the engine has not said it yet."""
+        length = os.fstat(self.handle).st_size
+        told = _ACCEPTED.findall(os.pread(self.handle, length, 0).decode("utf-8", "replace"))
+        return float(told[-1]) if told else None
 
     def cause(self) -> str | None:
         """The last error since the last call, in one line; None when there was none."""

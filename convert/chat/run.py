@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from convert import streams
 from convert.chat.apart import apart
 from convert.chat.engine import opened
 from convert.chat.find import find
@@ -37,12 +38,16 @@ def chat(what: Path, ask: str | None, settings: Settings) -> int:
     if settings.tools and model.suffix == ".onnx":
         raise PlanError("chat --tools", "models for ONNX Runtime are given no tools", "Take an Android bundle")
     tools = tools_of(settings.tools)
-    with opened(model, settings.threads, log) as engine:
+    with opened(model, settings.threads, log, settings.sample) as engine:
         if ask is not None:
             return once(engine, settings, tools, ask)
-        if terminal:
-            return converse(engine, settings, tools, shown(what.resolve().name))
-        return answer_lines(engine, settings, tools, sys.stdin.buffer)
+        if not terminal:
+            return answer_lines(engine, settings, tools, sys.stdin.buffer)
+        code = converse(engine, settings, tools, shown(what.resolve().name))
+    # The engine says it when it ends.
+    if engine.drafted and (share := log.accepted()) is not None:
+        streams.note(f"the drafter guessed {share:.0%} of its tokens right")
+    return code
 
 
 def _check(ask: str | None) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from convert.checkpoint import hub, other_kinds
 from convert.checkpoint.config import CONFIG, TextConfig, read_config, read_fields
 from convert.checkpoint.fields import Fields
-from convert.checkpoint.format import Reader, choose, reader
+from convert.checkpoint.format import choose, reader
 from convert.checkpoint.ledger import Ledger
 from convert.checkpoint.module import Given, left_out, outlines
 from convert.checkpoint.names import by_published_name
@@ -42,6 +42,7 @@ __all__ = [
     "open_checkpoint",
     "open_folder",
     "read_config",
+    "read_module",
     "resolve",
     "used_files",
     "with_digests",
@@ -171,7 +172,7 @@ def open_folder(located: Located) -> Checkpoint:
     opened = Checkpoint(
         format=name,
         folder=folder,
-        modules={each: _module(reader(name), ledger, outline, settings) for each, outline in wanted.items()},
+        modules={each: read_module(name, ledger, outline, settings) for each, outline in wanted.items()},
         left_out=ledger.close(lambda each: left_out(each, wanted, ledger)),
         source=Source(located.id, located.revision, {}),
     )
@@ -180,8 +181,9 @@ def open_folder(located: Located) -> Checkpoint:
     return opened
 
 
-def _module(form: Reader, ledger: Ledger, outline: Outline[Any], settings: Fields | None) -> Module[Any]:
-    found = form.read(ledger, outline, settings)
+def read_module(form: str, ledger: Ledger, outline: Outline[Any], settings: Fields | None) -> Module[Any]:
+    """Takes a module's tensors from the ledger, in the format of that name."""
+    found = reader(form).read(ledger, outline, settings)
     return Module(
         config=outline.config,
         stored=found.stored,
@@ -230,7 +232,7 @@ def used_files(checkpoint: Checkpoint) -> tuple[Path, ...]:
 
 
 def with_digests(checkpoint: Checkpoint, progress: Progress | None = None) -> Checkpoint:
-    """The same checkpoint with SHA-256 and size of every file it was read from in ``source.files``.
+    """The same checkpoint with SHA-256 and size of every file it was read from in ``source.files``; so its drafter.
 
     Reads every byte once (E2B: 2.4 GB), so it is not done on opening.
     """
@@ -241,7 +243,8 @@ def with_digests(checkpoint: Checkpoint, progress: Progress | None = None) -> Ch
         with progress.stage("digest", sum(path.stat().st_size for path in paths)) as task:
             files = {path.name: _digest(path, task.advance) for path in paths}
     digests: Mapping[str, tuple[str, int]] = files
-    return replace(checkpoint, source=replace(checkpoint.source, files=digests))
+    drafter = None if checkpoint.drafter is None else with_digests(checkpoint.drafter, progress)
+    return replace(checkpoint, source=replace(checkpoint.source, files=digests), drafter=drafter)
 
 
 def _digest(path: Path, advance: Callable[[int], None] | None) -> tuple[str, int]:

@@ -29,6 +29,7 @@ _POINT = "a number above 0 with a decimal point, as transformers wants it"
 _Fraction = Annotated[InstanceOf[float], Field(gt=0, lt=math.inf, description=_POINT)]
 _OFF = "false: E2B, E4B and their relatives are what this decoder computes"
 _Off = Annotated[bool, one_of(False), Field(description=_OFF)]
+_None = Annotated[int, Field(ge=0, le=0, description="0: a drafter has no per-layer embeddings")]
 _Whole = Annotated[int | None, Field(description="a whole number or null")]
 
 
@@ -66,6 +67,14 @@ class _Text(Model):
     num_experts: _Whole = None
     top_k_experts: _Whole = None
     moe_intermediate_size: _Whole = None
+
+
+class _Reader(_Text):
+    """Of a decoder all of whose layers read the keys and values of another one."""
+
+    hidden_size_per_layer_input: _None = 0
+    vocab_size_per_layer_input: _None = 0
+    use_double_wide_mlp: Annotated[bool, one_of(False), Field(description="false, as in every drafter")] = False
 
 
 class _Rope(Model):
@@ -108,6 +117,7 @@ class Layer:
         kv_heads: number of key/value heads.
         intermediate: width of the MLP.
         owner: index of the layer whose keys and values this one reads; its own index when it owns them.
+        lent: the owner is a layer of another module, as it is for all layers of a drafter.
     """
 
     index: int
@@ -116,10 +126,11 @@ class Layer:
     kv_heads: int
     intermediate: int
     owner: int
+    lent: bool = False
 
     @property
     def owns_kv(self) -> bool:
-        return self.owner == self.index
+        return self.owner == self.index and not self.lent
 
 
 @dataclass(frozen=True)
@@ -164,7 +175,23 @@ def read_config(folder: Path) -> TextConfig:
             something that the decoder does not do.
     """
     fields, whole = read_fields(folder)
-    text = fields.read(_Text)
+    return _read(fields, whole, fields.read(_Text), None)
+
+
+def read_reader(fields: Fields, whole: Fields, lent: Mapping[str, int]) -> TextConfig:
+    """The same of a decoder that owns no keys and values and has no per-layer embeddings, as a drafter's is.
+
+    Args:
+        fields, whole: of the decoder, and of the model that it is a part of.
+        lent: by kind of layer, the layer of another module whose keys and values are read.
+
+    Raises:
+        CheckpointError: as ``read_config``; or a layer finds nothing to read.
+    """
+    return _read(fields, whole, fields.read(_Reader), lent)
+
+
+def _read(fields: Fields, whole: Fields, text: _Text, lent: Mapping[str, int] | None) -> TextConfig:
     kinds = _kinds(fields, text)
     return TextConfig(
         vocab=text.vocab_size,
@@ -178,7 +205,7 @@ def read_config(folder: Path) -> TextConfig:
         per_layer_width=text.hidden_size_per_layer_input,
         tied=_tied(text, whole),
         ropes=_ropes(fields, kinds),
-        layers=_layers(fields, text, kinds),
+        layers=_layers(fields, text, kinds, lent),
     )
 
 
@@ -241,11 +268,16 @@ def _ropes(text: Fields, kinds: tuple[str, ...]) -> Mapping[str, Rope]:
     }
 
 
-def _layers(fields: Fields, text: _Text, kinds: tuple[str, ...]) -> tuple[Layer, ...]:
+def _layers(fields: Fields, text: _Text, kinds: tuple[str, ...], lent: Mapping[str, int] | None) -> tuple[Layer, ...]:
     first_shared = len(kinds) - text.num_kv_shared_layers
-    if first_shared <= 0:
+    if lent is not None:
+        # transformers takes 0 for all of them.
+        if text.num_kv_shared_layers not in (0, len(kinds)):
+            raise fields.fail("num_kv_shared_layers", f"the number of layers, {len(kinds)}, or 0")
+        first_shared = 0
+    elif first_shared <= 0:
         raise fields.fail("num_kv_shared_layers", f"below the number of layers, {len(kinds)}")
-    last_owner = {kind: index for index, kind in enumerate(kinds[:first_shared])}
+    last_owner = {kind: index for index, kind in enumerate(kinds[:first_shared])} if lent is None else lent
     overrides = _overrides(fields, len(kinds))
     layers = []
     for index, kind in enumerate(kinds):
@@ -260,6 +292,7 @@ def _layers(fields: Fields, text: _Text, kinds: tuple[str, ...]) -> tuple[Layer,
                 kv_heads=kv_heads,
                 intermediate=text.intermediate_size * (2 if text.use_double_wide_mlp and index >= first_shared else 1),
                 owner=last_owner[kind] if index >= first_shared else index,
+                lent=lent is not None,
             )
         )
     _check_heads(fields, text.num_attention_heads, layers)

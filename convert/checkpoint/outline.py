@@ -59,6 +59,7 @@ class Outline(Generic[C]):
         parts: in the order of computation.
         caches: by layer index.
         ties: keys of matrices that share the weights of another and are not stored, each with that other's key.
+        floats: whether it may be stored as floats throughout, on no grid: then it is carried as the floats it is.
         left_out: why a stored tensor is not converted although it belongs to the module; None: it does not.
     """
 
@@ -67,4 +68,5 @@ class Outline(Generic[C]):
     parts: tuple[Part, ...]
     caches: Mapping[int, CachePart] = field(default_factory=dict)
     ties: Mapping[str, str] = field(default_factory=dict)
+    floats: bool = False
     left_out: LeftOut = _nothing

@@ -8,7 +8,7 @@ part: ``layers.0.input_layernorm.weight``, ``layers.0.layer_scalar``, ``norm.wei
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Generic, Literal, Protocol
@@ -21,7 +21,7 @@ from convert.checkpoint.outline import C
 from convert.checkpoint.settings import Settings, read_settings
 from convert.lattice import QuantTensor
 
-Stored = Literal["integers", "rounded lattice"]
+Stored = Literal["integers", "rounded lattice", "floats"]
 
 
 class FloatTensor(Protocol):
@@ -84,13 +84,15 @@ class Module(Generic[C]):
 
     Attributes:
         config: its dimensions.
-        stored: ``integers``; or ``rounded lattice``: floats that are the grid's points, rounded for storage.
+        stored: ``integers``; ``rounded lattice``: floats that are the grid's points, rounded for storage; or
+            ``floats``, which lie on no grid.
         quants: quantized matrices by module path.
         floats: floating-point tensors by name.
         activations: static scales by module path, where the format has them.
         caches: KV cache scales by layer index, where the format has them.
         ties: module paths of matrices that share the weights of another, with that other's path.
         tables: module paths of matrices of which an id takes one row.
+        indices: int64 arrays of whole numbers by name, which no format quantizes.
     """
 
     config: C
@@ -101,6 +103,7 @@ class Module(Generic[C]):
     caches: Mapping[int, CacheScales]
     ties: Mapping[str, str]
     tables: frozenset[str]
+    indices: Mapping[str, NDArray[np.int64]] = field(default_factory=dict)
 
     @property
     def static_activations(self) -> bool:
@@ -121,6 +124,8 @@ class Checkpoint:
         folder: where its files lie.
         modules: by name: see ``convert.checkpoint.module``.
         left_out: tensors that are recognized but not converted, with the reason (vision, audio).
+        drafter: the checkpoint of the drafter that goes along, whose module is among ``modules`` too; None: there is
+            none.
     """
 
     format: str
@@ -128,6 +133,7 @@ class Checkpoint:
     modules: Mapping[str, Module[Any]]
     left_out: Mapping[str, str]
     source: Source
+    drafter: Checkpoint | None = None
 
     @property
     def text(self) -> Module[TextConfig]:

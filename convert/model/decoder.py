@@ -79,12 +79,26 @@ class Decoder(Generic[T, C]):
         logits: bool,
     ) -> tuple[T | None, dict[int, tuple[C, C]]]:
         """The same for targets that get rotary rows and masks as inputs; for ``turns`` and ``masks`` see ``layers``."""
+        x, written = self.stream(embeddings, per_layer_embeddings, turns, masks, input_pos, caches, logits)
+        return self.logits(x) if logits else None, written
+
+    def stream(
+        self,
+        embeddings: T,
+        per_layer_embeddings: T | None,
+        turns: Mapping[str, tuple[T, T]],
+        masks: Mapping[str, T | None],
+        input_pos: T,
+        caches: Mapping[int, tuple[C, C]],
+        logits: bool,
+    ) -> tuple[T, dict[int, tuple[C, C]]]:
+        """The same up to the residual stream behind the last layer that runs, ``[1, n, hidden]``."""
         given = self.per_layer_inputs(embeddings, per_layer_embeddings)
         written: dict[int, tuple[C, C]] = {}
         x = embeddings
         for _, found in self.layers(embeddings, given, turns, masks, input_pos, caches, written, logits):
             x = found
-        return self.logits(x) if logits else None, written
+        return x, written
 
     def layers(
         self,
@@ -235,9 +249,17 @@ class Decoder(Generic[T, C]):
         projected = self.ops.linear(gate * given, f"{prefix}.per_layer_projection")
         return self._norm(projected, f"{prefix}.post_per_layer_input_norm")
 
+    def last(self, x: T) -> T:
+        """The residual stream behind the last layer, normed: the last hidden states, ``[1, n, hidden]``."""
+        return self._norm(x, "norm")
+
     def logits(self, x: T) -> T:
+        """The residual stream behind the last layer, ``[1, n, hidden]``, to logits ``[1, n, vocab]``."""
+        return self.head(self.last(x))
+
+    def head(self, last: T) -> T:
         """Last hidden states ``[1, n, hidden]`` to logits ``[1, n, vocab]``."""
-        logits = self.ops.linear(self._norm(x, "norm"), "lm_head")
+        logits = self.ops.linear(last, "lm_head")
         if self.config.softcap is not None:
             logits = torch.tanh(logits / self.config.softcap) * self.config.softcap
         return logits

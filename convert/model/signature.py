@@ -1,9 +1,10 @@
 """The signatures of the decoder: names, order, shapes, types and meanings of what goes in, is kept and comes out.
 
 ``prefill_<n>`` takes n tokens and fills the caches alone: logits of prompt tokens are never needed, so everything after
-the last layer that writes keys and values is left out of it. ``decode`` takes one token and returns logits too. How
-positions and masks go in and where the caches are kept is each runtime's: a target derives its signatures from these.
-Names follow LiteRT-LM, so that the stock engine runs the file.
+the last layer that writes keys and values is left out of it. ``decode`` takes one token and returns logits too. Where
+there is a drafter, ``verify`` takes a token with the drafts behind it and returns logits for each. How positions and
+masks go in and where the caches are kept is each runtime's: a target derives its signatures from these. Names follow
+LiteRT-LM, so that the stock engine runs the file.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from dataclasses import dataclass, field
 
 from convert.checkpoint.config import SLIDING, TextConfig
 
-DECODE = "decode"
+DECODE, VERIFY = "decode", "verify"
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class Signature:
 
     @property
     def gives_logits(self) -> bool:
-        return self.name == DECODE
+        return self.name in (DECODE, VERIFY)
 
 
 def cache_tensors(config: TextConfig, context: int, dtype: str, ring: int | None = None) -> tuple[Tensor, ...]:
@@ -66,9 +67,15 @@ def cache_tensors(config: TextConfig, context: int, dtype: str, ring: int | None
 
 
 def signatures(
-    config: TextConfig, context: int, prefill: tuple[int, ...], element: str, cache: str, ring: int | None = None
+    config: TextConfig,
+    context: int,
+    prefill: tuple[int, ...],
+    element: str,
+    cache: str,
+    ring: int | None = None,
+    drafts: int = 0,
 ) -> tuple[Signature, ...]:
-    """What the signatures of all targets have in common, prefill lengths ascending, decode last.
+    """What the signatures of all targets have in common, prefill lengths ascending, then decode, then verify.
 
     Args:
         context: positions in the KV cache.
@@ -76,17 +83,24 @@ def signatures(
         element: type of what goes in and comes out, ``float32`` or ``float16``.
         cache: element type of the KV cache.
         ring: see ``cache_tensors``.
+        drafts: tokens that a drafter guesses at a time; 0: there is none, and nothing to verify.
     """
     states = cache_tensors(config, context, cache, ring)
     out = []
-    for length in (*sorted(set(prefill)), 0):
-        name, n = (f"prefill_{length}", length) if length else (DECODE, 1)
+    entries = [(f"prefill_{length}", length) for length in sorted(set(prefill))] + [(DECODE, 1)]
+    for name, n in [*entries, *([(VERIFY, drafts + 1)] if drafts else [])]:
         meaning = f"Rows of embed_tokens for {n} tokens, times {config.hidden}^0.5."
         inputs = [Tensor("embeddings", (1, n, config.hidden), element, meaning)]
         if config.per_layer_width:
             shape = (1, n, len(config.layers), config.per_layer_width)
             meaning = f"Rows of embed_tokens_per_layer for the same tokens, times {config.per_layer_width}^0.5."
             inputs.append(Tensor("per_layer_embeddings", shape, element, meaning))
-        logits = Tensor("logits", (1, 1, config.vocab), element, "Logits of the next token, softcap applied.")
-        out.append(Signature(name, n, tuple(inputs), () if length else (logits,), states))
+        outputs = []
+        if name in (DECODE, VERIFY):
+            meaning = "Logits of the next token" + (", for each token" if n > 1 else "") + ", softcap applied."
+            outputs.append(Tensor("logits", (1, n, config.vocab), element, meaning))
+        if drafts and outputs:
+            meaning = "The last hidden states, after the final norm, for the drafter."
+            outputs.append(Tensor("activations", (1, n, config.hidden), element, meaning))
+        out.append(Signature(name, n, tuple(inputs), tuple(outputs), states))
     return tuple(out)

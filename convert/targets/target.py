@@ -38,6 +38,17 @@ class Sizes:
 
 
 @dataclass(frozen=True)
+class Drafting:
+    """How a drafter in a finished model is called: its section and signature, the model's signature that verifies, and
+    how many tokens are drafted at a time."""
+
+    section: str
+    signature: str
+    verify: str
+    drafts: int
+
+
+@dataclass(frozen=True)
 class Described:
     """A finished model, read back.
 
@@ -45,12 +56,14 @@ class Described:
         report: signatures, cache, sections.
         weights: all of them, tables that lie beside the model included.
         mapped_weights, mapped_embeddings: bytes that every token reads, and of tables of which it reads a few rows.
+        drafting: None where there is no drafter.
     """
 
     report: Report
     weights: tuple[Share, ...]
     mapped_weights: int
     mapped_embeddings: int
+    drafting: Drafting | None = None
 
 
 @dataclass(frozen=True)

@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime_tests.errors import CannotRunError
-from runtime_tests.litert.case import DECODER, LitertCase
+from runtime_tests.litert.case import DECODER, DRAFTER, LitertCase
 from runtime_tests.litert.cuts.forced import Part
 from runtime_tests.litert.rings import held, live
-from runtime_tests.litert.runners.interpreter import prefill_lengths
+from runtime_tests.litert.runners.interpreter import entry_lengths
 from runtime_tests.measures import metrics
 from runtime_tests.reference.trace import Trace
 
@@ -33,7 +33,7 @@ class Cache:
         """``trace``: the reference's insides; by default those that the rungs share."""
         self.case, self.model = case, case.model(DECODER)
         self.trace = case.trace if trace is None else trace
-        self.lengths = {**{name: n for n, name in prefill_lengths(self.model).items()}, "decode": 1}
+        self.lengths = entry_lengths(self.model)
         self.owners = [owner.layer for owner in case.dims.owners]
         self._orders: dict[str, tuple[int, ...]] = {}
 
@@ -43,7 +43,7 @@ class Cache:
         What enters a layer is what the one before gave, so it has no name of its own.
         """
         if part == "head":
-            return {"logits"}
+            return {"logits", *(("activations",) if DRAFTER in self.case.artifact.models() else ())}
         if part == "front":
             return set(self.trace.front.scales)
         captured = self.trace.layer(part)

@@ -25,6 +25,7 @@ from runtime_tests.reference.widening import Source
 from runtime_tests.weights.recovered import chosen_by
 
 DECODER, EMBEDDER, PER_LAYER = "tf_lite_prefill_decode", "tf_lite_embedder", "tf_lite_per_layer_embedder"
+DRAFTER = "tf_lite_mtp_drafter"
 
 
 class LitertCase(Case):
@@ -56,7 +57,7 @@ class LitertCase(Case):
         """A TFLite section by its model type, under the checkpoint's names."""
         if name not in self._models:
             model = open_tflite(self.artifact.model(name).data, f"{self.artifact.path.name}/{name}")
-            if is_foreign(model, self.folder):
+            if name != DRAFTER and is_foreign(model, self.folder):
                 wanted = [item for item in matrices(self.folder) if self.home(item.name) == name]
                 if name == DECODER and "lm_head.weight" not in {item.name for item in wanted}:
                     wanted += [item for item in matrices(self.folder) if item.name == "embed_tokens.weight"]
@@ -64,6 +65,10 @@ class LitertCase(Case):
                 model, self.recognized[name] = naming.model, naming.found
             self._models[name] = model
         return self._models[name]
+
+    @property
+    def holds_drafter(self) -> bool:
+        return DRAFTER in self.artifact.models()
 
     @property
     def foreign(self) -> bool:

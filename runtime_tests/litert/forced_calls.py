@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from runtime_tests.litert.cache import Cache
 from runtime_tests.litert.case import DECODER, LitertCase
 from runtime_tests.litert.cuts.forced import GIVEN, Forced
-from runtime_tests.litert.runners.interpreter import Interpreter, feed
+from runtime_tests.litert.runners.interpreter import VERIFY, Interpreter, feed
 from runtime_tests.measures import metrics
 from runtime_tests.measures.flips import farthest, touched
 from runtime_tests.questions.chunks import ODD
@@ -89,7 +89,8 @@ def measure(
     Returns:
         dB of the float outputs over all calls, by boundary; everything else goes into the tally.
     """
-    pairs = Pairs(expected_logits(layout, [start for start, _ in made]) if "logits" in forced.outputs else {})
+    positions = [start + row for start, count in made for row in range(count)]
+    pairs = Pairs(expected_logits(layout, positions) if "logits" in forced.outputs else {})
     for call in made:
         _run(case, name, call, interpreter, forced, layout, pairs, tally)
     qualities = {}
@@ -118,6 +119,10 @@ def calls(case: LitertCase, name: str, length: int) -> list[tuple[int, int]]:
         wanted = {0, 1, window - 1, window, window + 1, 2 * window, total - 1}
         spread = np.linspace(2, total - 2, POSITIONS - len(wanted)).round().astype(int)
         return [(int(p), 1) for p in sorted({*wanted, *spread}) if 0 <= p < total]
+    if name == VERIFY:  # always whole, and as many logits as of decode
+        window, last = case.dims.window, total - length
+        spread = np.linspace(0, last, POSITIONS // length - 3).round().astype(int)
+        return [(int(p), length) for p in sorted({*spread, window - 2, window, 2 * window - 2}) if 0 <= p <= last]
     made: list[tuple[int, int]] = []
     start = 0
     while start < total:
@@ -160,7 +165,11 @@ def _run(
         if key in forced.boundaries:
             pairs.floats[key].append((layout.rows(boundary=key, rows=rows), layout.pick(name, key, value, count)))
         elif key == "logits":
-            pairs.floats[key].append((pairs.logits[start], np.asarray(value).reshape(1, -1)))
+            logits = np.concatenate([pairs.logits[position] for position in range(start, start + count)])
+            pairs.floats[key].append((logits, np.asarray(value).reshape(-1, logits.shape[1])[:count]))
+        elif key == "activations":
+            hidden = layout.trace.norm()[rows]
+            pairs.floats[key].append((hidden, np.asarray(value).reshape(-1, hidden.shape[1])[:count]))
         elif key.startswith("kv_cache_"):
             tally.writes += 1
             if wrong := layout.written(key, before[key], value, rows):

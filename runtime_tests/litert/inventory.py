@@ -9,6 +9,7 @@ from runtime_tests.readers.litert.litertlm import LiteRtLm
 from runtime_tests.readers.litert.tflite import Subgraph, Tensor, Tflite
 
 WIDTHS = {"INT2": 2, "INT4": 4, "INT8": 8, "FLOAT16": 16, "INT16": 16, "FLOAT32": 32}  # INT16: bfloat16 patterns
+WHOLE = {"tf_lite_mtp_drafter": "drafter"}  # sections that count as one component
 LAYOUT = "graphs, metadata, padding"
 _PARTS = (
     ("embed_tokens_per_layer", "per-layer embedding"),
@@ -34,8 +35,8 @@ def shares(file: LiteRtLm, opened: Callable[[str], Tflite]) -> list[Share]:
             entry[i] += n
 
     for section in file.models():
-        for tensor, scale_bytes, size, is_scale in _constants(opened(section)):
-            key = (_component(tensor.name), WIDTHS[tensor.type])
+        for tensor, scale_bytes, size, is_scale in _constants(opened(section), section in WHOLE):
+            key = (WHOLE.get(section) or _component(tensor.name), WIDTHS[tensor.type])
             if is_scale:
                 add((key[0], 4), 0, 0, size)  # block scales belong to 4-bit weights
             else:
@@ -49,18 +50,23 @@ def shares(file: LiteRtLm, opened: Callable[[str], Tflite]) -> list[Share]:
     return sorted(made, key=lambda s: (-(s.weight_bytes + s.scale_bytes), s.component, s.bits))
 
 
-def _constants(model: Tflite) -> Iterator[tuple[Tensor, int, int, bool]]:
+def _constants(model: Tflite, whole: bool) -> Iterator[tuple[Tensor, int, int, bool]]:
     """Named weights: the tensor, bytes of its per-row scales, its own bytes, and whether it is itself a scale."""
     seen: set[int] = set()
     for graph in model.subgraphs:
         scales = _block_scales(graph)
         for tensor in graph.tensors:
             size = len(model.buffer(tensor.buffer)) if tensor.buffer else 0
-            if tensor.type in WIDTHS and size and tensor.buffer not in seen and _component(tensor.name) != "other":
+            if tensor.type in WIDTHS and size and tensor.buffer not in seen and _known(tensor.name, whole):
                 seen.add(tensor.buffer)
                 quantization = tensor.quantization
                 rows = 0 if quantization is None else 4 * quantization.scales.size
                 yield tensor, rows, size, tensor.index in scales
+
+
+def _known(name: str, whole: bool) -> bool:
+    """Whether a constant is a weight and none of the graph's own; ``whole``: of a section that is one component."""
+    return _component(name) != "other" or (whole and ".weight" in name)
 
 
 def _block_scales(graph: Subgraph) -> set[int]:

@@ -137,7 +137,7 @@ def test_a_folder_without_a_manifest_is_no_bundle(tmp_path: Path) -> None:
     ],
 )
 def test_the_notice_says_what_is_known_of_the_licence(source: str, spdx: str, words: str, tmp_path: Path) -> None:
-    notice.write(Source(source, None, {}), tmp_path, "a LiteRT-LM file")
+    notice.write([Source(source, None, {})], tmp_path, "a LiteRT-LM file")
     assert notice.licence(Source(source, None, {})).spdx == spdx
     assert words in (tmp_path / "NOTICE").read_text()
     assert "It was changed in form" in (tmp_path / "NOTICE").read_text()

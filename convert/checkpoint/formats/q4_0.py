@@ -141,7 +141,8 @@ def read(ledger: Ledger, outline: Outline[Any], settings: Fields | None) -> Cont
 
     Matrices that training does not round (``Part.rounded``) are carried as the floats they are, which is exact whatever
     they lie on; so is one that it perhaps rounds and of which nearly no block fits. Of those that it always rounds, all
-    have to lie on the lattice where one does.
+    have to lie on the lattice where one does. Where none does, the module is no QAT's, and only one that may be stored
+    as floats (``Outline.floats``) is taken.
 
     Raises:
         LatticeError: a matrix that is always rounded is off the lattice that others lie on; or most blocks of a matrix
@@ -163,6 +164,8 @@ def read(ledger: Ledger, outline: Outline[Any], settings: Fields | None) -> Cont
                 astray.append(matrix)
         # Vectors become float32 in any case.
         floats[part.float_key] = stored if part.kind == "plain" else _narrowed(stored, ledger.asked)
+    if outline.floats and not quants:
+        return Contents("floats", {}, floats, {}, {})
     if matrices and not quants:
         found = f"not a QAT checkpoint: none of the decoder's {matrices} matrices lies on a Q4_0 lattice"
         raise CheckpointError(ledger.asked, f"{found}, and config.json has no quantization_config", USE)

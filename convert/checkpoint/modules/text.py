@@ -86,7 +86,7 @@ def _outline(given: Given) -> Outline[TextConfig]:
 def _left_out(config: TextConfig, prefix: str, name: str, stored: Mapping[str, Tensor], asked: str) -> str | None:
     table = stored.get(f"{prefix}{TABLES[0]}.weight")
     if name == f"{_HEAD}.weight" and config.tied and table is not None:
-        return _tied_head(stored[name], table, asked)
+        return tied_head(stored[name], table, asked)
     shared = _SHARED.fullmatch(name.removeprefix(prefix)) if name.startswith(prefix) else None
     if shared and int(shared[1]) < len(config.layers):
         layer = config.layers[int(shared[1])]
@@ -95,7 +95,7 @@ def _left_out(config: TextConfig, prefix: str, name: str, stored: Mapping[str, T
     return None
 
 
-def _tied_head(head: Tensor, table: Tensor, asked: str) -> str:
+def tied_head(head: Tensor, table: Tensor, asked: str) -> str:
     """Why a head that is stored although it is tied to the embedding is left out: it is equal, byte for byte.
 
     Raises:

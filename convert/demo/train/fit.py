@@ -56,7 +56,7 @@ def fit(
 
     random = np.random.default_rng(course.seed)
     optimizer = torch.optim.AdamW(_groups(model, course), lr=course.rate, betas=(0.9, 0.98), eps=1e-8)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, course.steps))
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate(step, course.steps))
     losses: list[float] = []
     for step in range(course.steps):
         if at and step in at:
@@ -76,7 +76,8 @@ def fit(
             losses.clear()
 
 
-def _rate(step: int, steps: int) -> float:
+def rate(step: int, steps: int) -> float:
+    """A warm-up, then a cosine down to a hundredth; a factor."""
     warm = min(1.0, (step + 1) / min(WARM_UP, steps))
     return warm * (END_OF_RATE + (1 - END_OF_RATE) * 0.5 * (1 + math.cos(math.pi * step / steps)))
 

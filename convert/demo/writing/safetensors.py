@@ -13,7 +13,7 @@ from pathlib import Path
 
 from convert.demo.writing.stored import Tensor
 
-ITEM_BYTES = {"F32": 4, "BF16": 2, "I8": 1, "U8": 1}
+ITEM_BYTES = {"I64": 8, "F32": 4, "BF16": 2, "I8": 1, "U8": 1}
 Fill = Callable[[Tensor], Iterable[bytes]]
 
 

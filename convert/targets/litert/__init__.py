@@ -9,7 +9,7 @@ from convert.errors import PlanError
 from convert.outputs import check_file, check_folder
 from convert.targets.litert.modules import names
 from convert.targets.litert.options import LitertOptions
-from convert.targets.target import Described, Sizes, Target
+from convert.targets.target import Described, Drafting, Sizes, Target
 
 if TYPE_CHECKING:
     from convert.checkpoint.types import Checkpoint
@@ -87,7 +87,17 @@ def _described(folder: Path) -> Described:
 
     found = inspect(folder / TARGET.model)
     tables = found.section("tf_lite_embedder") + found.section("tf_lite_per_layer_embedder")
-    return Described(found, found.weights, found.section("tf_lite_prefill_decode"), tables)
+    read = found.section("tf_lite_prefill_decode") + found.section("tf_lite_mtp_drafter")
+    return Described(found, found.weights, read, tables, _drafting(found))
+
+
+def _drafting(found: Report) -> Drafting | None:
+    by_name = {signature.name: signature for signature in found.signatures}
+    drafter = next((each for each in found.signatures if each.section == "tf_lite_mtp_drafter"), None)
+    if drafter is None or "verify" not in by_name:
+        return None
+    (positions,) = (tensor for tensor in by_name["verify"].inputs if tensor.name == "input_pos")
+    return Drafting(drafter.section, drafter.name, "verify", positions.shape[0] - 1)
 
 
 def _calls(checkpoint: Checkpoint, folder: Path) -> Calls | None:

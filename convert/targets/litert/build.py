@@ -16,7 +16,7 @@ from convert.progress import Progress
 from convert.targets.litert import container, metadata, pack, sentencepiece
 from convert.targets.litert.graph import Model
 from convert.targets.litert.modules import lowered
-from convert.targets.litert.options import LitertOptions
+from convert.targets.litert.options import LitertOptions, drafts
 
 
 def build(
@@ -38,7 +38,7 @@ def build(
             if name in checkpoint.modules:
                 models |= each.sections(checkpoint, options)
         llm = metadata.llm_metadata(checkpoint.folder, options, checkpoint.settings)
-        executor = metadata.executor_metadata(config, options)
+        executor = metadata.executor_metadata(config, options, drafts(checkpoint.modules))
         tokenizer = tokenizer or _tokenizer(checkpoint.folder)
     total = sum(pack.stream_bytes(model) for model in models.values())
     with progress.stage("write weights", total) as stage, out.open("wb") as file:
@@ -57,7 +57,7 @@ def _constant(content: bytes) -> Callable[[BinaryIO], object]:
 
 def _model(name: str, model: Model, advance: Callable[[int], None]) -> container.Section:
     items = {"model_type": name}
-    if name == "tf_lite_prefill_decode":
+    if name in ("tf_lite_prefill_decode", "tf_lite_mtp_drafter"):
         # Between the integer products the mathematics was trained in at least bfloat16's range; float16 overflows.
         items["prefer_activation_type"] = "fp32"
     return container.Section("TFLiteModel", items, lambda file: pack.write(model, file, advance))
@@ -86,4 +86,6 @@ def _digest(checkpoint: Checkpoint, options: LitertOptions) -> str:
     """Hex SHA-256 of what determines the output: the input files' digests and the options."""
     files = {name: digest for name, (digest, _) in sorted(checkpoint.source.files.items())}
     parts = {"files": files, "format": checkpoint.format, "options": dataclasses.asdict(options)}
+    if checkpoint.drafter is not None:
+        parts["drafter"] = {name: digest for name, (digest, _) in sorted(checkpoint.drafter.source.files.items())}
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

@@ -44,10 +44,13 @@ def llm_metadata(folder: Path, options: LitertOptions, settings: Settings | None
     return bytes(message.SerializeToString(deterministic=True))
 
 
-def executor_metadata(config: TextConfig, options: LitertOptions) -> bytes:
+def executor_metadata(config: TextConfig, options: LitertOptions, guessed: int = 0) -> bytes:
     """``ExecutorMetadata``: one state buffer per cache tensor.
 
     Those of rings are typed LOCAL: the engine takes the shortest of the others for the conversation's capacity.
+
+    Args:
+        guessed: tokens that a drafter guesses at a time.
     """
     kinds = executor_metadata_pb2.StateBuffer
     message = executor_metadata_pb2.ExecutorMetadata()
@@ -55,7 +58,7 @@ def executor_metadata(config: TextConfig, options: LitertOptions) -> bytes:
     executor.max_history_size = options.context
     whole = (kinds.TYPE_GLOBAL_KEY_CACHE, kinds.TYPE_GLOBAL_VALUE_CACHE)
     local = (kinds.TYPE_LOCAL_KEY_CACHE, kinds.TYPE_LOCAL_VALUE_CACHE)
-    ring = ring_rows(config, options.context)
+    ring = ring_rows(config, options.context, guessed)
     for i, layer in enumerate(config.owners):
         short = ring is not None and layer.kind == SLIDING
         for part, kind, axis in zip("kv", local if short else whole, (2, 3), strict=True):

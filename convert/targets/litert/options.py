@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from convert.choices import choice
@@ -10,6 +11,14 @@ from convert.choices import choice
 # bits: plenty for logits, where all other activations are static. Where none are, the errors of all layers add up, so
 # they get three, float32's 24 bits; one token takes the kernels as long with three as with two.
 TERMS_OF_LOGITS, TERMS_OF_ALL = 2, 3
+
+# Tokens that a drafter guesses before the decoder verifies them all at once.
+DRAFTS = 4
+
+
+def drafts(modules: Collection[str]) -> int:
+    """Tokens that the drafter among a checkpoint's modules guesses at a time; 0: there is none."""
+    return DRAFTS if "drafter" in modules else 0
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import struct
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
 
@@ -20,6 +20,8 @@ from convert.model.signature import Tensor
 
 _BITS = {"INT2": 2, "INT4": 4, "INT8": 8, "INT16": 16, "FLOAT16": 16, "FLOAT32": 32}
 _WEIGHT_ENDINGS = (".weight", ".layer_scalar", ".weight_unscale")
+# Sections whose weights count as one component.
+_WHOLE = {"tf_lite_mtp_drafter": "drafter"}
 _DAMAGE = (struct.error, IndexError, ValueError, TypeError, AttributeError, KeyError, OverflowError)
 
 
@@ -48,11 +50,17 @@ def outside(data: memoryview, section: str) -> Outside:
         graphs = [model.Subgraphs(i) for i in range(model.SubgraphsLength())]
         return Outside(
             tuple(_signatures(schema, model, graphs, section)),
-            tuple(_weights(schema, model, graphs, len(data))),
+            tuple(_of(section, share) for share in _weights(schema, model, graphs, len(data))),
             _operators(schema, model, graphs),
         )
     except _DAMAGE as error:
         raise ArtifactError(asked, f"its flatbuffer is damaged ({error})", action) from error
+
+
+def _of(section: str, share: Share) -> Share:
+    """Whose weights they are, where a section holds another module than the text decoder."""
+    whole = _WHOLE.get(section)
+    return share if whole is None or share.component == "graph constants" else replace(share, component=whole)
 
 
 def _names(enumeration: type) -> dict[int, str]:

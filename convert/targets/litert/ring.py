@@ -66,10 +66,15 @@ class Ring:
         self._start = positions.narrow(0, 0, 1) if self._length > 1 else positions
         self._positions = positions
 
-    def mask(self, window: int) -> Symbol:
-        """``[1, 1, n, m]``, added to the scores of what a call's tokens look at; ``window``: how far back they do."""
+    def mask(self, window: int, behind: int = 0) -> Symbol:
+        """``[1, 1, n, m]``, added to the scores of what a call's tokens look at.
+
+        Args:
+            window: positions that they look back, their own included.
+            behind: how far they stand behind their positions.
+        """
         n = self._length
-        queries = self._start + _arange(n)
+        queries = self._start + (_arange(n) + np.int32(behind))
         held = self._held(self._start if n == 1 else self._start - 1)
         if n > 1:
             held = concatenate([held, queries], dim=0)

@@ -8,7 +8,7 @@ from convert import costs
 from convert.checkpoint.types import Checkpoint
 from convert.model.signature import cache_tensors
 from convert.targets.litert.modules import lowered
-from convert.targets.litert.options import LitertOptions
+from convert.targets.litert.options import LitertOptions, drafts
 from convert.targets.litert.ring import ring_rows
 from convert.targets.target import Sizes
 
@@ -24,6 +24,6 @@ def sizes(checkpoint: Checkpoint, options: LitertOptions) -> Sizes:
 
 def cache_bytes(checkpoint: Checkpoint, options: LitertOptions) -> int:
     """Bytes of keys and values of all owning layers at full context."""
-    config, width = checkpoint.text.config, _CACHE_BYTES[options.cache]
-    tensors = cache_tensors(config, options.context, options.cache, ring_rows(config, options.context))
+    config, width, guessed = checkpoint.text.config, _CACHE_BYTES[options.cache], drafts(checkpoint.modules)
+    tensors = cache_tensors(config, options.context, options.cache, ring_rows(config, options.context, guessed))
     return sum(math.prod(tensor.shape) for tensor in tensors) * width

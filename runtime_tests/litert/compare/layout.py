@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from runtime_tests.errors import InputError
-from runtime_tests.litert.case import DECODER, EMBEDDER, PER_LAYER, LitertCase
-from runtime_tests.litert.runners.interpreter import prefill_lengths
+from runtime_tests.litert.case import DECODER, DRAFTER, EMBEDDER, PER_LAYER, LitertCase
+from runtime_tests.litert.runners.interpreter import VERIFY, entry_lengths
 from runtime_tests.readers.dimensions import SLIDING
 from runtime_tests.readers.litert.tflite import Tflite
 from runtime_tests.results import Check, none
@@ -20,20 +20,24 @@ def compare_layout(case: LitertCase) -> list[Check]:
         context = case.context
     except InputError as error:
         return [none("signatures and KV layout", [str(error)], "differences", 1)]
-    lengths = {**{name: n for n, name in prefill_lengths(decoder).items()}, "decode": 1}
+    lengths = {"decode": 1, **entry_lengths(decoder)}
     wrong += [f"signature {name}: not of LiteRT-LM's names" for name in decoder.signatures if name not in lengths]
-    if len(lengths) < 2:
+    if not lengths.keys() - {"decode", VERIFY}:
         wrong.append("no signature prefill_<n>")
+    drafted = DRAFTER in case.artifact.models()
+    if drafted != (VERIFY in lengths):
+        wrong.append(f"{'a' if drafted else 'no'} section {DRAFTER}, {'no' if drafted else 'a'} signature {VERIFY}")
     for name, length in lengths.items():
         if name not in decoder.signatures:
             wrong.append(f"no signature {name}")
             continue
-        found_in, found_out = _shapes(decoder, name)
-        wrong += _differences(f"{name} input", found_in, _inputs(case, length))
+        found_in, found_out = shapes_of(decoder, name)
+        wrong += differences(f"{name} input", found_in, _inputs(case, length))
         outputs = _caches(case)
-        if name == "decode":
-            outputs["logits"] = ((1, 1, dims.vocab), "FLOAT32")
-        wrong += _differences(f"{name} output", found_out, outputs)
+        if name in ("decode", VERIFY):
+            outputs["logits"] = ((1, length, dims.vocab), "FLOAT32")
+            outputs |= {"activations": ((1, length, dims.hidden), "FLOAT32")} if drafted else {}
+        wrong += differences(f"{name} output", found_out, outputs)
     tables: dict[str, tuple[int, ...]] = {EMBEDDER: (1, 1, dims.hidden)}
     if dims.per_layer_width:
         tables[PER_LAYER] = (1, 1, dims.layers, dims.per_layer_width)
@@ -61,12 +65,16 @@ def _caches(case: LitertCase) -> Shapes:
 
 
 def _rows(case: LitertCase, layer: int) -> int:
-    """Rows of a layer's caches: of a sliding layer as many as the first such cache has, at least the window."""
+    """Rows of a layer's caches: of a sliding layer as many as the first such cache has, at least the window.
+
+    Tokens that verify writes may be given up again: what they overwrote must lie outside every later window.
+    """
     if case.dims.kinds[layer] != SLIDING:
         return case.context
     first = next(i for i, owner in enumerate(case.dims.owners) if case.dims.kinds[owner.layer] == SLIDING)
     found = case.cache_rows.get(f"kv_cache_k_{first}", case.context)
-    return min(max(found, case.window), case.context)
+    ahead = max(0, entry_lengths(case.model(DECODER)).get(VERIFY, 0) - 2)
+    return min(max(found, case.window + ahead), case.context)
 
 
 def _inputs(case: LitertCase, length: int) -> Shapes:
@@ -82,7 +90,8 @@ def _inputs(case: LitertCase, length: int) -> Shapes:
     return {**out, **_caches(case)}
 
 
-def _shapes(model: Tflite, name: str) -> tuple[Shapes, Shapes]:
+def shapes_of(model: Tflite, name: str) -> tuple[Shapes, Shapes]:
+    """Inputs and outputs of a signature by name, with shape and type."""
     graph, entry = model.subgraph(name), model.signatures[name]
 
     def shapes(names: dict[str, int]) -> Shapes:
@@ -91,7 +100,8 @@ def _shapes(model: Tflite, name: str) -> tuple[Shapes, Shapes]:
     return shapes(entry.inputs), shapes(entry.outputs)
 
 
-def _differences(where: str, found: Shapes, expected: Shapes) -> list[str]:
+def differences(where: str, found: Shapes, expected: Shapes) -> list[str]:
+    """What is missing, unexpected or of another shape or type."""
     out = []
     for name in sorted({*found, *expected}):
         if name not in found:
@@ -108,7 +118,7 @@ def _table(model: Tflite, shape: tuple[int, ...]) -> list[str]:
     if len(model.signatures) != 1:
         return [f"{model.where}: {len(model.signatures)} signatures, expected one"]
     (name,) = model.signatures
-    found_in, found_out = _shapes(model, name)
+    found_in, found_out = shapes_of(model, name)
     if list(found_in.values()) != [((1, 1), "INT32")] or list(found_out.values()) != [(shape, "FLOAT32")]:
         return [f"{model.where}: {found_in} -> {found_out}, expected INT32[1, 1] -> FLOAT32{list(shape)}"]
     return []

@@ -16,10 +16,11 @@ from runtime_tests.errors import CannotRunError
 from runtime_tests.litert.cache import Cache
 from runtime_tests.litert.case import DECODER, EMBEDDER, PER_LAYER, LitertCase
 from runtime_tests.litert.cuts.forced import Cut, Forced, Part
+from runtime_tests.litert.drafter.drafts import compare_drafts
 from runtime_tests.litert.ends import end_of_context, last_rows, looks
 from runtime_tests.litert.forced_calls import Tally, calls, measure
 from runtime_tests.litert.rungs.plain import Float, bar_of, weigh
-from runtime_tests.litert.runners.interpreter import lookup, prefill_lengths
+from runtime_tests.litert.runners.interpreter import entry_lengths, lookup
 from runtime_tests.measures import metrics
 from runtime_tests.measures.evidence import Evidence, worst_by_layer
 from runtime_tests.progress import walk
@@ -30,7 +31,7 @@ def climb(case: LitertCase) -> Findings:
     """Runs every signature on the reference's inputs, layer by layer."""
     checks = _tables(case)
     model, layout = case.model(DECODER), Cache(case)
-    names = {**{name: length for length, name in prefill_lengths(model).items()}, "decode": 1}
+    names = entry_lengths(model)
     cuts = {name: Cut(model, name) for name in names}
     for name, cut in cuts.items():
         if odd := sorted(item for item in cut.boundaries if not layout.known(item)):
@@ -57,6 +58,7 @@ def climb(case: LitertCase) -> Findings:
     checks.append(_complete(case, layout, tallies, wanted))
     everything = sum(len(floats[name]) + len(tally.linears) for name, tally in tallies.items())
     checks.append(stated("tensors compared", everything, "tensors"))
+    checks += compare_drafts(case)
     return Findings(
         checks, Evidence(blocks=worst_by_layer((i.key, i.quality) for some in floats.values() for i in some))
     )

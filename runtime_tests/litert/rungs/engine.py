@@ -14,6 +14,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from runtime_tests.litert.case import LitertCase
+from runtime_tests.litert.drafter.spoken import compare_spoken
 from runtime_tests.litert.engine import spelling
 from runtime_tests.litert.engine.metadata import compare_metadata
 from runtime_tests.litert.engine.stopping import judge_stops, stopping_prompt
@@ -64,6 +65,10 @@ def _in_engine(case: LitertCase) -> list[Check]:
     checks = [none("the whole vocabulary, tokenized otherwise", otherwise, "texts", len(said))]
     checks += [*_judge(case, expected, own, answer), *judge_stops(case, [*own, *replies], answer, stopping)]
     checks += [*compare_templates(case, answer), *_judge_chat(case, answer, chats, replies)]
+    try:
+        checks += compare_spoken(case, request, answer, asked_of, said_own, [item.sure for item in expected])
+    except RuntimeError as error:
+        checks.append(none("the engine runs with its drafter", [str(error)], "failures", 1))
     return [*checks, *fitting.left_out(case)]
 
 

@@ -22,7 +22,7 @@ from runtime_tests.litert.case import DECODER, EMBEDDER, PER_LAYER, LitertCase
 from runtime_tests.litert.cuts.forced import BETWEEN, GIVEN, INSIDE, Cut, Forced, sequence
 from runtime_tests.litert.cuts.stages import FRONT, HEAD, Stage, chains
 from runtime_tests.litert.forced_calls import calls, expected_logits, invoke
-from runtime_tests.litert.runners.interpreter import empty_cache, feed, lookup, prefill_lengths, shortest
+from runtime_tests.litert.runners.interpreter import empty_cache, entry_lengths, feed, lookup, prefill_lengths, shortest
 from runtime_tests.measures import metrics
 from runtime_tests.measures.flips import touched
 from runtime_tests.questions.chunks import chunks
@@ -64,7 +64,7 @@ def locate(case: LitertCase) -> Located:
     trace, exact = _insides(case)
     model, layout, seen = case.model(DECODER), Cache(case, trace), defaultdict[str, Seen](Seen)
     _look_up(case, seen)
-    names = {**{name: length for length, name in prefill_lengths(model).items()}, "decode": 1}
+    names = entry_lengths(model)
     cuts = {name: Cut(model, name, inside=True) for name in names}
     for part in sequence(cuts.values()):
         for name, length in names.items():
@@ -98,7 +98,8 @@ def _look_up(case: LitertCase, seen: dict[str, Seen]) -> None:
 
 def _collect(case: LitertCase, name: str, made: list[tuple[int, int]], forced: Forced, layout: Cache) -> _Pairs:
     interpreter, pairs = forced.interpreter(threads=case.threads), _Pairs()
-    logits = expected_logits(layout, [start for start, _ in made]) if "logits" in forced.outputs else {}
+    positions = [start + row for start, count in made for row in range(count)]
+    logits = expected_logits(layout, positions) if "logits" in forced.outputs else {}
     for start, count in made:
         rows = slice(start, start + count)
         out, before = invoke(case, name, (start, count), interpreter, forced, layout)
@@ -107,7 +108,8 @@ def _collect(case: LitertCase, name: str, made: list[tuple[int, int]], forced: F
             if key in forced.boundaries:
                 pairs.rows[key].append((layout.rows(key, rows), layout.pick(name, key, value, count)))
             elif key == "logits":
-                pairs.rows[key].append((logits[start], np.asarray(value).reshape(1, -1)))
+                wanted = np.concatenate([logits[position] for position in range(start, start + count)])
+                pairs.rows[key].append((wanted, np.asarray(value).reshape(-1, wanted.shape[1])[:count]))
             elif key.startswith("kv_cache_"):
                 layer = layout.owners[int(key.rsplit("_", 1)[1])]
                 pairs.cache[layer] += [wrong] if (wrong := layout.written(key, before[key], value, rows)) else []

@@ -35,6 +35,7 @@ class Request:
         renders: conversations that only go through the model's template: ``messages`` up to where the reply begins,
             ``tools`` and ``context`` (further variables), as the engine takes them.
         spell: texts that are only tokenized, and turned into text again.
+        drafted: whether the engine uses the file's drafter.
     """
 
     model: str
@@ -46,6 +47,7 @@ class Request:
     threads: int
     renders: tuple[dict[str, Any], ...] = ()
     spell: tuple[str, ...] = ()
+    drafted: bool = False
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,7 @@ class Answer:
         rendered: ``renders`` as the template made them; None where the engine could not.
         refused: for each of them the engine's words, where it could not; else empty.
         spelled, again: token ids of each entry of ``spell``, and their text.
+        success: fraction of the drafts that were accepted, by the engine's log; None where it says nothing.
     """
 
     texts: list[str]
@@ -77,6 +80,7 @@ class Answer:
     refused: list[str] = field(default_factory=list)
     spelled: list[list[int]] = field(default_factory=list)
     again: list[str] = field(default_factory=list)
+    success: float | None = None
 
 
 Heard = Callable[[int, str, list[int]], None]

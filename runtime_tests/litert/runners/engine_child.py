@@ -30,6 +30,11 @@ class Log:
         self.read += len(found)
         return found.decode("utf-8", "replace")
 
+    def success(self) -> float | None:
+        """The fraction of drafts that the engine says it accepted; None where it says nothing."""
+        told = re.findall(r"MTP Drafter - Success rate: ([0-9.eE+-]+)", self.path.read_text("utf-8", "replace"))
+        return float(told[-1]) if told else None
+
     def cause(self, error: object = "") -> str:
         """The last error of the engine since the last call, in its words, or else ``error``'s; one line."""
         told = re.findall(r"^[EF]\d{4} [^\]]*\] (?:Failed to \w+ message: )?(.*)$", self.new(), re.MULTILINE)
@@ -43,13 +48,19 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
     """
     import litert_lm
 
-    litert_lm.set_min_log_severity(litert_lm.LogSeverity.ERROR)
+    severity = litert_lm.LogSeverity
+    litert_lm.set_min_log_severity(severity.INFO if request["drafted"] else severity.ERROR)
     log = Log(request["log"])
     greedy = litert_lm.SamplerConfig(top_k=1, top_p=1.0, temperature=1.0, seed=1)
     out: dict[str, Any] = {"texts": [], "tokens": [], "chats": [], "chat_tokens": [], "failed": []}
     cpu = litert_lm.Backend.CPU(thread_count=request["threads"])
     try:
-        opened = litert_lm.Engine(request["model"], backend=cpu, cache_dir=request["cache"])
+        opened = litert_lm.Engine(
+            request["model"],
+            backend=cpu,
+            cache_dir=request["cache"],
+            enable_speculative_decoding=request["drafted"] or None,
+        )
     except RuntimeError as error:
         return {"error": log.cause(error)}
     with opened as engine:
@@ -90,6 +101,7 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
             text, refused = _render(engine, item, declared, log)
             out["rendered"].append(text)
             out["refused"].append(refused)
+    out["success"] = log.success()  # which the engine says when it ends
     return out
 
 

@@ -25,6 +25,7 @@ Floats = NDArray[np.float32]
 MASKED = np.float32(-0.7 * np.finfo(np.float32).max)  # litert_compiled_model_executor_utils.cc, InitializeAttentionMask
 KERNELS = {"xnnpack": "BUILTIN", "builtin": "BUILTIN_WITHOUT_DEFAULT_DELEGATES", "reference": "BUILTIN_REF"}
 _IN_MEMORY, _AT_ONCE = 256 << 20, 64 << 20
+VERIFY = "verify"  # takes a token and the drafts behind it
 SPARING = 128  # tokens a call: where one prefill signature serves all prompts
 
 
@@ -106,6 +107,15 @@ def prefill_lengths(model: Tflite) -> dict[int, str]:
     """Signature names of the prefill lengths, ascending."""
     found = {int(match[1]): name for name in model.signatures if (match := re.fullmatch(r"prefill_(\d+)", name))}
     return dict(sorted(found.items()))
+
+
+def entry_lengths(model: Tflite) -> dict[str, int]:
+    """Tokens a call of every signature of the decoder that is there: prefills ascending, decode, verify."""
+    found = {name: length for length, name in prefill_lengths(model).items()}
+    found |= {"decode": 1} if "decode" in model.signatures else {}
+    if VERIFY in model.signatures and (index := model.signatures[VERIFY].inputs.get("embeddings")) is not None:
+        found[VERIFY] = model.subgraph(VERIFY).tensors[index].shape[1]
+    return found
 
 
 def shortest(model: Tflite, count: int) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from convert import costs
 from convert.checkpoint.types import Checkpoint
 from convert.lattice import QuantTensor, packed_width
-from convert.targets.litert.options import LitertOptions
+from convert.targets.litert.options import LitertOptions, drafts
 
 if TYPE_CHECKING:
     from convert.targets.litert.graph import Model
@@ -23,7 +23,8 @@ def sections(checkpoint: Checkpoint, options: LitertOptions) -> dict[str, Model]
     models = {"tf_lite_embedder": embedder(checkpoint)}
     if config.per_layer_width:
         models["tf_lite_per_layer_embedder"] = per_layer_embedder(checkpoint)
-    entries = signatures(config, options.context, options.prefill, options.cache)
+    guessed = drafts(checkpoint.modules)
+    entries = signatures(config, options.context, options.prefill, options.cache, guessed)
     models["tf_lite_prefill_decode"] = decoder(checkpoint, entries, options)
     return models
 
@@ -40,8 +41,13 @@ def weight_bytes(checkpoint: Checkpoint) -> tuple[int, int]:
         if key in checkpoint.text.tables:
             tables += _stored(tensor, per_scale=12)
         else:
-            others += _stored(tensor, per_scale=4 if tensor.groups > 1 else 12)
+            others += stored(tensor)
     return tables, others
+
+
+def stored(tensor: QuantTensor) -> int:
+    """Bytes of a matrix that something is multiplied with."""
+    return _stored(tensor, per_scale=4 if tensor.groups > 1 else 12)
 
 
 def _stored(tensor: QuantTensor, per_scale: int) -> int:

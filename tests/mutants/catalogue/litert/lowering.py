@@ -82,9 +82,9 @@ def _no_scale(sound: Any, ops: Any, cache: Any, rows: Any, position: Any, axis: 
     return out
 
 
-def _first_two_exchanged(sound: Any, decoder: Any, *args: Any, logits: bool) -> Any:
-    found, written = sound(decoder, *args, logits=logits)
-    if not logits:
+def _first_two_exchanged(sound: Any, decoder: Any, *args: Any) -> Any:
+    found, written = sound(decoder, *args)
+    if not args[-1]:  # logits
         a, b = (owner.index for owner in decoder.config.owners[:2])
         written = {**written, a: written[b], b: written[a]}
     return found, written
@@ -146,7 +146,7 @@ MUTANTS = (
     _mutant(
         "prefill_caches_exchanged",
         "prefill hands out layer 0's cache as layer 1's",
-        wrapped("convert.model.decoder.Decoder.run", _first_two_exchanged),
+        wrapped("convert.model.decoder.Decoder.stream", _first_two_exchanged),
     ),
     _mutant(
         "block_offsets_unused",

@@ -65,7 +65,7 @@ public struct Manifest: Sendable {
         try Manifest.checkSelf(bytes, root.sha256("self_sha256"))
         try root.only(
             "schema_version", "name", "platform", "model", "source", "quantization", "signatures", "kv_cache", "feeding",
-            "files", "toolchain", "runtime", "memory", "parity", "licence", "apk", "self_sha256")
+            "files", "toolchain", "runtime", "memory", "parity", "licence", "drafter", "apk", "self_sha256")
         name = try root.text("name")
         files = try Manifest.files(root.child("files"))
         signatures = try root.children("signatures").map(Signature.init)

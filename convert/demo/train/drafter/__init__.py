@@ -1,0 +1,1 @@
+"""Trains the demo's drafter: ``python -m convert.demo.train.drafter``."""
