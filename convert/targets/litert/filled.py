@@ -3,8 +3,8 @@
 Shapes are fixed, so attention over a cache of the context's length costs the same whether ten positions are filled or
 all. Here it lies in branches, one for each of some lengths, and the position of a call's first token says which is the
 shortest that holds it. XNNPACK runs the branches, the runtime hands caches to a branch without a copy, and a branch
-that is not taken costs nothing. A branch takes its rows out of the cache, which copies them: so lengths double, from
-the window's on, and none lies between half the context and all of it.
+that is not taken costs nothing. A branch takes its rows out of the cache, which copies them: so lengths double, and
+none lies between half the context and all of it.
 
 Measured in the engine with E2B's attention, context 4096, at most 512 positions filled, CPU time of a token: 60 to 66
 of 175 ms. Branches are not signatures; those of equal shapes are shared by layers.
@@ -22,18 +22,18 @@ from convert.checkpoint.config import Layer
 from convert.targets.litert.emit import Symbol, symbol
 from convert.targets.litert.graph import Model, Subgraph, Value
 
-LEAST = 512  # rows of the shortest branch of a model without a window
+LEAST = 512  # rows of the shortest branch, where the context is long enough for three of them
 Attend = Callable[[Subgraph, "Given"], Symbol]
 
 
-def lengths(context: int, first: int, tokens: int) -> tuple[int, ...]:
+def lengths(context: int, ring: int, tokens: int) -> tuple[int, ...]:
     """Rows to choose from, ascending, the context last.
 
     Args:
-        first: the shortest of them.
+        ring: rows that sliding layers read whatever is filled; fewer would save nothing. 0: there are none.
         tokens: of a call, which must fit in.
     """
-    found, rows = [], first
+    found, rows = [], max(ring, min(LEAST, -(-context // 8)))
     while 2 * rows <= context:
         found += [rows] * (rows >= tokens)
         rows *= 2

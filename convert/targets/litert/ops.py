@@ -14,7 +14,7 @@ from convert.model.symbol import concatenate
 from convert.targets.litert import dynamic, weights
 from convert.targets.litert.blocks import blocks
 from convert.targets.litert.emit import Symbol, symbol
-from convert.targets.litert.filled import LEAST, Given, branches, lengths
+from convert.targets.litert.filled import Given, branches, lengths
 from convert.targets.litert.graph import Subgraph, Value, per_tensor
 from convert.targets.litert.options import TERMS_OF_ALL, TERMS_OF_LOGITS, LitertOptions
 from convert.targets.litert.ring import Kept, Ring
@@ -104,7 +104,7 @@ class LitertOps:
         assert mask is not None
         if layer.kind in self._rings() or self._options.attention == "all":
             return attend(self, query, keys, values, mask, layer)
-        rows = lengths(mask.shape[3], self._shortest(), mask.shape[2])
+        rows = lengths(mask.shape[3], 0 if self._ring is None else self._ring.rows, mask.shape[2])
         if len(rows) == 1:
             return attend(self, query, keys, values, mask, layer)
 
@@ -142,10 +142,6 @@ class LitertOps:
     def _rings(self) -> tuple[str, ...]:
         """Kinds of layers whose caches are rings."""
         return () if self._ring is None else (SLIDING,)
-
-    def _shortest(self) -> int:
-        """Rows of the shortest branch: a window's, below which sliding layers save nothing either."""
-        return LEAST if self._ring is None else self._ring.rows
 
     def _position(self) -> Symbol:
         """int32 ``[1]``: of the call's first token."""

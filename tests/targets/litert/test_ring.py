@@ -84,6 +84,9 @@ def test_branches_double_and_hold_the_call() -> None:
     assert lengths(4096, 512, 1024) == (1024, 2048, 4096)
     assert lengths(4000, 512, 128) == (512, 1024, 4000)
     assert lengths(512, 512, 1) == (512,)
+    assert lengths(2048, 64, 1) == (256, 512, 1024, 2048)
+    assert lengths(131_072, 512, 1)[:3] == (512, 1024, 2048)
+    assert lengths(131_072, 0, 1)[-2:] == (65_536, 131_072)
 
 
 @pytest.mark.parametrize(("to", "words"), [(99, "an IF leads to subgraph 99"), (None, "leads back to itself")])
