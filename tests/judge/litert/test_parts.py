@@ -38,8 +38,8 @@ def case(demo_file: Path) -> LitertCase:
 
 
 def weights(model: Tflite) -> set[str]:
-    (graph,) = model.subgraphs
-    named = (tensor.name for tensor in graph.tensors if len(model.buffer(tensor.buffer)))
+    tensors = (tensor for graph in model.subgraphs for tensor in graph.tensors)
+    named = (tensor.name for tensor in tensors if len(model.buffer(tensor.buffer)))
     return {match[1] for name in named if (match := re.match(r"(layers\.\d+|[a-z_]+)\b.*\.weight$", name))}
 
 

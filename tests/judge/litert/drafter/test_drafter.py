@@ -21,6 +21,7 @@ from convert.progress import Silent
 from convert.targets.litert import LitertOptions, convert
 from convert.targets.litert import decoder as decoder_graph
 from convert.targets.litert import drafter as drafter_graph
+from convert.targets.litert.ring import Kept
 from runtime_tests.errors import InputError
 from runtime_tests.kinds import open_case
 from runtime_tests.ladder import climb
@@ -123,8 +124,8 @@ def test_one_flipped_code_is_caught_by_the_weights_rung(drafted: Path, case: Lit
 class OneEarlier(Drafter[Any, Any]):
     """Takes the last position that the caches hold for the last token's."""
 
-    def __call__(self, activations: Any, input_pos: Any, mask: Any, caches: Any) -> Any:
-        return super().__call__(activations, input_pos - 1, mask, caches)
+    def __call__(self, activations: Any, input_pos: Any, masks: Any, caches: Any) -> Any:
+        return super().__call__(activations, input_pos - 1, masks, caches)
 
 
 class WiderWindow(Drafter[Any, Any]):
@@ -137,11 +138,13 @@ class WiderWindow(Drafter[Any, Any]):
 class TurnedValues(Drafter[Any, Any]):
     """Takes the first element of each value row of its sliding layers for the last."""
 
-    def __call__(self, activations: Any, input_pos: Any, mask: Any, caches: Any) -> Any:
+    def __call__(self, activations: Any, input_pos: Any, masks: Any, caches: Any) -> Any:
         owner = min(caches)
         keys, values = caches[owner]
-        turned = torch.cat([values.narrow(2, 1, values.shape[2] - 1), values.narrow(2, 0, 1)], dim=2)
-        return super().__call__(activations, input_pos, mask, {**caches, owner: (keys, turned)})
+        rows = values.seen
+        turned = torch.cat([rows.narrow(2, 1, rows.shape[2] - 1), rows.narrow(2, 0, 1)], dim=2)
+        caches = {**caches, owner: (keys, Kept(values.state, turned))}
+        return super().__call__(activations, input_pos, masks, caches)
 
 
 class BeforeTheNorm(Decoder[Any, Any]):
@@ -195,9 +198,9 @@ def test_another_layer_s_cache_is_caught_by_the_weights_rung(case: LitertCase, a
     """Of the two layers of a kind the one before the last, whose cache has the same shape."""
     real = drafter_graph.drafter_signature
 
-    def earlier(config: Any, owners: list[int], context: int, cache: str) -> Any:
+    def earlier(config: Any, owners: list[int], *rest: Any) -> Any:
         sliding, full = owners
-        signature, names = real(config, [sliding - 1, full], context, cache)
+        signature, names = real(config, [sliding - 1, full], *rest)
         return signature, {sliding: names[sliding - 1], full: names[full]}
 
     with patched(drafter_graph, "drafter_signature", earlier):
