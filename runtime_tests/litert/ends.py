@@ -129,7 +129,9 @@ class _Look:
             found = marked(np.flatnonzero(positions == position))
             if all(np.array_equal(plain[0], one[0]) for one in found):
                 wrong.append(f"the first token does not see {position}")
-            if sliding and position == edge and any(not np.array_equal(plain[1:], one[1:]) for one in found):
+            # Behind the first token the window moves on.
+            past = max(1, position - start + self._case.window) if sliding else count
+            if any(not np.array_equal(plain[past:], one[past:]) for one in found):
                 wrong.append(f"a later token sees {position}")
         found = marked(_NONE, own=True)
         if all(np.array_equal(plain[-1], one[-1]) for one in found):
