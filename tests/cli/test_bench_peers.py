@@ -50,7 +50,8 @@ def test_decoding_is_set_beside_what_memory_gives() -> None:
     assert share(OURS, 16e9) == pytest.approx(12.0 * 0.8 / 16)
 
 
-def test_the_table_says_medians_ranges_ratios_and_what_did_not_run() -> None:
+def test_the_table_says_medians_ranges_ratios_and_what_did_not_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "160")  # without a terminal 80 are taken, and cells wrap
     lines = report.text(found(report.Setting(1024, 512, (OURS, THEIRS)))).splitlines()
     assert "export_hf: not run: why" in lines
     assert "two read 16.0 GB/s (15.0 - 17.0)" in " ".join(lines)

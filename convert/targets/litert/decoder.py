@@ -8,11 +8,12 @@ from convert.checkpoint.config import FULL, SLIDING
 from convert.checkpoint.types import Checkpoint
 from convert.model.decoder import Decoder
 from convert.model.signature import Signature
+from convert.targets.litert.cache_rows import ring_rows
 from convert.targets.litert.emit import Symbol, symbol
 from convert.targets.litert.graph import Model, per_tensor
 from convert.targets.litert.ops import LitertOps, cache_scale
 from convert.targets.litert.options import LitertOptions, drafts
-from convert.targets.litert.ring import Kept, Ring, ring_rows
+from convert.targets.litert.ring import Kept, Ring
 
 
 def decoder(checkpoint: Checkpoint, signatures: Iterable[Signature], options: LitertOptions) -> Model:

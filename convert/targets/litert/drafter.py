@@ -9,12 +9,13 @@ from convert.checkpoint.modules.drafter import DrafterConfig
 from convert.checkpoint.types import Checkpoint, Module
 from convert.model.drafter import Drafter
 from convert.targets.litert import ordered
+from convert.targets.litert.cache_rows import ring_rows
 from convert.targets.litert.decoder import cache_scales
 from convert.targets.litert.emit import Symbol, symbol
 from convert.targets.litert.graph import Model, per_tensor
 from convert.targets.litert.ops import LitertOps
 from convert.targets.litert.options import LitertOptions, drafts
-from convert.targets.litert.ring import Kept, Ring, ring_rows
+from convert.targets.litert.ring import Kept, Ring
 from convert.targets.litert.signature import drafter_signature
 
 

@@ -15,8 +15,8 @@ from convert.chat_template.prepare import Template
 from convert.chat_template.prepare import prepare as prepare_template
 from convert.checkpoint.config import SLIDING, TextConfig
 from convert.checkpoint.settings import Sampler, Settings, read_settings
+from convert.targets.litert.cache_rows import ring_rows
 from convert.targets.litert.options import LitertOptions
-from convert.targets.litert.ring import ring_rows
 
 
 def llm_metadata(folder: Path, options: LitertOptions, settings: Settings | None = None) -> bytes:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from convert.checkpoint.config import TextConfig
 from convert.model import signature as model
 from convert.model.signature import Signature, Tensor
-from convert.targets.litert.ring import ring_rows
+from convert.targets.litert.cache_rows import ring_rows
 
 DRAFTER = "mtp_drafter"
 

@@ -7,9 +7,9 @@ import math
 from convert import costs
 from convert.checkpoint.types import Checkpoint
 from convert.model.signature import cache_tensors
+from convert.targets.litert.cache_rows import ring_rows
 from convert.targets.litert.modules import lowered
 from convert.targets.litert.options import LitertOptions, drafts
-from convert.targets.litert.ring import ring_rows
 from convert.targets.target import Sizes
 
 _CACHE_BYTES = {"float32": 4, "int8": 1}

@@ -10,7 +10,8 @@ import pytest
 
 from convert.checkpoint import open_checkpoint
 from convert.checkpoint.config import FULL, SLIDING
-from convert.targets.litert import LitertOptions, ring
+from convert.targets.litert import LitertOptions
+from convert.targets.litert.cache_rows import ring_rows
 from convert.targets.litert.decoder import decoder
 from convert.targets.litert.filled import lengths
 from convert.targets.litert.signature import signatures
@@ -62,7 +63,7 @@ def test_rings_and_branches_give_what_a_row_for_every_position_gives(
     """
     checkpoint = open_checkpoint(request.getfixturevalue("q4_0_e2b" if cache == "float32" else "mobile_e2b"))
     config = checkpoint.text.config
-    rows = ring.ring_rows(config, CONTEXT)
+    rows = ring_rows(config, CONTEXT)
     assert rows is not None
     assert 4 * rows < CONTEXT
     short = _session(checkpoint, cache)
@@ -103,10 +104,10 @@ def test_branches_that_lead_nowhere_or_in_a_circle_are_refused(mobile_e2b: Path,
 def test_a_ring_holds_the_window_and_what_may_be_given_up(mobile_e2b: Path) -> None:
     config = open_checkpoint(mobile_e2b).text.config
     window = replace(config, window=512)
-    assert ring.ring_rows(window, 4096) == 512
-    assert ring.ring_rows(window, 4096, ahead=4) == 528
-    assert ring.ring_rows(replace(config, window=500), 4096) == 512
-    assert ring.ring_rows(window, 512) is None
+    assert ring_rows(window, 4096) == 512
+    assert ring_rows(window, 4096, ahead=4) == 528
+    assert ring_rows(replace(config, window=500), 4096) == 512
+    assert ring_rows(window, 512) is None
     full = [replace(layer, kind=FULL) for layer in config.layers]
-    assert ring.ring_rows(replace(window, layers=tuple(full)), 4096) is None
+    assert ring_rows(replace(window, layers=tuple(full)), 4096) is None
     assert any(layer.kind == SLIDING for layer in config.owners)

@@ -79,7 +79,10 @@ MUTANTS = (
     _mutant(
         "ring_too_short",
         "the ring has fewer rows than the window",
-        wrapped(f"{PACKAGE}.ring_rows", lambda sound, config, context, ahead=0: sound(config, context, ahead) - 16),
+        wrapped(
+            "convert.targets.litert.cache_rows.ring_rows",
+            lambda sound, config, context, ahead=0: sound(config, context, ahead) - 16,
+        ),
         "0",
         "2a",
     ),
