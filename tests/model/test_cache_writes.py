@@ -22,6 +22,7 @@ from convert.targets.litert import LitertOptions
 from convert.targets.litert import emit as litert
 from convert.targets.litert.graph import Model
 from convert.targets.litert.ops import LitertOps
+from convert.targets.litert.ring import Kept
 from runtime_tests.coreml.program.evaluator import Evaluator
 from runtime_tests.errors import CannotRunError
 from runtime_tests.readers.coreml.parts import open_parts
@@ -48,8 +49,10 @@ def by_litert(dtype: str, cache: Array, rows: Array, position: int, part: str) -
         given["cache"] = (cache * 2).astype(np.int8)
     symbols = {name: litert.symbol(graph.input(name, a.shape, a.dtype.name)) for name, a in given.items()}
     ops = LitertOps(graph, CHECKPOINT, LitertOptions(POSITIONS, (1,), dtype))
-    made = ops.write_cache(symbols["cache"], symbols["rows"], symbols["position"][0], AXIS[part], 0, part)
-    graph.output("made", made.value)
+    kept = Kept(symbols["cache"], symbols["cache"])
+    made = ops.write_cache(kept, symbols["rows"], symbols["position"][0], AXIS[part], 0, part)
+    assert made.seen is made.state
+    graph.output("made", made.state.value)
     found = runner(model, "main")(**given)["made"]
     return found / 2 if dtype == "int8" else found
 
