@@ -8,11 +8,10 @@ positions take no message: with 128 alone 127 of them, and a context of 128 answ
 What they cost, measured with weights of E2B's dimensions, 2 threads: a signature adds 3.6 MB to a file of 2,230 MB and
 some 5 MB of memory; weights are packed once for all signatures, so neither the packed weights nor the time to load
 grow. One piece of 1, 8, 32, 128 tokens takes 15, 39, 84, 264 ms. So 8 and 32 also answer sooner: a message of 10 to 60
-tokens takes 147 ms on average instead of 264, one of 1 to 128 tokens 221, at worst 408. More than 128 at a time is no
-faster and takes more memory (0.27 GB for 1,024). A length of 1 would use the
-last 7 positions too, but the engine would then end every prompt in up to 7 single tokens, and a turn's control tokens
-alone take more than 7 positions. Core ML needs none: an app starts the last piece earlier
-(``convert/targets/coreml``).
+tokens takes 147 ms on average instead of 264, one of 1 to 128 tokens 221, at worst 408. Longer pieces, with masks and
+scores as much larger, are for ``--prefill``. A length of 1 would use the last 7 positions too, but the engine would
+then end every prompt in up to 7 single tokens, and a turn's control tokens alone take more than 7 positions. Core ML
+needs none: an app starts the last piece earlier (``convert/targets/coreml``).
 """
 
 from __future__ import annotations

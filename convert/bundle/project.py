@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from convert.bundle.names import GOLDEN, MANIFEST
+
+if TYPE_CHECKING:
+    from convert.bundle.manifest import File
 
 APP = "app"
 # A larger model would make an app that nobody wants to install twice; it is downloaded or imported.
@@ -32,6 +39,12 @@ class Project:
         root = root or self.root
         found = [path.relative_to(root) for path in root.rglob("*") if path.is_file() and path.suffix in self.kinds]
         return sorted(path for path in found if not self.left_out.intersection(path.parts))
+
+    def packed(self, folder: Path, files: Mapping[str, File]) -> tuple[dict[str, Path], bool]:
+        """A bundle's files that go into its app, and whether those are all: of a large bundle the goldens alone."""
+        whole = sum(file.bytes for file in files.values()) <= LARGEST_PACKED
+        names = (MANIFEST, *(files if whole else (GOLDEN,)))
+        return {name: folder / name for name in names}, whole
 
     def write(self, folder: Path, assets: dict[str, Path]) -> None:
         """Copies the project into the new folder ``folder`` and ``assets`` to where the app looks for them."""

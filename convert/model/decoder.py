@@ -57,30 +57,13 @@ class Decoder(Generic[T, C]):
         Returns:
             Logits ``[1, n, vocab]`` or None, and the caches after the write.
         """
-        turns, masks = self.around(embeddings, input_pos, mask)
-        return self.run(embeddings, per_layer_embeddings, turns, masks, input_pos, caches, logits)
-
-    def around(self, embeddings: T, input_pos: T, mask: T) -> tuple[dict[str, tuple[T, T]], dict[str, T]]:
-        """Rotary rows and masks of n tokens, by kind of layer; arguments as of a call."""
-        return self.turns(input_pos), self.masks(mask, input_pos)
+        turns, masks = self.turns(input_pos), self.masks(mask, input_pos)
+        x, written = self.stream(embeddings, per_layer_embeddings, turns, masks, input_pos, caches, logits)
+        return self.logits(x) if logits else None, written
 
     def turns(self, input_pos: T) -> dict[str, tuple[T, T]]:
         """Cosines and sines of tokens at some positions, by kind of layer, see ``layers``."""
         return {kind: angles(input_pos, frequencies) for kind, frequencies in self.frequencies.items()}
-
-    def run(
-        self,
-        embeddings: T,
-        per_layer_embeddings: T | None,
-        turns: Mapping[str, tuple[T, T]],
-        masks: Mapping[str, T | None],
-        input_pos: T,
-        caches: Mapping[int, tuple[C, C]],
-        logits: bool,
-    ) -> tuple[T | None, dict[int, tuple[C, C]]]:
-        """The same for targets that get rotary rows and masks as inputs; for ``turns`` and ``masks`` see ``layers``."""
-        x, written = self.stream(embeddings, per_layer_embeddings, turns, masks, input_pos, caches, logits)
-        return self.logits(x) if logits else None, written
 
     def stream(
         self,
@@ -92,7 +75,10 @@ class Decoder(Generic[T, C]):
         caches: Mapping[int, tuple[C, C]],
         logits: bool,
     ) -> tuple[T, dict[int, tuple[C, C]]]:
-        """The same up to the residual stream behind the last layer that runs, ``[1, n, hidden]``."""
+        """The same up to the residual stream behind the last layer that runs, ``[1, n, hidden]``.
+
+        For ``turns`` and ``masks`` see ``layers``: a target may make them in its own way.
+        """
         given = self.per_layer_inputs(embeddings, per_layer_embeddings)
         written: dict[int, tuple[C, C]] = {}
         x = embeddings

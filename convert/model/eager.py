@@ -237,7 +237,7 @@ def _piece(
         table = table.reshape(1, len(ids), len(config.layers), config.per_layer_width)
     position = torch.arange(*part, dtype=torch.int32)
     allowed = torch.arange(context).reshape(1, 1, 1, -1) <= position.reshape(1, 1, -1, 1)
-    turns, masks = decoder.around(x, position, torch.where(allowed, 0.0, -2.0e38))
+    turns, masks = decoder.turns(position), decoder.masks(torch.where(allowed, 0.0, -2.0e38), position)
     given = decoder.per_layer_inputs(x, table)
     return _Piece(position, turns, masks, None if given is None else decoder.by_layer(given), x)
 

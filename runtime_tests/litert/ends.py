@@ -75,7 +75,7 @@ def looks(
     branch. Keys and values are zeros but for the rows that are marked with large numbers; since the product of such a
     key with a query may have either sign, once more with its negative.
     """
-    limits = branches.limits(case.model(DECODER), case.model(DECODER).signatures[name].subgraph)
+    limits = branches.limits(case.model(DECODER), case.model(DECODER).signatures[name].subgraph, case.context)
     last, wrong = last_rows(case, length), []
     few = min(length, len(case.ids))
     near = sorted({start for limit in limits for start in (limit - 1, limit) if 0 < start < case.context - few})

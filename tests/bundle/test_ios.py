@@ -13,7 +13,6 @@ import pytest
 
 from convert import pipeline, plan
 from convert.bundle.manifest import read
-from convert.bundle.platforms.ios import sample
 from convert.bundle.platforms.ios.project import PROJECT
 from convert.checkpoint import open_checkpoint
 from convert.errors import ArtifactError, CheckpointError, PlanError
@@ -104,7 +103,7 @@ def test_the_sample_is_wired_to_the_bundle(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_a_large_model_is_not_packed_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sample, "LARGEST_PACKED", 1000)
+    monkeypatch.setattr("convert.bundle.project.LARGEST_PACKED", 1000)
     built = build(monkeypatch, tmp_path)
     assert built.packed == "app: without the model, which the app downloads or imports"
     inside = built.bundle / "app" / PROJECT.assets

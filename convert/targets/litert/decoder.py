@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from convert.checkpoint.config import FULL, SLIDING
 from convert.checkpoint.types import Checkpoint
 from convert.model.decoder import Decoder
 from convert.model.signature import Signature
-from convert.targets.litert.cache_rows import ring_rows
-from convert.targets.litert.emit import Symbol, symbol
-from convert.targets.litert.graph import Model, per_tensor
-from convert.targets.litert.ops import LitertOps, cache_scale
-from convert.targets.litert.options import LitertOptions, drafts
-from convert.targets.litert.ring import Kept, Ring
+from convert.targets.litert.emit import Symbol
+from convert.targets.litert.entry import give, ring_of, take
+from convert.targets.litert.graph import Model
+from convert.targets.litert.ops import LitertOps
+from convert.targets.litert.options import LitertOptions
+from convert.targets.litert.ring import Kept
 
 
 def decoder(checkpoint: Checkpoint, signatures: Iterable[Signature], options: LitertOptions) -> Model:
@@ -26,20 +25,13 @@ def decoder(checkpoint: Checkpoint, signatures: Iterable[Signature], options: Li
 
 def _entry(model: Model, checkpoint: Checkpoint, signature: Signature, options: LitertOptions) -> None:
     graph, config = model.subgraph(signature.name), checkpoint.text.config
-    scales = cache_scales(checkpoint) if options.cache == "int8" else {}
-    inputs: dict[str, Symbol] = {}
-    for tensor in signature.inputs:
-        quantization = per_tensor(scales[tensor.name]) if tensor.name in scales else None
-        inputs[tensor.name] = symbol(graph.input(tensor.name, tensor.shape, tensor.dtype, quantization))
-    kept = {state.name: Kept(inputs[state.name], inputs[state.name]) for state in signature.states}
+    inputs = take(graph, signature, checkpoint, options)
+    kept = {state.name: Kept.whole(inputs[state.name]) for state in signature.states}
     caches = {layer.index: (kept[f"kv_cache_k_{i}"], kept[f"kv_cache_v_{i}"]) for i, layer in enumerate(config.owners)}
-    positions, rows = inputs["input_pos"], ring_rows(config, options.context, drafts(checkpoint.modules))
-    ring = None if rows is None else Ring(graph, rows, positions)
+    positions, mask = inputs["input_pos"], inputs["mask"]
+    ring = ring_of(graph, checkpoint, options, positions)
     run = Decoder(config, LitertOps(graph, checkpoint.text, options, ring))
-    if ring is None:
-        masks = run.masks(inputs["mask"], positions)
-    else:
-        masks = {FULL: inputs["mask"], SLIDING: ring.mask(run.config.window)}
+    masks = run.masks(mask, positions) if ring is None else ring.masks(mask, run.config.window)
     tables = inputs["embeddings"], inputs.get("per_layer_embeddings")
     stream, written = run.stream(*tables, run.turns(positions), masks, positions, caches, signature.gives_logits)
     results: dict[str, Symbol] = {}
@@ -49,17 +41,4 @@ def _entry(model: Model, checkpoint: Checkpoint, signature: Signature, options: 
     for i, layer in enumerate(config.owners):
         keys, values = written[layer.index]
         results[f"kv_cache_k_{i}"], results[f"kv_cache_v_{i}"] = keys.state, values.state
-    for tensor in signature.outputs:
-        found = results[tensor.name]
-        if found.shape != tensor.shape or found.dtype != tensor.dtype:
-            raise AssertionError(f"{signature.name}/{tensor.name}: {found.shape} is not {tensor.shape}")
-        graph.output(tensor.name, found.value)
-
-
-def cache_scales(checkpoint: Checkpoint) -> dict[str, float]:
-    """Scales of the int8 caches by the names of the signatures."""
-    out = {}
-    for i, layer in enumerate(checkpoint.text.config.owners):
-        out[f"kv_cache_k_{i}"] = cache_scale(checkpoint.text, layer.index, "key")
-        out[f"kv_cache_v_{i}"] = cache_scale(checkpoint.text, layer.index, "value")
-    return out
+    give(graph, signature, results)

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from functools import partial
 
-from convert.checkpoint.config import FULL, SLIDING
 from convert.checkpoint.modules.drafter import DrafterConfig
 from convert.checkpoint.types import Checkpoint, Module
 from convert.model.drafter import Drafter
 from convert.targets.litert import ordered
-from convert.targets.litert.cache_rows import ring_rows
-from convert.targets.litert.decoder import cache_scales
-from convert.targets.litert.emit import Symbol, symbol
-from convert.targets.litert.graph import Model, per_tensor
+from convert.targets.litert.emit import Symbol
+from convert.targets.litert.entry import give, ring_of, take
+from convert.targets.litert.graph import Model
 from convert.targets.litert.ops import LitertOps
 from convert.targets.litert.options import LitertOptions, drafts
-from convert.targets.litert.ring import Kept, Ring
+from convert.targets.litert.ring import Kept
 from convert.targets.litert.signature import drafter_signature
 
 
@@ -26,28 +24,14 @@ def drafter(checkpoint: Checkpoint, module: Module[DrafterConfig], options: Lite
     guessed = drafts(checkpoint.modules)
     signature, names = drafter_signature(config, owners, options.context, options.cache, guessed)
     graph = model.subgraph(signature.name)
-    scales = cache_scales(checkpoint) if options.cache == "int8" else {}
-    inputs: dict[str, Symbol] = {}
-    for tensor in signature.inputs:
-        quantization = per_tensor(scales[tensor.name]) if tensor.name in scales else None
-        inputs[tensor.name] = symbol(graph.input(tensor.name, tensor.shape, tensor.dtype, quantization))
-    caches = {owner: (_kept(inputs[key]), _kept(inputs[value])) for owner, (key, value) in names.items()}
-    position, rows = inputs["input_pos"], ring_rows(config, options.context, guessed)
-    ring = None if rows is None else Ring(graph, rows, position)
+    inputs = take(graph, signature, checkpoint, options)
+    caches = {owner: (Kept.whole(inputs[key]), Kept.whole(inputs[value])) for owner, (key, value) in names.items()}
+    position, mask = inputs["input_pos"], inputs["mask"]
+    ring = ring_of(graph, checkpoint, options, position)
     ops = LitertOps(graph, module, options, ring)
     grouped = partial(ordered.head, graph, module, ops) if ordered.by_groups(module) else None
     run: Drafter[Symbol, Kept] = Drafter(module.config, ops, grouped)
-    if ring is None:
-        masks = run.masks(inputs["mask"], position)
-    else:
-        masks = {FULL: inputs["mask"], SLIDING: ring.mask(run.window, behind=1)}
+    masks = run.masks(mask, position) if ring is None else ring.masks(mask, run.window, behind=1)
     made = run(inputs["activations"], position, masks, caches)
-    for tensor, found in zip(signature.outputs, made, strict=True):
-        if found.shape != tensor.shape or found.dtype != tensor.dtype:
-            raise AssertionError(f"{signature.name}/{tensor.name}: {found.shape} is not {tensor.shape}")
-        graph.output(tensor.name, found.value)
+    give(graph, signature, dict(zip((tensor.name for tensor in signature.outputs), made, strict=True)))
     return model
-
-
-def _kept(cache: Symbol) -> Kept:
-    return Kept(cache, cache)

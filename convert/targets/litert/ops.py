@@ -88,7 +88,7 @@ class LitertOps:
         length, context = rows.shape[axis], before.shape[axis]
         start = self._start(position, axis)
         if length == 1:
-            return _same(self._update(before, rows, start, parameters))
+            return Kept.whole(self._update(before, rows, start, parameters))
         paddings = np.zeros((4, 2), np.int32)
         paddings[axis, 1] = length
         room = tuple(n + int(after) for n, (_, after) in zip(before.shape, paddings, strict=True))
@@ -98,7 +98,7 @@ class LitertOps:
         updated = self._update(roomy, rows, start, parameters)
         out = updated.narrow(axis, 0, context)
         self._graph.tensors[out.value.index].quantization = parameters
-        return _same(out)
+        return Kept.whole(out)
 
     def attention(self, query: Symbol, keys: Kept, values: Kept, mask: Symbol | None, layer: Layer) -> Symbol:
         assert mask is not None
@@ -110,7 +110,7 @@ class LitertOps:
 
         def within(graph: Subgraph, given: Given) -> Symbol:
             ops = LitertOps(graph, self._module, self._options)
-            return attend(ops, given.query, _same(given.keys), _same(given.values), given.mask, layer)
+            return attend(ops, given.query, Kept.whole(given.keys), Kept.whole(given.values), given.mask, layer)
 
         return branches(Given(query, mask, keys.seen, values.seen), self._position(), layer, rows, within)
 
@@ -181,11 +181,6 @@ class LitertOps:
         options.adjY = True
         shape = (*left.shape[:-1], right.shape[-2])
         return symbol(self._graph.op("BATCH_MATMUL", [left.value, right.value], shape, options=options))
-
-
-def _same(cache: Symbol) -> Kept:
-    """A cache of which attention reads what is kept."""
-    return Kept(cache, cache)
 
 
 def cache_scale(module: Module[Any], owner: int, part: str) -> float:

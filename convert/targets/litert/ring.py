@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
+from convert.checkpoint.config import FULL, SLIDING
 from convert.model.decoder import OUTSIDE_WINDOW
 from convert.model.symbol import binary, concatenate
 from convert.targets.litert.emit import Symbol, symbol
@@ -35,6 +36,11 @@ class Kept:
     state: Symbol
     seen: Symbol
 
+    @classmethod
+    def whole(cls, cache: Symbol) -> Kept:
+        """A cache of which attention reads what is kept."""
+        return cls(cache, cache)
+
 
 class Ring:
     """The rings of one signature's subgraph; the index arithmetic, in int32, is done once for all layers.
@@ -49,6 +55,10 @@ class Ring:
         self._length = positions.shape[0]
         self._start = positions.narrow(0, 0, 1) if self._length > 1 else positions
         self._positions = positions
+
+    def masks(self, mask: Symbol, window: int, behind: int = 0) -> dict[str, Symbol]:
+        """By kind of layer: ``mask`` as it is given for full ones; for the others see :meth:`mask`."""
+        return {FULL: mask, SLIDING: self.mask(window, behind)}
 
     def mask(self, window: int, behind: int = 0) -> Symbol:
         """``[1, 1, n, m]``, added to the scores of what a call's tokens look at.
@@ -80,7 +90,7 @@ class Ring:
             options = schema.DynamicUpdateSliceOptionsT()
             inputs = [cache.value, rows.value, self._corner(axis).value]
             state = self._op("DYNAMIC_UPDATE_SLICE", inputs, cache.shape, options, quantization)
-            return Kept(state, state)
+            return Kept.whole(state)
         seen = concatenate([cache, rows], dim=axis)
         self._graph.tensors[seen.value.index].quantization = quantization
         options = schema.GatherOptionsT()

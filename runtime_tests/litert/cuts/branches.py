@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-from runtime_tests.readers.litert.tflite import Tflite
+from runtime_tests.readers.litert.tflite import Subgraph, Tflite
 
 
 def reached(model: Tflite, start: int) -> list[int]:
@@ -19,21 +19,30 @@ def reached(model: Tflite, start: int) -> list[int]:
     return sorted(found)
 
 
-def limits(model: Tflite, start: int) -> list[int]:
+def limits(model: Tflite, start: int, context: int) -> list[int]:
     """Positions from which on an IF of a subgraph, or of one that it leads to, takes another branch, ascending.
 
-    Those that it tells by LESS and a constant; of others nothing is known.
+    Those that it tells by LESS and a constant. Where one decides by something else, powers of two below the context
+    stand for what is not known.
     """
-    found = set()
+    found, unknown = set[int](), False
     for index in (start, *reached(model, start)):
         graph = model.subgraphs[index]
         for op in graph.operators:
-            test = graph.producer.get(op.inputs[0]) if op.branches and op.inputs else None
-            if test is not None and test.code == "LESS":
-                constant = graph.tensors[test.inputs[1]]
-                if constant.type == "INT32" and len(model.buffer(constant.buffer)) == 4:
-                    found.add(int(model.rows(constant).reshape(-1)[0]))
-    return sorted(found)
+            if op.branches:
+                limit = _limit(model, graph, op.inputs[0])
+                found |= set() if limit is None else {limit}
+                unknown |= limit is None
+    return sorted(found | {2**k for k in range(context.bit_length()) if unknown})
+
+
+def _limit(model: Tflite, graph: Subgraph, condition: int) -> int | None:
+    test = graph.producer.get(condition)
+    if test is None or test.code != "LESS":
+        return None
+    constant = graph.tensors[test.inputs[1]]
+    known = constant.type == "INT32" and len(model.buffer(constant.buffer)) == 4
+    return int(model.rows(constant).reshape(-1)[0]) if known else None
 
 
 def with_branches(model: Tflite, piece: Any) -> list[Any]:

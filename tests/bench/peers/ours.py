@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from typing import Any
 
 from convert import guard
@@ -17,8 +18,19 @@ from convert.errors import ArtifactError
 PIECES = (" a", "a", " b", "1", " 1")
 
 
-def timed(file: str, context: int, prompt: int, answer: int, threads: int, cache: str) -> Any:
+def timed(
+    file: str,
+    context: int,
+    prompt: int,
+    answer: int,
+    threads: int,
+    cache: str,
+    reached: Callable[[str], None] = lambda what: None,
+) -> Any:
     """The engine's figures of a prompt of so many tokens and of what follows, which a model may end before ``answer``.
+
+    Args:
+        reached: hears ``ready`` and ``prefilled``.
 
     Raises:
         ArtifactError: no text of so many tokens is known.
@@ -33,7 +45,9 @@ def timed(file: str, context: int, prompt: int, answer: int, threads: int, cache
         engine,
         engine.create_session(apply_prompt_template=False, sampler_config=greedy, max_output_tokens=answer) as session,
     ):
+        reached("ready")
         session.run_prefill([_text(engine, prompt - 1)])  # the engine puts the start token before it
+        reached("prefilled")
         session.run_decode()
         return session.get_benchmark_info()
 

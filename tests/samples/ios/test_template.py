@@ -14,8 +14,6 @@ from typing import Any
 import pytest
 
 from convert import demo
-from runtime_tests.litert.engine.template import native, spoken
-from runtime_tests.questions.conversations import CONVERSATIONS
 from tests.support.ios import swift_tools
 from tests.support.samples.templates import (
     BLOCKS,
@@ -26,6 +24,7 @@ from tests.support.samples.templates import (
     conversations,
     expected,
     expressions,
+    judged,
     variables,
 )
 
@@ -60,13 +59,7 @@ def line(given: dict[str, Any]) -> dict[str, Any]:
 @pytest.mark.parametrize("kind", TEMPLATES)
 def test_the_conversations_of_the_judge_are_rendered_as_transformers_renders_them(kind: str, swift: Render) -> None:
     source = TEMPLATES[kind]
-    given, names = [], []
-    for item in CONVERSATIONS:
-        for form in (native, spoken):
-            for reply in (True, False):
-                more = {"tools": list(item.tools) or None, "add_generation_prompt": reply, **item.context}
-                given.append(variables(form(item.messages), **more))
-                names.append(f"{item.name}, {form.__name__}, {reply}")
+    given, names = judged()
     wanted = [expected(source, each) for each in given]
     assert sum(one.text is not None for one in wanted) > 100
     assert alike(swift(source, [line(each) for each in given]), wanted, names) == []

@@ -23,6 +23,7 @@ from tests.support.samples.texts import (
     differing,
     old_merges,
     published_content,
+    put,
     small,
     texts,
     without_normalizer,
@@ -290,15 +291,6 @@ def changed(change: Callable[[Content], object]) -> Content:
     content = demo_content()
     change(content)
     return content
-
-
-def put(*path: str | int, value: Any) -> Callable[[Content], None]:
-    def change(content: Any) -> None:
-        for step in path[:-1]:
-            content = content[step]
-        content[path[-1]] = value
-
-    return change
 
 
 REFUSED: dict[str, tuple[Callable[[Content], object], str]] = {

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from convert import demo
+from runtime_tests.litert.engine.template import native, spoken
+from runtime_tests.questions.conversations import CONVERSATIONS
 from tests.support.chat.chat_templates import KINDS
 
 TEMPLATES = {"demo": (demo.folder() / "chat_template.jinja").read_text("utf-8"), **KINDS}
@@ -44,6 +46,18 @@ def variables(messages: Sequence[dict[str, Any]], **more: Any) -> dict[str, Any]
         thought = next((message[name] for name in REASONING if message.get(name) is not None), None)
         given.append(message if thought is None else {**message, **dict.fromkeys(REASONING, thought)})
     return {"messages": given, "tools": None, "documents": None, "add_generation_prompt": True, **TOKENS, **more}
+
+
+def judged() -> tuple[list[dict[str, Any]], list[str]]:
+    """Variables and names of the conversations that the judge renders: in both forms, with a reply opened or not."""
+    given, names = [], []
+    for item in CONVERSATIONS:
+        for form in (native, spoken):
+            for reply in (True, False):
+                more = {"tools": list(item.tools) or None, "add_generation_prompt": reply, **item.context}
+                given.append(variables(form(item.messages), **more))
+                names.append(f"{item.name}, {form.__name__}, {reply}")
+    return given, names
 
 
 def alike(found: Sequence[Made], wanted: Sequence[Made], names: Sequence[str]) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -146,6 +147,17 @@ def texts() -> tuple[str, ...]:
                 parts.append("".join(chr(draw.randrange(0x20, 0xD800)) for _ in range(4)))
         out.append(draw.choice(("", " ")).join(parts))
     return tuple(out)
+
+
+def put(*path: str | int, value: Any) -> Callable[[Content], None]:
+    """Puts a value into a file's content at a place."""
+
+    def change(content: Any) -> None:
+        for step in path[:-1]:
+            content = content[step]
+        content[path[-1]] = value
+
+    return change
 
 
 def write(folder: Path, content: Content | str) -> Path:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from ai_edge_litert.schema_py_generated import BuiltinOperator
 
 from convert.checkpoint import open_checkpoint
 from convert.checkpoint.config import FULL, SLIDING
@@ -16,7 +17,7 @@ from convert.targets.litert.decoder import decoder
 from convert.targets.litert.filled import lengths
 from convert.targets.litert.signature import signatures
 from runtime_tests.errors import InputError
-from runtime_tests.litert.cuts.branches import reached
+from runtime_tests.litert.cuts.branches import limits, reached
 from runtime_tests.litert.runners.interpreter import Interpreter, Session
 from runtime_tests.measures.metrics import snr_db
 from runtime_tests.readers.litert.tflite import Tflite, open_tflite
@@ -67,7 +68,7 @@ def test_rings_and_branches_give_what_a_row_for_every_position_gives(
     assert rows is not None
     assert 4 * rows < CONTEXT
     short = _session(checkpoint, cache)
-    for module in ("decoder", "signature"):
+    for module in ("entry", "signature"):
         monkeypatch.setattr(f"convert.targets.litert.{module}.ring_rows", lambda *_: None)
     whole = _session(checkpoint, cache, "all")
     assert [len(reached(s.model, s.model.subgraph("decode").index)) for s in (short, whole)] == [4, 0]
@@ -111,3 +112,14 @@ def test_a_ring_holds_the_window_and_what_may_be_given_up(mobile_e2b: Path) -> N
     full = [replace(layer, kind=FULL) for layer in config.layers]
     assert ring_rows(replace(window, layers=tuple(full)), 4096) is None
     assert any(layer.kind == SLIDING for layer in config.owners)
+
+
+def test_an_if_that_decides_by_something_else_is_looked_at_from_many_positions(mobile_e2b: Path) -> None:
+    model = _session(open_checkpoint(mobile_e2b), "float32").model
+    start = model.subgraph("decode").index
+    assert limits(model, start, CONTEXT) == [32, 64]
+    less = next(i for i, code in enumerate(model.raw.operatorCodes) if code.builtinCode == BuiltinOperator.LESS)
+    model.raw.operatorCodes[less].builtinCode = BuiltinOperator.GREATER
+    model.raw.operatorCodes[less].deprecatedBuiltinCode = BuiltinOperator.GREATER
+    other = Tflite(model.raw, model.data, "decoder")
+    assert limits(other, start, CONTEXT) == [1, 2, 4, 8, 16, 32, 64, 128]

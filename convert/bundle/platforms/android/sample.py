@@ -73,10 +73,8 @@ def add_project(folder: Path, progress: Progress) -> str:
     if not PROJECT.sources():
         return "app: the sample's sources are not installed here"
     with progress.stage("app"):
-        listed = m.read(folder).files
-        whole = sum(file.bytes for file in listed.values()) <= LARGEST_PACKED
-        names = listed if whole else {GOLDEN: listed[GOLDEN]}
-        PROJECT.write(folder / APP, {MANIFEST: folder / MANIFEST, **{name: folder / name for name in names}})
+        assets, whole = PROJECT.packed(folder, m.read(folder).files)
+        PROJECT.write(folder / APP, assets)
         made = m.Apk(status="not built: Gradle fetches its engine; build app/", unsigned_sha256=None)
         papers.add(folder, [path for path in (folder / APP).rglob("*") if path.is_file()], apk=made)
     return f"app: {'with the model' if whole else 'without the model, which the app downloads'}"

@@ -11,9 +11,8 @@ from pathlib import Path
 
 from convert.bundle import manifest as m
 from convert.bundle import papers
-from convert.bundle.names import GOLDEN, MANIFEST
 from convert.bundle.platforms.ios.project import PROJECT
-from convert.bundle.project import APP, LARGEST_PACKED
+from convert.bundle.project import APP
 from convert.progress import Progress
 
 
@@ -22,10 +21,7 @@ def add(folder: Path, progress: Progress) -> str:
     if not PROJECT.sources():
         return "app: the sample's sources are not installed here"
     with progress.stage("app"):
-        listed = m.read(folder).files
-        whole = sum(file.bytes for file in listed.values()) <= LARGEST_PACKED
-        names = listed if whole else {GOLDEN: listed[GOLDEN]}
-        assets = {MANIFEST: folder / MANIFEST, **{name: folder / name for name in names}}
+        assets, whole = PROJECT.packed(folder, m.read(folder).files)
         PROJECT.write(folder / APP, assets)
         papers.add(folder, [path for path in (folder / APP).rglob("*") if path.is_file()])
     return f"app: {'with the model' if whole else 'without the model, which the app downloads or imports'}"

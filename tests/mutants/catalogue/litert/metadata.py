@@ -120,6 +120,11 @@ def _buffer(**fields: Any) -> Callable[[Any], None]:
     return lambda executor: _set(**fields)(executor.state_buffers[2])
 
 
+def _all_local(executor: Any) -> None:
+    for buffer in executor.state_buffers:
+        buffer.type = 3 if "_k_" in buffer.decode_input_name else 4
+
+
 def _buffer_gone(executor: Any) -> None:
     del executor.state_buffers[-1]
 
@@ -163,6 +168,7 @@ MUTANTS = (
     _mutant("wrong_pad_token", "padding with bos", _llm(lambda m: m.pad_token.token_ids.ids.__setitem__(0, 2))),
     _mutant("reasoning_channel_start", "reasoning is looked for behind another marker", _llm(_channel)),
     _mutant("no_reasoning_channel", "reasoning is not kept apart from the answer", _llm(_no_channel)),
+    _mutant("caches_all_local", "no cache says how long a conversation may be", _executor(_all_local)),
     _mutant(
         "ring_typed_global",
         "the engine takes a ring's length for the conversation's",

@@ -11,8 +11,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from runtime_tests.litert.engine.template import native, spoken
-from runtime_tests.questions.conversations import CONVERSATIONS
 from tests.support.android.text_driver import TextDriver, running
 from tests.support.samples.drawing import drawn
 from tests.support.samples.templates import (
@@ -24,6 +22,7 @@ from tests.support.samples.templates import (
     conversations,
     expected,
     expressions,
+    judged,
     variables,
 )
 
@@ -45,13 +44,7 @@ def test_the_conversations_of_the_judge_are_rendered_as_transformers_renders_the
     kind: str, driver: TextDriver
 ) -> None:
     source = TEMPLATES[kind]
-    given, names = [], []
-    for item in CONVERSATIONS:
-        for form in (native, spoken):
-            for reply in (True, False):
-                more = {"tools": list(item.tools) or None, "add_generation_prompt": reply, **item.context}
-                given.append(variables(form(item.messages), **more))
-                names.append(f"{item.name}, {form.__name__}, {reply}")
+    given, names = judged()
     wanted = [expected(source, each) for each in given]
     assert sum(one.text is not None for one in wanted) > 100
     found = rendered(driver, source, [{"variables": each} for each in given])

@@ -6,7 +6,6 @@ import json
 import random
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from tokenizers import Tokenizer
@@ -21,6 +20,7 @@ from tests.support.samples.texts import (
     differing,
     old_merges,
     published_content,
+    put,
     texts,
     without_normalizer,
     write,
@@ -92,46 +92,36 @@ def test_a_streamed_character_comes_whole(driver: TextDriver, tmp_path: Path) ->
     assert pieces == ["", "", "", "", "", "", "\ufffd" * 6 + "a", "", "", "", "", "🚀"]
 
 
-def change(*path: str | int, to: Any) -> Callable[[Content], None]:
-    def apply(content: Content) -> None:
-        inner: Any = content
-        for key in path[:-1]:
-            inner = inner[key]
-        inner[path[-1]] = to
-
-    return apply
-
-
 REFUSED: dict[str, tuple[Callable[[Content], object], str]] = {
-    "another version": (change("version", to="2.0"), 'the version is not "1.0"'),
-    "truncation": (change("truncation", to={"max_length": 5}), "truncation is set"),
-    "a new member": (change("more", to=1), '"more" is not known'),
-    "another model": (change("model", "type", to="Unigram"), 'model.type is "Unigram"'),
-    "a new setting": (change("model", "more", to=1), "model.more is not known"),
-    "dropout": (change("model", "dropout", to=0.1), "model.dropout is 0.1"),
-    "no bytes": (change("model", "byte_fallback", to=False), "model.byte_fallback is false"),
-    "whole pieces": (change("model", "ignore_merges", to=True), "model.ignore_merges is true"),
+    "another version": (put("version", value="2.0"), 'the version is not "1.0"'),
+    "truncation": (put("truncation", value={"max_length": 5}), "truncation is set"),
+    "a new member": (put("more", value=1), '"more" is not known'),
+    "another model": (put("model", "type", value="Unigram"), 'model.type is "Unigram"'),
+    "a new setting": (put("model", "more", value=1), "model.more is not known"),
+    "dropout": (put("model", "dropout", value=0.1), "model.dropout is 0.1"),
+    "no bytes": (put("model", "byte_fallback", value=False), "model.byte_fallback is false"),
+    "whole pieces": (put("model", "ignore_merges", value=True), "model.ignore_merges is true"),
     "a lost byte": (lambda c: c["model"]["vocab"].update({"<new>": c["model"]["vocab"].pop("<0x41>")}), "lacks <0x41>"),
-    "an id twice": (change("model", "vocab", "more", to=5), '"more" or its id 5 twice'),
-    "a huge id": (change("model", "vocab", "more", to=1 << 40), "the id 1099511627776"),
-    "a fraction": (change("model", "vocab", "more", to=5.5), "an integer expected"),
+    "an id twice": (put("model", "vocab", "more", value=5), '"more" or its id 5 twice'),
+    "a huge id": (put("model", "vocab", "more", value=1 << 40), "the id 1099511627776"),
+    "a fraction": (put("model", "vocab", "more", value=5.5), "an integer expected"),
     "an unknown piece": (lambda c: c["model"]["merges"].append(["q", "zz"]), 'needs "zz"'),
     "an unknown result": (lambda c: c["model"]["merges"].append(["q", "z"]), 'needs "qz"'),
     "three pieces": (lambda c: c["model"]["merges"].append(["q", "z", "z"]), "a merge of 3 pieces instead of 2"),
     "no merges": (lambda c: c["model"].pop("merges"), "model.merges is missing"),
     "no vocabulary": (lambda c: c["model"].pop("vocab"), "model.vocab is missing"),
     "no model": (lambda c: c.pop("model"), "there is no model"),
-    "another normalizer": (change("normalizer", to={"type": "NFC"}), '"NFC" is not known'),
-    "a regular expression": (change("normalizer", "pattern", to={"Regex": " "}), '"Regex" is not known'),
-    "another cut": (change("pre_tokenizer", "behavior", to="Isolated"), '"Isolated" is not known'),
-    "an inverted cut": (change("pre_tokenizer", "invert", to=True), "invert is set"),
+    "another normalizer": (put("normalizer", value={"type": "NFC"}), '"NFC" is not known'),
+    "a regular expression": (put("normalizer", "pattern", value={"Regex": " "}), '"Regex" is not known'),
+    "another cut": (put("pre_tokenizer", "behavior", value="Isolated"), '"Isolated" is not known'),
+    "an inverted cut": (put("pre_tokenizer", "invert", value=True), "invert is set"),
     "another decoder": (lambda c: c["decoder"]["decoders"].append({"type": "Strip"}), "decoder ends with"),
-    "no decoder": (change("decoder", to=None), "decoder ends with"),
-    "another post processor": (change("post_processor", "type", to="ByteLevel"), '"ByteLevel" is not known'),
-    "an added token's blanks": (change("added_tokens", 5, "lstrip", to=True), "has lstrip"),
-    "an added token's id": (change("added_tokens", 5, "id", to=6), "has the id 6; it is token 5"),
+    "no decoder": (put("decoder", value=None), "decoder ends with"),
+    "another post processor": (put("post_processor", "type", value="ByteLevel"), '"ByteLevel" is not known'),
+    "an added token's blanks": (put("added_tokens", 5, "lstrip", value=True), "has lstrip"),
+    "an added token's id": (put("added_tokens", 5, "id", value=6), "has the id 6; it is token 5"),
     "an added token twice": (lambda c: c["added_tokens"].append(c["added_tokens"][3]), "comes twice"),
-    "an unknown flag": (change("added_tokens", 5, "more", to=True), '"more" is not known'),
+    "an unknown flag": (put("added_tokens", 5, "more", value=True), '"more" is not known'),
 }
 
 

@@ -1,0 +1,1 @@
+"""What the stock engine does with a file of ours."""
