@@ -15,6 +15,7 @@ from convert.targets.litert import dynamic, weights
 from convert.targets.litert.blocks import blocks
 from convert.targets.litert.emit import Symbol, symbol
 from convert.targets.litert.filled import Given, branches, lengths
+from convert.targets.litert.fitting import fit
 from convert.targets.litert.graph import Subgraph, Value, per_tensor
 from convert.targets.litert.options import TERMS_OF_ALL, TERMS_OF_LOGITS, LitertOptions
 from convert.targets.litert.ring import Kept, Ring
@@ -73,32 +74,17 @@ class LitertOps:
         return symbol(self._graph.once(key, lambda: self.dequantize(cache.seen, name).value))
 
     def write_cache(self, cache: Kept, rows: Symbol, position: Symbol, axis: int, owner: int, part: str) -> Kept:
-        """DYNAMIC_UPDATE_SLICE that never moves its rows; into a ring as that says.
-
-        The operator clamps its start so that the update fits. The engine pads a prompt's last chunk: near the end of
-        the context the padding would not fit, and the clamp would shift real rows onto wrong positions. So room for
-        one chunk is added before a write of several rows, and cut off after it.
-        """
+        """DYNAMIC_UPDATE_SLICE of rows that fit, see ``fitting``; into a ring as that says."""
         parameters, before = None, cache.state
         if before.value.dtype == "int8":
             parameters = per_tensor(cache_scale(self._module, owner, part))
             rows = self.quantize(rows, float(parameters.scale[0]), f"layers.{owner}/{part}_codes")
         if self._ring is not None and self._module.config.layers[owner].kind in self._rings():
             return self._ring.write(before, rows, axis, parameters)
-        length, context = rows.shape[axis], before.shape[axis]
-        start = self._start(position, axis)
-        if length == 1:
-            return Kept.whole(self._update(before, rows, start, parameters))
-        paddings = np.zeros((4, 2), np.int32)
-        paddings[axis, 1] = length
-        room = tuple(n + int(after) for n, (_, after) in zip(before.shape, paddings, strict=True))
-        inputs = [before.value, self._graph.constant(paddings)]
-        options = schema.PadOptionsT()
-        roomy = symbol(self._graph.op("PAD", inputs, room, options=options, quantization=parameters))
-        updated = self._update(roomy, rows, start, parameters)
-        out = updated.narrow(axis, 0, context)
-        self._graph.tensors[out.value.index].quantization = parameters
-        return Kept.whole(out)
+        at = position.reshape((1,))
+        if rows.shape[axis] > 1:
+            rows, at = fit(before, rows, position, axis, parameters)
+        return Kept.whole(self._update(before, rows, self._start(at, axis), parameters))
 
     def attention(self, query: Symbol, keys: Kept, values: Kept, mask: Symbol | None, layer: Layer) -> Symbol:
         assert mask is not None
@@ -149,13 +135,12 @@ class LitertOps:
         whole = symbol(Value(self._graph, self._graph.inputs["input_pos"], tuple(positions.shape), "int32"))
         return symbol(self._graph.once(("first position",), lambda: whole.narrow(0, 0, 1).value))
 
-    def _start(self, position: Symbol, axis: int) -> Symbol:
-        """int32 ``[4]``: the position on one axis, zero on the others."""
+    def _start(self, at: Symbol, axis: int) -> Symbol:
+        """int32 ``[4]``: the position ``[1]`` on one axis, zero on the others."""
 
         def make() -> Symbol:
             zero = symbol(self._graph.constant(np.zeros(1, np.int32)))
-            one = position.reshape((1,))
-            return concatenate([one if i == axis else zero for i in range(4)], dim=0)
+            return concatenate([at if i == axis else zero for i in range(4)], dim=0)
 
         return symbol(self._graph.once(("start", axis), lambda: make().value))
 
