@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from convert.child import StageError
 from convert.errors import CheckpointError, PlanError
 from convert.pipeline import Measure
 from tests.bench.peers import command, exporter, report, sides, turns
@@ -80,9 +81,55 @@ def test_a_prompt_fills_the_context_where_that_is_asked_and_makes_a_difference(
     assert turns.prompts(context, filled) == expected
 
 
+# A runtime that reads for a while, and decodes faster with every answer.
+PEER = """
+import json, sys
+words, decode = sys.argv[1:], 1.0
+assert words == ["4096", "3456", "64", "2"], words
+while True:
+    told = {"ready": 1.0, "first": 9.0, "prefill": 384.0, "decode": decode * %s}
+    told |= {"system": " AVX2 = 1 | ", "version": "1"}
+    print(json.dumps(told), flush=True)
+    decode += 1
+    if not sys.stdin.readline():
+        break
+sys.exit(%s)
+"""
+
+
+def peer(decode: float, code: int) -> sides.Runtime:
+    return sides.Runtime(f"times {decode}", (sys.executable, "-c", PEER % (decode, code)), 10, 5)
+
+
+def test_a_long_prompt_is_read_once_and_every_round_answers_behind_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = list[str]()
+    rounds = turns._Rounds(3, dict(os.environ), said.append)
+    monkeypatch.setattr(rounds.bandwidth, "probe", lambda env: None)
+    mine, theirs = rounds.run_once_read([peer(10.0, 0), peer(1.0, 0)], 4096, 3456)
+    assert [one.decode for one in (mine.start, *mine.runs)] == [10.0, 20.0, 30.0, 40.0]
+    assert ratio(mine, theirs, "decode") == Spread(10.0, 10.0, 10.0)
+    assert {one.prefill for one in (mine.start, *mine.runs)} == {384.0}
+    assert 1e6 < mine.runs[0].resident < 1e9
+    assert rounds.system == "AVX2 = 1 (llama-cpp-python 1)"
+    asked = [line.partition(", prompt 3456, ")[2] for line in said]
+    assert asked[:4] == [f"{what}: times {n}" for what in ("reads its prompt", "round 1 of 3") for n in (10.0, 1.0)]
+    assert "read once, then each round 64 tokens: median of 3 rounds" in report.text(
+        found(report.Setting(4096, 3456, (mine, theirs), once=True))
+    ).replace("\n", " ")
+
+
+def test_a_runtime_that_ends_badly_ends_the_comparison() -> None:
+    rounds = turns._Rounds(0, dict(os.environ), lambda line: None)
+    with pytest.raises(StageError, match=r"times 1\.0 ended with exit code 3"):
+        rounds.run_once_read([peer(1.0, 3)], 4096, 3456)
+    with pytest.raises(StageError, match=r"times 1\.0 ended with exit code 1"):
+        rounds.run_once_read([peer(1.0, 0)], 4096, 3457)
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
+        (("--filled", "--rounds", "9"), "--filled with --rounds 9: what a context has left is enough for 8"),
         (("--contexts", "1024,12"), "1024,12: each once, and at least 576"),
         (("--contexts", "1024,1024"), "1024,1024: each once"),
         (("--contexts", "many"), "'many' is no number from 1 on"),

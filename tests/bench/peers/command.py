@@ -10,7 +10,7 @@ from pathlib import Path
 from convert import outputs
 from convert.errors import CheckpointError
 from tests.bench.peers import report
-from tests.bench.peers.turns import ANSWER, PROMPT, SPARE, Asked, compare
+from tests.bench.peers.turns import ANSWER, MOST_ROUNDS, PROMPT, SPARE, Asked, compare
 from tests.fullsize.parser import Parser
 
 CONTEXTS = (1024, 4096, 16384)
@@ -31,13 +31,17 @@ def peers(arguments: list[str]) -> str:
     )
     parser.add_argument("folder", nargs="?", type=Path, help="a mobile checkpoint [default: E2B's size is written]")
     parser.add_argument("--contexts", type=_contexts, default=CONTEXTS, help="[default: 1024,4096,16384]")
-    parser.add_argument("--filled", action="store_true", help=f"also with prompts of the context less {SPARE} tokens")
+    parser.add_argument(
+        "--filled", action="store_true", help=f"also with prompts of the context less {SPARE} tokens, read once"
+    )
     parser.add_argument("--rounds", type=_count, default=5, help="beside the first start [default: 5]")
     parser.add_argument("--peer", choices=["export_hf"], help="also this one, which takes minutes")
     parser.add_argument("--memory", type=_count, default=20, help="GB at which export_hf is ended [default: 20]")
     parser.add_argument("--gguf", type=Path, help="keep llama.cpp's file there, or take the one there")
     parser.add_argument("--out", type=Path, default=Path("dist"), help="for peers.json, and large files meanwhile")
     options = parser.parse_args(arguments)
+    if options.filled and options.rounds > MOST_ROUNDS:
+        parser.error(f"--filled with --rounds {options.rounds}: what a context has left is enough for {MOST_ROUNDS}")
     folder = None if options.folder is None else checkpoint(options.folder)
     asked = f"bench peers {options.folder or ''}".strip()
     outputs.check_folder(options.out, asked)

@@ -1,15 +1,17 @@
 """The stock engine on a ``.litertlm``: a prompt, then single tokens, timed by the engine itself.
 
-``python -m tests.bench.peers.ours FILE CONTEXT PROMPT ANSWER THREADS CACHE`` prints JSON. CACHE is the folder in which
-the engine keeps packed weights between two starts. The binding's ``Benchmark`` is no help: it takes the places of its
-prompt in the cache twice, so that a prompt of half the context leaves room for one token.
+``python -m tests.bench.peers.ours FILE CONTEXT PROMPT ANSWER THREADS CACHE`` prints JSON, and more of it for another
+answer behind all that went before at every line on stdin. CACHE is the folder in which the engine keeps packed weights
+between two starts. The binding's ``Benchmark`` is no help: it takes the places of its prompt in the cache twice, so
+that a prompt of half the context leaves room for one token.
 """
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
 from typing import Any
 
 from convert import guard
@@ -35,6 +37,41 @@ def timed(
     Raises:
         ArtifactError: no text of so many tokens is known.
     """
+    with closing(_answers(file, context, prompt, answer, threads, cache, reached)) as found:
+        return next(found)
+
+
+def measure(file: str, context: int, prompt: int, answer: int, threads: int, cache: str) -> Iterator[dict[str, float]]:
+    """Seconds until ready and until the first token, tokens a second; then the same with the speed of another answer
+    behind one token more, and so on.
+
+    Raises:
+        ArtifactError: the engine did not take so many tokens, or the model ended an answer before it had so many.
+    """
+    first: Any = None
+    for info in _answers(file, context, prompt, answer, threads, cache, lambda what: None):
+        wanted = prompt if first is None else 1
+        if (info.last_prefill_token_count, info.last_decode_token_count) != (wanted, answer):
+            found = f"the engine counted {info.last_prefill_token_count} and {info.last_decode_token_count}"
+            asked = f"a prompt of {wanted} tokens and {answer} after it"
+            raise ArtifactError(asked, found, "Give a checkpoint that does not end its answers so early")
+        first = first or {
+            "ready": info.init_time_in_second,
+            "first": info.time_to_first_token_in_second,
+            "prefill": info.last_prefill_tokens_per_second,
+        }
+        yield first | {"decode": info.last_decode_tokens_per_second}
+
+
+def _answers(
+    file: str,
+    context: int,
+    prompt: int,
+    answer: int,
+    threads: int,
+    cache: str,
+    reached: Callable[[str], None],
+) -> Generator[Any]:
     import litert_lm
 
     litert_lm.set_min_log_severity(litert_lm.LogSeverity.ERROR)
@@ -46,29 +83,13 @@ def timed(
         engine.create_session(apply_prompt_template=False, sampler_config=greedy, max_output_tokens=answer) as session,
     ):
         reached("ready")
-        session.run_prefill([_text(engine, prompt - 1)])  # the engine puts the start token before it
-        reached("prefilled")
-        session.run_decode()
-        return session.get_benchmark_info()
-
-
-def measure(file: str, context: int, prompt: int, answer: int, threads: int, cache: str) -> dict[str, float]:
-    """Seconds until ready and until the first token, tokens a second.
-
-    Raises:
-        ArtifactError: the engine did not take so many tokens, or the model ended its answer before it had so many.
-    """
-    info = timed(file, context, prompt, answer, threads, cache)
-    if (info.last_prefill_token_count, info.last_decode_token_count) != (prompt, answer):
-        found = f"the engine counted {info.last_prefill_token_count} and {info.last_decode_token_count}"
-        asked = f"a prompt of {prompt} tokens and {answer} after it"
-        raise ArtifactError(asked, found, "Give a checkpoint that does not end its answers so early")
-    return {
-        "ready": info.init_time_in_second,
-        "first": info.time_to_first_token_in_second,
-        "prefill": info.last_prefill_tokens_per_second,
-        "decode": info.last_decode_tokens_per_second,
-    }
+        text = _text(engine, prompt - 1)  # the engine puts the start token before it
+        while True:
+            session.run_prefill([text])
+            reached("prefilled")
+            session.run_decode()
+            yield session.get_benchmark_info()
+            text = _text(engine, 1)
 
 
 def _text(engine: Any, tokens: int) -> str:
@@ -83,10 +104,13 @@ def _text(engine: Any, tokens: int) -> str:
     raise ArtifactError(f"a prompt of {tokens} tokens", "this tokenizer makes none of the known pieces", "Report it")
 
 
-def _main() -> str:
+def _main() -> None:
     context, prompt, answer, threads = map(int, sys.argv[2:6])
-    return json.dumps(measure(sys.argv[1], context, prompt, answer, threads, sys.argv[6])) + "\n"
+    for found in measure(sys.argv[1], context, prompt, answer, threads, sys.argv[6]):
+        print(json.dumps(found), flush=True)  # noqa: T201
+        if not sys.stdin.readline():
+            break
 
 
 if __name__ == "__main__":
-    guard.guarded(lambda: print(_main(), end=""))  # noqa: T201
+    guard.guarded(_main)

@@ -23,11 +23,12 @@ class Converted:
 
 @dataclass(frozen=True)
 class Setting:
-    """All runtimes with one context and one prompt, in tokens; ours first."""
+    """All runtimes with one context and one prompt, in tokens; ours first. ``once``: the prompt was read once."""
 
     context: int
     prompt: int
     sides: tuple[Side, ...]
+    once: bool = False
 
 
 @dataclass(frozen=True)
@@ -94,8 +95,9 @@ def _setting(report: Report, setting: Setting) -> str:
         row("most resident, GB", "resident", 2, 1e9),
     ]  # fmt: skip
     heads = ("", *(f"{side.name} " for side in sides), *(f"ours / {theirs.name} " for theirs in others))
+    each = "read once, then each round" if setting.once else "then"
     title = (
-        f"context {setting.context}, prompt {setting.prompt}, then {report.answer} tokens: median of "
+        f"context {setting.context}, prompt {setting.prompt}, {each} {report.answer} tokens: median of "
         f"{report.rounds} rounds (least - most)"
     )
     return tables.table(title, heads, rows)

@@ -7,19 +7,23 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from convert.child import run
 from runtime_tests.pinned.pieces import FetchError
 from tests.bench.peers import exporter
 from tests.bench.peers.figures import Run, Side
+from tests.bench.peers.kept import Kept, kept
 from tests.bench.peers.machine import Bandwidth, machine
 from tests.bench.peers.report import Converted, Report, Setting
 from tests.bench.peers.sides import LLAMA, Runtime, llama_cpp, ours
 from tests.bench.rates import stage
 
 THREADS, PROMPT, ANSWER, SPARE = 2, 512, 64, 640
+MOST_ROUNDS = SPARE // (ANSWER + 1) - 1  # of a prompt that is read once: each round adds an answer behind it
 Tell = Callable[[str], None]
 
 
@@ -73,7 +77,9 @@ def compare(asked: Asked, tell: Tell) -> Report:
             tell(f"context {context}: converting")
             with ours(checkpoint, context, work, env) as (mine, measure, cache):
                 for prompt in prompts(context, asked.filled):
-                    settings.append(Setting(context, prompt, rounds.run([mine, *peers], context, prompt)))
+                    once = prompt > PROMPT
+                    turn = rounds.run_once_read if once else rounds.run
+                    settings.append(Setting(context, prompt, turn([mine, *peers], context, prompt), once))
                 kept = sum(path.stat().st_size for path in cache.iterdir())
                 converted.append(Converted(context, measure, mine.files, kept))
         if asked.exporter is not None:
@@ -111,11 +117,45 @@ class _Rounds:
         ran = ((runtime, found[runtime.name]) for runtime in runtimes)
         return tuple(Side(one.name, one.files, one.read, runs[0], tuple(runs[1:])) for one, runs in ran)
 
-    def _start(self, runtime: Runtime, context: int, prompt: int) -> Run:
-        numbers = map(str, (context, prompt, ANSWER, THREADS))
-        ran = run([*runtime.command, *numbers, *runtime.more], self._env)
-        ran.check(runtime.name)
-        told = json.loads(ran.output.splitlines()[-1])
+    def run_once_read(self, runtimes: Sequence[Runtime], context: int, prompt: int) -> tuple[Side, ...]:
+        """The same, but each reads its prompt once, keeps it, and answers behind it in every round.
+
+        So what reading took is one figure, and a round is as short as its answers, however long the prompt is.
+        """
+        found: dict[str, list[Run]] = {runtime.name: [] for runtime in runtimes}
+        with ExitStack() as open_ones:
+            alive = [(one.name, open_ones.enter_context(self._kept(one, context, prompt))) for one in runtimes]
+            for number in range(self._count + 1):
+                for name, process in alive:
+                    turn = f"round {number} of {self._count}" if number else "reads its prompt"
+                    self._tell(f"context {context}, prompt {prompt}, {turn}: {name}")
+                    told = process.again() if number else process.first()
+                    self._heard(told)
+                    found[name].append(Run(**told, resident=0))
+                if number:
+                    self.bandwidth.probe(self._env)
+            for _, process in alive:
+                process.end()
+        peaks = {name: process.peak_bytes for name, process in alive}
+        sides = []
+        for one in runtimes:
+            first, *later = (replace(run, resident=peaks[one.name]) for run in found[one.name])
+            sides.append(Side(one.name, one.files, one.read, first, tuple(later)))
+        return tuple(sides)
+
+    def _kept(self, runtime: Runtime, context: int, prompt: int) -> AbstractContextManager[Kept]:
+        return kept(self._command(runtime, context, prompt), self._env, runtime.name)
+
+    def _command(self, runtime: Runtime, context: int, prompt: int) -> list[str]:
+        return [*runtime.command, *map(str, (context, prompt, ANSWER, THREADS)), *runtime.more]
+
+    def _heard(self, told: dict[str, Any]) -> None:
         if "system" in told:
             self.system = f"{told.pop('system').strip(' |')} (llama-cpp-python {told.pop('version')})"
+
+    def _start(self, runtime: Runtime, context: int, prompt: int) -> Run:
+        ran = run(self._command(runtime, context, prompt), self._env)
+        ran.check(runtime.name)
+        told = json.loads(ran.output.splitlines()[-1])
+        self._heard(told)
         return Run(**told, resident=ran.peak_bytes)

@@ -1,6 +1,7 @@
 """llama.cpp: a prompt, then single tokens, timed.
 
-``python run.py FILE CONTEXT PROMPT ANSWER THREADS`` prints JSON. The file is mapped; threads, batches and caches are
+``python run.py FILE CONTEXT PROMPT ANSWER THREADS`` prints JSON, and more of it for another answer behind all that went
+before at every line on stdin. The file is mapped; threads, batches and caches are
 those of llama.cpp's own programs, in which a sliding layer's cache holds its window.
 """
 
@@ -10,6 +11,7 @@ import ctypes
 import json
 import sys
 import time
+from collections.abc import Iterator
 from typing import NoReturn
 
 import llama_cpp
@@ -24,8 +26,10 @@ def refuse(why: str) -> NoReturn:
     sys.exit(2)
 
 
-def measure(file: str, context: int, prompt: int, answer: int, threads: int) -> dict[str, float | str]:
-    """Seconds until ready and until the first token, tokens a second, and what llama.cpp says it uses."""
+def measure(file: str, context: int, prompt: int, answer: int, threads: int) -> Iterator[dict[str, float | str]]:
+    """Seconds until ready and until the first token, tokens a second, and what llama.cpp says it uses; then the same
+    with the speed of another answer, and so on.
+    """
     llama_cpp.llama_backend_init()
     quiet = llama_cpp.llama_log_callback(lambda level, text, data: None)
     llama_cpp.llama_log_set(quiet, ctypes.c_void_p(0))
@@ -56,19 +60,23 @@ def measure(file: str, context: int, prompt: int, answer: int, threads: int) -> 
     for start in range(0, prompt, most):
         token = feed(tokens[start : start + most])
     first = time.perf_counter()
-    for _ in range(answer):
-        token = feed([token])
-    end = time.perf_counter()
-    return {
-        "ready": ready - begin,
-        "first": first - ready,
-        "prefill": prompt / (first - ready),
-        "decode": answer / (end - first),
-        "system": llama_cpp.llama_print_system_info().decode(),
-        "version": llama_cpp.__version__,
-    }
+    while True:
+        begun = time.perf_counter()
+        for _ in range(answer):
+            token = feed([token])
+        yield {
+            "ready": ready - begin,
+            "first": first - ready,
+            "prefill": prompt / (first - ready),
+            "decode": answer / (time.perf_counter() - begun),
+            "system": llama_cpp.llama_print_system_info().decode(),
+            "version": llama_cpp.__version__,
+        }
 
 
 if __name__ == "__main__":
     context, prompt, answer, threads = map(int, sys.argv[2:6])
-    print(json.dumps(measure(sys.argv[1], context, prompt, answer, threads)))  # noqa: T201
+    for found in measure(sys.argv[1], context, prompt, answer, threads):
+        print(json.dumps(found), flush=True)  # noqa: T201
+        if not sys.stdin.readline():
+            break
