@@ -161,7 +161,7 @@ swift-test *args: setup
 @soak count='4' *flags: setup
     {{python}} -m tests.soak "$@"
 
-# Time and memory: stages of a bundle; coreml: a full-size package; products: kernels against float64; nbits: ONNX Runtime's; runtimes: LiteRT-LM and ONNX Runtime turn about; peers: llama.cpp and the public exporter beside ours; cache: what a longer context costs; drafter: the demo's, what it saves; tokenizer: its loading; start: verbs that look
+# Time and memory: stages of a bundle; coreml: a full-size package; products: kernels against float64; nbits: ONNX Runtime's; runtimes: LiteRT-LM and ONNX Runtime turn about; peers: llama.cpp and the public exporter beside ours; cache: what a longer context costs; drafter: the demo's, what it saves; kernels: what a token's products take; tokenizer: its loading; start: verbs that look
 [group('figures')]
 [no-exit-message]
 [no-cd]

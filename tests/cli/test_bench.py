@@ -1,7 +1,9 @@
-"""``just fullsize --judge``: what is seen of a tree of processes, and how it becomes a table of stages."""
+"""``just fullsize --judge``: what is seen of processes, and how it becomes a table; ``just bench kernels``."""
 
 from __future__ import annotations
 
+import json
+import re
 import subprocess
 import sys
 import time
@@ -10,6 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from convert.checkpoint import open_checkpoint
+from convert.errors import PlanError
+from tests.bench.engine import kernels
+from tests.bench.engine.kernels import weights
 from tests.fullsize import judged
 from tests.fullsize.__main__ import _command
 from tests.fullsize.judged import Ended, fullsize, marked
@@ -160,3 +166,39 @@ def _naming(path: str) -> list[str]:
             if entry.name.isdecimal() and path in (entry / "cmdline").read_text("utf-8", "replace"):
                 found.append(entry.name)
     return found
+
+
+def test_the_products_of_a_token_are_those_of_every_stored_matrix_but_the_tables(
+    mobile_e2b: Path, q4_0_e2b: Path
+) -> None:
+    checkpoint = open_checkpoint(mobile_e2b)
+    counted, sharing = (
+        weights(checkpoint),
+        {layer.index for layer in checkpoint.text.config.layers if not layer.owns_kv},
+    )
+    content = (mobile_e2b / "model.safetensors").read_bytes()
+    header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+    stored = 0
+    for name, told in header.items():
+        unread = re.search(r"layers\.(\d+)\.self_attn\.[kv]_proj\.", name)
+        if "tower" in name or (unread and int(unread[1]) in sharing) or not name.endswith(".weight"):
+            continue
+        if told["dtype"] in ("U8", "I8"):
+            stored += told["data_offsets"][1] - told["data_offsets"][0]
+    assert stored == sum(many * kind.bits / 8 for kind, many in counted.items() if kind.bits < 32)
+    assert {kind.bits for kind in counted} == {2, 4, 8, 32}
+    (head,) = (many for kind, many in counted.items() if kind.bits < 32 and not kind.grid)
+    assert head == checkpoint.text.config.vocab * checkpoint.text.config.hidden
+    with pytest.raises(PlanError, match="has a scale for each block of a row"):
+        weights(open_checkpoint(q4_0_e2b))
+
+
+def test_a_kernel_is_timed_for_every_kind_of_product(mobile_e2b: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kernels, "OUT", 64)
+    monkeypatch.setattr(kernels.Bandwidth, "probe", lambda self, env: (self.one.append(1e9), self.two.append(2e9)))
+    lines = kernels.kernels(str(mobile_e2b)).splitlines()
+    names = [line.split("   ")[0].strip() for line in lines]
+    expected = ["2 bits, floats in 2 terms", "2 bits, static int8", "4 bits, static int8", "8 bits, static int8"]
+    assert names[-6:] == [*expected, "floats", "all"]
+    side = kernels.Side(kernels.Kind(2, grid=False), 5)
+    assert side.seconds() > 0

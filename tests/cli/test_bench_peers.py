@@ -72,13 +72,20 @@ def test_the_data_hold_every_run_and_what_the_table_says() -> None:
 
 
 @pytest.mark.parametrize(
-    ("context", "filled", "expected"),
-    [(1024, False, (512,)), (1024, True, (512,)), (4096, False, (512,)), (4096, True, (512, 3456))],
+    ("context", "kinds", "expected"),
+    [
+        (1024, "short", (512,)),
+        (1024, "both", (512,)),
+        (1024, "filled", (512,)),
+        (4096, "short", (512,)),
+        (4096, "both", (512, 3456)),
+        (4096, "filled", (3456,)),
+    ],
 )
 def test_a_prompt_fills_the_context_where_that_is_asked_and_makes_a_difference(
-    context: int, filled: bool, expected: tuple[int, ...]
+    context: int, kinds: str, expected: tuple[int, ...]
 ) -> None:
-    assert turns.prompts(context, filled) == expected
+    assert turns.prompts(context, kinds) == expected
 
 
 # A runtime that reads for a while, and decodes faster with every answer.
@@ -129,7 +136,10 @@ def test_a_runtime_that_ends_badly_ends_the_comparison() -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("--filled", "--rounds", "9"), "--filled with --rounds 9: what a context has left is enough for 8"),
+        (
+            ("--prompts", "filled", "--rounds", "9"),
+            "--prompts filled with --rounds 9: what a context has left is enough for 8",
+        ),
         (("--contexts", "1024,12"), "1024,12: each once, and at least 576"),
         (("--contexts", "1024,1024"), "1024,1024: each once"),
         (("--contexts", "many"), "'many' is no number from 1 on"),

@@ -3,7 +3,7 @@
 Shapes are fixed, so attention over a cache of the context's length costs the same whether ten positions are filled or
 all. Here it lies in branches, one for each of some lengths, and the position of a call's first token says which is the
 shortest that holds it. XNNPACK runs the branches, the runtime hands caches to a branch without a copy, and a branch
-that is not taken costs nothing. A branch takes its rows out of the cache, which copies them: so lengths double, and
+that is not taken costs no time. A branch takes its rows out of the cache, which copies them: so lengths double, and
 none lies between half the context and all of it.
 
 ``just bench cache`` measures both forms. Branches are not signatures; those of equal shapes are shared by layers.
@@ -12,15 +12,18 @@ none lies between half the context and all of it.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from convert.checkpoint.config import Layer
+from convert.model.symbol import concatenate
 from convert.targets.litert.emit import Symbol, symbol
 from convert.targets.litert.graph import Model, Subgraph, Value
 
+# Scores of one product, 17 MB of float32: a runtime may set room aside for a branch that it never takes.
+MOST_SCORES = 1 << 22
 LEAST = 512  # rows of the shortest branch, where the context is long enough for three of them
 Attend = Callable[[Subgraph, "Given"], Symbol]
 
@@ -92,7 +95,7 @@ class _Branches:
             if rows < given.mask.shape[3]:
                 cut = [_rows(x, axis, rows) for x, axis in ((given.mask, 3), (given.keys, 2), (given.values, 3))]
                 given = Given(given.query, *cut)
-            return self._attend(graph, given)
+            return _parted(given, lambda part: self._attend(graph, part))
 
         return self._subgraph(f"{rows} rows", make)
 
@@ -119,6 +122,20 @@ class _Branches:
     @staticmethod
     def _values(given: Given, position: Symbol) -> list[Value]:
         return [x.value for x in (given.query, given.mask, given.keys, given.values, position)]
+
+
+def _parted(given: Given, attend: Callable[[Given], Symbol]) -> Symbol:
+    """Attention for so many queries at a time that their scores stay within bounds, one part after the other."""
+    heads, tokens, rows = given.query.shape[1], given.query.shape[2], given.keys.shape[2]
+    part = max(1, MOST_SCORES // (heads * rows))
+    if part >= tokens:
+        return attend(given)
+    mixed = []
+    for begin in range(0, tokens, part):
+        some = min(part, tokens - begin)
+        query, mask = given.query.narrow(2, begin, some), given.mask.narrow(2, begin, some)
+        mixed.append(attend(replace(given, query=query, mask=mask)))
+    return concatenate(mixed, dim=2)
 
 
 def _rows(x: Symbol, axis: int, rows: int) -> Symbol:

@@ -31,17 +31,17 @@ def peers(arguments: list[str]) -> str:
     )
     parser.add_argument("folder", nargs="?", type=Path, help="a mobile checkpoint [default: E2B's size is written]")
     parser.add_argument("--contexts", type=_contexts, default=CONTEXTS, help="[default: 1024,4096,16384]")
-    parser.add_argument(
-        "--filled", action="store_true", help=f"also with prompts of the context less {SPARE} tokens, read once"
-    )
+    prompts = f"short: {PROMPT} tokens; filled: the context less {SPARE}, read once [default: short]"
+    parser.add_argument("--prompts", choices=("short", "filled", "both"), default="short", help=prompts)
     parser.add_argument("--rounds", type=_count, default=5, help="beside the first start [default: 5]")
     parser.add_argument("--peer", choices=["export_hf"], help="also this one, which takes minutes")
     parser.add_argument("--memory", type=_count, default=20, help="GB at which export_hf is ended [default: 20]")
     parser.add_argument("--gguf", type=Path, help="keep llama.cpp's file there, or take the one there")
     parser.add_argument("--out", type=Path, default=Path("dist"), help="for peers.json, and large files meanwhile")
     options = parser.parse_args(arguments)
-    if options.filled and options.rounds > MOST_ROUNDS:
-        parser.error(f"--filled with --rounds {options.rounds}: what a context has left is enough for {MOST_ROUNDS}")
+    if options.prompts != "short" and options.rounds > MOST_ROUNDS:
+        left = f"what a context has left is enough for {MOST_ROUNDS}"
+        parser.error(f"--prompts {options.prompts} with --rounds {options.rounds}: {left}")
     folder = None if options.folder is None else checkpoint(options.folder)
     asked = f"bench peers {options.folder or ''}".strip()
     outputs.check_folder(options.out, asked)
@@ -50,7 +50,7 @@ def peers(arguments: list[str]) -> str:
     outputs.check_report(result, asked)
     exporter = options.memory * 10**9 if options.peer else None
     found = compare(
-        Asked(folder, options.out, options.contexts, options.filled, options.rounds, options.gguf, exporter),
+        Asked(folder, options.out, options.contexts, options.prompts, options.rounds, options.gguf, exporter),
         _tell,
     )
     result.write_text(json.dumps(report.data(found), indent=2, sort_keys=True) + "\n", "utf-8")

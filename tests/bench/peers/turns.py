@@ -7,7 +7,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -35,7 +35,7 @@ class Asked:
         checkpoint: a checkpoint's folder; None: one of E2B mobile's size is written, and removed again.
         root: folder for large files meanwhile.
         contexts: in tokens.
-        filled: whether each context also gets a prompt that leaves 640 tokens of it, where that is longer than 512.
+        prompts: of each context: ``short``, ``filled``, or ``both``; see :func:`prompts`.
         rounds: beside the first start.
         gguf: llama.cpp's file; one that is not there is written and kept. None: written, and removed again.
         exporter: bytes of memory at which litert-torch's exporter is ended; None: it does not run.
@@ -44,15 +44,16 @@ class Asked:
     checkpoint: Path | None
     root: Path
     contexts: tuple[int, ...]
-    filled: bool = False
+    prompts: str = "short"
     rounds: int = 5
     gguf: Path | None = None
     exporter: int | None = None
 
 
-def prompts(context: int, filled: bool) -> tuple[int, ...]:
-    """Lengths of the prompts for a context, in tokens."""
-    return (PROMPT, context - SPARE) if filled and context - SPARE > PROMPT else (PROMPT,)
+def prompts(context: int, kinds: str) -> tuple[int, ...]:
+    """Lengths of the prompts for a context, in tokens: 512, or all but 640, where that is longer."""
+    filled = (context - SPARE,) if context - SPARE > PROMPT else ()
+    return {"short": (PROMPT,), "filled": filled or (PROMPT,), "both": (PROMPT, *filled)}[kinds]
 
 
 def compare(asked: Asked, tell: Tell) -> Report:
@@ -76,7 +77,7 @@ def compare(asked: Asked, tell: Tell) -> Report:
         for context in asked.contexts:
             tell(f"context {context}: converting")
             with ours(checkpoint, context, work, env) as (mine, measure, cache):
-                for prompt in prompts(context, asked.filled):
+                for prompt in prompts(context, asked.prompts):
                     once = prompt > PROMPT
                     turn = rounds.run_once_read if once else rounds.run
                     settings.append(Setting(context, prompt, turn([mine, *peers], context, prompt), once))
@@ -123,17 +124,18 @@ class _Rounds:
         So what reading took is one figure, and a round is as short as its answers, however long the prompt is.
         """
         found: dict[str, list[Run]] = {runtime.name: [] for runtime in runtimes}
+        alive: list[tuple[str, Kept]] = []
         with ExitStack() as open_ones:
-            alive = [(one.name, open_ones.enter_context(self._kept(one, context, prompt))) for one in runtimes]
-            for number in range(self._count + 1):
+            for one in runtimes:  # one after the other: each begins with its prompt
+                self._tell(f"context {context}, prompt {prompt}, reads its prompt: {one.name}")
+                process = open_ones.enter_context(kept(self._command(one, context, prompt), self._env, one.name))
+                alive.append((one.name, process))
+                found[one.name].append(self._heard(process.first()))
+            for number in range(1, self._count + 1):
                 for name, process in alive:
-                    turn = f"round {number} of {self._count}" if number else "reads its prompt"
-                    self._tell(f"context {context}, prompt {prompt}, {turn}: {name}")
-                    told = process.again() if number else process.first()
-                    self._heard(told)
-                    found[name].append(Run(**told, resident=0))
-                if number:
-                    self.bandwidth.probe(self._env)
+                    self._tell(f"context {context}, prompt {prompt}, round {number} of {self._count}: {name}")
+                    found[name].append(self._heard(process.again()))
+                self.bandwidth.probe(self._env)
             for _, process in alive:
                 process.end()
         peaks = {name: process.peak_bytes for name, process in alive}
@@ -143,19 +145,15 @@ class _Rounds:
             sides.append(Side(one.name, one.files, one.read, first, tuple(later)))
         return tuple(sides)
 
-    def _kept(self, runtime: Runtime, context: int, prompt: int) -> AbstractContextManager[Kept]:
-        return kept(self._command(runtime, context, prompt), self._env, runtime.name)
-
     def _command(self, runtime: Runtime, context: int, prompt: int) -> list[str]:
         return [*runtime.command, *map(str, (context, prompt, ANSWER, THREADS)), *runtime.more]
 
-    def _heard(self, told: dict[str, Any]) -> None:
+    def _heard(self, told: dict[str, Any], resident: int = 0) -> Run:
         if "system" in told:
             self.system = f"{told.pop('system').strip(' |')} (llama-cpp-python {told.pop('version')})"
+        return Run(**told, resident=resident)
 
     def _start(self, runtime: Runtime, context: int, prompt: int) -> Run:
         ran = run(self._command(runtime, context, prompt), self._env)
         ran.check(runtime.name)
-        told = json.loads(ran.output.splitlines()[-1])
-        self._heard(told)
-        return Run(**told, resident=ran.peak_bytes)
+        return self._heard(json.loads(ran.output.splitlines()[-1]), ran.peak_bytes)

@@ -53,6 +53,13 @@ def _told(session: Session, seed: int, steps: int) -> np.ndarray:
     return np.stack([session.decode(*rows(1)) for _ in range(steps)])
 
 
+def _most_scores(model: Tflite) -> int:
+    """In a product of a branch."""
+    branches = [graph for graph in model.subgraphs if graph.name.startswith("attention")]
+    scores = [graph.tensors[op.outputs[0]] for graph in branches for op in graph.operators if op.code == "SOFTMAX"]
+    return max(int(np.prod(tensor.shape)) for tensor in scores)
+
+
 @pytest.mark.parametrize("cache", ["float32", "int8"])
 def test_rings_and_branches_give_what_a_row_for_every_position_gives(
     request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, cache: str
@@ -67,7 +74,11 @@ def test_rings_and_branches_give_what_a_row_for_every_position_gives(
     rows = ring_rows(config, CONTEXT)
     assert rows is not None
     assert 4 * rows < CONTEXT
+    # Queries go through the longest branches in parts that do not divide their number.
+    most = 5 * config.heads * CONTEXT
+    monkeypatch.setattr("convert.targets.litert.filled.MOST_SCORES", most)
     short = _session(checkpoint, cache)
+    assert 0 < _most_scores(short.model) <= most
     for module in ("entry", "signature"):
         monkeypatch.setattr(f"convert.targets.litert.{module}.ring_rows", lambda *_: None)
     whole = _session(checkpoint, cache, "all")
