@@ -6,7 +6,8 @@ The file begins with a header and ends with a list of its copies; each begins at
 holds its codes, its scale and its bias (four bytes each), and for float activations also the sum of its codes.
 
 The sizes are those of litert-lm-api 0.18.1 on x86-64 with AVX2, read from its files: E2B's is 829,664,584 bytes long.
-Other processors' kernels take other numbers of rows and columns at a time, which changes the padding alone.
+Other processors' kernels take other numbers of rows and columns at a time, which changes the padding alone: on an
+emulated arm64 (cortex-a76) the demo's file has the same length, and that of a q4_0 model of 160 columns is 5 % shorter.
 """
 
 from __future__ import annotations
