@@ -91,6 +91,7 @@ class Plan:
         added: prefill lengths that nobody asked for and the context's end needs.
         weight_bytes: estimate of the model file.
         cache_bytes: KV cache of one conversation at full context.
+        packed_bytes: what the runtime writes once, when it first loads the model; see ``Target.packs``.
         template: what becomes of the chat template, in words.
         stages: what each stage is expected to cost (costs.py); a bare conversion has one.
         disk_needed: estimate of the most that lies on the disk at once, beyond what is there now.
@@ -117,6 +118,7 @@ class Plan:
     cache: str
     weight_bytes: int
     cache_bytes: int
+    packed_bytes: int
     stages: tuple[costs.Stage, ...]
     disk_needed: int
     memory_needed: int
@@ -254,6 +256,7 @@ def make(request: Request, checkpoint: Checkpoint, name: str) -> Plan:
         cache=sizes.elements,
         weight_bytes=sizes.model,
         cache_bytes=sizes.cache,
+        packed_bytes=target.packs(checkpoint),
         stages=stages,
         disk_needed=max(stage.disk for stage in stages),
         memory_needed=max(stage.memory for stage in stages),

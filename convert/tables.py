@@ -71,6 +71,7 @@ def plan(made: Plan) -> str:
             *(item for item in made.flags.items() if item[0] != "cache"),
             ("template", made.template),
             ("model file", f"about {size(made.weight_bytes)}"),
+            *_first_start(made),
             ("disk", f"{size(made.disk_needed)} needed, {size(made.room.disk)} free"),
             ("memory", f"about {size(made.memory_needed)} needed, {_free(made.room.memory)}"),
             ("time", f"about {_minutes(made.seconds)} here"),
@@ -91,6 +92,11 @@ def _drafter(made: Plan) -> list[tuple[str, str]]:
         return []
     named = found.source if found.revision is None else f"{found.source}@{found.revision}"
     return [("drafter", f"{named}: {found.stored}")]
+
+
+def _first_start(made: Plan) -> list[tuple[str, str]]:
+    written = f"writes {size(made.packed_bytes)} on the device, once: the weights as its processor's kernels read them"
+    return [("first start", written)] if made.packed_bytes else []
 
 
 def _free(found: Memory) -> str:

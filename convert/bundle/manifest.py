@@ -129,10 +129,15 @@ class Parity(_Strict):
 
 class Runtime(_Strict):
     """The oldest runtime that is asked for: of LiteRT-LM the version that judged the bundle, for no other one was run;
-    of Core ML the one that has the file's specification, on which nothing was run: parity.json says what was."""
+    of Core ML the one that has the file's specification, on which nothing was run: parity.json says what was.
+
+    ``packed_weights`` is the length of the files that it writes when it first loads the model on a CPU, and maps from
+    then on: the weights as its kernels read them. 0: it writes none.
+    """
 
     name: str
     minimum: str
+    packed_weights: Annotated[int | None, Field(ge=0, description="bytes; null in older bundles")] = None
 
 
 class Licence(_Strict):

@@ -89,7 +89,7 @@ def describe(
         feeding=fed,
         files=files,
         toolchain={"gemma-bridge": __version__, "python": PYTHON} | {p: public_version(p) for p in target.toolchain},
-        runtime=m.Runtime(name=runtime, minimum=minimum),
+        runtime=m.Runtime(name=runtime, minimum=minimum, packed_weights=target.packs(checkpoint)),
         memory=m.Memory(
             mapped_weights=made.mapped_weights, mapped_embeddings=made.mapped_embeddings, kv_cache=cache.bytes
         ),

@@ -97,6 +97,7 @@ class Target:
         inspect: a file or folder that is a model of this kind; None where it is none.
         kinds: how such files are called, in words.
         modules: names of those that it converts; others stay out, which a plan says.
+        packs: bytes of the files that its runtime writes when it first loads a model on a CPU; 0: it writes none.
         experts: whether it can multiply with a stack of matrices of which each token takes some.
     """
 
@@ -126,4 +127,5 @@ class Target:
     inspect: Callable[[Path], Report | None]
     kinds: tuple[str, ...]
     modules: frozenset[str] = frozenset({"text"})
+    packs: Callable[[Checkpoint], int] = lambda checkpoint: 0
     experts: bool = False

@@ -28,7 +28,7 @@ FIELDS = (
     "feeding.tokens.start.id", "feeding.tokens.stops.0.id", "feeding.sampler.sample", "memory.mapped_weights",
     "memory.mapped_embeddings", "memory.kv_cache", "runtime.name", "runtime.minimum", "parity.artifact_sha256",
     "parity.rungs", "parity.rungs.0.rung", "parity.rungs.0.verdict", "licence.spdx", "source.id",
-    "files.golden.json.bytes", "files.golden.json.sha256",
+    "files.golden.json.bytes", "files.golden.json.sha256", "runtime.packed_weights", "drafter",
 )  # fmt: skip
 Read = Callable[[Path], dict[str, Any]]
 
@@ -84,6 +84,7 @@ def known() -> dict[str, Any]:
         "name": said.name, "model": said.model, "context": said.kv_cache.context, "runtime": said.runtime.name,
         "stops": [stop.id for stop in said.feeding.tokens.stops], "start": said.feeding.tokens.start.id,
         "kv_cache": said.memory.kv_cache, "sha256": said.parity.artifact_sha256, "files": len(said.files),
+        "packed_weights": said.runtime.packed_weights, "drafter": said.drafter is not None,
     }  # fmt: skip
 
 

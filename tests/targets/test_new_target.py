@@ -130,7 +130,7 @@ def test_a_damaged_one_is_refused_by_inspect(model: Path, tmp_path: Path) -> Non
 def test_the_bundle_says_what_it_is_and_what_was_proven(bundle: Path) -> None:
     manifest, parity = (json.loads((bundle / name).read_text("utf-8")) for name in ("manifest.json", "parity.json"))
     assert (manifest["platform"], manifest["model"], manifest["apk"]) == ("toybox", "model.toy", None)
-    assert manifest["runtime"] == {"name": "Toy", "minimum": "1"}
+    assert manifest["runtime"] == {"name": "Toy", "minimum": "1", "packed_weights": 0}
     papers = {"LICENSE", "NOTICE", "golden.json", "parity.html", "parity.json"}
     assert manifest["files"].keys() == papers | {"model.toy", "colour.txt", "card.txt"}
     assert "into a toy." in (bundle / "NOTICE").read_text("utf-8")

@@ -56,6 +56,12 @@ def _sizes(checkpoint: Checkpoint, options: LitertOptions) -> Sizes:
     return sizes(checkpoint, options)
 
 
+def _packs(checkpoint: Checkpoint) -> int:
+    from convert.targets.litert.sizes import packed_bytes
+
+    return packed_bytes(checkpoint)
+
+
 def _costs() -> TargetCosts:
     from convert.targets.litert.costs import COSTS
 
@@ -157,4 +163,5 @@ TARGET = Target(
     inspect=_inspect,
     kinds=("a .litertlm", "a .tflite"),
     modules=names(),
+    packs=_packs,
 )

@@ -11,6 +11,7 @@ from convert.targets.litert import ordered
 from convert.targets.litert.emit import Symbol
 from convert.targets.litert.entry import give, ring_of, take
 from convert.targets.litert.graph import Model
+from convert.targets.litert.modules.drafter import by_groups
 from convert.targets.litert.ops import LitertOps
 from convert.targets.litert.options import LitertOptions, drafts
 from convert.targets.litert.ring import Kept
@@ -29,7 +30,7 @@ def drafter(checkpoint: Checkpoint, module: Module[DrafterConfig], options: Lite
     position, mask = inputs["input_pos"], inputs["mask"]
     ring = ring_of(graph, checkpoint, options, position)
     ops = LitertOps(graph, module, options, ring)
-    grouped = partial(ordered.head, graph, module, ops) if ordered.by_groups(module) else None
+    grouped = partial(ordered.head, graph, module, ops) if by_groups(module) else None
     run: Drafter[Symbol, Kept] = Drafter(module.config, ops, grouped)
     masks = run.masks(mask, position) if ring is None else ring.masks(mask, run.window, behind=1)
     made = run(inputs["activations"], position, masks, caches)

@@ -21,14 +21,8 @@ from convert.model.symbol import concatenate
 from convert.targets.litert import weights
 from convert.targets.litert.emit import Symbol, symbol
 from convert.targets.litert.graph import Stream, Subgraph, Value
+from convert.targets.litert.modules.drafter import HEAD
 from convert.targets.litert.ops import LitertOps
-
-_HEAD = "lm_head"
-
-
-def by_groups(module: Module[DrafterConfig]) -> bool:
-    """Whether a drafter's head is read so. One on the lattice has four bits a weight and is read as a whole."""
-    return module.config.groups is not None and _HEAD not in module.quants
 
 
 def head(graph: Subgraph, module: Module[DrafterConfig], ops: LitertOps, last: Symbol) -> Symbol:
@@ -39,7 +33,7 @@ def head(graph: Subgraph, module: Module[DrafterConfig], ops: LitertOps, last: S
     count = groups.taken * vocab // groups.count
     table = graph.constant(module.indices[ORDERING].reshape(groups.count, -1).astype(np.int32), ORDERING)
     ids = _gather(table, best, (groups.taken, vocab // groups.count)).reshape((count,))
-    rows = _rows(graph, module.floats[f"{_HEAD}.weight"], ids, count, width)
+    rows = _rows(graph, module.floats[f"{HEAD}.weight"], ids, count, width)
     scores = _products(rows.reshape((1, count, width)), last).reshape((count,))
     hit = _scatter(ids, symbol(graph.constant(np.ones(count, np.float32))), vocab)
     fill = scores.reduce("min", 0, True) - 1.0
@@ -63,9 +57,9 @@ def _gather(table: Value, places: Symbol, shape: tuple[int, ...]) -> Symbol:
 
 def _rows(graph: Subgraph, table: FloatTensor, ids: Symbol, count: int, width: int) -> Symbol:
     """float32 ``[count, width]``; bfloat16 patterns become the upper halves of float32."""
-    name = f"{_HEAD}.weight"
+    name = f"{HEAD}.weight"
     if table.dtype != "BF16":
-        buffer = graph.model.stream_buffer(_HEAD, lambda: weights.float_stream(table))
+        buffer = graph.model.stream_buffer(HEAD, lambda: weights.float_stream(table))
         return _gather(graph.tensor(table.shape, "float32", name, buffer), ids, (count, width))
 
     def chunks() -> Iterator[NDArray[Any]]:
@@ -73,7 +67,7 @@ def _rows(graph: Subgraph, table: FloatTensor, ids: Symbol, count: int, width: i
             check_finite(table, start, table.float32(start, stop))
             yield np.ascontiguousarray(table.bits16(start, stop))
 
-    buffer = graph.model.stream_buffer(_HEAD, lambda: Stream(2 * table.shape[0] * width, chunks))
+    buffer = graph.model.stream_buffer(HEAD, lambda: Stream(2 * table.shape[0] * width, chunks))
     found = _gather(graph.tensor(table.shape, "int16", name, buffer), ids, (count, width))
     zeros = symbol(graph.constant(np.zeros((count * width, 1), np.int16)))
     halves = concatenate([zeros, found.reshape((count * width, 1))], dim=1)

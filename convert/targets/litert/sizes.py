@@ -7,6 +7,7 @@ import math
 from convert import costs
 from convert.checkpoint.types import Checkpoint
 from convert.model.signature import cache_tensors
+from convert.targets.litert import packed
 from convert.targets.litert.cache_rows import ring_rows
 from convert.targets.litert.modules import lowered
 from convert.targets.litert.options import LitertOptions, drafts
@@ -20,6 +21,12 @@ def sizes(checkpoint: Checkpoint, options: LitertOptions) -> Sizes:
     found = [each.weight_bytes(checkpoint) for name, each in lowered().items() if name in checkpoint.modules]
     tables, others = (sum(part) for part in zip(*found, strict=True))
     return Sizes(costs.model_bytes(tables, others), tables, cache_bytes(checkpoint, options), options.cache)
+
+
+def packed_bytes(checkpoint: Checkpoint) -> int:
+    """See ``Target.packs``: a file for the decoder, and one for a drafter."""
+    found = [each.packed_bytes(checkpoint) for name, each in lowered().items() if name in checkpoint.modules]
+    return sum(found) + len(found) * packed.HEADER
 
 
 def cache_bytes(checkpoint: Checkpoint, options: LitertOptions) -> int:

@@ -123,6 +123,8 @@ class Page:
             inside = "".join(self.view(child, shown, view.tag, has.get("orientation", "")) for child in view)
         else:
             words = shown.words.get(name) or self.value(has.get("text") or has.get("hint") or "")
+            if view.tag == "CheckBox":
+                words = f"\u2611 {words}"
             if "hint" in has:
                 style["color"] = self.value("@color/muted")
             inside = html.escape(words).replace("\n", "<br>")
@@ -150,8 +152,8 @@ class Page:
             elif self.value(text).endswith("px") and self.value(text) != "0px":
                 style[side] = self.value(text)
                 style["flex-shrink"] = "0"
-        if parent == "LinearLayout" and along != "vertical" and style.get("width") == "100%":
-            style["width"] = "auto"
+        if parent == "LinearLayout" and style.get("width") == "100%":
+            style["width"] = "auto"  # what is left beside its margins
         if weight := has.get("layout_weight"):
             style |= {"flex": f"{weight} 1 0", "min-width": "0", "min-height": "0"}
         sides = {"Start": "left", "End": "right", "Top": "top", "Bottom": "bottom"}
@@ -222,12 +224,20 @@ def screens(value: Mapping[str, str]) -> dict[str, Shown]:
         (False, "A kilometre has 1000 metres. So 12 kilometres have 12 times 1000, which is 12 000 metres.", ""),
     )
     open_chat = {"chat": "", "bar": "", "new_chat": "", "title": "Gemma 4 E2B", "verdict": passed}
+    drafting = open_chat | {"faster": said("faster")}
     failed = {"card_title": "fail"}
     busy = {
         "title": "Gemma 4 E2B",
         "card_title": said("busy_downloading"),
         "card_text": said("of_bytes", "1.04 GB", "2.59 GB"),
     }
+    first = {
+        "title": "Gemma 4 E2B",
+        "card_title": said("busy_preparing"),
+        "card_text": said("preparing_text", "830 MB"),
+    }
+    full_disk = {"card_title": said("trouble_space"), "card_text": said("help_space")}
+    full_disk["card_detail"] = "The first start writes 829 MB and needs 863 MB of free storage; 512 MB are free."
     missing = {"card_title": said("missing_title"), "card_text": said("missing_text", "Gemma 4 E2B", "2.59 GB")}
     wrong = {"card_title": said("trouble_self_test"), "card_text": said("help_self_test")}
     wrong["card_detail"] = (
@@ -254,6 +264,9 @@ def screens(value: Mapping[str, str]) -> dict[str, Shown]:
         "too_long": Shown(long, frozenset({"progress"}), failed, actions=(said("back"),)),
         "missing": Shown(missing, frozenset({"progress"}), actions=(said("download"), said("choose_file"))),
         "busy": Shown(busy, actions=(said("cancel"),)),
+        "drafter": Shown(drafting, chat, {"verdict": "pass"}, talk[:2]),
+        "preparing": Shown(first),
+        "no_space": Shown(full_disk, frozenset({"progress"}), failed, actions=(said("retry"),)),
         "chat": Shown(open_chat, chat, {"verdict": "pass"}, talk, stop=True),
         "fallback": Shown(open_chat | {"verdict": fell}, chat, {"verdict": "pass"}, talk[:2]),
         "empty": Shown(

@@ -21,6 +21,12 @@ def outcome(tmp_path_factory: pytest.TempPathFactory) -> Outcome:
     return kotlin_tools.once(tmp_path_factory, SUITE, run)
 
 
+def test_the_reader_of_json_has_no_regular_expressions() -> None:
+    """Android copies the whole document for each of them, so that a large one full of numbers would never end."""
+    source = (kotlin_tools.ANDROID / "core/src/main/kotlin/dev/gemmabridge/core/Json.kt").read_text("utf-8")
+    assert "Regex" not in source
+
+
 @pytest.mark.parametrize("case", kotlin_tools.cases(FOLDER, SUITE))
 def test_core(outcome: Outcome, case: str) -> None:
     assert kotlin_tools.failure(outcome, case) == ""

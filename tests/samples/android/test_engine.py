@@ -9,7 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from convert import checkpoint as converted
 from convert import demo
+from convert.checkpoint.drafter import locate, open_drafter
+from convert.progress import Silent
+from convert.targets.litert import TARGET, LitertOptions, convert
 from runtime_tests.litert.case import LitertCase
 from runtime_tests.readers.checkpoint import open_checkpoint
 from runtime_tests.readers.litert.litertlm import open_litertlm
@@ -18,7 +22,7 @@ from tests.support.android import kotlin_tools
 from tests.support.android.kotlin_tools import ANDROID, Outcome
 from tests.support.litert.damaged import damaged
 
-FOLDER, SUITE = "engine-jni/src/test/kotlin", "EngineSuite"
+FOLDER, SUITE, DRAFTER = "engine-jni/src/test/kotlin", "EngineSuite", "DrafterSuite"
 CYCLES = 200
 C = sorted((ANDROID / "engine-jni" / "src" / "main" / "c").glob("*.[ch]"))
 
@@ -41,6 +45,25 @@ def outcome(demo_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Outcom
         )
 
     return kotlin_tools.once(tmp_path_factory, SUITE, run)
+
+
+@pytest.fixture(scope="module")
+def drafted(tmp_path_factory: pytest.TempPathFactory) -> Outcome:
+    def run() -> Outcome:
+        work = tmp_path_factory.mktemp("drafted")
+        shim, classes = kotlin_tools.shim(work), kotlin_tools.compiled()
+        checkpoint = open_drafter(locate("demo"), converted.open_checkpoint("demo"))
+        convert(checkpoint, LitertOptions(context=224, prefill=(64,)), work / "model.litertlm", Silent())
+        (work / "cache").mkdir()
+        files = (kotlin_tools.engine_library(), shim, work / "model.litertlm", work / "cache")
+        return kotlin_tools.suite(classes, DRAFTER, *files, str(TARGET.packs(checkpoint)), flags=("-Xcheck:jni",))
+
+    return kotlin_tools.once(tmp_path_factory, DRAFTER, run)
+
+
+@pytest.mark.parametrize("case", kotlin_tools.cases(FOLDER, DRAFTER))
+def test_drafter(drafted: Outcome, case: str) -> None:
+    assert kotlin_tools.failure(drafted, case) == ""
 
 
 @pytest.mark.parametrize("case", kotlin_tools.cases(FOLDER, SUITE))

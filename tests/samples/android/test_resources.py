@@ -89,7 +89,7 @@ def test_text_grows_with_the_systems_setting() -> None:
     assert len(sizes) == 3
     assert all(value.endswith("sp") for value in sizes.values())
     for file, view in layouts():  # nothing with words has a height that larger words would not fit
-        if view.tag in ("TextView", "Button", "EditText"):
+        if view.tag in ("TextView", "Button", "CheckBox", "EditText"):
             assert view.get(ANDROID + "layout_height") == "wrap_content", file
 
 
@@ -98,8 +98,9 @@ def test_everything_to_touch_is_48_dp_and_has_a_name() -> None:
     button = {item.get("name"): item.text for style in styles if style.get("name") == "Button" for item in style}
     assert values("values")["dimen/touch"] == "48dp"
     assert button["android:minHeight"] == button["android:minWidth"] == "@dimen/touch"
-    touched = [(file, view) for file, view in layouts() if view.tag in ("Button", "ImageButton", "EditText")]
-    assert len(touched) >= 4
+    to_touch = ("Button", "CheckBox", "ImageButton", "EditText")
+    touched = [(file, view) for file, view in layouts() if view.tag in to_touch]
+    assert len(touched) >= 5
     for file, view in touched:
         assert any(view.get(ANDROID + name) for name in ("text", "contentDescription", "hint")), file
         sized = view.get(ANDROID + "minHeight") or view.get(ANDROID + "layout_height")

@@ -23,6 +23,10 @@ class Lowered(Protocol):
         """Bytes of the module's embedding tables, and of all its other weights, in the file."""
         ...
 
+    def packed_bytes(self, checkpoint: Checkpoint) -> int:
+        """Bytes of the copies of the module's weights that kernels make; see ``convert.targets.litert.packed``."""
+        ...
+
 
 def names() -> frozenset[str]:
     """Names of the modules that can be converted."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from convert import costs
 from convert.checkpoint.types import Checkpoint
 from convert.lattice import QuantTensor, packed_width
+from convert.targets.litert import packed
 from convert.targets.litert.options import LitertOptions, drafts
 
 if TYPE_CHECKING:
@@ -43,6 +44,11 @@ def weight_bytes(checkpoint: Checkpoint) -> tuple[int, int]:
         else:
             others += stored(tensor)
     return tables, others
+
+
+def packed_bytes(checkpoint: Checkpoint) -> int:
+    """See ``convert.targets.litert.modules``."""
+    return packed.copies(checkpoint.text, checkpoint.text.tables)
 
 
 def stored(tensor: QuantTensor) -> int:

@@ -15,7 +15,8 @@ let bundleCommands: [String: Command] = [
             "start": .integer(Int64(manifest.feeding.start.id)), "runtime": .text(manifest.runtime),
             "kv_cache": .integer(manifest.memory.kvCache), "sha256": .text(manifest.artifactSha256),
             "parts": .array((manifest.feeding.calls?.parts ?? []).map { .text($0.model) }),
-            "files": .integer(Int64(manifest.files.count)),
+            "files": .integer(Int64(manifest.files.count)), "packed_weights": .integer(manifest.packedWeights),
+            "drafter": .flag(manifest.drafter),
         ])
     },
     "golden": { asked in

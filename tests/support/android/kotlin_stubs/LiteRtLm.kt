@@ -65,6 +65,9 @@ data class ConversationConfig @JvmOverloads constructor(
     val prefillPrefaceOnInit: Boolean = false,
     val maxOutputToken: Int? = null,
     val thinkingConfig: ThinkingConfig? = null,
+    val enableResponseFormat: Boolean = false,
+    val enableSpeculativeDecoding: Boolean? = null,
+    val chatTemplate: String? = null,
 )
 
 sealed class Content {
@@ -127,6 +130,7 @@ class Engine(val engineConfig: EngineConfig) : AutoCloseable {
 
     fun createConversation(conversationConfig: ConversationConfig = ConversationConfig()): Conversation {
         check(initialized) { "Engine is not initialized." }
+        DRAFTED.add(conversationConfig.enableSpeculativeDecoding)
         return Conversation(conversationConfig)
     }
 
@@ -139,6 +143,9 @@ class Engine(val engineConfig: EngineConfig) : AutoCloseable {
 
     companion object {
         val OPEN = AtomicInteger()
+
+        /** What each conversation said of drafts. */
+        val DRAFTED = ArrayList<Boolean?>()
     }
 }
 

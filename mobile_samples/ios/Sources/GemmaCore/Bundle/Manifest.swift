@@ -42,6 +42,10 @@ public struct Manifest: Sendable {
     /// The runtime that judged the bundle, and the oldest of it, or of the system, that can run the model.
     public let runtime: String
     public let minimumRuntime: String
+    /// Bytes that the runtime writes when it first loads the model on the CPU; 0: none, or the bundle does not say it.
+    public let packedWeights: Int64
+    /// Whether the model file holds a drafter.
+    public let drafter: Bool
     /// What was judged: see `MANIFEST.md`, "Digest of a package".
     public let artifactSha256: String
     public let rungs: [Rung]
@@ -79,8 +83,11 @@ public struct Manifest: Sendable {
         self.memory = MemoryNeed(
             mappedWeights: Int64(try memory.count("mapped_weights")),
             mappedEmbeddings: Int64(try memory.count("mapped_embeddings")), kvCache: Int64(try memory.count("kv_cache")))
-        runtime = try root.child("runtime").text("name")
-        minimumRuntime = try root.child("runtime").text("minimum")
+        let runtime = try root.child("runtime")
+        self.runtime = try runtime.text("name")
+        minimumRuntime = try runtime.text("minimum")
+        packedWeights = Int64(try runtime.countOrNil("packed_weights") ?? 0)
+        drafter = try root.childOrNil("drafter") != nil
         let parity = try root.child("parity")
         artifactSha256 = try parity.sha256("artifact_sha256")
         rungs = try parity.children("rungs").map {

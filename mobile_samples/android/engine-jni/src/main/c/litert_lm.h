@@ -52,6 +52,7 @@ void litert_lm_session_config_delete(SessionConfig *);
 void litert_lm_session_config_set_sampler_params(SessionConfig *, const Sampler *);
 void litert_lm_session_config_set_max_output_tokens(SessionConfig *, int);
 void litert_lm_session_config_set_apply_prompt_template(SessionConfig *, bool);
+void litert_lm_session_config_set_enable_speculative_decoding(SessionConfig *, bool);
 
 /* Text without a template. Both run functions block. */
 PlainSession *litert_lm_engine_create_session(Engine *, SessionConfig *);

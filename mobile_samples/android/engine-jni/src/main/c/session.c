@@ -70,7 +70,8 @@ static void release(JNIEnv *env, Session *session) {
 }
 
 NATIVE(jlong, start)(JNIEnv *env, jclass type, jlong engine, jobject sink, jbyteArray history, jbyteArray tools,
-                     jint top_k, jfloat top_p, jfloat temperature, jint seed, jint limit, jboolean thinking) {
+                     jint top_k, jfloat top_p, jfloat temperature, jint seed, jint limit, jint drafts,
+                     jboolean thinking) {
     (void)type;
     Session *session = malloc(sizeof *session);
     if (!session) {
@@ -86,6 +87,8 @@ NATIVE(jlong, start)(JNIEnv *env, jclass type, jlong engine, jobject sink, jbyte
         SessionConfig *config =
             (*env)->ExceptionCheck(env) ? NULL : session_config(env, top_k, top_p, temperature, seed, limit);
         if (config) {
+            /* Always said where there is a drafter: a session that says nothing does as the one before it did. */
+            if (drafts >= 0) litert_lm_session_config_set_enable_speculative_decoding(config, drafts > 0);
             session->talk = begin(env, (Engine *)(intptr_t)engine, text, declared, config, thinking);
             litert_lm_session_config_delete(config);
         }

@@ -11,8 +11,11 @@ interface Device {
     /** Where the model lives; `adb push` can write there. */
     val folder: File
 
-    /** Where the engine may keep what it computes from a model. */
+    /** Where the engine may keep what it computes from a model; nothing else lies there. */
     val cache: File
+
+    /** Bytes free where [cache] lies. */
+    fun free(): Long
 
     /** RAM in bytes: all of it, and what is free without closing other apps. */
     fun memory(): Pair<Long, Long>

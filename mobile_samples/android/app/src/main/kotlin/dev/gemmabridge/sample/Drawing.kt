@@ -5,6 +5,7 @@ import android.view.LayoutInflater
 import android.view.View
 import android.view.WindowInsets
 import android.widget.Button
+import android.widget.CheckBox
 import android.widget.EditText
 import android.widget.ImageButton
 import android.widget.LinearLayout
@@ -26,6 +27,7 @@ internal class Drawing(private val activity: Activity, private val act: (Action)
     private val bubbles = Bubbles(activity)
     private var shown: Screen? = null
 
+    val faster = activity.findViewById(R.id.faster) as CheckBox
     val message = activity.findViewById(R.id.message) as EditText
 
     init {
@@ -44,6 +46,8 @@ internal class Drawing(private val activity: Activity, private val act: (Action)
         val chatting = open == null
         show(chat, chatting)
         show(bar, chatting)
+        show(faster, chatting && screen.faster != null)
+        if (faster.isChecked != (screen.faster == true)) faster.isChecked = screen.faster == true
         show(newChat, chatting && screen.lines.isNotEmpty())
         show(empty, chatting && screen.lines.isEmpty())
         bubbles.show(screen.lines)

@@ -19,6 +19,7 @@ class MainActivity : Activity() {
         drawing = Drawing(this, ::act)
         (findViewById(R.id.send) as View).setOnClickListener { sendOrStop() }
         (findViewById(R.id.new_chat) as View).setOnClickListener { app.presenter.newChat() }
+        drawing.faster.setOnClickListener { app.presenter.faster(drawing.faster.isChecked) }
         drawing.message.setOnEditorActionListener { _, action, _ ->
             if (action == EditorInfo.IME_ACTION_SEND) sendOrStop()
             action == EditorInfo.IME_ACTION_SEND

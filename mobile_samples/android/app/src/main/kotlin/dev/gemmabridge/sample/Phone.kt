@@ -3,6 +3,7 @@ package dev.gemmabridge.sample
 import android.app.ActivityManager
 import android.content.Context
 import android.os.Build
+import dev.gemmabridge.core.FreeSpace
 import java.io.File
 import java.io.FileNotFoundException
 import java.io.InputStream
@@ -16,6 +17,8 @@ internal class Phone(private val context: Context) : Device {
     override val folder: File = context.getExternalFilesDir(null) ?: context.filesDir
 
     override val cache: File = File(context.cacheDir, "engine").apply { mkdirs() }
+
+    override fun free(): Long = FreeSpace.OF_DISK.bytes(cache)
 
     override fun memory(): Pair<Long, Long> {
         val info = ActivityManager.MemoryInfo()

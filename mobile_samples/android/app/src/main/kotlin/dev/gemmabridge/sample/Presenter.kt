@@ -13,6 +13,7 @@ import dev.gemmabridge.core.EngineException
 import dev.gemmabridge.core.EngineFactory
 import dev.gemmabridge.core.EngineSettings
 import dev.gemmabridge.core.Fallback
+import dev.gemmabridge.core.FirstStart
 import dev.gemmabridge.core.Manifest
 import dev.gemmabridge.core.MemoryCheck
 import dev.gemmabridge.core.MemoryVerdict
@@ -20,6 +21,7 @@ import dev.gemmabridge.core.ModelImport
 import dev.gemmabridge.core.Phase
 import dev.gemmabridge.core.Progress
 import dev.gemmabridge.core.RefusedException
+import dev.gemmabridge.core.Sampling
 import dev.gemmabridge.core.SelfTest
 import dev.gemmabridge.core.SessionSettings
 import dev.gemmabridge.core.ToolListener
@@ -92,6 +94,19 @@ class Presenter(
         update(screen.copy(lines = screen.lines + Line(true, message) + Line(false, ""), answering = true, draft = ""))
         work { answer(message) }
     }
+
+    /** Whether answers take the likeliest word each time, so that the drafter guesses; from the next message on. */
+    fun faster(on: Boolean) {
+        if (screen.faster == null) return
+        update(screen.copy(faster = on))
+        work {
+            chat?.sample(sampling(on))
+            store?.faster = on
+        }
+    }
+
+    /** Null: as the checkpoint asks for it. */
+    private fun sampling(faster: Boolean) = if (faster) Sampling.GREEDY else null
 
     fun stop() {
         chat?.stop()
@@ -167,8 +182,15 @@ class Presenter(
         if (careful && memory.verdict == MemoryVerdict.TOO_SMALL) {
             return fail(Trouble.MEMORY, memory.message, listOf(Action.RETRY, Action.GO_ON))
         }
-        busy(Task.LOADING)
-        val settings = EngineSettings(here.model.path, device.cache.path, contextTokens = here.manifest.contextTokens)
+        val left = FirstStart.left(device.cache, here.manifest.packedWeights)
+        FirstStart.refusal(left, device.free())?.let { return fail(Trouble.SPACE, it, listOf(Action.RETRY)) }
+        card(if (left > 0) Card.Busy(Task.PREPARING, writes = left) else Card.Busy(Task.LOADING))
+        val settings = EngineSettings(
+            here.model.path,
+            device.cache.path,
+            contextTokens = here.manifest.contextTokens,
+            drafter = here.manifest.drafter,
+        )
         val choice = try {
             Fallback(engines(here.manifest), SelfTest(here.golden), File(device.folder, "trying")).choose(
                 settings,
@@ -182,8 +204,10 @@ class Presenter(
         report(Report.json(device.name, here.manifest, choice))
         val ready = choice.engine ?: return refused(choice)
         engine = ready
-        chat = Conversation(ready, settings = talking(here.manifest.contextTokens))
-        update(screen.copy(card = null, verdict = verdict(choice, ready), lines = emptyList(), trouble = null))
+        val faster = if (here.manifest.drafter) here.faster else null
+        chat = Conversation(ready, settings = talking(here.manifest.contextTokens, sampling(faster == true)))
+        val verdict = verdict(choice, ready)
+        update(screen.copy(card = null, verdict = verdict, lines = emptyList(), trouble = null, faster = faster))
     }
 
     private fun refused(choice: Choice) {
@@ -199,7 +223,8 @@ class Presenter(
     }
 
     /** One answer takes half of the context at most: a model that does not stop leaves room to go on. */
-    private fun talking(context: Int) = SessionSettings(maxTokens = context / 2, tools = listOf(Clock(), Calculator()))
+    private fun talking(context: Int, sampling: Sampling?) =
+        SessionSettings(sampling = sampling, maxTokens = context / 2, tools = listOf(Clock(), Calculator()))
 
     private fun answer(message: String) {
         val talk = chat ?: return update(screen.copy(answering = false))

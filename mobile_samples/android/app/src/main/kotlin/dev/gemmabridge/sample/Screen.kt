@@ -1,7 +1,7 @@
 package dev.gemmabridge.sample
 
 /** What the app does when nobody can write yet. */
-enum class Task { LOOKING, UNPACKING, DOWNLOADING, IMPORTING, CHECKING, LOADING, TESTING }
+enum class Task { LOOKING, UNPACKING, DOWNLOADING, IMPORTING, CHECKING, PREPARING, LOADING, TESTING }
 
 /** What went wrong; each has a title and a piece of advice in the resources. */
 enum class Trouble { BUNDLE, SPACE, NETWORK, FILE, MEMORY, ENGINE, SELF_TEST, ANSWER, TOO_LONG, FULL }
@@ -13,8 +13,11 @@ enum class Action { DOWNLOAD, IMPORT, CANCEL, RETRY, GO_ON, NEW_CHAT, BACK }
 sealed class Card {
     abstract val actions: List<Action>
 
-    /** Work in progress, in bytes, of [Task.TESTING] in prompts; [total] is 0 where nobody knows how much is left. */
-    data class Busy(val task: Task, val done: Long = 0, val total: Long = 0) : Card() {
+    /**
+     * Work in progress, in bytes, of [Task.TESTING] in prompts; [total] is 0 where nobody knows how much is left.
+     * [writes] are the bytes of storage that [Task.PREPARING] takes.
+     */
+    data class Busy(val task: Task, val done: Long = 0, val total: Long = 0, val writes: Long = 0) : Card() {
         override val actions =
             if (task == Task.DOWNLOADING || task == Task.IMPORTING) listOf(Action.CANCEL) else emptyList()
     }
@@ -56,6 +59,8 @@ data class Verdict(
  * Everything that is to be seen: drawing it twice changes nothing.
  *
  * @property trouble covers the chat until the user answers it.
+ * @property faster whether answers take the likeliest word each time, for which the model's drafter guesses; null: it has
+ *     none.
  * @property draft goes back into the field: a message that was not answered.
  */
 data class Screen(
@@ -66,4 +71,5 @@ data class Screen(
     val answering: Boolean = false,
     val trouble: Card.Failed? = null,
     val draft: String = "",
+    val faster: Boolean? = null,
 )

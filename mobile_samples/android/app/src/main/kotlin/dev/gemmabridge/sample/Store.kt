@@ -3,6 +3,7 @@ package dev.gemmabridge.sample
 import dev.gemmabridge.core.BundleFile
 import dev.gemmabridge.core.Cancel
 import dev.gemmabridge.core.Digest
+import dev.gemmabridge.core.FirstStart
 import dev.gemmabridge.core.GoldenFile
 import dev.gemmabridge.core.Manifest
 import dev.gemmabridge.core.Progress
@@ -20,6 +21,16 @@ internal class Store(private val device: Device) {
     /** All files that the engine reads, the model among them. */
     val files = manifest.modelFiles
     val bytes = files.sumOf { it.bytes }
+
+    /** Exists where answers are drawn as the checkpoint asks for, though a drafter could make them faster. */
+    private val varied = File(device.folder, "varied-answers")
+
+    /** Whether a drafter is used, if there is one: it is, unless the user chose otherwise. */
+    var faster: Boolean
+        get() = !varied.exists()
+        set(on) {
+            if (on) varied.delete() else varied.writeText("")
+        }
 
     /** Says which files were found right: the same lengths and times later are taken for the same files. */
     private val stamp = File(device.folder, manifest.model.name + ".checked")
@@ -68,8 +79,11 @@ internal class Store(private val device: Device) {
         }
     }
 
-    /** Call after a transfer, which has checked the files. */
-    fun stamp() = stamp.writeText(mark())
+    /** Call after a transfer, which has checked the files. What the engine made of others is of no use any more. */
+    fun stamp() {
+        FirstStart.clear(device.cache)
+        stamp.writeText(mark())
+    }
 
     private fun target(file: BundleFile) = File(device.folder, file.name)
 

@@ -12,6 +12,7 @@ internal object Words {
             Task.DOWNLOADING -> R.string.busy_downloading
             Task.IMPORTING -> R.string.busy_importing
             Task.CHECKING -> R.string.busy_checking
+            Task.PREPARING -> R.string.busy_preparing
             Task.LOADING -> R.string.busy_loading
             Task.TESTING -> R.string.busy_testing
         }
@@ -31,10 +32,11 @@ internal object Words {
     }
 
     fun text(context: Context, name: String, card: Card): String = when (card) {
-        is Card.Busy -> if (card.total > 0 && card.task != Task.TESTING) {
-            context.getString(R.string.of_bytes, size(context, card.done), size(context, card.total))
-        } else {
-            ""
+        is Card.Busy -> when {
+            card.task == Task.PREPARING -> context.getString(R.string.preparing_text, size(context, card.writes))
+            card.total > 0 && card.task != Task.TESTING ->
+                context.getString(R.string.of_bytes, size(context, card.done), size(context, card.total))
+            else -> ""
         }
         is Card.Missing -> context.getString(R.string.missing_text, name, size(context, card.bytes))
         is Card.Failed -> context.getString(

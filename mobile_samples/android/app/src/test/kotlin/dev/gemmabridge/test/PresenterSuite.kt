@@ -9,9 +9,12 @@ import dev.gemmabridge.core.EngineException
 import dev.gemmabridge.core.EngineFactory
 import dev.gemmabridge.core.EngineSettings
 import dev.gemmabridge.core.GoldenFile
+import dev.gemmabridge.core.Manifest
 import dev.gemmabridge.core.PieceListener
+import dev.gemmabridge.core.Sampling
 import dev.gemmabridge.core.Session
 import dev.gemmabridge.core.SessionSettings
+import dev.gemmabridge.core.Size
 import dev.gemmabridge.core.Speed
 import dev.gemmabridge.core.ToolAnswer
 import dev.gemmabridge.core.ToolCall
@@ -43,17 +46,25 @@ private class KnowingFactory(
     private val failing: Set<Backend> = emptySet(),
 ) : EngineFactory {
     val opened = ArrayList<Backend>()
+    val given = ArrayList<EngineSettings>()
+    val started = ArrayList<SessionSettings>()
+    var writes = 0
     val hold = CountDownLatch(1)
 
     @Volatile var breakAnswers = false
 
     override fun open(settings: EngineSettings, backend: Backend): Engine {
         opened.add(backend)
+        given.add(settings)
         if (backend in failing) throw EngineException("no such device")
+        File(settings.cacheDir, "packed").writeBytes(ByteArray(writes))
         return object : Engine {
             override val backend = backend
 
-            override fun start(settings: SessionSettings): Session = Talk(backend, settings)
+            override fun start(settings: SessionSettings): Session {
+                started.add(settings)
+                return Talk(backend, settings)
+            }
 
             override fun complete(prompt: String, maxTokens: Int): String? = null
 
@@ -116,11 +127,19 @@ private class Desk(private val bundle: File, override val folder: File, private 
     override val name = "desk"
     override val cache = File(folder, "cache").apply { mkdirs() }
     var ram = 8_000_000_000L
+    var storage = 8_000_000_000L
+    var drafter = false
+
+    override fun free() = storage
 
     override fun memory() = Pair(ram, ram)
 
     override fun packed(name: String): InputStream? {
         if (name.endsWith(".litertlm") && !inside) return null
+        if (name == "manifest.json" && drafter) {
+            val text = File(bundle, name).readText()
+            return ByteArrayInputStream(signed(text.replaceFirst("\"drafter\": null", "\"drafter\": {\"drafts\": 4}")))
+        }
         return File(bundle, name).takeIf { it.isFile }?.let { ByteArrayInputStream(it.readBytes()) }
     }
 }
@@ -167,7 +186,7 @@ fun main(args: Array<String>) {
         val screen = run.chat()
         equal(screen.verdict, Verdict("CPU", run.golden.goldens.size, false))
         val tasks = run.seen.mapNotNull { (it.card as? Card.Busy)?.task }.distinct()
-        equal(tasks, listOf(Task.LOOKING, Task.UNPACKING, Task.CHECKING, Task.LOADING, Task.TESTING))
+        equal(tasks, listOf(Task.LOOKING, Task.UNPACKING, Task.CHECKING, Task.PREPARING, Task.TESTING))
         run.presenter.send(run.golden.goldens[0].turns.last().text)
         val answered = run.until("an answer") { !it.answering && it.lines.size == 2 }
         equal(answered.lines[1].text, run.golden.goldens[0].text)
@@ -181,6 +200,86 @@ fun main(args: Array<String>) {
         run.presenter.start()
         run.chat()
         equal(run.seen.any { (it.card as? Card.Busy)?.task == Task.CHECKING }, false)
+        run.presenter.close()
+    }
+    case("first start says what it writes and needs the room for it") { work ->
+        val packed = Manifest.parse(File(bundle, "manifest.json").readBytes()).packedWeights
+        fun run(inside: Boolean = false) = Run(bundle, work, inside) { KnowingFactory(it, CPU) }
+        run(inside = true).apply {
+            device.storage = packed + 32 * 1024 * 1024 - 1
+            presenter.start()
+            val card = failed(Trouble.SPACE)
+            equal(card.detail.startsWith("The first start writes ${Size.of(packed)} and needs "), true)
+            equal(listOf(card.actions, double.opened), listOf(listOf(Action.RETRY), emptyList<Backend>()))
+            device.storage++
+            double.writes = packed.toInt() / 2 // and is interrupted
+            presenter.act(Action.RETRY)
+            chat()
+            equal(seen.mapNotNull { it.card as? Card.Busy }.single { it.task == Task.PREPARING }.writes, packed)
+            presenter.close()
+        }
+        run().apply {
+            double.writes = (packed - packed / 20).toInt() // as near as figures of a device come
+            presenter.start()
+            chat()
+            val again = seen.mapNotNull { it.card as? Card.Busy }.single { it.task == Task.PREPARING }.writes
+            equal(again, packed - packed.toInt() / 2)
+            presenter.close()
+        }
+        run().apply {
+            device.storage = 0
+            presenter.start()
+            chat()
+            equal(seen.mapNotNull { (it.card as? Card.Busy)?.task }.distinct(), listOf(Task.LOOKING, Task.LOADING, Task.TESTING))
+            presenter.close()
+        }
+        File(work, "model.litertlm").setLastModified(1_000_000_000_000)
+        run().apply { // the model came anew: what was made of the old one goes
+            presenter.start()
+            chat()
+            equal(seen.mapNotNull { it.card as? Card.Busy }.single { it.task == Task.PREPARING }.writes, packed)
+            equal(File(work, "cache").list()!!.toList(), listOf("packed"))
+            presenter.close()
+        }
+    }
+    case("drafter answers greedily until the user wants varied answers, and that is remembered") { work ->
+        fun run(inside: Boolean) = Run(bundle, work, inside) { KnowingFactory(it, CPU) }.apply {
+            device.drafter = true
+            presenter.start()
+        }
+        fun Run.ask(): Sampling? {
+            val lines = presenter.screen.lines.size
+            presenter.send("What?")
+            until("an answer") { !it.answering && it.lines.size == lines + 2 }
+            return double.started.last().sampling
+        }
+        run(inside = true).apply {
+            equal(chat().faster, true)
+            equal(double.given.single().drafter, true)
+            equal(ask(), Sampling.GREEDY)
+            presenter.faster(false)
+            equal(until("the choice") { it.faster == false }.lines.size, 2)
+            equal(ask(), null)
+            equal(double.started.last().history.size, 2)
+            presenter.close()
+        }
+        run(inside = false).apply {
+            equal(chat().faster, false)
+            equal(ask(), null)
+            presenter.faster(true)
+            equal(ask(), Sampling.GREEDY)
+            presenter.close()
+        }
+    }
+    case("model without a drafter offers no choice and samples as the checkpoint asks") { work ->
+        val run = Run(bundle, work, true) { KnowingFactory(it, CPU) }
+        run.presenter.start()
+        equal(run.chat().faster, null)
+        run.presenter.faster(true)
+        run.presenter.send("What?")
+        run.until("an answer") { !it.answering && it.lines.isNotEmpty() }
+        equal(run.seen.any { it.faster != null }, false)
+        equal(listOf(run.double.started.last().sampling, run.double.given.single().drafter), listOf(null, false))
         run.presenter.close()
     }
     case("damaged model is not loaded") { work ->

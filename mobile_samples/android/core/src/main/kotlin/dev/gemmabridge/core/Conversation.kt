@@ -9,15 +9,16 @@ import java.io.Closeable
  * [say] is called by one thread at a time; everything else by any.
  *
  * @param system an instruction that comes first; null for none.
- * @param settings sampling, limit, thinking and tools; its history is not used.
+ * @param settings sampling, limit, thinking and tools to begin with; its history is not used.
  */
 class Conversation(
     private val engine: Engine,
     private val system: String? = null,
-    private val settings: SessionSettings = SessionSettings(),
+    settings: SessionSettings = SessionSettings(),
 ) : Closeable {
     private val lock = Any()
     private val loop = ToolLoop(settings.tools)
+    private var settings = settings
     private var said: List<Turn> = emptyList()
     private var session: Session? = null
     private var stopped = false
@@ -78,6 +79,18 @@ class Conversation(
         current?.cancel()
     }
 
+    /** Chooses tokens in another way from the next message on. What was said is kept; an answer that is coming ends. */
+    fun sample(sampling: Sampling?) {
+        val old = synchronized(lock) {
+            if (settings.sampling == sampling) return
+            settings = settings.copy(sampling = sampling)
+            val old = session
+            session = null
+            old
+        }
+        old?.close()
+    }
+
     /** Forgets everything and begins again. */
     fun restart() {
         val old = synchronized(lock) {
@@ -102,13 +115,13 @@ class Conversation(
     }
 
     private fun ready(): Session {
-        val history = synchronized(lock) {
+        val first = if (system.isNullOrBlank()) emptyList() else listOf(Turn(Role.SYSTEM, system))
+        val begin = synchronized(lock) {
             if (closed) throw EngineException("the conversation is closed")
             session?.let { return it }
-            said
+            settings.copy(history = first + said)
         }
-        val first = if (system.isNullOrBlank()) emptyList() else listOf(Turn(Role.SYSTEM, system))
-        val fresh = engine.start(settings.copy(history = first + history))
+        val fresh = engine.start(begin)
         val taken = synchronized(lock) {
             if (closed) false else {
                 session = fresh

@@ -17,13 +17,21 @@ enum class Backend(val wire: String) {
  * @property threads CPU threads; 0 leaves it to the engine.
  * @property contextTokens tokens of input and output together; 0 takes what the model was built with. More than that
  *     makes some runtimes crash, so it comes from the manifest and not from the user.
+ * @property drafter whether the model file holds a drafter: the manifest says it.
  */
 data class EngineSettings(
     val modelPath: String,
     val cacheDir: String,
     val threads: Int = 0,
     val contextTokens: Int = 0,
-)
+    val drafter: Boolean = false,
+) {
+    /**
+     * Whether a drafter guesses the tokens of a session: where the best one is taken every time. LiteRT-LM takes that
+     * wherever a drafter guesses, whatever the sampler says. Null where there is none, of which the engine is told nothing.
+     */
+    fun drafts(sampling: Sampling?): Boolean? = if (drafter) sampling?.topK == 1 else null
+}
 
 /** How tokens are chosen; null in [SessionSettings] takes the settings inside the model file. */
 data class Sampling(val topK: Int, val topP: Float, val temperature: Float, val seed: Int) {

@@ -21,6 +21,12 @@ class Fields(private val members: Map<*, *>, private val where: String) {
 
     fun textOrNull(key: String): String? = if (members[key] == null) null else text(key)
 
+    /** Null where the member is; it is there in any case. */
+    fun childOrNull(key: String): Fields? = if (isNull(key)) null else child(key)
+
+    /** Null where the member is; it is there in any case. */
+    fun countOrNull(key: String): Long? = if (isNull(key)) null else count(key)
+
     fun keys(): List<String> = members.keys.map { it as String }
 
     /** A size in bytes or a count: not negative. */
@@ -54,6 +60,8 @@ class Fields(private val members: Map<*, *>, private val where: String) {
     fun children(key: String): List<Fields> = list(key).mapIndexed { i, value ->
         Fields(value as? Map<*, *> ?: refuse(key, "[$i] is no object"), "$where.$key[$i]")
     }
+
+    private fun isNull(key: String) = members.containsKey(key) && members[key] == null
 
     private fun list(key: String): List<*> = get(key, "an array")
 

@@ -180,19 +180,38 @@ private class JsonReader(private val text: String) {
         return code.toChar()
     }
 
+    /** By hand: on Android a regular expression copies the whole document at each match. */
     private fun number(): Any {
-        val found = NUMBER.find(text, at)
-        if (found == null || found.range.first != at) wrong("no number")
-        at = found.range.last + 1
-        if (at < text.length && (text[at] in '0'..'9' || text[at] in ".eE")) wrong("no number")
-        val integer = if (found.groupValues[1].isEmpty()) found.value.toLongOrNull() else null
-        val value = integer ?: found.value.toDouble()
-        if (value is Double && (value.isInfinite() || found.value.length > 64)) wrong("a number out of range")
+        val begin = at
+        take("-")
+        val zero = at < text.length && text[at] == '0'
+        if (digits() > 1 && zero) wrong("no number")
+        val whole = at
+        if (take(".")) digits()
+        if (take("eE")) {
+            take("+-")
+            digits()
+        }
+        val written = text.substring(begin, at)
+        val value = (if (at == whole) written.toLongOrNull() else null) ?: written.toDouble()
+        if (value is Double && (value.isInfinite() || written.length > MAX_NUMBER)) wrong("a number out of range")
         return value
+    }
+
+    private fun take(oneOf: String): Boolean = (at < text.length && text[at] in oneOf).also { if (it) at++ }
+
+    /** How many there are: one at least, and no more than a number may have characters. */
+    private fun digits(): Int {
+        val begin = at
+        while (at < text.length && text[at] in '0'..'9') at++
+        val count = at - begin
+        if (count == 0) wrong("no number")
+        if (count > MAX_NUMBER) wrong("a number out of range")
+        return count
     }
 
     private companion object {
         const val HEX = "0123456789abcdef"
-        val NUMBER = Regex("-?(?:0|[1-9][0-9]{0,63})((?:\\.[0-9]{1,64})?(?:[eE][+-]?[0-9]{1,8})?)")
+        const val MAX_NUMBER = 64
     }
 }

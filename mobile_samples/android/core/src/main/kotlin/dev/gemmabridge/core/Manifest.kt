@@ -25,6 +25,8 @@ data class Rung(val name: String, val question: String, val verdict: String)
  * @property contextTokens positions of the KV cache.
  * @property feeding tokens with a meaning, and how one is drawn: as the engine has them from the model file.
  * @property runtime the engine that judged the bundle, and its version: no other one was run.
+ * @property packedWeights bytes that the engine writes when it first loads the model on the CPU: see [FirstStart].
+ * @property drafter whether the model file holds a drafter.
  * @property signatures what the model takes and gives, and [cache] what it keeps: for an engine whose calls the app makes.
  */
 class Manifest private constructor(
@@ -40,6 +42,8 @@ class Manifest private constructor(
     val cache: CacheLayout,
     val runtime: Runtime,
     val minimumRuntime: String,
+    val packedWeights: Long,
+    val drafter: Boolean,
     val rungs: List<Rung>,
     val licence: String,
     val source: String,
@@ -90,7 +94,8 @@ class Manifest private constructor(
             if (model == null || '/' in modelName) {
                 throw RefusedException("manifest.model ${Json.quote(modelName)} is not one of manifest.files")
             }
-            val runtime = Runtime.of(root.child("runtime").text("name"))
+            val ran = root.child("runtime")
+            val runtime = Runtime.of(ran.text("name"))
             val signatures = root.children("signatures").map { Signature(it) }
             val parts = Runtime.Listed(model, files, signatures)
             val artifact = runtime.artifact(parts)
@@ -117,7 +122,9 @@ class Manifest private constructor(
                 signatures = signatures,
                 cache = CacheLayout(cache.text("dtype"), cache.integers("owners"), cache.count("bytes")),
                 runtime = runtime,
-                minimumRuntime = root.child("runtime").text("minimum"),
+                minimumRuntime = ran.text("minimum"),
+                packedWeights = ran.countOrNull("packed_weights") ?: 0,
+                drafter = root.childOrNull("drafter") != null,
                 rungs = root.child("parity").children("rungs").map {
                     Rung(it.text("rung"), it.text("question"), it.text("verdict"))
                 },

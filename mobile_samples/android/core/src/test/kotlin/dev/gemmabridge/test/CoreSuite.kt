@@ -11,6 +11,7 @@ import dev.gemmabridge.core.Ending
 import dev.gemmabridge.core.EngineException
 import dev.gemmabridge.core.EngineSettings
 import dev.gemmabridge.core.Fallback
+import dev.gemmabridge.core.FirstStart
 import dev.gemmabridge.core.FreeSpace
 import dev.gemmabridge.core.GoldenFile
 import dev.gemmabridge.core.Json
@@ -26,6 +27,7 @@ import dev.gemmabridge.core.RefusedException
 import dev.gemmabridge.core.Role
 import dev.gemmabridge.core.Runtime
 import dev.gemmabridge.core.SamplerSettings
+import dev.gemmabridge.core.Sampling
 import dev.gemmabridge.core.SelfTest
 import dev.gemmabridge.core.SessionSettings
 import dev.gemmabridge.core.Size
@@ -46,14 +48,6 @@ private fun engine(backend: Backend, noise: (Int, Int) -> Double = { _, _ -> 0.0
 /** Logits off as a wrong kernel's: the second best becomes the best at the second step. */
 private val WRONG = { step: Int, rank: Int -> if (step == 1 && rank == 1) 7.0 else 0.0 }
 
-/** [text] with another `self_sha256`, the right one. */
-private fun signed(text: String): ByteArray {
-    val key = "\"self_sha256\": \""
-    val at = text.indexOf(key) + key.length
-    val zeroed = text.substring(0, at) + "0".repeat(64) + text.substring(at + 64)
-    return zeroed.replaceRange(at, at + 64, Digest.sha256(zeroed.toByteArray())).toByteArray()
-}
-
 private fun folder(parent: String, name: String) = File(parent, name).apply { mkdirs() }
 
 private fun left(folder: File) = folder.list()!!.sorted()
@@ -70,7 +64,7 @@ fun main(args: Array<String>) {
         selfTests()
         fallbacks(work)
         conversations()
-        memory()
+        memory(work)
         imports(work)
         end()
     }
@@ -94,7 +88,14 @@ private fun Suite.json() {
     case("a number that fits is an integer, any other a double") {
         same(Long.MAX_VALUE, Json.parse("9223372036854775807"))
         same(9.223372036854775808e18, Json.parse("9223372036854775808"))
-        same(1.0, Json.parse("1.0"))
+        for (text in listOf("0", "-0", "-7", "10", "9223372036854775807")) same(text.toLong(), Json.parse(text))
+        for (text in listOf("-0.0", "0.5", "1.0", "1e5", "1E+5", "-2.5e-3", "0e0", "9223372036854775808", "9".repeat(64))) {
+            same(text.toDouble(), Json.parse(text))
+            same(listOf(text.toDouble()), Json.parse("[$text ]"))
+        }
+        for (text in listOf("00", "-01", "--1", "1-", "1.e5", "1e+", "1.5.5", "1e5.5", "1e5e5", "-.5", "1_0", "9".repeat(65))) {
+            fails<RefusedException> { Json.parse(text) }
+        }
     }
     case("a quoted string is read back as it was") {
         val text = "\"\\/\u0000\u001f\u007f é 日本 😀 \u2028"
@@ -349,6 +350,22 @@ private fun Suite.conversations() {
         talk.close()
         same(0, engine.open)
     }
+    case("tokens are chosen in another way from the next message on, and what was said is kept") {
+        val engine = ScriptEngine { _, turn, _, _ -> Answer(turn.text, Ending.DONE, null) }
+        val talk = Conversation(engine, settings = SessionSettings(maxTokens = 9))
+        talk.say("a") {}
+        talk.sample(Sampling.GREEDY)
+        same(listOf("a", "a"), talk.turns.map { it.text })
+        talk.say("b") {}
+        talk.sample(Sampling.GREEDY) // as it is: the session stays
+        talk.say("c") {}
+        same(listOf(null, Sampling.GREEDY), engine.starts.map { it.sampling })
+        same(listOf(2, 9), engine.starts[1].let { listOf(it.history.size, it.maxTokens) })
+        talk.close()
+        same(0, engine.open)
+        same(listOf(true, false, false), listOf(Sampling.GREEDY, Sampling(2, 1f, 1f, 1), null).map { SETTINGS.copy(drafter = true).drafts(it) })
+        same(null, SETTINGS.drafts(Sampling.GREEDY))
+    }
     case("an answer that failed was not said, and the same message can be sent again") {
         var broken = true
         val engine = ScriptEngine { _, _, _, _ -> if (broken) throw EngineException("full") else Answer("ok", Ending.DONE, null) }
@@ -362,7 +379,7 @@ private fun Suite.conversations() {
     }
 }
 
-private fun Suite.memory() {
+private fun Suite.memory(work: String) {
     val gb = 1_000_000_000L
     case("memory is compared with what the model keeps resident, not with its embeddings") {
         val need = MemoryNeed(2 * gb, 50 * gb, gb / 2)
@@ -372,6 +389,28 @@ private fun Suite.memory() {
         same(MemoryVerdict.TOO_SMALL, small.verdict)
         holds("2.81 GB" in small.message && "4.00 GB" in small.message) { small.message }
         same(MemoryVerdict.TOO_SMALL, MemoryCheck.check(MemoryNeed(Long.MAX_VALUE, 0, Long.MAX_VALUE), 8 * gb, 8 * gb).verdict)
+    }
+    case("a first start is told from a later one by what lies in the cache") {
+        val cache = folder(work, "first start")
+        same(1000L, FirstStart.left(File(cache, "absent"), 1000))
+        same(listOf(1000L, 0L), listOf(1000L, 0L).map { FirstStart.left(cache, it) })
+        File(cache, "half").writeBytes(ByteArray(500))
+        same(500L, FirstStart.left(cache, 1000)) // it was interrupted
+        File(cache, "rest").writeBytes(ByteArray(399))
+        same(101L, FirstStart.left(cache, 1000))
+        File(cache, "rest").writeBytes(ByteArray(400)) // some percent fewer than was said
+        same(0L, FirstStart.left(cache, 1000))
+        FirstStart.clear(cache)
+        same(emptyList<String>(), left(cache))
+    }
+    case("a first start is refused where its files and a reserve do not fit") {
+        val reserve = 32L * 1024 * 1024
+        same(listOf(null, null), listOf(FirstStart.refusal(0, 0), FirstStart.refusal(gb, gb + reserve)))
+        same(
+            "The first start writes 1.00 GB and needs 1.03 GB of free storage; 1.03 GB are free.",
+            FirstStart.refusal(gb, gb + reserve - 1),
+        )
+        for (free in listOf(0L, Long.MAX_VALUE)) holds(FirstStart.refusal(Long.MAX_VALUE, free) != null)
     }
     case("sizes have units") {
         same(listOf("999 B", "1 kB", "2 MB", "2.58 GB"), listOf(999L, 1_000L, 2_618_816L, 2_588_000_000L).map { Size.of(it) })

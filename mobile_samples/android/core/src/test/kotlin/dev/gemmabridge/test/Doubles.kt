@@ -2,6 +2,7 @@ package dev.gemmabridge.test
 
 import dev.gemmabridge.core.Answer
 import dev.gemmabridge.core.Backend
+import dev.gemmabridge.core.Digest
 import dev.gemmabridge.core.Ending
 import dev.gemmabridge.core.Engine
 import dev.gemmabridge.core.EngineException
@@ -14,6 +15,14 @@ import dev.gemmabridge.core.Session
 import dev.gemmabridge.core.SessionSettings
 import dev.gemmabridge.core.ToolAnswer
 import dev.gemmabridge.core.Turn
+
+/** [text] with another `self_sha256`, the right one. */
+fun signed(text: String): ByteArray {
+    val key = "\"self_sha256\": \""
+    val at = text.indexOf(key) + key.length
+    val zeroed = text.substring(0, at) + "0".repeat(64) + text.substring(at + 64)
+    return zeroed.replaceRange(at, at + 64, Digest.sha256(zeroed.toByteArray())).toByteArray()
+}
 
 /** A word for each token id. */
 fun word(token: Int) = "w$token "

@@ -20,6 +20,8 @@ fun main() {
                 "kv_cache" to manifest.memory.kvCache,
                 "sha256" to manifest.model.sha256,
                 "files" to manifest.files.size.toLong(),
+                "packed_weights" to manifest.packedWeights,
+                "drafter" to manifest.drafter,
             )
         } catch (error: RefusedException) {
             mapOf("error" to (error.message ?: ""))

@@ -7,10 +7,11 @@ import com.google.ai.edge.litertlm.ThinkingConfig
 import dev.gemmabridge.core.Backend
 import dev.gemmabridge.core.ChunkQueue
 import dev.gemmabridge.core.Engine
-import dev.gemmabridge.core.EngineException
+import dev.gemmabridge.core.EngineSettings
 import dev.gemmabridge.core.Role
 import dev.gemmabridge.core.Session
 import dev.gemmabridge.core.SessionSettings
+import dev.gemmabridge.core.Sessions
 import com.google.ai.edge.litertlm.Engine as GoogleEngine
 
 /**
@@ -20,17 +21,13 @@ import com.google.ai.edge.litertlm.Engine as GoogleEngine
 class AarEngine internal constructor(
     override val backend: Backend,
     private val engine: GoogleEngine,
-    private val context: Int,
+    private val settings: EngineSettings,
 ) : Engine {
-    private val lock = Any()
-    private val sessions = HashSet<AarSession>()
-    private var closed = false
-    private var freed = false
+    private val sessions = Sessions<AarSession> { engine.close() }
 
-    override fun start(settings: SessionSettings): Session = synchronized(lock) {
-        if (closed) throw EngineException("the engine is closed")
+    override fun start(settings: SessionSettings): Session = sessions.begin {
         val conversation = Failures.told("the engine begins no conversation") { engine.createConversation(config(settings)) }
-        AarSession(this, conversation, ChunkQueue(), settings.maxTokens, context).also { sessions.add(it) }
+        AarSession(this, conversation, ChunkQueue(), settings.maxTokens, this.settings.contextTokens)
     }
 
     private fun config(settings: SessionSettings): ConversationConfig {
@@ -46,6 +43,7 @@ class AarEngine internal constructor(
             automaticToolCalling = false, // the core runs them: it shows them, bounds them and stops them
             maxOutputToken = settings.maxTokens.takeIf { it > 0 },
             thinkingConfig = if (settings.thinking) ThinkingConfig() else null,
+            enableSpeculativeDecoding = this.settings.drafts(settings.sampling),
         )
     }
 
@@ -55,26 +53,7 @@ class AarEngine internal constructor(
 
     override fun detokenize(tokens: IntArray): String? = null
 
-    override fun close() {
-        val open = synchronized(lock) {
-            closed = true
-            sessions.toList()
-        }
-        for (session in open) session.close()
-        freeUnused()
-    }
+    override fun close() = sessions.close()
 
-    internal fun forget(session: AarSession) {
-        synchronized(lock) { sessions.remove(session) }
-        freeUnused()
-    }
-
-    /** A session that is closed within its own listener lives a little longer than [close]; the engine must outlive it. */
-    private fun freeUnused() {
-        synchronized(lock) {
-            if (!closed || freed || sessions.isNotEmpty()) return
-            freed = true
-        }
-        engine.close()
-    }
+    internal fun forget(session: AarSession) = sessions.forget(session)
 }

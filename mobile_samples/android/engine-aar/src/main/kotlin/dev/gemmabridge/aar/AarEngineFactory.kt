@@ -35,6 +35,6 @@ class AarEngineFactory @JvmOverloads constructor(
             )
             GoogleEngine(config).also { it.initialize() }
         }
-        return AarEngine(backend, engine, settings.contextTokens)
+        return AarEngine(backend, engine, settings)
     }
 }

@@ -38,6 +38,17 @@ fun main() {
                 fails<EngineException> { engine.start(SessionSettings(history + history)) }
             }
         }
+        case("a drafter guesses where the best token is taken, and is never mentioned where there is none") {
+            for ((drafter, wanted) in listOf(true to listOf(true, false, false), false to listOf(null, null, null))) {
+                GoogleEngine.DRAFTED.clear()
+                factory.open(settings.copy(drafter = drafter), Backend.CPU).use { engine ->
+                    for (sampling in listOf(Sampling.GREEDY, Sampling(64, 0.95f, 1.0f, 1), null)) {
+                        engine.start(SessionSettings(sampling = sampling)).close()
+                    }
+                }
+                same(wanted, GoogleEngine.DRAFTED.toList())
+            }
+        }
         case("a GPU that does not start is an exception that the fallback knows") {
             failsWith<EngineException>("no OpenCL") { factory.open(settings, Backend.GPU) }
             same(listOf(Backend.GPU, Backend.CPU), factory.backends)

@@ -20,7 +20,10 @@ internal object Native {
     @JvmStatic
     external fun detokenize(engine: Long, tokens: IntArray): ByteArray?
 
-    /** @param sink is held until [end]. [topK] of 0 leaves sampling to the model, [limit] of 0 the length. */
+    /**
+     * @param sink is held until [end]. [topK] of 0 leaves sampling to the model, [limit] of 0 the length.
+     * @param drafts 1 or 0: whether the model file's drafter guesses; below 0 where it has none.
+     */
     @JvmStatic
     external fun start(
         engine: Long,
@@ -32,6 +35,7 @@ internal object Native {
         temperature: Float,
         seed: Int,
         limit: Int,
+        drafts: Int,
         thinking: Boolean,
     ): Long
 

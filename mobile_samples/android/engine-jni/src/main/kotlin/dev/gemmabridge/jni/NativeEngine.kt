@@ -7,28 +7,17 @@ import dev.gemmabridge.core.EngineFactory
 import dev.gemmabridge.core.EngineSettings
 import dev.gemmabridge.core.Session
 import dev.gemmabridge.core.SessionSettings
-import java.util.concurrent.locks.ReentrantReadWriteLock
-import kotlin.concurrent.read
-import kotlin.concurrent.write
+import dev.gemmabridge.core.Sessions
 
-/**
- * A model in LiteRT-LM's C library.
- *
- * Calls hold the lock for reading, [close] for writing: so it waits for them, and nothing comes after it.
- */
+/** A model in LiteRT-LM's C library. */
 class NativeEngine internal constructor(
     override val backend: Backend,
     private val handle: Long,
-    private val context: Int,
+    private val settings: EngineSettings,
 ) : Engine {
-    private val lock = ReentrantReadWriteLock()
-    private val sessions = HashSet<NativeSession>()
+    private val sessions = Sessions<NativeSession> { Native.close(handle) }
 
-    @Volatile
-    private var closed = false
-    private var freed = false
-
-    override fun start(settings: SessionSettings): Session = use {
+    override fun start(settings: SessionSettings): Session = sessions.begin {
         val sink = ChunkSink()
         val sampling = settings.sampling
         val session = Native.start(
@@ -41,49 +30,29 @@ class NativeEngine internal constructor(
             sampling?.temperature ?: 0f,
             sampling?.seed ?: 0,
             settings.maxTokens,
+            when (this.settings.drafts(sampling)) {
+                null -> -1
+                true -> 1
+                false -> 0
+            },
             settings.thinking,
         )
-        NativeSession(this, session, sink.chunks, settings.maxTokens, context).also { synchronized(sessions) { sessions.add(it) } }
+        NativeSession(this, session, sink.chunks, settings.maxTokens, this.settings.contextTokens)
     }
 
-    override fun complete(prompt: String, maxTokens: Int): String? = use {
+    override fun complete(prompt: String, maxTokens: Int): String? = sessions.use {
         Native.complete(handle, text(prompt), maxTokens).toString(Charsets.UTF_8)
     }
 
-    override fun tokenize(text: String): IntArray? = use { Native.tokenize(handle, text(text)) }
+    override fun tokenize(text: String): IntArray? = sessions.use { Native.tokenize(handle, text(text)) }
 
-    override fun detokenize(tokens: IntArray): String? = use {
+    override fun detokenize(tokens: IntArray): String? = sessions.use {
         if (tokens.isEmpty()) "" else Native.detokenize(handle, tokens)?.toString(Charsets.UTF_8)
     }
 
-    override fun close() {
-        val open = lock.write {
-            if (closed) return
-            closed = true
-            synchronized(sessions) { sessions.toList() }
-        }
-        for (session in open) session.close()
-        freeUnused()
-    }
+    override fun close() = sessions.close()
 
-    internal fun forget(session: NativeSession) {
-        synchronized(sessions) { sessions.remove(session) }
-        freeUnused()
-    }
-
-    /** A session that is closed within its own listener lives a little longer than [close]; the engine must outlive it. */
-    private fun freeUnused() {
-        synchronized(sessions) {
-            if (!closed || freed || sessions.isNotEmpty()) return
-            freed = true
-        }
-        Native.close(handle)
-    }
-
-    private fun <T> use(action: () -> T): T = lock.read {
-        if (closed) throw EngineException("the engine is closed")
-        action()
-    }
+    internal fun forget(session: NativeSession) = sessions.forget(session)
 
     /** C text ends at the first zero. */
     private fun text(text: String): ByteArray {
@@ -110,6 +79,6 @@ class NativeEngineFactory(private val load: Runnable) : EngineFactory {
             settings.threads,
             settings.contextTokens,
         )
-        return NativeEngine(backend, handle, settings.contextTokens)
+        return NativeEngine(backend, handle, settings)
     }
 }

@@ -10,19 +10,16 @@ import dev.gemmabridge.core.RefusedException
 import dev.gemmabridge.core.Sampling
 import dev.gemmabridge.core.Session
 import dev.gemmabridge.core.SessionSettings
+import dev.gemmabridge.core.Sessions
 import dev.gemmabridge.core.Turn
 import dev.gemmabridge.ort.template.ChatTemplate
 import dev.gemmabridge.ort.text.Tokenizer
 import java.util.Random
-import java.util.concurrent.locks.ReentrantReadWriteLock
-import kotlin.concurrent.read
-import kotlin.concurrent.write
 
 /**
  * A model in ONNX Runtime. The runtime computes logits of token ids; template, tokens, cache and draw are here.
  *
- * Tools of a session are not declared to the model. Calls hold the lock for reading, [close] for writing: so it waits for
- * them, and nothing comes after it.
+ * Tools of a session are not declared to the model.
  */
 class OrtEngine internal constructor(
     internal val graphs: Graphs,
@@ -32,15 +29,10 @@ class OrtEngine internal constructor(
     internal val context: Int,
 ) : Engine {
     override val backend = Backend.CPU
-    private val lock = ReentrantReadWriteLock()
-    private val sessions = HashSet<OrtChat>()
+    private val sessions = Sessions<OrtChat> { graphs.close() }
 
-    @Volatile
-    private var closed = false
-    private var freed = false
-
-    override fun start(settings: SessionSettings): Session = use {
-        OrtChat(this, settings, settings.sampling ?: own(), ChunkQueue()).also { synchronized(sessions) { sessions.add(it) } }
+    override fun start(settings: SessionSettings): Session = sessions.begin {
+        told { OrtChat(this, settings, settings.sampling ?: own(), ChunkQueue()) }
     }
 
     /** As the checkpoint asks for it, each time otherwise. */
@@ -69,15 +61,7 @@ class OrtEngine internal constructor(
 
     override fun detokenize(tokens: IntArray): String? = use { tokenizer.decode(tokens) }
 
-    override fun close() {
-        val open = lock.write {
-            if (closed) return
-            closed = true
-            synchronized(sessions) { sessions.toList() }
-        }
-        for (session in open) session.close()
-        freeUnused()
-    }
+    override fun close() = sessions.close()
 
     /** Tokens of a conversation, ready for the answer. */
     internal fun prompt(turns: List<Turn>, thinking: Boolean): IntArray = told {
@@ -87,24 +71,9 @@ class OrtEngine internal constructor(
     /** The template prints the start token most often; it is fed once in any case. */
     private fun started(ids: IntArray) = if (ids.firstOrNull() == feeding.start.id) ids else intArrayOf(feeding.start.id) + ids
 
-    internal fun forget(session: OrtChat) {
-        synchronized(sessions) { sessions.remove(session) }
-        freeUnused()
-    }
+    internal fun forget(session: OrtChat) = sessions.forget(session)
 
-    /** A session that is closed within its own listener lives a little longer than [close]; the graphs must outlive it. */
-    private fun freeUnused() {
-        synchronized(sessions) {
-            if (!closed || freed || sessions.isNotEmpty()) return
-            freed = true
-        }
-        graphs.close()
-    }
-
-    private fun <T> use(action: () -> T): T = lock.read {
-        if (closed) throw EngineException("the engine is closed")
-        told(action)
-    }
+    private fun <T> use(action: () -> T): T = sessions.use { told(action) }
 
     internal companion object {
         /** Runs what reads files or calls the runtime; what that throws becomes what an engine may throw. */

@@ -66,7 +66,9 @@ private fun verdict(bundle: File): String = try {
 /** A phone whose app holds the bundle. */
 private class Handheld(private val bundle: File, override val folder: File) : Device {
     override val name = "desk"
-    override val cache = folder
+    override val cache = File(folder, "cache")
+
+    override fun free() = 8_000_000_000L
 
     override fun memory() = Pair(8_000_000_000L, 8_000_000_000L)
 

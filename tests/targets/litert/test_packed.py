@@ -1,0 +1,51 @@
+"""What the engine writes at its first start, against the plan's figure: every kind of weight, and a drafter's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from convert import demo
+from convert.checkpoint import open_checkpoint, resolve
+from convert.checkpoint.drafter import open_drafter
+from convert.checkpoint.types import Checkpoint
+from convert.progress import Silent
+from convert.targets.litert import TARGET, LitertOptions, convert
+from tests.support.drafter.assistant import write_assistant
+
+
+def started(file: Path, cache: Path) -> list[int]:
+    """Lengths of the files that a start leaves in a folder, largest first."""
+    import litert_lm
+
+    cache.mkdir(exist_ok=True)
+    cpu = litert_lm.Backend.CPU(thread_count=1)
+    with litert_lm.Engine(str(file), backend=cpu, cache_dir=str(cache), enable_speculative_decoding=True):
+        pass
+    return sorted((path.stat().st_size for path in cache.iterdir()), reverse=True)
+
+
+def demo_with_a_float_drafter(folder: Path, request: pytest.FixtureRequest) -> Checkpoint:
+    """Static int8 products of 2, 4 and 8 bits, a head of 2 bits; the drafter's head is looked up by groups."""
+    drafter = write_assistant(folder, demo.folder(), lattice=False, ordered=True)
+    return open_drafter(resolve(drafter), open_checkpoint("demo"))
+
+
+def q4_0_with_its_like(folder: Path, request: pytest.FixtureRequest) -> Checkpoint:
+    """Blocks with offsets, a tied float head of 1,003 rows; the drafter's head in blocks too."""
+    model = request.getfixturevalue("q4_0_e2b")
+    return open_drafter(resolve(write_assistant(folder, model)), open_checkpoint(model))
+
+
+@pytest.mark.parametrize("make", [demo_with_a_float_drafter, q4_0_with_its_like])
+def test_the_first_start_writes_what_the_plan_says(
+    make: Callable[[Path, pytest.FixtureRequest], Checkpoint], tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    checkpoint, file, cache = make(tmp_path / "drafter", request), tmp_path / "model.litertlm", tmp_path / "cache"
+    convert(checkpoint, LitertOptions(context=128, prefill=(8,)), file, Silent())
+    written = started(file, cache)
+    assert len(written) == 2  # the decoder's and the drafter's
+    assert TARGET.packs(checkpoint) == pytest.approx(sum(written), rel=0.002)
+    assert started(file, cache) == written  # later starts map them
