@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +35,7 @@ class Width:
     taken: int
 
 
-# Of the drafter that is published for E2B: 77.7 million parameters.
+# Of google/gemma-4-E2B-it-qat-q4_0-unquantized-assistant, 77.7 million parameters; the file has its size to the byte.
 PUBLISHED = Width(hidden=256, intermediate=2048, heads=4, groups=2048, taken=32)
 
 
@@ -82,9 +81,10 @@ def write_published(folder: Path, model: Path, *, lattice: bool = True, seed: in
     return _write(folder, _config(_text(model), True, PUBLISHED), lattice, seed, weights)
 
 
-def parameters(config: dict[str, Any]) -> int:
-    """Numbers in the floats of a drafter of this config.json."""
-    return sum(prod(tensor.shape) for tensor in _tensors(config, False) if tensor.part != "ordering")
+def file_bytes(config: dict[str, Any]) -> int:
+    """Bytes of the weights' file of a drafter of this config.json."""
+    tensors = list(_tensors(config, False))
+    return 8 + len(safetensors.header(tensors)[0]) + sum(map(safetensors.size, tensors))
 
 
 def _text(model: Path) -> dict[str, Any]:
