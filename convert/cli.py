@@ -46,7 +46,10 @@ Prefill = Annotated[
 Runtime = Annotated[str | None, typer.Option(help=f"what runs the model; {RUNTIMES} [default: the first]")]
 Drafter = Annotated[
     str | None,
-    typer.Option(help="what guesses tokens for the model to verify: demo, a hub id (...-assistant), or a folder"),
+    typer.Option(
+        help="what guesses tokens for the model to verify: a hub id (...-assistant), a folder, demo, or auto: "
+        "what is published for the model [default: nothing]"
+    ),
 ]
 Out = Annotated[Path, typer.Option(envvar="GEMMA_BRIDGE_OUT", help="folder that takes <platform>/<name>/")]
 Name = Annotated[str | None, typer.Option(help="folder name of the bundle [default: the model's]")]

@@ -24,8 +24,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from math import prod
+from typing import Any
 
-from convert.checkpoint.types import Checkpoint
+from convert.checkpoint.types import Checkpoint, Module
 from convert.lattice import packed_width
 
 MB = 1 << 20
@@ -111,6 +112,7 @@ class Sizes:
         owners: layers with keys and values of their own.
         prefills: prefill signatures.
         questions: of rung 4.
+        drafter: weights of the drafter's matrices; 0: there is none.
         kind, static: facts of the checkpoint, ``stored`` and ``static_activations``.
     """
 
@@ -132,6 +134,7 @@ class Sizes:
     context: int
     prefills: int
     questions: int
+    drafter: int = 0
 
 
 @dataclass(frozen=True)
@@ -194,7 +197,14 @@ def sizes(
         context=context,
         prefills=prefills,
         questions=questions,
+        drafter=0 if checkpoint.drafter is None else sum(map(_weights, checkpoint.drafter.modules.values())),
     )
+
+
+def _weights(module: Module[Any]) -> int:
+    """Of its matrices."""
+    exact = sum(tensor.rows * tensor.columns for tensor in module.quants.values())
+    return exact + sum(prod(floats.shape) for floats in module.floats.values() if len(floats.shape) == 2)
 
 
 def model_bytes(tables: int, others: int) -> int:

@@ -15,8 +15,9 @@ from convert.bundle.names import bundle_name
 from convert.bundle.platform import Packing, find_platform, find_target
 from convert.chat_template.prepare import prepare as template
 from convert.checkpoint import check_small_files, name_of, open_folder, resolve
+from convert.checkpoint.drafter import AUTO, check_small, locate, open_drafter, published
 from convert.checkpoint.drafter import NAME as DRAFTER
-from convert.checkpoint.drafter import check_small, locate, open_drafter
+from convert.checkpoint.known import known
 from convert.checkpoint.settings import Stop, read_settings
 from convert.checkpoint.types import Checkpoint
 from convert.errors import PlanError
@@ -40,7 +41,7 @@ class Request:
         flags: what was chosen of the target's and the platform's own choices, by name.
         runtime: name of the target; by default the platform's.
         name: folder name of the bundle; by default the checkpoint's.
-        drafter: a hub id or a folder; None: there is none.
+        drafter: a hub id or a folder, or ``auto`` for what is published for the model; None: there is none.
     """
 
     platform: str
@@ -103,6 +104,8 @@ class Plan:
         chosen: settings that no file of the checkpoint gives, with the values used.
         left_out: modules that are read and that the target does not convert.
         drafter: of what the drafter is made, and the folder where it lies; None: there is none.
+        published_drafter: id of the drafter that is published for the model and was not asked for, where the target
+            has a place for one.
     """
 
     platform: str
@@ -131,6 +134,7 @@ class Plan:
     template: str = ""
     left_out: tuple[str, ...] = ()
     drafter: DrafterPlan | None = None
+    published_drafter: str | None = None
 
     @property
     def context(self) -> int:
@@ -239,6 +243,7 @@ def make(request: Request, checkpoint: Checkpoint, name: str) -> Plan:
     stages = _stages(request, checkpoint, found, options, sizes)
     out = request.out.absolute()
     there = room(stages, free_disk(out), available())
+    hints = checkpoint.drafter is None and DRAFTER in target.modules
     if there.lacking and request.verb != "plan":  # which shows what is lacking
         raise PlanError(asked, *there.lacking[0])
     return Plan(
@@ -268,6 +273,7 @@ def make(request: Request, checkpoint: Checkpoint, name: str) -> Plan:
         template=template(checkpoint.folder, target.renders).told,
         left_out=tuple(sorted(checkpoint.modules.keys() - target.modules)),
         drafter=_drafter(checkpoint),
+        published_drafter=known().drafters.get(checkpoint.source.id) if hints else None,
     )
 
 
@@ -321,6 +327,7 @@ def prepare(request: Request, progress: Progress) -> tuple[Plan, Checkpoint]:
         ConvertError: the checkpoint or the request is refused.
     """
     target = early(request).target
+    drafter = published(request.model, request.asked) if request.drafter == AUTO else request.drafter
 
     def before_the_weights(folder: Path) -> None:
         check_small_files(folder)
@@ -329,9 +336,9 @@ def prepare(request: Request, progress: Progress) -> tuple[Plan, Checkpoint]:
 
     located = resolve(request.model, progress=progress, check=before_the_weights)
     checkpoint = open_folder(located)
-    if request.drafter is not None:
+    if drafter is not None:
         config = checkpoint.text.config
-        beside = locate(request.drafter, progress=progress, check=lambda folder: check_small(folder, config))
+        beside = locate(drafter, progress=progress, check=lambda folder: check_small(folder, config))
         checkpoint = open_drafter(beside, checkpoint)
     made = make(request, checkpoint, located.name)
     if request.verb != "convert":

@@ -89,7 +89,8 @@ def plan(made: Plan) -> str:
 
 def _drafter(made: Plan) -> list[tuple[str, str]]:
     if (found := made.drafter) is None:
-        return []
+        hint = f"none; published for this model: {made.published_drafter} (--drafter auto)"
+        return [("drafter", hint)] if made.published_drafter else []
     named = found.source if found.revision is None else f"{found.source}@{found.revision}"
     return [("drafter", f"{named}: {found.stored}")]
 

@@ -94,7 +94,11 @@ def _readable(folder: Path) -> str:
 
 
 def resolve(
-    model: str | Path, *, progress: Progress | None = None, check: Callable[[Path], None] | None = None
+    model: str | Path,
+    *,
+    progress: Progress | None = None,
+    check: Callable[[Path], None] | None = None,
+    small: tuple[str, ...] = hub.SMALL,
 ) -> Located:
     """Finds a model: ``demo``, a folder, or a hub id ``org/name[@revision]``, which is downloaded if need be.
 
@@ -104,6 +108,7 @@ def resolve(
     Args:
         check: called with a folder that holds everything but the weights, before these are downloaded; by default
             :func:`check_small_files`.
+        small: patterns of the files beside the weights that are downloaded.
 
     Raises:
         HubError: the id does not exist or the hub cannot be reached.
@@ -124,7 +129,7 @@ def resolve(
         raise CheckpointError(
             f"open {text}", "no such folder", "Give a folder with a checkpoint, a hub id org/name[@revision] or demo"
         )
-    path, commit = hub.fetch(match["id"], match["revision"], progress, check=check or check_small_files)
+    path, commit = hub.fetch(match["id"], match["revision"], progress, check=check or check_small_files, small=small)
     return Located(path, match["id"], commit, match["id"].split("/")[1])
 
 

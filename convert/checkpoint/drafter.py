@@ -8,23 +8,48 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from convert.checkpoint import Located, other_kinds, read_module, resolve, used_files
+from convert.checkpoint import Located, hub, other_kinds, read_module, resolve, used_files
 from convert.checkpoint.config import CONFIG, TextConfig
 from convert.checkpoint.fields import Fields
 from convert.checkpoint.format import choose
+from convert.checkpoint.known import known
 from convert.checkpoint.ledger import Ledger
 from convert.checkpoint.modules.drafter import DrafterConfig, ordering, outline
 from convert.checkpoint.names import by_published_name
 from convert.checkpoint.outline import Outline
-from convert.checkpoint.safetensors import read_folder
+from convert.checkpoint.safetensors import INDEX, read_folder
 from convert.checkpoint.strict_json import read_object
 from convert.checkpoint.types import Checkpoint, Source
+from convert.errors import CheckpointError
 
 if TYPE_CHECKING:
     from convert.progress import Progress
 
-NAME = "drafter"
+NAME, AUTO = "drafter", "auto"
 _DEMO = "demo"
+_SMALL = (CONFIG, INDEX)  # its tokenizer, 32 MB, is the model's and is not read
+
+
+def published(model: str, asked: str) -> str:
+    """The drafter that is published for a model: what ``--drafter auto`` stands for.
+
+    Args:
+        model: as the user gave it.
+
+    Raises:
+        CheckpointError: none is known, for weights of this kind.
+    """
+    if model == _DEMO:
+        return _DEMO
+    match = None if Path(model).expanduser().is_dir() else hub.HUB_ID.fullmatch(model)
+    drafters = known().drafters
+    if match is None:
+        found = "--drafter auto goes by the model's hub id, and none was given"
+    elif match["id"] in drafters:
+        return drafters[match["id"]]
+    else:
+        found = f"--drafter auto: no drafter is known to be published for {match['id']}"
+    raise CheckpointError(asked, found, f"Give one by its id or folder, such as {' or '.join(drafters.values())}")
 
 
 def check_small(folder: Path, target: TextConfig) -> None:
@@ -49,7 +74,7 @@ def locate(
     """
     if model == _DEMO:
         return Located(importlib.import_module("convert.demo").drafter(), _DEMO, None, _DEMO)
-    return resolve(model, progress=progress, check=check)
+    return resolve(model, progress=progress, check=check, small=_SMALL)
 
 
 def open_drafter(located: Located, checkpoint: Checkpoint) -> Checkpoint:

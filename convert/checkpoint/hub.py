@@ -35,6 +35,7 @@ def fetch(
     progress: Progress | None,
     endpoint: str | None = None,
     check: Callable[[Path], object] = lambda folder: None,
+    small: tuple[str, ...] = SMALL,
 ) -> tuple[Path, str]:
     """Downloads what a checkpoint needs, or finds it in the cache.
 
@@ -47,6 +48,7 @@ def fetch(
         progress: told about the bytes of the weights as they arrive.
         endpoint: another hub than the configured one.
         check: given the folder with the small files; what it raises ends the download before the weights.
+        small: patterns of the names of the small files.
 
     Returns:
         the folder in the cache, and the commit it holds.
@@ -77,7 +79,7 @@ def fetch(
         with refusals(place):
             return Path(patiently(attempt))
 
-    folder = download(revision, SMALL, None)
+    folder = download(revision, small, None)
     commit = folder.name  # a snapshot's folder is named by its commit
     files = listing(model, commit, folder)
     check_listing(asked, files)
@@ -89,7 +91,7 @@ def fetch(
         with (
             contextlib.nullcontext() if progress is None else progress.stage("download", sum(missing.values())) as task
         ):
-            download(commit, (*SMALL, *weights), task)
+            download(commit, (*small, *weights), task)
         for name in missing:
             check_arrived(asked, folder / name)
     return folder, commit

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from convert.checkpoint.known import known, suggest
+from convert.checkpoint.known import known, published, suggest
 from convert.errors import HubError
 
 _Found = TypeVar("_Found")
@@ -133,7 +133,7 @@ def _not_cached(place: Place, error: BaseException) -> HubError:
             return answer
         return HubError(place.asked, f"the hub answered HTTP {cause.response.status_code} and {held}", ask)
     why = _reason(place, cause) if isinstance(cause, httpx2.HTTPError) else "no network, or the hub does not answer"
-    if other is None and place.model.startswith("google/") and place.model not in known().usable:
+    if other is None and place.model.startswith("google/") and not published(place.model):
         # Google's own ids are all known, so a wrong one can be told even without asking; other people's cannot.
         found = f"{why}, and {held}; Google publishes no such id that could be read"
         return HubError(place.asked, found, _instead(place.model))

@@ -16,10 +16,12 @@ class Known:
     Attributes:
         usable: ids in a format that is read, each with the commit taken when no revision is given (None: the latest).
         unread: ids in other formats, each with the usable one that holds the same model.
+        drafters: by ids of models, read or not, the drafter that is published for each.
     """
 
     usable: Mapping[str, str | None]
     unread: Mapping[str, str]
+    drafters: Mapping[str, str]
 
 
 def known() -> Known:
@@ -29,9 +31,19 @@ def known() -> Known:
 
 
 def suggest(model: str) -> tuple[str, ...]:
-    """The usable ids nearest to a name, best first, at most two; all of them if none is near."""
-    ids = known()
-    if model in ids.unread:
-        return (ids.unread[model],)
-    near = difflib.get_close_matches(model.lower(), [each.lower() for each in ids.usable], n=2, cutoff=0.6)
-    return tuple(each for low in near for each in ids.usable if each.lower() == low) or tuple(ids.usable)
+    """The usable ids nearest to a name, best first, at most two; all of them if none is near.
+
+    Of drafters where the name is one's.
+    """
+    found, named = known(), "assistant" in model.lower()
+    if model in found.unread:
+        return (found.unread[model],)
+    ids = tuple(found.drafters.values()) if named else tuple(found.usable)
+    near = difflib.get_close_matches(model.lower(), [each.lower() for each in ids], n=2, cutoff=0.6)
+    return tuple(each for low in near for each in ids if each.lower() == low) or ids
+
+
+def published(model: str) -> bool:
+    """Whether an id is one that can be used: of a model, or of a drafter."""
+    found = known()
+    return model in found.usable or model in found.drafters.values()

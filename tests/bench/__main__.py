@@ -31,7 +31,9 @@ def _command(arguments: list[str]) -> str:
         help="demo, a hub id, a folder, or "
         "coreml, products, nbits, runtimes, peers, cache, drafter, kernels, tokenizer, start",
     )
-    parser.add_argument("of", nargs="?", default="demo", help="of runtimes, cache, kernels: demo, a hub id or a folder")
+    said = "of runtimes, cache, drafter and kernels: demo, a hub id or a folder"
+    parser.add_argument("of", nargs="?", help=said)
+    parser.add_argument("with_", metavar="with", nargs="?", help="of drafter: its own hub id or folder")
     parser.add_argument("--out", type=Path, default=Path("dist"), help="where full-size files lie meanwhile")
     options = parser.parse_args(arguments)
     if options.model == "start":  # a folder of that name is ./start
@@ -53,19 +55,25 @@ def _command(arguments: list[str]) -> str:
     if options.model == "runtimes":
         from tests.bench.runtimes import runtimes
 
-        return runtimes(options.of, options.out)
+        return runtimes(options.of or "demo", options.out)
     if options.model == "cache":
         from tests.bench.engine.cache import cache
 
-        return cache(options.of, options.out)
+        return cache(options.of or "demo", options.out)
     if options.model == "drafter":
-        from tests.bench.engine.drafter import drafter
+        if options.of is None:
+            from tests.bench.engine.drafter import drafter
 
-        return drafter(options.out)
+            return drafter(options.out)
+        if options.with_ is None:
+            parser.error("drafter wants a model and its drafter, or neither for the demo's own questions")
+        from tests.bench.engine.steps import steps
+
+        return steps(options.of, options.with_, options.out)
     if options.model == "kernels":
         from tests.bench.engine.kernels import kernels
 
-        return kernels(options.of)
+        return kernels(options.of or "demo")
     if options.model == "tokenizer":
         from tests.bench.tokenizer import tokenizer
 

@@ -62,3 +62,15 @@ def test_the_reference_keeps_what_it_unpacked_only_where_that_is_integers_and_no
     assert costs.kept(replace(Q4_0_E2B, kind="integers")) == 1876819968 + 402653184
     assert costs.kept(replace(Q4_0_E2B, kind="integers", linears=3 << 30)) == 0
     assert costs.kept(Q4_0_E2B) == 0
+
+
+def test_a_drafter_costs_the_rungs_that_judge_it_and_no_other() -> None:
+    """E2B's, of 77.7 million weights: the reference's own drafter, and texts in which no draft is right."""
+    without, drafted = stages(Q4_0_E2B), stages(replace(Q4_0_E2B, drafter=77_731_332, questions=0))
+    assert {name for name in without if without[name] != drafted[name]} == {"rung 2a", "rung 3"}
+    assert drafted["rung 2a"].memory - without["rung 2a"].memory > 4 * 2 * 77_731_332  # two copies in float32
+    assert drafted["rung 2a"].seconds > without["rung 2a"].seconds + 1
+    assert drafted["rung 3"].seconds > 1.5 * without["rung 3"].seconds
+    asked = {drafter: stages(replace(Q4_0_E2B, drafter=drafter, questions=10)) for drafter in (0, 77_731_332)}
+    more = asked[77_731_332]["rung 3"].seconds - asked[0]["rung 3"].seconds
+    assert more > drafted["rung 3"].seconds - without["rung 3"].seconds

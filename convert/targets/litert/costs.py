@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from convert import costs
 from convert.costs import Rates, Sizes, Stage, TargetCosts
+from convert.targets.litert.options import DRAFTS
 
 PLAIN = 60.0  # a product of kernels without XNNPACK, in float32 products
 INTEGER = 2.0  # products of XNNPACK in the time of a float32 one (0.5 to 1.7 TOPS of two threads here)
@@ -15,6 +16,13 @@ MAPPED_FROM = 256 * costs.MB  # runners/litert.py: larger sections are copied to
 REPLIES = 6  # rung 3: chats and what stops, which the artifact answers and no reference reads
 LAYER_FILES = 1 * costs.MB
 HEAD = {"integers": 1, "rounded lattice": 4}  # bytes of one of the head's weights, at most
+# With a drafter. Rung 2a: positions at which verify is held to the reference, and drafts.
+VERIFIED, DRAFTED = 50, 32
+DRAFTER_PASSES = 60.0  # bytes through numpy for each of its weights, from what is stored to two that run
+DRAFTER_HELD = 16  # bytes for each: the reference's floats, the lattice's, the runtime's own order
+# Rung 3: a step of drafts and verify in decoded tokens, where all drafts are wrong and several rows cost as many single
+# ones; own questions that are asked with and without.
+STEP, BOTH_WAYS = DRAFTS + 2.0, 48
 
 
 def judged(s: Sizes, rate: Rates) -> list[Stage]:
@@ -31,7 +39,8 @@ def judged(s: Sizes, rate: Rates) -> list[Stage]:
     if large:
         played = SAMPLED * (decoder // s.layers + PLAYED_CACHES * s.cache // s.owners)
     heard = PLAIN * 2.0 * s.linears * (4 * SAMPLED / s.layers if large else 24) / rate.flops
-    told = costs.prompts(s, rate, costs.PROMPTS, short) + 2 * (costs.PROMPTS + REPLIES) * costs.ANSWER * step
+    verifying, drafted = _drafting(s, rate, step) if s.drafter else (0.0, 0.0)
+    told = drafted + costs.prompts(s, rate, costs.PROMPTS, short) + 2 * (costs.PROMPTS + REPLIES) * costs.ANSWER * step
     tables = s.tables if s.tables > MAPPED_FROM else 0
     layer, head = 2 * decoder // s.layers, HEAD[s.kind] * s.head
     piece = max(layer, head if head > MAPPED_FROM else 0)
@@ -41,8 +50,8 @@ def judged(s: Sizes, rate: Rates) -> list[Stage]:
         costs.first(s, rate, draws),
         costs.rung(
             "2a",
-            TRACED * runs + s.prefills * integers + step,
-            costs.read_once(s, 0) + layer + 3 * s.cache,
+            TRACED * runs + s.prefills * integers + step + verifying,
+            costs.read_once(s, 0) + layer + 3 * s.cache + DRAFTER_HELD * s.drafter,
             mapped,
             s.model + tables + piece,
         ),
@@ -64,6 +73,16 @@ def judged(s: Sizes, rate: Rates) -> list[Stage]:
     asked = costs.GOLDENS if s.questions else 0
     golden = costs.prompts(s, rate, asked, short) + asked * costs.ANSWER * step
     return [*made, costs.rung("report", golden, numbers + running, mapped, s.model + copied)]
+
+
+def _drafting(s: Sizes, rate: Rates, step: float) -> tuple[float, float]:
+    """Seconds that a drafter adds to rungs 2a and 3."""
+    rows = 2.0 * VERIFIED * (s.linears + 2 * s.head)  # the head's activations are two terms
+    products = rows / INTEGER + 2.0 * VERIFIED * s.head + 4.0 * DRAFTED * s.drafter
+    read = costs.UNPACK[s.kind] * s.head + DRAFTER_PASSES * s.drafter
+    texts, asked = costs.PROMPTS + REPLIES, min(BOTH_WAYS, s.questions)
+    spoken = (texts * (costs.ANSWER + DRAFTS + 1) * STEP + asked * costs.ANSWER * (1 + STEP)) * step
+    return products / rate.flops + read / rate.bytes, spoken
 
 
 # E2B mobile: 9 to 14 s for 2.24 GB; q4_0: 84 s for 8.34 GB.

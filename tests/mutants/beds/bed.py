@@ -15,7 +15,9 @@ from convert.bundle import papers
 from convert.bundle.manifest import Parity, Rung
 from convert.bundle.names import GOLDEN, PAGE, PARITY
 from convert.checkpoint import open_checkpoint as read
-from convert.checkpoint import with_digests
+from convert.checkpoint import resolve, with_digests
+from convert.checkpoint.drafter import open_drafter
+from convert.checkpoint.types import Checkpoint
 from convert.demo import folder as demo
 from convert.progress import Silent
 from convert.targets import all_targets
@@ -63,6 +65,11 @@ class Bed(ABC):
         return folder
 
     @cached_property
+    def drafter(self) -> Path | None:
+        """The folder of its drafter; None where there is none."""
+        return None
+
+    @cached_property
     def artifact(self) -> Path:
         """The sound model."""
         return self.convert(self.checkpoint, self._folder("sound"))
@@ -95,14 +102,14 @@ class Bed(ABC):
 
     def convert(self, checkpoint: Path, folder: Path) -> Path:
         """Converts a checkpoint into a folder that is empty, with what a bundle has beside the model."""
-        opened, out = read(checkpoint), folder / self._kind.model
+        opened, out = self._opened(checkpoint), folder / self._kind.model
         self._kind.convert(opened, self.options, out, Silent())
         self._kind.collect(opened, self.options, folder)
         return out
 
     def case(self, made: Path) -> Case:
         """A model, or a bundle folder, opened for the ladder."""
-        return open_case(made, self.checkpoint)
+        return open_case(made, self.checkpoint, drafter=self.drafter)
 
     def judged(self, made: Path) -> Case:
         """The same; what the reference has said of the sound model is taken over."""
@@ -117,6 +124,10 @@ class Bed(ABC):
     def same(self, made: Path) -> bool:
         """Whether a model, with what lies beside it, is the sound one."""
         return _content(made.parent) == _content(self.artifact.parent)
+
+    def _opened(self, checkpoint: Path) -> Checkpoint:
+        opened = read(checkpoint)
+        return opened if self.drafter is None else open_drafter(resolve(self.drafter), opened)
 
     @property
     def _kind(self) -> Target:

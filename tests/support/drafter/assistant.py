@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,31 @@ import numpy as np
 
 from convert.demo.writing import safetensors
 from convert.demo.writing.stored import Matrix, Tensor
-from tests.support.checkpoints import values
+from tests.support.checkpoints import streamed, values
 
-HIDDEN, INTERMEDIATE, SLIDING_LAYERS, HEADS = 64, 128, 3, 2
+SLIDING_LAYERS = 3  # and behind them a full one
 PER_GROUP = 16  # tokens of a group, where the head is ordered; a divisor of the vocabulary
+
+
+@dataclass(frozen=True)
+class Width:
+    """A drafter's own dimensions, beside those that follow from its model's.
+
+    Attributes:
+        heads: query heads.
+        groups: of tokens, where the head is ordered.
+        taken: groups that are scored.
+    """
+
+    hidden: int
+    intermediate: int
+    heads: int
+    groups: int
+    taken: int
+
+
+# Of google/gemma-4-E2B-it-qat-q4_0-unquantized-assistant, 77.7 million parameters; the file has its size to the byte.
+PUBLISHED = Width(hidden=256, intermediate=2048, heads=4, groups=2048, taken=32)
 
 
 def write_assistant(
@@ -28,31 +50,71 @@ def write_assistant(
         ordered: whether groups of tokens come with the head.
         heads: query heads; by default as many as fit the model's key/value heads.
     """
-    whole = json.loads((model / "config.json").read_text("utf-8"))
-    text = whole.get("text_config", whole)
-    config = _config(text, ordered, heads or max(HEADS, text["num_key_value_heads"]))
+    text = _text(model)
+    wide = heads or max(2, text["num_key_value_heads"])
+    width = Width(hidden=64, intermediate=128, heads=wide, groups=text["vocab_size"] // PER_GROUP, taken=4)
+
+    def weights(tensor: Tensor) -> Iterable[bytes]:
+        assert tensor.matrix is not None
+        if tensor.part == "weight":
+            yield values.q4_0(tensor.matrix, seed).tobytes()
+        else:
+            yield values.dense(tensor.key, tensor.shape, seed, 1, None).tobytes()
+
+    return _write(folder, _config(text, ordered, width), lattice, seed, weights)
+
+
+def write_published(folder: Path, model: Path, *, lattice: bool = True, seed: int = 11) -> Path:
+    """The same in the dimensions of E2B's, with groups of tokens, its weights drawn in pieces.
+
+    Args:
+        model: the checkpoint that it drafts for, or a folder with its config.json alone.
+        lattice: as of :func:`write_assistant`; what is published is bfloat16 numbers.
+    """
+
+    def weights(tensor: Tensor) -> Iterable[bytes]:
+        assert tensor.matrix is not None
+        if tensor.part == "weight":
+            return streamed.lattice(tensor.matrix, seed)
+        return streamed.dense(tensor.key, tensor.shape, seed, 1, values.row_gains(tensor.matrix, seed, None))
+
+    return _write(folder, _config(_text(model), True, PUBLISHED), lattice, seed, weights)
+
+
+def file_bytes(config: dict[str, Any]) -> int:
+    """Bytes of the weights' file of a drafter of this config.json."""
+    tensors = list(_tensors(config, False))
+    return 8 + len(safetensors.header(tensors)[0]) + sum(map(safetensors.size, tensors))
+
+
+def _text(model: Path) -> dict[str, Any]:
+    """The text decoder's part of a config.json."""
+    whole: dict[str, Any] = json.loads((model / "config.json").read_text("utf-8"))
+    found: dict[str, Any] = whole.get("text_config", whole)
+    return found
+
+
+def _write(
+    folder: Path, config: dict[str, Any], lattice: bool, seed: int, weights: Callable[[Tensor], Iterable[bytes]]
+) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", "utf-8")
-    tensors = list(_tensors(config, lattice))
 
     def fill(tensor: Tensor) -> Iterable[bytes]:
-        if tensor.part == "ordering":
+        if tensor.matrix is not None:
+            yield from weights(tensor)
+        elif tensor.part == "ordering":
             yield np.random.default_rng(seed).permutation(tensor.shape[0]).astype("<i8").tobytes()
-        elif tensor.part == "weight":
-            assert tensor.matrix is not None
-            yield values.q4_0(tensor.matrix, seed).tobytes()
-        elif tensor.part == "dense":
-            yield values.dense(tensor.key, tensor.shape, seed, 1, None).tobytes()
         elif tensor.part == "scalar":
             yield values.layer_scalar(tensor.key, seed).tobytes()
         else:
             yield values.norm(tensor.key, tensor.shape, seed).tobytes()
 
-    safetensors.write(folder, tensors, fill)
+    safetensors.write(folder, list(_tensors(config, lattice)), fill)
     return folder
 
 
-def _config(text: dict[str, Any], ordered: bool, heads: int) -> dict[str, Any]:
+def _config(text: dict[str, Any], ordered: bool, width: Width) -> dict[str, Any]:
     own = (
         "vocab_size", "head_dim", "global_head_dim", "num_key_value_heads", "sliding_window", "rope_parameters",
         "max_position_embeddings", "rms_norm_eps", "hidden_activation",
@@ -61,9 +123,9 @@ def _config(text: dict[str, Any], ordered: bool, heads: int) -> dict[str, Any]:
     inner = {name: text[name] for name in own if name in text}
     inner |= {
         "model_type": "gemma4_text",
-        "hidden_size": HIDDEN,
-        "intermediate_size": INTERMEDIATE,
-        "num_attention_heads": heads,
+        "hidden_size": width.hidden,
+        "intermediate_size": width.intermediate,
+        "num_attention_heads": width.heads,
         "num_hidden_layers": len(layers),
         "num_kv_shared_layers": len(layers),
         "layer_types": layers,
@@ -78,8 +140,8 @@ def _config(text: dict[str, Any], ordered: bool, heads: int) -> dict[str, Any]:
         "model_type": "gemma4_assistant",
         "backbone_hidden_size": text["hidden_size"],
         "use_ordered_embeddings": ordered,
-        "num_centroids": text["vocab_size"] // PER_GROUP,
-        "centroid_intermediate_top_k": 4,
+        "num_centroids": width.groups,
+        "centroid_intermediate_top_k": width.taken,
         "tie_word_embeddings": True,
         "dtype": "bfloat16",
         "text_config": inner,
@@ -97,10 +159,11 @@ def _tensors(config: dict[str, Any], lattice: bool) -> Iterable[Tensor]:
         return Tensor(name, "BF16", (width,), name.removeprefix("model."), "norm")
 
     vocab, heads = text["vocab_size"], text["num_attention_heads"]
-    yield matrix("model.embed_tokens", vocab, HIDDEN)
-    yield matrix("pre_projection", HIDDEN, 2 * backbone)
-    yield matrix("post_projection", backbone, HIDDEN)
-    yield vector("model.norm.weight", HIDDEN)
+    hidden, inner = text["hidden_size"], text["intermediate_size"]
+    yield matrix("model.embed_tokens", vocab, hidden)
+    yield matrix("pre_projection", hidden, 2 * backbone)
+    yield matrix("post_projection", backbone, hidden)
+    yield vector("model.norm.weight", hidden)
     for index, kind in enumerate(text["layer_types"]):
         at, width = f"model.layers.{index}", text["head_dim" if kind == "sliding_attention" else "global_head_dim"]
         for norm in (
@@ -109,14 +172,14 @@ def _tensors(config: dict[str, Any], lattice: bool) -> Iterable[Tensor]:
             "pre_feedforward_layernorm",
             "post_feedforward_layernorm",
         ):
-            yield vector(f"{at}.{norm}.weight", HIDDEN)
+            yield vector(f"{at}.{norm}.weight", hidden)
         yield Tensor(f"{at}.layer_scalar", "BF16", (1,), f"layers.{index}.layer_scalar", "scalar")
         yield vector(f"{at}.self_attn.q_norm.weight", width)
-        yield matrix(f"{at}.self_attn.q_proj", heads * width, HIDDEN)
-        yield matrix(f"{at}.self_attn.o_proj", HIDDEN, heads * width)
+        yield matrix(f"{at}.self_attn.q_proj", heads * width, hidden)
+        yield matrix(f"{at}.self_attn.o_proj", hidden, heads * width)
         for name in ("gate_proj", "up_proj"):
-            yield matrix(f"{at}.mlp.{name}", INTERMEDIATE, HIDDEN)
-        yield matrix(f"{at}.mlp.down_proj", HIDDEN, INTERMEDIATE)
+            yield matrix(f"{at}.mlp.{name}", inner, hidden)
+        yield matrix(f"{at}.mlp.down_proj", hidden, inner)
     if config["use_ordered_embeddings"]:
-        yield matrix("masked_embedding.centroids", config["num_centroids"], HIDDEN, exact=False)
+        yield matrix("masked_embedding.centroids", config["num_centroids"], hidden, exact=False)
         yield Tensor("masked_embedding.token_ordering", "I64", (vocab,), "token_ordering", "ordering")

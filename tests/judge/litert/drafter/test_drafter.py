@@ -34,6 +34,8 @@ from runtime_tests.readers.litert.litertlm import open_litertlm
 from runtime_tests.readers.modules.drafter import DrafterFolder
 from runtime_tests.results import Rung, rung
 from runtime_tests.rungs.asked import Asked
+from tests.mutants.catalogue.litert import drafter as drafter_faults
+from tests.mutants.mutant import Build
 from tests.support.drafter.assistant import write_assistant
 from tests.support.litert.patient import Patient, failing
 
@@ -110,6 +112,18 @@ def test_a_head_with_groups_of_tokens_drafts_what_transformers_drafts(
     assert found.status == "pass", failing(found)
     grouped = "masked_embedding.token_ordering" in drafting.model(DRAFTER).subgraphs[0].by_name
     assert grouped == (not lattice)
+
+
+def test_a_token_outside_the_scored_groups_that_wins_is_caught(case: LitertCase, tmp_path: Path) -> None:
+    """Its logit is not transformers', which scores other tokens alone, but it must be below these."""
+    fault = next(mutant.fault for mutant in drafter_faults.MUTANTS if mutant.name == "tokens_not_scored_win")
+    assert isinstance(fault, Build)
+    other = write_assistant(tmp_path / "drafter", demo.folder(), lattice=False, ordered=True)
+    with fault.fault():
+        drafting = case.like(open_litertlm(built(tmp_path / "model.litertlm", other)))
+    drafting.drafter = DrafterFolder(other)
+    failed = [check.name for check in compare_drafts(drafting) if not check.passed]
+    assert failed == ["drafter: tokens of other groups not below"]
 
 
 def test_one_flipped_code_is_caught_by_the_weights_rung(drafted: Path, case: LitertCase, tmp_path: Path) -> None:

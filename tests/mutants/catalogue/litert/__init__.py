@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.mutants.catalogue.litert import codes_and_scales, container, filled, graph, lowering, metadata, ring
+from tests.mutants.catalogue.litert import codes_and_scales, container, drafter, filled, graph, lowering, metadata, ring
 
 MUTANTS = (
     *codes_and_scales.MUTANTS,
@@ -12,4 +12,5 @@ MUTANTS = (
     *container.MUTANTS,
     *ring.MUTANTS,
     *filled.MUTANTS,
+    *drafter.MUTANTS,
 )
