@@ -1,0 +1,145 @@
+"""Rung 2b, last part: does an image become the rows that transformers' tower makes of the same patches?
+
+Encoder and adapter run as the engine runs them, one after the other. Images are of odd shapes and kinds, and reach the
+last positions of a budget. What stands in the padding, and how long it is, may not matter.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from runtime_tests.errors import CannotRunError
+from runtime_tests.litert.case import ADAPTER, ENCODER, LitertCase
+from runtime_tests.litert.vision.budgets import ADAPTS, ENCODES, budgets
+from runtime_tests.measures import metrics
+from runtime_tests.progress import walk
+from runtime_tests.reference.floor import DRAWS
+from runtime_tests.reference.vision.patches import Patches, make, widest
+from runtime_tests.reference.vision.pictures import FEW, pictures
+from runtime_tests.results import Check, at_least, none, stated
+
+Floats = NDArray[np.float32]
+# A tower without static activations computes in float32. 123 dB were seen of one narrow layer. XNNPACK adds up a
+# product of 3,072 columns at some 94 dB, and sixteen layers add up to 12 dB more.
+FLOAT_DB = 80.0
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """What a file made of an image: features ``[n, D]``, their mask ``[n]``, and the rows of the adapter ``[n, H]``."""
+
+    features: Floats
+    mask: NDArray[np.bool_]
+    rows: Floats
+
+    def taken(self) -> tuple[Floats, Floats]:
+        """As many features and rows as the mask counts, from the front, as the engine takes them."""
+        count = int(self.mask.sum())
+        return self.features[:count], self.rows[:count]
+
+
+@dataclass(frozen=True)
+class Figure:
+    """How near a file came to the reference with one image, and the bar for it; dB."""
+
+    image: str
+    quality: float
+    bar: float
+
+
+def encode(case: LitertCase, patches: Patches, budget: int) -> Encoded:
+    """Both sections on an image, which is padded to the budget."""
+    length = budget * case.tower.sizes.kernel**2
+    padded = patches if len(patches.pixels) == length else patches.padded(length)
+    given = {"images": padded.pixels[None], "positions_xy": padded.positions[None]}
+    made = case.interpreter(ENCODER).run(f"{ENCODES}{budget}", given)
+    features = np.asarray(made["features"], np.float32)
+    (name,) = case.model(ADAPTER).signatures[f"{ADAPTS}{budget}"].inputs
+    rows = case.interpreter(ADAPTER).run(f"{ADAPTS}{budget}", {name: features})["mm_embedding"]
+    return Encoded(
+        features[0].copy(), np.asarray(made["mask"]).reshape(-1).astype(np.bool_), np.asarray(rows)[0].copy()
+    )
+
+
+def compare_rows(case: LitertCase) -> list[Check]:
+    """Every budget, with every image where that takes little."""
+    if not case.holds_images:
+        return []
+    checks: list[Check] = []
+    every = budgets(case)
+    first: list[Patches] = []
+    for budget in every:
+        images, left_out = _images(case, budget, every[0])
+        first = first or images
+        checks += _judge(case, budget, images, first)
+        if left_out:
+            why = f"{left_out[0]}; {len(left_out)} in all"
+            checks.append(
+                stated(f"{ENCODES}{budget}: images with too many patches in a row", len(left_out), "images", why)
+            )
+    return checks
+
+
+def _images(case: LitertCase, budget: int, smallest: int) -> tuple[list[Patches], list[str]]:
+    """All images of the smallest budget; of another the few that show most, and those that reach its last position."""
+    sizes = case.tower.sizes
+    made, left_out = [], []
+    for name, draw in pictures(widest(budget, sizes)).items():
+        if budget == smallest or name in FEW:
+            try:
+                made.append(make(name, draw(), budget, sizes))
+            except CannotRunError as error:
+                left_out.append(str(error))
+    return made, left_out
+
+
+def _judge(case: LitertCase, budget: int, images: list[Patches], shorter: list[Patches]) -> list[Check]:
+    where, features, rows = f"{ENCODES}{budget}", list[Figure](), list[Figure]()
+    masks: list[str] = []
+    padding: list[str] = []
+    others = [image for image in shorter if image not in images]
+    for image in walk("images", [*images, *others]):
+        found, seen = encode(case, image, budget), case.tower.see(image)
+        if found.mask.sum() != image.rows or not found.mask[: image.rows].all():
+            masks.append(
+                f"{image.name}: {int(found.mask.sum())} of {len(found.mask)} rows, expected the first {image.rows}"
+            )
+        mine, theirs = found.features[: image.rows], found.rows[: image.rows]
+        bars = _bars(case, image)
+        features.append(Figure(image.name, metrics.snr_db(seen.features, mine), bars[0]))
+        rows.append(Figure(image.name, metrics.snr_db(seen.rows, theirs), bars[1]))
+    for image in [item for item in images if item.count < len(item.pixels)][:2]:
+        if not _same(encode(case, image, budget), encode(case, _noisy(image), budget)):
+            padding.append(f"{image.name}: pixels behind the image change its rows")
+    return [
+        _worst(f"{where}: features, worst of {len(features)}", features),
+        _worst(f"{where}: rows, worst of {len(rows)}", rows),
+        none(f"{where}: another number of rows", masks, "images", len(features)),
+        none(f"{where}: padding changes rows", padding, "images", min(2, len(images))),
+    ]
+
+
+def _bars(case: LitertCase, image: Patches) -> tuple[float, float]:
+    """Of features and rows: what is good enough in any case, or the tower's own floor where that is lower."""
+    enough = case.budget.lowering_db if case.folder.static_activations else FLOAT_DB
+    drawn = 20.0 * float(np.log10(case.budget.floor_factor))
+    features, rows = case.tower.floor_db(image, case.draws(DRAWS))
+    return min(enough, features - drawn), min(enough, rows - drawn)
+
+
+def _worst(name: str, figures: list[Figure]) -> Check:
+    worst = min(figures, key=lambda item: (item.quality - item.bar, item.image))
+    return at_least(name, worst.quality, worst.bar, "dB", worst.image)
+
+
+def _noisy(image: Patches) -> Patches:
+    pixels = image.pixels.copy()
+    pixels[image.count :] = np.random.default_rng(5).random(pixels[image.count :].shape, np.float32)
+    return Patches(f"{image.name}, noise behind it", pixels, image.positions, image.rows)
+
+
+def _same(one: Encoded, other: Encoded) -> bool:
+    return all(np.array_equal(a, b) for a, b in zip(one.taken(), other.taken(), strict=True))
