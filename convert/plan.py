@@ -17,6 +17,7 @@ from convert.chat_template.prepare import prepare as template
 from convert.checkpoint import check_small_files, name_of, open_folder, resolve
 from convert.checkpoint.drafter import NAME as DRAFTER
 from convert.checkpoint.drafter import check_small, locate, open_drafter
+from convert.checkpoint.module import modalities, of_modality
 from convert.checkpoint.settings import Stop, read_settings
 from convert.checkpoint.types import Checkpoint
 from convert.errors import PlanError
@@ -41,6 +42,7 @@ class Request:
         runtime: name of the target; by default the platform's.
         name: folder name of the bundle; by default the checkpoint's.
         drafter: a hub id or a folder; None: there is none.
+        modalities: what is converted beside text.
     """
 
     platform: str
@@ -55,6 +57,7 @@ class Request:
     evaluation: Path | None = None
     questions: int | None = None
     drafter: str | None = None
+    modalities: tuple[str, ...] = ()
 
     @property
     def asked(self) -> str:
@@ -102,6 +105,7 @@ class Plan:
         chosen: settings that no file of the checkpoint gives, with the values used.
         left_out: modules that are read and that the target does not convert.
         drafter: of what the drafter is made, and the folder where it lies; None: there is none.
+        modalities: what is converted beside text.
     """
 
     platform: str
@@ -129,6 +133,7 @@ class Plan:
     template: str = ""
     left_out: tuple[str, ...] = ()
     drafter: DrafterPlan | None = None
+    modalities: tuple[str, ...] = ()
 
     @property
     def context(self) -> int:
@@ -142,8 +147,9 @@ class Plan:
 
     @property
     def flags(self) -> dict[str, str]:
-        """The target's own choices by the names of their flags."""
-        return {name: getattr(self.options, name) for name in choices.flags(type(self.options))}
+        """The target's own choices by the names of their flags; only those that say something here."""
+        names, idle = choices.flags(type(self.options)), choices.idle(type(self.options), self.modalities)
+        return {name: getattr(self.options, name) for name in names if name not in idle}
 
 
 def _kernels(target: Target) -> str:
@@ -214,8 +220,25 @@ def choose(request: Request) -> Chosen:
     if request.drafter is not None and DRAFTER not in target.modules:
         found = f"--drafter was given, and {target.name} models have no place for one"
         raise PlanError(asked, found, "Leave --drafter out")
+    _check_modalities(request, target)
     packed = packing.choices(**choices.chosen(asked, packing.choices, request.flags))
     return Chosen(target, packing, packed, given)
+
+
+def _check_modalities(request: Request, target: Target) -> None:
+    """Refuses what nothing converts, or the target has no place for, and flags of what is not asked for."""
+    asked, known = request.asked, ("text", *modalities())
+    for each in request.modalities:
+        module = of_modality(each)
+        if module is None:
+            raise PlanError(asked, f"there is no --modalities {each!r}", f"Use some of {', '.join(known)}")
+        if module not in target.modules:
+            found = f"--modalities {each} was given, and {target.name} models have no place for it"
+            raise PlanError(asked, found, f"Leave {each} out")
+    for name in sorted(choices.idle(target.options, request.modalities) & request.flags.keys()):
+        needed = choices.flags(target.options)[name].metadata["modality"]
+        found = f"{choices.spelled(name)} was given, and {needed} input is not converted"
+        raise PlanError(asked, found, f"Give --modalities text,{needed} too, or leave {choices.spelled(name)} out")
 
 
 def make(request: Request, checkpoint: Checkpoint, name: str) -> Plan:
@@ -229,7 +252,8 @@ def make(request: Request, checkpoint: Checkpoint, name: str) -> Plan:
     if request.verb != "convert":  # which makes no bundle
         name = bundle_name(name if request.name is None else request.name, asked, request.name is not None)
     context = context_length(asked, request.context, checkpoint.text.config.max_context)
-    prefill, added = prefill_lengths(asked, request.prefill, context, target.prefill, target.pads)
+    usual = (*target.prefill, *target.longer(checkpoint, target.options(context=context, prefill=(), **found.given)))
+    prefill, added = prefill_lengths(asked, request.prefill, context, usual, target.pads)
     options = target.options(context=context, prefill=prefill, **found.given)
     check_kernels(checkpoint, target, asked)
     target.check(asked, checkpoint, options)
@@ -265,6 +289,7 @@ def make(request: Request, checkpoint: Checkpoint, name: str) -> Plan:
         template=template(checkpoint.folder, target.renders).told,
         left_out=tuple(sorted(checkpoint.modules.keys() - target.modules)),
         drafter=_drafter(checkpoint),
+        modalities=request.modalities,
     )
 
 
@@ -320,12 +345,12 @@ def prepare(request: Request, progress: Progress) -> tuple[Plan, Checkpoint]:
     target = early(request).target
 
     def before_the_weights(folder: Path) -> None:
-        check_small_files(folder)
+        check_small_files(folder, request.modalities)
         read_settings(folder)
         template(folder, target.renders)
 
     located = resolve(request.model, progress=progress, check=before_the_weights)
-    checkpoint = open_folder(located)
+    checkpoint = open_folder(located, request.modalities)
     if request.drafter is not None:
         config = checkpoint.text.config
         beside = locate(request.drafter, progress=progress, check=lambda folder: check_small(folder, config))

@@ -66,6 +66,10 @@ class Described:
     drafting: Drafting | None = None
 
 
+def _none(checkpoint: Checkpoint, options: Any) -> tuple[int, ...]:
+    return ()
+
+
 @dataclass(frozen=True)
 class Target:
     """A kind of model file.
@@ -98,6 +102,7 @@ class Target:
         kinds: how such files are called, in words.
         modules: names of those that it converts; others stay out, which a plan says.
         experts: whether it can multiply with a stack of matrices of which each token takes some.
+        longer: tokens per prefill call that a checkpoint's modules want beside the default ones.
     """
 
     name: str
@@ -127,3 +132,4 @@ class Target:
     kinds: tuple[str, ...]
     modules: frozenset[str] = frozenset({"text"})
     experts: bool = False
+    longer: Callable[[Checkpoint, Any], tuple[int, ...]] = _none

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from convert.errors import PlanError
 from convert.outputs import check_file, check_folder
 from convert.targets.litert.modules import names
-from convert.targets.litert.options import LitertOptions
+from convert.targets.litert.options import IMAGE_ROWS, LitertOptions
 from convert.targets.target import Described, Drafting, Sizes, Target
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["TARGET", "LitertOptions", "convert"]
 
 ENGINE = "litert-lm-api"  # the engine that climbs rung 3
+PROMPT = 64  # tokens around an image, at least: a turn's control tokens and a question
 
 
 def convert(checkpoint: Checkpoint, options: LitertOptions, out: Path, progress: Progress) -> None:
@@ -44,6 +45,27 @@ def _check(asked: str, checkpoint: Checkpoint, options: LitertOptions) -> None:
     if options.cache == "int8" and missing:
         found = f"the checkpoint has no cache scales for layer {missing[0]}"
         raise PlanError(asked, f"--cache int8 was asked for and {found}", "Use --cache float32")
+    if "vision" in checkpoint.modules:
+        _check_images(asked, checkpoint, options)
+
+
+def _check_images(asked: str, checkpoint: Checkpoint, options: LitertOptions) -> None:
+    most = options.image_rows[-1]
+    if options.context < most + PROMPT:
+        found = f"an image of {most} tokens with a prompt does not fit a context of {options.context}"
+        fewer = f", or a smaller --image-tokens" if most > IMAGE_ROWS[0] else ""
+        raise PlanError(asked, found, f"Give --context {most + PROMPT} or more{fewer}")
+    missing = [role for role in ("image", "image_begin", "image_end") if role not in checkpoint.settings.placeholders]
+    if missing:
+        found = f"config.json or the tokenizer does not name the token {missing[0]} of an image"
+        raise PlanError(asked, found, "Use a checkpoint as Google publishes it")
+
+
+def _longer(checkpoint: Checkpoint, options: LitertOptions) -> tuple[int, ...]:
+    """One call that takes the largest image with a prompt around it."""
+    if "vision" not in checkpoint.modules:
+        return ()
+    return (next(length for length in (256, 512, 1024, 2048) if length >= options.image_rows[-1] + PROMPT),)
 
 
 def _needs(checkpoint: Checkpoint) -> None:
@@ -157,4 +179,5 @@ TARGET = Target(
     inspect=_inspect,
     kinds=("a .litertlm", "a .tflite"),
     modules=names(),
+    longer=_longer,
 )
