@@ -18,19 +18,19 @@ def pictures(ratio: int) -> dict[str, Callable[[], Any]]:
         ratio: how many times as wide as high ``row`` is, and as high as wide ``column``: see ``patches.widest``.
     """
     return {
-        "photo": lambda: _drawn(1, 397, 263),
-        "tall": lambda: _drawn(2, 90, 331),
-        "row": lambda: _drawn(3, ratio, 1),
-        "column": lambda: _drawn(4, 1, ratio),
-        "tiny": lambda: _drawn(5, 3, 2),
-        "huge": lambda: _drawn(6, 2611, 1799),
-        "grey": lambda: _drawn(7, 150, 151).convert("L"),
+        "photo": lambda: drawn(1, 397, 263),
+        "tall": lambda: drawn(2, 90, 331),
+        "row": lambda: drawn(3, ratio, 1),
+        "column": lambda: drawn(4, 1, ratio),
+        "tiny": lambda: drawn(5, 3, 2),
+        "huge": lambda: drawn(6, 2611, 1799),
+        "grey": lambda: drawn(7, 150, 151).convert("L"),
         "alpha": _see_through,
     }
 
 
-def _drawn(seed: int, wide: int, high: int) -> Any:
-    """Large coloured patches with fine noise on them."""
+def drawn(seed: int, wide: int, high: int) -> Any:
+    """A PIL image: large coloured patches with fine noise on them."""
     from PIL import Image
 
     drawn = np.random.default_rng(SEED + seed)
@@ -42,6 +42,6 @@ def _drawn(seed: int, wide: int, high: int) -> Any:
 
 def _see_through() -> Any:
     """With alpha; what lies behind it counts, for transformers drops it."""
-    picture = _drawn(8, 211, 120)
-    picture.putalpha(_drawn(9, 211, 120).convert("L"))
+    picture = drawn(8, 211, 120)
+    picture.putalpha(drawn(9, 211, 120).convert("L"))
     return picture

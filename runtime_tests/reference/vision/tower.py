@@ -112,7 +112,7 @@ class Tower:
     def _floor(self, patches: Patches, draws: int) -> tuple[float, float]:
         seen, worst = self.see(patches), [metrics.CAP_DB, metrics.CAP_DB]
         for draw in range(1, draws + 1):
-            with self._disturbing(draw):
+            with self.disturbing(draw):
                 features, rows = self._run(patches)
             worst[0] = min(worst[0], metrics.snr_db(seen.features, features.numpy()))
             worst[1] = min(worst[1], metrics.snr_db(seen.rows, rows.numpy()))
@@ -155,7 +155,8 @@ class Tower:
             return features, self.projection(features)
 
     @contextlib.contextmanager
-    def _disturbing(self, draw: int) -> Iterator[None]:
+    def disturbing(self, draw: int) -> Iterator[None]:
+        """Within this, the inputs of all layers are disturbed."""
         import torch
 
         generator = torch.Generator().manual_seed(draw)
