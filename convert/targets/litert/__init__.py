@@ -53,7 +53,7 @@ def _check_images(asked: str, checkpoint: Checkpoint, options: LitertOptions) ->
     most = options.image_rows[-1]
     if options.context < most + PROMPT:
         found = f"an image of {most} tokens with a prompt does not fit a context of {options.context}"
-        fewer = f", or a smaller --image-tokens" if most > IMAGE_ROWS[0] else ""
+        fewer = ", or a smaller --image-tokens" if most > IMAGE_ROWS[0] else ""
         raise PlanError(asked, found, f"Give --context {most + PROMPT} or more{fewer}")
     missing = [role for role in ("image", "image_begin", "image_end") if role not in checkpoint.settings.placeholders]
     if missing:
