@@ -65,4 +65,6 @@ def check_known(asked: str, given: Mapping[str, str], platform: str, *known: typ
     """
     for name in given:
         if not any(name in flags(options) for options in known):
-            raise PlanError(asked, f"{spelled(name)} was given, which {platform} does not have", f"Leave {spelled(name)} out")
+            raise PlanError(
+                asked, f"{spelled(name)} was given, which {platform} does not have", f"Leave {spelled(name)} out"
+            )

@@ -105,7 +105,7 @@ class Plan:
         chosen: settings that no file of the checkpoint gives, with the values used.
         left_out: modules that are read and that the target does not convert.
         drafter: of what the drafter is made, and the folder where it lies; None: there is none.
-        modalities: what is converted beside text.
+        modalities: bytes of what takes in something beside text, by what it is.
     """
 
     platform: str
@@ -133,7 +133,7 @@ class Plan:
     template: str = ""
     left_out: tuple[str, ...] = ()
     drafter: DrafterPlan | None = None
-    modalities: tuple[str, ...] = ()
+    modalities: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def context(self) -> int:
@@ -241,6 +241,19 @@ def _check_modalities(request: Request, target: Target) -> None:
         raise PlanError(asked, found, f"Give --modalities text,{needed} too, or leave {choices.spelled(name)} out")
 
 
+def _check_placeholder(request: Request, checkpoint: Checkpoint, printed: str) -> None:
+    """Refuses images where the chat template prints no token for one, or not the checkpoint's."""
+    settings = checkpoint.settings
+    if "image" not in request.modalities:
+        return
+    if (token := settings.placeholders.get("image")) is None:
+        found = "config.json and the tokenizer name no token for an image (image_token_id)"
+        raise PlanError(request.asked, found, "Use a checkpoint as Google publishes it")
+    if settings.texts[token] not in printed:
+        found = f"the chat template prints {printed!r} for an image and not {settings.texts[token]!r}"
+        raise PlanError(request.asked, found, "Take chat_template.jinja from the instruction-tuned model")
+
+
 def make(request: Request, checkpoint: Checkpoint, name: str) -> Plan:
     """The plan for an opened checkpoint.
 
@@ -263,6 +276,8 @@ def make(request: Request, checkpoint: Checkpoint, name: str) -> Plan:
     there = room(stages, free_disk(out), available())
     if there.lacking and request.verb != "plan":  # which shows what is lacking
         raise PlanError(asked, *there.lacking[0])
+    words = template(checkpoint.folder, target.renders)
+    _check_placeholder(request, checkpoint, words.image)
     return Plan(
         platform=request.platform,
         target=target.name,
@@ -286,10 +301,10 @@ def make(request: Request, checkpoint: Checkpoint, name: str) -> Plan:
         stops=checkpoint.settings.stops,
         not_carried=checkpoint.settings.not_carried,
         chosen=checkpoint.settings.chosen,
-        template=template(checkpoint.folder, target.renders).told,
+        template=words.told,
         left_out=tuple(sorted(checkpoint.modules.keys() - target.modules)),
         drafter=_drafter(checkpoint),
-        modalities=request.modalities,
+        modalities=sizes.modalities,
     )
 
 

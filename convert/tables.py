@@ -65,7 +65,7 @@ def plan(made: Plan) -> str:
             ("to", _near(made.bundle)),
             ("target", made.target),
             *_drafter(made),
-            *((("takes", ", ".join(("text", *made.modalities))),) if made.modalities else ()),
+            *_modalities(made),
             ("context", f"{made.context} tokens"),
             ("prefill", _prefill(made)),
             ("KV cache", f"{made.cache}, {size(made.cache_bytes)} at full context"),
@@ -92,6 +92,11 @@ def _drafter(made: Plan) -> list[tuple[str, str]]:
         return []
     named = found.source if found.revision is None else f"{found.source}@{found.revision}"
     return [("drafter", f"{named}: {found.stored}")]
+
+
+def _modalities(made: Plan) -> list[tuple[str, str]]:
+    """What is taken beside text, with the size of its part of the model file."""
+    return [(f"{name} input", f"about {size(count)} of the model file") for name, count in made.modalities.items()]
 
 
 def _free(found: Memory) -> str:

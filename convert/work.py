@@ -28,7 +28,7 @@ def order(plan: Plan, checkpoint: Checkpoint, out: Path) -> str:
         "target": plan.target,
         "options": asdict(plan.options),
         "model": _told(checkpoint),
-        "modalities": plan.modalities,
+        "modalities": sorted(plan.modalities),
         "drafter": None if checkpoint.drafter is None else _told(checkpoint.drafter),
         "out": str(out),
     }

@@ -36,7 +36,7 @@ class VisionOps(Protocol[T]):
         ...
 
     def rows(self, key: str, axis: int, ids: T) -> T:
-        """Rows ``[1, P, width]`` of one of the tables ``[axes, rows, width]`` under ``key``, by ids int32 ``[1, P]``."""
+        """``[1, P, width]`` by ids int32 ``[1, P]``, from one of the tables ``[axes, rows, width]`` under ``key``."""
         ...
 
     def attention_scores(self, query: T, keys: T) -> T:
@@ -90,8 +90,10 @@ class Vision(Generic[T]):
         return self._pool(stream, x, y, real)
 
     def project(self, features: T) -> T:
-        """Soft tokens ``[1, n, hidden]`` to rows of the decoder ``[1, n, width]``, in place of embeddings that are already
-        multiplied."""
+        """Soft tokens ``[1, n, hidden]`` to rows of the decoder ``[1, n, width]``.
+
+        They stand where embeddings stand that are already times the square root of the width.
+        """
         return self._ops.linear(
             self._ops.normalize(features, self._config.norm_eps), f"{EMBEDDER}.embedding_projection"
         )

@@ -6,8 +6,8 @@ nothing else lists it. Its functions import what they need when they are called.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,12 +29,14 @@ class Sizes:
         tables: what of it the embedding tables take.
         cache: KV cache of one conversation at full context.
         elements: type of the cache's elements.
+        modalities: what of the model file takes in something beside text, by what it is.
     """
 
     model: int
     tables: int
     cache: int
     elements: str
+    modalities: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

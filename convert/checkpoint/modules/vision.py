@@ -154,6 +154,4 @@ def _linear(config: VisionConfig, at: str, shape: tuple[int, int]) -> Iterator[P
         yield Part(f"{at}.{bound}", "bound", ())
 
 
-MODULE = Kind(
-    title="vision encoder", roots=(TOWER, EMBEDDER), config=_CONFIG, outline=_outline, modality="image"
-)
+MODULE = Kind(title="vision encoder", roots=(TOWER, EMBEDDER), config=_CONFIG, outline=_outline, modality="image")

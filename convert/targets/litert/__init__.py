@@ -53,11 +53,14 @@ def _check_images(asked: str, checkpoint: Checkpoint, options: LitertOptions) ->
     most = options.image_rows[-1]
     if options.context < most + PROMPT:
         found = f"an image of {most} tokens with a prompt does not fit a context of {options.context}"
-        fewer = f", or a smaller --image-tokens" if most > IMAGE_ROWS[0] else ""
+        fewer = ", or a smaller --image-tokens" if most > IMAGE_ROWS[0] else ""
         raise PlanError(asked, found, f"Give --context {most + PROMPT} or more{fewer}")
-    missing = [role for role in ("image", "image_begin", "image_end") if role not in checkpoint.settings.placeholders]
+    if checkpoint.modules["vision"].config.sees_ahead:
+        found = "rows of an image see what comes behind them (use_bidirectional_attention is 'vision' in config.json)"
+        raise PlanError(asked, f"{found}, which the decoder's masks do not", "Leave image out, or use an E2B or E4B")
+    missing = [role for role in ("image_begin", "image_end") if role not in checkpoint.settings.placeholders]
     if missing:
-        found = f"config.json or the tokenizer does not name the token {missing[0]} of an image"
+        found = f"config.json and the tokenizer name no token for {missing[0].replace('_', ' ')}"
         raise PlanError(asked, found, "Use a checkpoint as Google publishes it")
 
 

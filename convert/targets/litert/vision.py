@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from convert.checkpoint.modules.vision import TABLE, VisionConfig
+from convert.checkpoint.modules.vision import VisionConfig
 from convert.checkpoint.types import Checkpoint, Module
 from convert.lattice import dequantize
 from convert.model.signature import Signature, Tensor
@@ -100,15 +100,17 @@ class TowerOps(LitertOps):
 
     def clip(self, x: Symbol, low: str, high: str) -> Symbol:
         """MAXIMUM and MINIMUM; what is infinite clips nothing. The same tensor is clipped once to the same bounds."""
-        bounds = {key: np.float32(self._module.floats[key].float32().reshape(())) for key in (low, high)}
+        bounds = [np.asarray(self._module.floats[key].float32()).reshape(()) for key in (low, high)]
 
         def make() -> Symbol:
             out = x
-            if np.isfinite(bounds[low]):
-                out = out.maximum(symbol(self._graph.constant(np.asarray(bounds[low]))))
-            return out.minimum(symbol(self._graph.constant(np.asarray(bounds[high])))) if np.isfinite(bounds[high]) else out
+            if np.isfinite(bounds[0]):
+                out = out.maximum(symbol(self._graph.constant(bounds[0], low)))
+            if np.isfinite(bounds[1]):
+                out = out.minimum(symbol(self._graph.constant(bounds[1], high)))
+            return out
 
-        key = ("clip", x.value.index, *(bound.tobytes() for bound in bounds.values()))
+        key = ("clip", x.value.index, *(bound.tobytes() for bound in bounds))
         return symbol(self._graph.once(key, lambda: make().value))
 
     def rows(self, key: str, axis: int, ids: Symbol) -> Symbol:

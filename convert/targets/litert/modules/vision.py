@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from convert.checkpoint.modules.vision import TABLE
 from convert.checkpoint.types import Checkpoint
 from convert.targets.litert.modules.text import stored
 from convert.targets.litert.options import LitertOptions
 
 if TYPE_CHECKING:
     from convert.targets.litert.graph import Model
+
+LAYER_BYTES = 120_000  # of a layer's operators and tensors, in the largest signatures
 
 
 def sections(checkpoint: Checkpoint, options: LitertOptions) -> dict[str, Model]:
@@ -24,10 +27,16 @@ def sections(checkpoint: Checkpoint, options: LitertOptions) -> dict[str, Model]
     }
 
 
-def weight_bytes(checkpoint: Checkpoint) -> tuple[int, int]:
-    """See ``convert.targets.litert.modules``. Floats become float32; of the position tables as much as is there."""
+def weight_bytes(checkpoint: Checkpoint, options: LitertOptions) -> tuple[int, int]:
+    """See ``convert.targets.litert.modules``. Floats become float32; the position tables are cut.
+
+    Beside its weights, an operator and its tensors take some hundred bytes, and each signature has its own.
+    """
     from math import prod
 
     module = checkpoint.modules["vision"]
-    floats = sum(4 * prod(tensor.shape) for tensor in module.floats.values())
-    return 0, floats + sum(stored(tensor) for tensor in module.quants.values())
+    config = module.config
+    floats = sum(4 * prod(tensor.shape) for name, tensor in module.floats.items() if name != TABLE)
+    tables = 4 * 2 * min(config.positions, config.pool * options.image_rows[-1]) * config.hidden
+    graphs = len(options.image_rows) * (config.layers + 1) * LAYER_BYTES
+    return 0, floats + tables + graphs + sum(stored(tensor) for tensor in module.quants.values())
