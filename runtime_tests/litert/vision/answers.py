@@ -21,11 +21,11 @@ from typing import Any
 import numpy as np
 
 from runtime_tests.errors import CannotRunError
-from runtime_tests.litert.case import DECODER, EMBEDDER, IMAGE_END, PER_LAYER, LitertCase
+from runtime_tests.litert.case import DECODER, EMBEDDER, PER_LAYER, LitertCase
 from runtime_tests.litert.runners.engine import Request, ask
 from runtime_tests.litert.runners.interpreter import Session, lookup
-from runtime_tests.litert.vision.budgets import ENDS, budgets
-from runtime_tests.litert.vision.rows import encode
+from runtime_tests.litert.vision.budgets import budgets
+from runtime_tests.litert.vision.encoded import encode, end_row
 from runtime_tests.measures import metrics
 from runtime_tests.progress import walk
 from runtime_tests.questions.images import QUESTIONS, STEPS, Message, Question
@@ -120,8 +120,7 @@ class _Speaker:
 
     def __init__(self, case: LitertCase, whole: Whole, rows: int) -> None:
         self._case, self._whole, self._budget = case, whole, rows
-        end = case.interpreter(IMAGE_END).run(ENDS, {})["eoi_embedding"]
-        self._end = np.asarray(end, np.float32).reshape(1, -1)
+        self._end = end_row(case)
         self._rows: dict[str, Floats] = {}
 
     def talk(self, item: Question, ids: Ids, patches: dict[str, Patches]) -> Talk:

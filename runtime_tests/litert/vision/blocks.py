@@ -18,9 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime_tests.errors import CannotRunError
-from runtime_tests.litert.case import ENCODER, IMAGE_END, LitertCase
+from runtime_tests.litert.case import ENCODER, LitertCase
 from runtime_tests.litert.cuts.forced import GIVEN, Cut, Forced
-from runtime_tests.litert.vision.budgets import ENCODES, ENDS, FOREIGN, budgets
+from runtime_tests.litert.vision.budgets import ENCODES, FOREIGN, budgets
+from runtime_tests.litert.vision.encoded import end_row
 from runtime_tests.measures import metrics
 from runtime_tests.measures.flips import farthest, touched
 from runtime_tests.progress import walk
@@ -158,6 +159,5 @@ def _end(case: LitertCase) -> Check:
     """The row behind an image against transformers' embedding of the token that stands there."""
     token = case.folder.transformers.eoi_token_id
     expected, _ = case.reference.embeddings(np.array([token], np.int32))
-    found = case.interpreter(IMAGE_END).run(ENDS, {})["eoi_embedding"]
-    quality = metrics.snr_db(expected.reshape(-1), np.asarray(found, np.float32).reshape(-1))
+    quality = metrics.snr_db(expected.reshape(-1), end_row(case))
     return at_least("images: row behind an image", quality, case.budget.embedding_db, "dB", f"token {token}")

@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime_tests.errors import CannotRunError
-from runtime_tests.litert.case import ADAPTER, ENCODER, LitertCase
-from runtime_tests.litert.vision.budgets import ADAPTS, ENCODES, budgets
+from runtime_tests.litert.case import LitertCase
+from runtime_tests.litert.vision.budgets import ENCODES, budgets
+from runtime_tests.litert.vision.encoded import Encoded, encode
 from runtime_tests.measures import metrics
 from runtime_tests.progress import walk
 from runtime_tests.reference.floor import DRAWS
@@ -28,40 +29,12 @@ FLOAT_DB = 80.0
 
 
 @dataclass(frozen=True)
-class Encoded:
-    """What a file made of an image: features ``[n, D]``, their mask ``[n]``, and the rows of the adapter ``[n, H]``."""
-
-    features: Floats
-    mask: NDArray[np.bool_]
-    rows: Floats
-
-    def taken(self) -> tuple[Floats, Floats]:
-        """As many features and rows as the mask counts, from the front, as the engine takes them."""
-        count = int(self.mask.sum())
-        return self.features[:count], self.rows[:count]
-
-
-@dataclass(frozen=True)
 class Figure:
     """How near a file came to the reference with one image, and the bar for it; dB."""
 
     image: str
     quality: float
     bar: float
-
-
-def encode(case: LitertCase, patches: Patches, budget: int) -> Encoded:
-    """Both sections on an image, which is padded to the budget."""
-    length = budget * case.tower.sizes.kernel**2
-    padded = patches if len(patches.pixels) == length else patches.padded(length)
-    given = {"images": padded.pixels[None], "positions_xy": padded.positions[None]}
-    made = case.interpreter(ENCODER).run(f"{ENCODES}{budget}", given)
-    features = np.asarray(made["features"], np.float32)
-    (name,) = case.model(ADAPTER).signatures[f"{ADAPTS}{budget}"].inputs
-    rows = case.interpreter(ADAPTER).run(f"{ADAPTS}{budget}", {name: features})["mm_embedding"]
-    return Encoded(
-        features[0].copy(), np.asarray(made["mask"]).reshape(-1).astype(np.bool_), np.asarray(rows)[0].copy()
-    )
 
 
 def compare_rows(case: LitertCase) -> list[Check]:
@@ -131,8 +104,16 @@ def _bars(case: LitertCase, image: Patches, found: tuple[float, float]) -> tuple
     if min(found) >= enough:
         return enough, enough
     drawn = 20.0 * float(np.log10(case.budget.floor_factor))
-    features, rows = case.tower.floor_db(image, case.draws(DRAWS))
+    features, rows = case.tower.floor_db(_measured(case, image), case.draws(DRAWS))
     return min(enough, features - drawn), min(enough, rows - drawn)
+
+
+def _measured(case: LitertCase, image: Patches) -> Patches:
+    """The image that the floor is measured with: of a large file the first of its smallest budget, for all."""
+    if not case.large:
+        return image
+    rows, sizes = budgets(case)[0], case.tower.sizes
+    return make(FEW[0], pictures(widest(rows, sizes))[FEW[0]](), rows, sizes)
 
 
 def _worst(name: str, figures: list[Figure]) -> Check:

@@ -11,6 +11,15 @@ from runtime_tests.results import Check, none, stated
 DEFAULT_ROWS = 280  # of an image in transformers' image processor
 CAUSAL = ("CAUSAL", "UNSPECIFIED")  # which an engine takes for causal
 AHEAD = "VISION_BIDIRECTIONAL"
+PREPARED = (
+    "do_convert_rgb",
+    "do_resize",
+    "do_rescale",
+    "rescale_factor",
+    "do_normalize",
+    "patch_size",
+    "pooling_kernel_size",
+)
 
 
 def compare_settings(case: LitertCase) -> list[Check]:
@@ -31,7 +40,7 @@ def compare_settings(case: LitertCase) -> list[Check]:
         if getattr(told, name) != expected:
             wrong.append(f"{name} {getattr(told, name)}, expected {expected}")
     wrong += _attention(case)
-    checks = [none("images: what the engine is told", wrong, "differences", 9)]
+    checks = [none("images: what the engine is told", wrong, "differences", 9), *_preparation(case)]
     if DEFAULT_ROWS not in budgets(case):
         note = f"the file has {', '.join(map(str, budgets(case)))}"
         checks.append(
@@ -44,6 +53,27 @@ def _token(name: str, union: Any, case: LitertCase, token: int) -> list[str]:
     """The engine puts the text of these tokens around the rows of an image."""
     expected = case.spelled(token)
     return [] if union.token_str == expected else [f"{name} {union.token_str!r}, expected {expected!r}"]
+
+
+def _preparation(case: LitertCase) -> list[Check]:
+    """What the checkpoint's files say of an image on its way to the tower: the engine does it in one way alone."""
+    from transformers.models.gemma4.image_processing_pil_gemma4 import Gemma4ImageProcessorPil
+
+    given = {**case.folder.optional_json("preprocessor_config.json")}
+    nested = case.folder.optional_json("processor_config.json").get("image_processor")
+    given |= nested if isinstance(nested, dict) else {}
+    usual = {name: getattr(Gemma4ImageProcessorPil, name) for name in PREPARED}
+    wrong = [f"{name} {given[name]}, the engine's is {usual[name]}" for name in PREPARED if _other(given, usual, name)]
+    return (
+        [none("images: another way to the tower than the engine's", wrong, "settings", len(PREPARED))] if given else []
+    )
+
+
+def _other(given: dict[str, Any], usual: dict[str, Any], name: str) -> bool:
+    if name not in given or given[name] == usual[name]:
+        return False
+    numbers = isinstance(usual[name], float) and isinstance(given[name], (int, float))
+    return not (numbers and abs(given[name] - usual[name]) < 1e-9)
 
 
 def _attention(case: LitertCase) -> list[str]:

@@ -88,35 +88,29 @@ class Tower:
         self.tower, self.projection = model.model.vision_tower, model.model.embed_vision
         self.config = whole.vision_config
         self.sizes: Sizes = sizes_of(self.config)
-        self._seen: dict[tuple[str, int], Seen] = {}
-        self._floors: dict[tuple[str, int, int], tuple[float, float]] = {}
+        self._seen: dict[tuple[str, int, int], Seen] = {}
 
-    def see(self, patches: Patches) -> Seen:
-        """Features and rows of an image; made once for each name and number of patches."""
-        key = patches.name, len(patches.pixels)
+    def see(self, patches: Patches, draw: int = 0) -> Seen:
+        """Features and rows of an image; made once for each name and number of patches.
+
+        Args:
+            draw: of the disturbances of the inputs of all layers that make a noise floor, as the text decoder's in
+                ``floor.py``; 0 for none.
+        """
+        key = patches.name, len(patches.pixels), draw
         if key not in self._seen:
-            features, rows = self._run(patches)
+            with self._disturbing(draw) if draw else contextlib.nullcontext():
+                features, rows = self._run(patches)
             self._seen[key] = Seen(np.asarray(features.numpy()), np.asarray(rows.numpy()))
         return self._seen[key]
 
     def floor_db(self, patches: Patches, draws: int) -> tuple[float, float]:
-        """SNR of features and of rows, dB, of the worst of some draws: the tower against itself.
-
-        The inputs of all layers are disturbed, as the text decoder's are in ``floor.py``. Made once as the rows are.
-        """
-        key = patches.name, len(patches.pixels), draws
-        if key not in self._floors:
-            self._floors[key] = self._floor(patches, draws)
-        return self._floors[key]
-
-    def _floor(self, patches: Patches, draws: int) -> tuple[float, float]:
-        seen, worst = self.see(patches), [metrics.CAP_DB, metrics.CAP_DB]
-        for draw in range(1, draws + 1):
-            with self.disturbing(draw):
-                features, rows = self._run(patches)
-            worst[0] = min(worst[0], metrics.snr_db(seen.features, features.numpy()))
-            worst[1] = min(worst[1], metrics.snr_db(seen.rows, rows.numpy()))
-        return worst[0], worst[1]
+        """SNR of features and of rows, dB, of the worst of some draws: the tower against itself."""
+        seen, moved = self.see(patches), [self.see(patches, draw) for draw in range(1, draws + 1)]
+        return (
+            min(metrics.snr_db(seen.features, other.features) for other in moved),
+            min(metrics.snr_db(seen.rows, other.rows) for other in moved),
+        )
 
     def layers(self, patches: Patches) -> Iterator[Insides]:
         """The insides of one layer after the other: each runs again on what it was given, and is then forgotten."""
@@ -155,8 +149,7 @@ class Tower:
             return features, self.projection(features)
 
     @contextlib.contextmanager
-    def disturbing(self, draw: int) -> Iterator[None]:
-        """Within this, the inputs of all layers are disturbed."""
+    def _disturbing(self, draw: int) -> Iterator[None]:
         import torch
 
         generator = torch.Generator().manual_seed(draw)

@@ -1,4 +1,7 @@
-"""A whole Gemma 4 that sees images: transformers' own forward over the decoder and the tower that are loaded anyway."""
+"""A whole Gemma 4 that sees images: transformers' own forward over the decoder and the tower that are loaded anyway.
+
+The tower makes the rows of an image once; the model is given them as it takes encoders' outputs.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +39,7 @@ class Whole:
             # Masks are made for the kind of attention that this one has: the decoder's must be the same.
             model = transformers.Gemma4ForConditionalGeneration._from_config(config, attn_implementation="eager")
         model.model.language_model, model.lm_head = reference.decoder, reference.model.lm_head
-        model.model.vision_tower, model.model.embed_vision = tower.tower, tower.projection
+        model.model.vision_tower = model.model.embed_vision = None  # whose rows are given
         self._model, self._reference, self._tower = model.eval().requires_grad_(False), reference, tower
 
     def spread(self, ids: Sequence[int], images: Sequence[Patches]) -> Ids:
@@ -57,17 +60,14 @@ class Whole:
             draw: of the disturbances that make a noise floor, in the tower and in the decoder; 0 for none.
         """
         import torch
+        from transformers.modeling_outputs import BaseModelOutputWithPooling
 
         tokens = torch.from_numpy(ids.astype(np.int64))[None]
-        pixels = torch.from_numpy(np.stack([image.pixels for image in images]))
-        positions = torch.from_numpy(np.stack([image.positions for image in images]).astype(np.int64))
-        decoder = self._reference.disturbing(RELATIVE, [(draw, len(ids))])
-        tower = self._tower.disturbing(draw) if draw else contextlib.nullcontext()
-        with torch.no_grad(), decoder, tower:
+        rows = tuple(torch.from_numpy(self._tower.see(image, draw).rows) for image in images)
+        with torch.no_grad(), self._reference.disturbing(RELATIVE, [(draw, len(ids))]):
             out = self._model(
                 input_ids=tokens,
-                pixel_values=pixels,
-                image_position_ids=positions,
+                mm_encoder_outputs={"image": BaseModelOutputWithPooling(pooler_output=rows)},
                 mm_token_type_ids=(tokens == self.image).long(),
                 past_key_values=self._reference.cache(),
                 use_cache=True,

@@ -28,7 +28,7 @@ from tests.support.litert.patient import failing
 from tests.support.litert.tools import packed
 
 ROWS = 70
-OPTIONS = LitertOptions(context=224, prefill=(128,), image_tokens=str(ROWS))
+OPTIONS = LitertOptions(context=320, prefill=(128,), image_tokens=str(ROWS))
 # Few layers of text: a decoder is read anew for every damaged file. Two of the tower, for one follows on the other.
 SHAPE = replace(
     PUBLISHED["e2b"],
