@@ -80,8 +80,8 @@ def test_a_fault_in_an_operation_is_seen(fault: str, q4_0_tower: Path, monkeypat
     assert decibels(whole[there], run(module, *given)[0][there]) < 60
 
 
-def test_padding_and_what_lies_in_it_changes_no_row(mobile_tower: Path) -> None:
-    module = opened(mobile_tower)
+def test_padding_and_what_lies_in_it_changes_no_row(q4_0_tower: Path) -> None:
+    module = opened(q4_0_tower)
     patches, positions = image(20, 3, 2, module.config)
     rows, there = run(module, patches, positions)
     patches[0, 9 * 6 :] = 0.75
@@ -91,8 +91,8 @@ def test_padding_and_what_lies_in_it_changes_no_row(mobile_tower: Path) -> None:
     assert fewer[1].sum() == there.sum() == 6
 
 
-def test_queries_by_pieces_give_the_rows_of_all_at_once(mobile_tower: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    module = opened(mobile_tower)
+def test_queries_by_pieces_give_the_rows_of_all_at_once(q4_0_tower: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = opened(q4_0_tower)
     given = image(20, 4, 5, module.config)
     whole, _ = run(module, *given)
     monkeypatch.setattr(vision, "_SCORES", 4 * 6 * 180 * 50)  # of 180 patches, 45 fit
@@ -104,7 +104,7 @@ def test_queries_by_pieces_give_the_rows_of_all_at_once(mobile_tower: Path, monk
         return scores(self, query, keys)
 
     monkeypatch.setattr(EagerOps, "attention_scores", watched)
-    assert np.array_equal(whole, run(module, *given)[0])
+    assert decibels(whole, run(module, *given)[0]) >= 100
     assert seen == [45] * 8
 
 
