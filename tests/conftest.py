@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from convert import demo
-from tests.support.checkpoints import small, towered
+from tests.support.checkpoints import small
+from tests.support.vision import towered
 
 # An APK takes half a minute: the tests that are about it say so with a flag.
 os.environ.setdefault("GEMMA_BRIDGE_APK", "skip")

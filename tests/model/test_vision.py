@@ -19,8 +19,8 @@ from convert.model import vision
 from convert.model.eager import EagerOps
 from convert.model.vision import Vision
 from tests.hostile.test_bad_input import rewrite
-from tests.support.checkpoints.towered import image, onto_lattice
 from tests.support.litert.tools import decibels
+from tests.support.vision.towered import clipped, image, onto_lattice
 
 # Rows at most, width and height in rows: full, wide, tall, odd, all but empty.
 SHAPES = [(20, 4, 5), (20, 20, 1), (20, 1, 20), (20, 7, 2), (20, 2, 7), (4, 1, 1)]
@@ -38,13 +38,15 @@ def run(module: Module[VisionConfig], patches: torch.Tensor, positions: torch.Te
         return tower.project(features)[0].numpy(), there[0].numpy()
 
 
-@pytest.fixture(params=["mobile_tower", "q4_0_tower", "lattice"])
+@pytest.fixture(params=["mobile_tower", "mobile_tower clipped", "q4_0_tower", "q4_0_tower on the lattice"])
 def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
-    if request.param != "lattice":
-        return Path(request.getfixturevalue(request.param))
-    found = shutil.copytree(request.getfixturevalue("q4_0_tower"), tmp_path / "lattice")
-    rewrite(found / "model.safetensors", onto_lattice)
-    return Path(found)
+    name, _, change = request.param.partition(" ")
+    found: Path = shutil.copytree(request.getfixturevalue(name), tmp_path / "model")
+    if change == "clipped":
+        clipped(found)
+    elif change:
+        rewrite(found / "model.safetensors", onto_lattice)
+    return found
 
 
 def test_rows_of_an_image_are_transformers_to_100_db(folder: Path) -> None:

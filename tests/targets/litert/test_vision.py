@@ -27,9 +27,9 @@ from convert.targets.litert.sizes import sizes
 from runtime_tests.readers.litert.litertlm import open_litertlm
 from runtime_tests.readers.litert.tflite import open_tflite
 from tests.hostile.test_bad_input import Tensors, rewrite
-from tests.support.checkpoints.towered import image, onto_lattice
 from tests.support.litert.tools import Run, decibels, packed, runner
-from tests.support.png import write_png
+from tests.support.vision.png import write_png
+from tests.support.vision.towered import image, onto_lattice
 
 OPTIONS = LitertOptions(512, (8,), image_tokens="70")
 ENCODER, ADAPTER, END = "tf_lite_vision_encoder", "tf_lite_vision_adapter", "tf_lite_end_of_vision"

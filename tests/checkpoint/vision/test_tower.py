@@ -131,7 +131,7 @@ def test_tensors_that_do_not_fit_config_json_are_refused_by_name(name: str, q4_0
 @pytest.mark.parametrize(
     ("field", "value", "said"),
     [
-        ("hidden_size", 0, "vision_config.hidden_size is 0. It must be a whole number"),
+        ("hidden_size", 0, "vision_config: hidden_size is 0. It must be a whole number"),
         ("hidden_size", "96", "hidden_size is '96'"),
         ("hidden_size", 1 << 40, "hidden_size is 1099511627776"),
         ("num_hidden_layers", 1 << 20, "num_hidden_layers is 1048576"),
@@ -148,8 +148,12 @@ def test_tensors_that_do_not_fit_config_json_are_refused_by_name(name: str, q4_0
         ("pooling_kernel_size", 2, "pooling_kernel_size is 2. It must be 3"),
         ("model_type", "siglip", "model_type is 'siglip'"),
         ("rope_parameters", [], "rope_parameters is []. It must be an object"),
-        ("rope_parameters.rope_theta", 0, "rope_parameters.rope_theta is 0"),
-        ("rope_parameters.rope_type", "yarn", "rope_parameters.rope_type is 'yarn'. It must be 'default' or 'axial'"),
+        ("rope_parameters.rope_theta", 0, "vision_config.rope_parameters: rope_theta is 0"),
+        (
+            "rope_parameters.rope_type",
+            "yarn",
+            "vision_config.rope_parameters: rope_type is 'yarn'. It must be 'default' or 'axial'",
+        ),
     ],
 )
 def test_settings_that_have_no_meaning_are_refused_before_the_weights_are_there(

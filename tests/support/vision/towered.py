@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
-from convert.checkpoint.modules.vision import VisionConfig
+from convert.checkpoint.modules.vision import BOUNDS, VisionConfig
 from convert.checkpoint.tensors import widen
 from convert.demo.writing import bfloat16
 from convert.demo.writing.stored import Matrix
@@ -41,15 +43,34 @@ def _tighter(tensors: Tensors) -> None:
     """Bounds that clip something of each tensor."""
     for name, (dtype, shape, content) in tensors.items():
         if name.startswith("model.vision_tower.") and name.endswith(("_min", "_max")):
-            narrow = widen(np.frombuffer(content, np.uint16)) * np.float32(0.125 if ".input_" in name else 0.0625)
-            tensors[name] = dtype, shape, bfloat16.to_bits(narrow).tobytes()
+            tensors[name] = dtype, shape, _narrow(name, np.frombuffer(content, np.uint16))
+
+
+def clipped(folder: Path) -> None:
+    """Gives a checkpoint's tower of integers linears that clip, as none of Google's has."""
+    config = json.loads((folder / "config.json").read_text("utf-8"))
+    config["vision_config"]["use_clipped_linears"] = True
+    (folder / "config.json").write_text(json.dumps(config), "utf-8")
+    rewrite(folder / "model.safetensors", _bounded)
+
+
+def _bounded(tensors: Tensors) -> None:
+    linears = [name for name in tensors if "vision_tower" in name and name.endswith(".linear.weight")]
+    for at in (name.removesuffix(".linear.weight") for name in linears):
+        for bound in BOUNDS:
+            tensors[f"{at}.{bound}"] = "BF16", [], _narrow(f"{at}.{bound}", values.bound(f"{at}.{bound}", SEED))
+
+
+def _narrow(name: str, bits: NDArray[np.uint16]) -> bytes:
+    """A bound that is reached: inputs of a linear are larger than outputs."""
+    return bfloat16.to_bits(widen(bits) * np.float32(0.125 if ".input_" in name else 0.0625)).tobytes()
 
 
 def onto_lattice(tensors: Tensors) -> None:
     """Of ``q4_0``: puts the linears of the tower's layers on the lattice too."""
     for name, (dtype, shape, _) in tensors.items():
         if name.startswith("model.vision_tower.encoder") and name.endswith("linear.weight"):
-            matrix = Matrix(name, *shape, 4)
+            matrix = Matrix(name, shape[0], shape[1], 4)
             tensors[name] = dtype, shape, values.q4_0(matrix, SEED).tobytes()
 
 
