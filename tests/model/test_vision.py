@@ -31,11 +31,16 @@ def opened(folder: Path) -> Module[VisionConfig]:
 
 
 def run(module: Module[VisionConfig], patches: torch.Tensor, positions: torch.Tensor) -> tuple[Any, Any]:
-    ops = EagerOps(module)
+    """Rows of the decoder, and which of them are there."""
+    return tower(module, patches, positions)[1:]
+
+
+def tower(module: Module[VisionConfig], patches: torch.Tensor, positions: torch.Tensor) -> tuple[Any, Any, Any]:
+    """Soft tokens, rows of the decoder, and which of them are there."""
     with torch.no_grad():
-        tower: Vision[torch.Tensor] = Vision(module.config, ops)
-        features, there = tower(patches, positions)
-        return tower.project(features)[0].numpy(), there[0].numpy()
+        made: Vision[torch.Tensor] = Vision(module.config, EagerOps(module))
+        features, there = made(patches, positions)
+        return features[0].numpy(), made.project(features)[0].numpy(), there[0].numpy()
 
 
 @pytest.fixture(params=["mobile_tower", "mobile_tower clipped", "q4_0_tower", "q4_0_tower on the lattice"])
@@ -60,8 +65,9 @@ def test_rows_of_an_image_are_transformers_to_100_db(folder: Path) -> None:
         patches, positions = image(rows, width, height, module.config, width)
         with torch.no_grad():
             found = whole.get_image_features(patches, positions.long())
-        mine, there = run(module, patches, positions)
+        features, mine, there = tower(module, patches, positions)
         assert there.tolist() == [row < width * height for row in range(rows)]
+        assert decibels(found.last_hidden_state.numpy(), features[there]) >= 100, (rows, width, height)
         assert decibels(found.pooler_output[0].numpy(), mine[there]) >= 100, (rows, width, height)
 
 

@@ -116,6 +116,14 @@ def test_a_tower_on_the_lattice_computes_with_its_points(q4_0_tower: Path, tmp_p
     assert compared(exact, encoders(module), 7, 9) >= 90
 
 
+def test_position_tables_are_cut_behind_the_last_patch_of_the_widest_image(mobile_tower: Path) -> None:
+    config = opened(mobile_tower).modules["vision"].config
+    for tokens, rows in (("70", 210), ("280", 840), ("1120", 3360)):
+        options = replace(OPTIONS, image_tokens=tokens)
+        assert lowered.table_rows(replace(config, positions=10_240), options) == rows
+        assert lowered.table_rows(config, options) == config.positions == 96
+
+
 def test_infinite_bounds_clip_nothing_and_leave_no_operator(q4_0_tower: Path, tmp_path: Path) -> None:
     def open_wide(tensors: Tensors) -> None:
         for name, (dtype, shape, _) in tensors.items():
