@@ -24,7 +24,7 @@ from runtime_tests.errors import CannotRunError
 from runtime_tests.litert.case import DECODER, EMBEDDER, PER_LAYER, LitertCase
 from runtime_tests.litert.runners.engine import Request, ask
 from runtime_tests.litert.runners.interpreter import Session, lookup
-from runtime_tests.litert.vision.budgets import budgets
+from runtime_tests.litert.vision.budgets import budgets, of_any_maker
 from runtime_tests.litert.vision.encoded import encode, end_row
 from runtime_tests.measures import metrics
 from runtime_tests.progress import walk
@@ -56,8 +56,10 @@ class Talk:
 
 def compare_answers(case: LitertCase) -> list[Check]:
     """Images before and after a text, two of them, one in a later turn."""
-    if not case.holds_images:
-        return []
+    return of_any_maker(case, "answers", _compare)
+
+
+def _compare(case: LitertCase) -> list[Check]:
     whole, rows = Whole(case.folder.path, case.reference, case.tower), budgets(case)[-1]
     pictures = {name: drawn(seed, *_unresized(case, rows)) for seed, name in ((11, "one"), (12, "other"))}
     patches = {name: _cut(make(name, picture, rows, case.tower.sizes)) for name, picture in pictures.items()}

@@ -81,9 +81,9 @@ class Bed:
         with replaced(vision, name, what):
             return self.edited(lambda patient: patient.rebuild(self.sections()))
 
-    def sections(self) -> dict[str, bytes | None]:
-        """The image sections as the converter makes them."""
-        made = lowered()["vision"].sections(self._checkpoint, OPTIONS)
+    def sections(self, rows: int = ROWS) -> dict[str, bytes | None]:
+        """The image sections as the converter makes them, up to a budget."""
+        made = lowered()["vision"].sections(self._checkpoint, replace(OPTIONS, image_tokens=str(rows)))
         return {name: packed(made[name]) for name in (ENCODER, ADAPTER, IMAGE_END)}
 
 

@@ -12,6 +12,7 @@ from runtime_tests.errors import CannotRunError, InputError
 from runtime_tests.litert.case import ADAPTER
 from runtime_tests.litert.vision import answers
 from runtime_tests.litert.vision.answers import compare_answers
+from runtime_tests.litert.vision.budgets import lengths
 from runtime_tests.litert.vision.rows import compare_rows
 from runtime_tests.litert.vision.weights import compare_vision
 from runtime_tests.questions.images import QUESTIONS
@@ -74,3 +75,24 @@ def test_the_reference_answers_by_transformers_own_masks(bed: Bed) -> None:
     with torch.no_grad():
         out = whole._model(input_ids=torch.from_numpy(ids.astype(np.int64))[None]).logits[0].numpy()
     assert np.allclose(out, case.reference.logits(ids), rtol=0, atol=1e-4)
+
+
+def test_a_budget_of_no_image_is_refused(bed: Bed) -> None:
+    def renamed(patient: Patient) -> None:
+        content = patient.content(ADAPTER).replace(b"vision_adapter_70", b"vision_adapter_99")
+        patient.rebuild({ADAPTER: content})
+
+    model = bed.edited(renamed).model(ADAPTER)
+    model.signatures["vision_adapter_9999999"] = model.signatures["vision_adapter_99"]
+    with pytest.raises(InputError, match=r"signature vision_adapter_9999999, expected 1 to 8192 rows of an image"):
+        lengths(model, "vision_adapter_")
+
+
+def test_a_file_of_another_maker_is_not_held_to_names(bed: Bed, monkeypatch: pytest.MonkeyPatch) -> None:
+    case = bed.edited(lambda patient: patient.rebuild({ADAPTER: None}))
+    monkeypatch.setattr(type(case), "foreign", True)
+    (told,) = compare_rows(case)
+    assert (told.sense, told.note) == (
+        "stated",
+        f"not judged: damaged.litertlm: no section {ADAPTER}; it has {', '.join(sorted(case.artifact.models()))}",
+    )

@@ -15,7 +15,7 @@ from runtime_tests.litert.vision.blocks import compare_blocks
 from runtime_tests.litert.vision.rows import compare_rows
 from runtime_tests.litert.vision.weights import compare_vision
 from runtime_tests.results import rung
-from tests.judge.litert.vision.bed import Bed, faults
+from tests.judge.litert.vision.bed import ROWS, Bed, faults
 from tests.mutants.patient import Patient
 
 LAYER = "vision_tower.encoder.layers.0"
@@ -35,6 +35,17 @@ def test_an_untouched_tower_passes(name: str, request: pytest.FixtureRequest) ->
 def test_a_file_without_images_is_judged_as_before(bed: Bed) -> None:
     case = bed.edited(lambda patient: patient.rebuild(dict.fromkeys((ENCODER, ADAPTER, IMAGE_END))))
     assert [*compare_vision(case), *compare_blocks(case), *compare_rows(case)] == []
+
+
+def test_every_budget_is_judged_and_short_images_in_the_longer_ones_too(bed: Bed) -> None:
+    """Images of the smallest budget go through the others too, with more padding behind them."""
+    found = compare_rows(bed.edited(lambda patient: patient.rebuild(bed.sections(2 * ROWS))))
+    assert rung("2b", "", found).status == "pass", [check.note for check in found if not check.passed]
+    counts = {check.name: check.note for check in found if check.name.endswith("another number of rows")}
+    assert counts == {
+        "vision_70: another number of rows": "8 compared",
+        "vision_140: another number of rows": "5 compared",
+    }
 
 
 def flip(patient: Patient) -> None:
