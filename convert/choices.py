@@ -3,22 +3,34 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import Field, field, fields
 from typing import Any
 
 from convert.errors import PlanError
 
 
-def choice(default: str, values: tuple[str, ...], help: str, environment: str = "") -> Any:
+def choice(default: str, values: tuple[str, ...], help: str, environment: str = "", modality: str = "") -> Any:
     """A field of an options dataclass that a flag of its name sets.
 
     Args:
         values: what it can be.
         help: a line for ``--help``.
         environment: name of a variable that sets it where no flag does.
+        modality: what has to be converted beside text for it to say anything.
     """
-    return field(default=default, metadata={"values": values, "help": help, "environment": environment})
+    metadata = {"values": values, "help": help, "environment": environment, "modality": modality}
+    return field(default=default, metadata=metadata)
+
+
+def idle(options: type[Any], modalities: Collection[str]) -> set[str]:
+    """Names of the fields of a dataclass that say nothing where only these modalities are converted."""
+    return {name for name, each in flags(options).items() if each.metadata["modality"] not in ("", *modalities)}
+
+
+def spelled(name: str) -> str:
+    """The flag that sets a field."""
+    return f"--{name.replace('_', '-')}"
 
 
 def flags(options: type[Any]) -> dict[str, Field[Any]]:
@@ -41,7 +53,7 @@ def chosen(asked: str, options: type[Any], given: Mapping[str, str]) -> dict[str
         values = flags(options)[name].metadata["values"]
         if value not in values:
             words = ", ".join(values[:-1]) + f" or {values[-1]}"
-            raise PlanError(asked, f"there is no --{name} {value!r}", f"Use --{name} {words}")
+            raise PlanError(asked, f"there is no {spelled(name)} {value!r}", f"Use {spelled(name)} {words}")
     return own
 
 
@@ -53,4 +65,6 @@ def check_known(asked: str, given: Mapping[str, str], platform: str, *known: typ
     """
     for name in given:
         if not any(name in flags(options) for options in known):
-            raise PlanError(asked, f"--{name} was given, which {platform} does not have", f"Leave --{name} out")
+            raise PlanError(
+                asked, f"{spelled(name)} was given, which {platform} does not have", f"Leave {spelled(name)} out"
+            )

@@ -51,6 +51,9 @@ Drafter = Annotated[
         "what is published for the model [default: nothing]"
     ),
 ]
+Modalities = Annotated[
+    str, typer.Option(help="what the model takes in, separated by commas: text, and image where its target takes it")
+]
 Out = Annotated[Path, typer.Option(envvar="GEMMA_BRIDGE_OUT", help="folder that takes <platform>/<name>/")]
 Name = Annotated[str | None, typer.Option(help="folder name of the bundle [default: the model's]")]
 Evaluation = Annotated[
@@ -79,6 +82,7 @@ def plan(
     prefill: Prefill = None,
     runtime: Runtime = None,
     drafter: Drafter = None,
+    modalities: Modalities = "text",
     out: Out = Path("dist"),
     name: Name = None,
     as_json: Json = False,
@@ -89,7 +93,7 @@ def plan(
     from convert.plan import prepare
     from convert.progress import for_terminal
 
-    request = _request("plan", platform, model, context, prefill, out, flags, runtime, drafter, name)
+    request = _request("plan", platform, model, context, prefill, out, flags, runtime, drafter, name, modalities)
     made, _ = prepare(request, for_terminal())  # a hub id may have to be downloaded
     _say(tables.to_json(made) if as_json else tables.plan(made))
 
@@ -115,6 +119,7 @@ def convert(
     prefill: Prefill = None,
     runtime: Runtime = None,
     drafter: Drafter = None,
+    modalities: Modalities = "text",
     **flags: str,
 ) -> None:
     """One model, unjudged. To ship something, use bundle."""
@@ -122,7 +127,10 @@ def convert(
     from convert.progress import for_terminal
 
     platform, runtime = pipeline.kind_of(output, runtime, USUAL)
-    request = _request("convert", platform, model, context, prefill, output.parent, flags, runtime, drafter)
+    folder = output.parent
+    request = _request(
+        "convert", platform, model, context, prefill, folder, flags, runtime, drafter, modalities=modalities
+    )
     size = pipeline.convert_file(request, output, for_terminal())
     _say(f"{output}  {size / 1e6:.1f} MB, not judged")
 
@@ -232,6 +240,7 @@ def _request(
     runtime: str | None,
     drafter: str | None,
     name: str | None = None,
+    modalities: str = "text",
 ) -> Request:
     from convert.errors import PlanError
     from convert.plan import Request
@@ -242,8 +251,15 @@ def _request(
         found = f"--prefill {prefill!r} is no list of numbers"
         action = "Give whole numbers separated by commas, such as 128,1024"
         raise PlanError(f"{verb} {model}", found, action) from None
+    wanted = [each.strip() for each in modalities.split(",")]
+    if "text" not in wanted:
+        found = f"--modalities {modalities!r} leaves text out, which every model takes"
+        raise PlanError(f"{verb} {model}", found, "Give --modalities text, or text and others separated by commas")
+    others = tuple(sorted({*wanted} - {"text"}))
     given = {key: value for key, value in flags.items() if value is not None}
-    return Request(platform, model, out, context, lengths, given, runtime, verb, name, drafter=drafter)
+    return Request(
+        platform, model, out, context, lengths, given, runtime, verb, name, drafter=drafter, modalities=others
+    )
 
 
 def _say(text: str) -> None:

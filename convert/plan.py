@@ -18,6 +18,7 @@ from convert.checkpoint import check_small_files, name_of, open_folder, resolve
 from convert.checkpoint.drafter import AUTO, check_small, locate, open_drafter, published
 from convert.checkpoint.drafter import NAME as DRAFTER
 from convert.checkpoint.known import known
+from convert.checkpoint.module import modalities, of_modality
 from convert.checkpoint.settings import Stop, read_settings
 from convert.checkpoint.types import Checkpoint
 from convert.errors import PlanError
@@ -42,6 +43,7 @@ class Request:
         runtime: name of the target; by default the platform's.
         name: folder name of the bundle; by default the checkpoint's.
         drafter: a hub id or a folder, or ``auto`` for what is published for the model; None: there is none.
+        modalities: what is converted beside text.
     """
 
     platform: str
@@ -56,6 +58,7 @@ class Request:
     evaluation: Path | None = None
     questions: int | None = None
     drafter: str | None = None
+    modalities: tuple[str, ...] = ()
 
     @property
     def asked(self) -> str:
@@ -106,6 +109,7 @@ class Plan:
         drafter: of what the drafter is made, and the folder where it lies; None: there is none.
         published_drafter: id of the drafter that is published for the model and was not asked for, where the target
             has a place for one.
+        modalities: bytes of what takes in something beside text, by what it is.
     """
 
     platform: str
@@ -135,6 +139,7 @@ class Plan:
     left_out: tuple[str, ...] = ()
     drafter: DrafterPlan | None = None
     published_drafter: str | None = None
+    modalities: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def context(self) -> int:
@@ -148,8 +153,9 @@ class Plan:
 
     @property
     def flags(self) -> dict[str, str]:
-        """The target's own choices by the names of their flags."""
-        return {name: getattr(self.options, name) for name in choices.flags(type(self.options))}
+        """The target's own choices by the names of their flags; only those that say something here."""
+        names, idle = choices.flags(type(self.options)), choices.idle(type(self.options), self.modalities)
+        return {name: getattr(self.options, name) for name in names if name not in idle}
 
 
 def _kernels(target: Target) -> str:
@@ -220,8 +226,38 @@ def choose(request: Request) -> Chosen:
     if request.drafter is not None and DRAFTER not in target.modules:
         found = f"--drafter was given, and {target.name} models have no place for one"
         raise PlanError(asked, found, "Leave --drafter out")
+    _check_modalities(request, target)
     packed = packing.choices(**choices.chosen(asked, packing.choices, request.flags))
     return Chosen(target, packing, packed, given)
+
+
+def _check_modalities(request: Request, target: Target) -> None:
+    """Refuses what nothing converts, or the target has no place for, and flags of what is not asked for."""
+    asked, known = request.asked, ("text", *modalities())
+    for each in request.modalities:
+        module = of_modality(each)
+        if module is None:
+            raise PlanError(asked, f"there is no --modalities {each!r}", f"Use some of {', '.join(known)}")
+        if module not in target.modules:
+            found = f"--modalities {each} was given, and {target.name} models have no place for it"
+            raise PlanError(asked, found, f"Leave {each} out")
+    for name in sorted(choices.idle(target.options, request.modalities) & request.flags.keys()):
+        needed = choices.flags(target.options)[name].metadata["modality"]
+        found = f"{choices.spelled(name)} was given, and {needed} input is not converted"
+        raise PlanError(asked, found, f"Give --modalities text,{needed} too, or leave {choices.spelled(name)} out")
+
+
+def _check_placeholder(request: Request, checkpoint: Checkpoint, printed: str) -> None:
+    """Refuses images where the chat template prints no token for one, or not the checkpoint's."""
+    settings = checkpoint.settings
+    if "image" not in request.modalities:
+        return
+    if (token := settings.placeholders.get("image")) is None:
+        found = "config.json and the tokenizer name no token for an image (image_token_id)"
+        raise PlanError(request.asked, found, "Use a checkpoint as Google publishes it")
+    if settings.texts[token] not in printed:
+        found = f"the chat template prints {printed!r} for an image and not {settings.texts[token]!r}"
+        raise PlanError(request.asked, found, "Take chat_template.jinja from the instruction-tuned model")
 
 
 def make(request: Request, checkpoint: Checkpoint, name: str) -> Plan:
@@ -235,7 +271,8 @@ def make(request: Request, checkpoint: Checkpoint, name: str) -> Plan:
     if request.verb != "convert":  # which makes no bundle
         name = bundle_name(name if request.name is None else request.name, asked, request.name is not None)
     context = context_length(asked, request.context, checkpoint.text.config.max_context)
-    prefill, added = prefill_lengths(asked, request.prefill, context, target.prefill, target.pads)
+    usual = (*target.prefill, *target.longer(checkpoint, target.options(context=context, prefill=(), **found.given)))
+    prefill, added = prefill_lengths(asked, request.prefill, context, usual, target.pads)
     options = target.options(context=context, prefill=prefill, **found.given)
     check_kernels(checkpoint, target, asked)
     target.check(asked, checkpoint, options)
@@ -246,6 +283,8 @@ def make(request: Request, checkpoint: Checkpoint, name: str) -> Plan:
     hints = checkpoint.drafter is None and DRAFTER in target.modules
     if there.lacking and request.verb != "plan":  # which shows what is lacking
         raise PlanError(asked, *there.lacking[0])
+    words = template(checkpoint.folder, target.renders)
+    _check_placeholder(request, checkpoint, words.image)
     return Plan(
         platform=request.platform,
         target=target.name,
@@ -270,10 +309,11 @@ def make(request: Request, checkpoint: Checkpoint, name: str) -> Plan:
         stops=checkpoint.settings.stops,
         not_carried=checkpoint.settings.not_carried,
         chosen=checkpoint.settings.chosen,
-        template=template(checkpoint.folder, target.renders).told,
+        template=words.told,
         left_out=tuple(sorted(checkpoint.modules.keys() - target.modules)),
         drafter=_drafter(checkpoint),
         published_drafter=known().drafters.get(checkpoint.source.id) if hints else None,
+        modalities=sizes.modalities,
     )
 
 
@@ -330,12 +370,12 @@ def prepare(request: Request, progress: Progress) -> tuple[Plan, Checkpoint]:
     drafter = published(request.model, request.asked) if request.drafter == AUTO else request.drafter
 
     def before_the_weights(folder: Path) -> None:
-        check_small_files(folder)
+        check_small_files(folder, request.modalities)
         read_settings(folder)
         template(folder, target.renders)
 
     located = resolve(request.model, progress=progress, check=before_the_weights)
-    checkpoint = open_folder(located)
+    checkpoint = open_folder(located, request.modalities)
     if drafter is not None:
         config = checkpoint.text.config
         beside = locate(drafter, progress=progress, check=lambda folder: check_small(folder, config))

@@ -65,10 +65,11 @@ def plan(made: Plan) -> str:
             ("to", _near(made.bundle)),
             ("target", made.target),
             *_drafter(made),
+            *_modalities(made),
             ("context", f"{made.context} tokens"),
             ("prefill", _prefill(made)),
             ("KV cache", f"{made.cache}, {size(made.cache_bytes)} at full context"),
-            *(item for item in made.flags.items() if item[0] != "cache"),
+            *((name.replace("_", " "), value) for name, value in made.flags.items() if name != "cache"),
             ("template", made.template),
             ("model file", f"about {size(made.weight_bytes)}"),
             *_first_start(made),
@@ -98,6 +99,11 @@ def _drafter(made: Plan) -> list[tuple[str, str]]:
 def _first_start(made: Plan) -> list[tuple[str, str]]:
     written = f"writes {size(made.packed_bytes)} on the device, once: the weights as its processor's kernels read them"
     return [("first start", written)] if made.packed_bytes else []
+
+
+def _modalities(made: Plan) -> list[tuple[str, str]]:
+    """What is taken beside text, with the size of its part of the model file."""
+    return [(f"{name} input", f"about {size(count)} of the model file") for name, count in made.modalities.items()]
 
 
 def _free(found: Memory) -> str:

@@ -28,6 +28,7 @@ def order(plan: Plan, checkpoint: Checkpoint, out: Path) -> str:
         "target": plan.target,
         "options": asdict(plan.options),
         "model": _told(checkpoint),
+        "modalities": sorted(plan.modalities),
         "drafter": None if checkpoint.drafter is None else _told(checkpoint.drafter),
         "out": str(out),
     }
@@ -55,7 +56,7 @@ def work(told: dict[str, Any]) -> None:
 
     target = all_targets()[told["target"]]
     options = target.options(**{name: _tuples(value) for name, value in told["options"].items()})
-    checkpoint = _with_files(open_folder(_located(told["model"])), told["model"])
+    checkpoint = _with_files(open_folder(_located(told["model"]), told["modalities"]), told["model"])
     if (beside := told["drafter"]) is not None:
         checkpoint = open_drafter(_located(beside), checkpoint)
         assert checkpoint.drafter is not None

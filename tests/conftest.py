@@ -12,6 +12,7 @@ import pytest
 
 from convert import demo
 from tests.support.checkpoints import small
+from tests.support.vision import towered
 
 # An APK takes half a minute: the tests that are about it say so with a flag.
 os.environ.setdefault("GEMMA_BRIDGE_APK", "skip")
@@ -51,6 +52,18 @@ def q4_0_e2b(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def q4_0_e4b(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """bfloat16 weights on the Q4_0 lattice, the dimensions of ``mobile_e4b``."""
     return _written(tmp_path_factory, "q4_0", "e4b")
+
+
+@pytest.fixture(scope="session")
+def mobile_tower(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Mobile format, as published, with a vision tower of two layers of 8-bit linears."""
+    return towered.write(tmp_path_factory.mktemp("checkpoints") / "mobile_tower", "mobile")
+
+
+@pytest.fixture(scope="session")
+def q4_0_tower(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same in bfloat16, the tower on no grid and with clipped linears."""
+    return towered.write(tmp_path_factory.mktemp("checkpoints") / "q4_0_tower", "q4_0")
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ from convert.chat_template import preamble
 from convert.chat_template.check import expected, first_difference, stops_following
 from convert.chat_template.engine import SEARCHED, Engine
 from convert.chat_template.lexing import tokens
-from convert.chat_template.look import Affixes, Traits, affixes, look, writes_start
+from convert.chat_template.look import Affixes, Traits, affixes, image, look, writes_start
 from convert.chat_template.published import Published, RenderError
 from convert.chat_template.rewrite import rewrite
 from convert.chat_template.source import Source
@@ -45,6 +45,7 @@ class Adapted:
         thinking: it can ask the model to think.
         affixes: what it puts around texts, by role.
         conversations: how many were compared.
+        image: what it prints for an image.
     """
 
     text: str
@@ -53,6 +54,7 @@ class Adapted:
     thinking: bool
     affixes: dict[str, Affixes]
     conversations: int
+    image: str
 
 
 def adapt(source: Source) -> Adapted:
@@ -99,7 +101,9 @@ def adapt(source: Source) -> Adapted:
     changes += ["the start token is left to the engine"] if doubled else []
     changes += ["names that the engine leaves out"] if given else []
     changes += [_PARTS[part] for part in parts if part in _PARTS]
-    return Adapted(text, tuple(changes), follows, traits.thinking, affixes(template, start), len(wanted))
+    return Adapted(
+        text, tuple(changes), follows, traits.thinking, affixes(template, start), len(wanted), image(template)
+    )
 
 
 def as_it_is(source: Source) -> Adapted:
@@ -115,7 +119,8 @@ def as_it_is(source: Source) -> Adapted:
         wanted = expected(template, traits, start)
     except RenderError as error:
         raise RefusedError(f"{source.name}: {error}", _TAKE) from error
-    return Adapted(source.text, (), traits.tools, traits.thinking, affixes(template, start), len(wanted))
+    around = affixes(template, start)
+    return Adapted(source.text, (), traits.tools, traits.thinking, around, len(wanted), image(template))
 
 
 _TAKE = "Take chat_template.jinja from the instruction-tuned model"

@@ -66,6 +66,14 @@ def writes_start(template: Published, start: str) -> bool:
     return _attempt(template, [HELLO]).startswith(start)
 
 
+def image(template: Published) -> str:
+    """What a template prints for an image between two texts, without blanks around it; empty: nothing."""
+    printed = _attempt(template, [user([text(_FIRST), {"type": "image"}, text(_SECOND)])], generate=False)
+    if printed.count(_FIRST) != 1 or printed.count(_SECOND) != 1:
+        return ""
+    return printed.split(_FIRST)[1].split(_SECOND)[0].strip()
+
+
 def affixes(template: Published, start: str) -> dict[str, Affixes]:
     """What a template puts around the texts of ``user``, ``model`` and ``system``, without the start token.
 

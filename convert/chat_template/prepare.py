@@ -22,6 +22,7 @@ class Template:
         tools: it prints declared tools and their answers.
         thinking: it can ask the model to think.
         affixes: what it puts before and after a text, by role (``user``, ``model``, ``system``).
+        image: what it prints for an image; empty: nothing.
     """
 
     text: str
@@ -30,6 +31,7 @@ class Template:
     tools: bool
     thinking: bool
     affixes: dict[str, tuple[str, str]]
+    image: str
 
     @property
     def told(self) -> str:
@@ -76,4 +78,5 @@ def prepare(folder: Path, adapted: bool, seconds: int = PROCESSOR_SECONDS) -> Te
         raise CheckpointError(asked, found, action)
     made = answer["adapted"]
     affixes = {role: (around["prefix"], around["suffix"]) for role, around in made["affixes"].items()}
-    return Template(made["text"], answer["name"], tuple(made["changes"]), made["tools"], made["thinking"], affixes)
+    changes = tuple(made["changes"])
+    return Template(made["text"], answer["name"], changes, made["tools"], made["thinking"], affixes, made["image"])

@@ -6,7 +6,7 @@ import hashlib
 import importlib
 import os
 import stat
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -133,8 +133,11 @@ def resolve(
     return Located(path, match["id"], commit, match["id"].split("/")[1])
 
 
-def check_small_files(folder: Path) -> None:
+def check_small_files(folder: Path, modalities: Collection[str] = ()) -> None:
     """What the files beside the weights can refuse: a config.json of another model, or of a format that is not read.
+
+    Args:
+        modalities: what is to be converted beside text.
 
     Raises:
         CheckpointError: says what it is.
@@ -142,7 +145,7 @@ def check_small_files(folder: Path) -> None:
     config = read_config(folder)
     text, whole = read_fields(folder)
     choose(text, whole)
-    outlines(Given(config, whole, text is not whole))
+    outlines(Given(config, whole, text is not whole), modalities)
 
 
 def open_checkpoint(model: str | Path, *, progress: Progress | None = None) -> Checkpoint:
@@ -159,8 +162,12 @@ def open_checkpoint(model: str | Path, *, progress: Progress | None = None) -> C
     return open_folder(resolve(model, progress=progress))
 
 
-def open_folder(located: Located) -> Checkpoint:
-    """Opens a checkpoint that has been found."""
+def open_folder(located: Located, modalities: Collection[str] = ()) -> Checkpoint:
+    """Opens a checkpoint that has been found.
+
+    Args:
+        modalities: what is to be converted beside text; of the others, modules are recognized and left out.
+    """
     folder = located.folder
     asked = f"read {folder}"
     other_kinds.check_folder(folder, asked)
@@ -169,7 +176,7 @@ def open_folder(located: Located) -> Checkpoint:
     text, whole = read_fields(folder)
     name, settings = choose(text, whole)
     nested = text is not whole
-    wanted = outlines(Given(config, whole, nested))
+    wanted = outlines(Given(config, whole, nested), modalities)
     stored = read_folder(folder, asked)
     check_beside(folder, asked)
     names = by_published_name(stored, nested, asked, str(folder))

@@ -52,13 +52,16 @@ class Ledger:
     def floats(self, outline: Outline[Any], part: Part) -> StoredFloats:
         """The tensor of a part that is stored as floating-point numbers.
 
-        Plain ones are small and are checked here to be finite; matrices are read later, by whoever streams them.
+        Plain ones are small and are checked here to be finite, and bounds to be numbers; matrices are read later, by
+        whoever streams them.
         """
         stored = StoredFloats(self.take(outline.name(part.float_key), [part.shape], FLOATS))
         if part.kind == "plain" and not np.isfinite(stored.float32()).all():
             raise CheckpointError(
                 self.asked, f"tensor {stored.name} holds a number that is not finite", "Do not use it"
             )
+        if part.kind == "bound" and np.isnan(stored.float32()).any():
+            raise CheckpointError(self.asked, f"tensor {stored.name} is not a number", "Do not use it")
         return stored
 
     def close(self, reason: Callable[[str], str | None]) -> Mapping[str, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pkgutil import iter_modules
@@ -15,6 +15,7 @@ from convert.checkpoint.config import TextConfig
 from convert.checkpoint.fields import Fields
 from convert.checkpoint.ledger import Ledger
 from convert.checkpoint.outline import Outline
+from convert.errors import CheckpointError
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,7 @@ class Kind:
         config: where a whole Gemma 4's config.json speaks of it.
         unread: by the values of config.json: as what a checkpoint is refused for this module's sake; None: it is not.
         outline: what a checkpoint has to hold of it; None where it has none, or none that is converted.
+        modality: what it takes in, as the command line calls it, where it is converted only if that is asked for.
     """
 
     title: str
@@ -57,6 +59,7 @@ class Kind:
     config: str | None = None
     unread: Callable[[Mapping[str, Any]], str | None] = _read
     outline: Callable[[Given], Outline[Any] | None] = _absent
+    modality: str = ""
 
 
 @cache
@@ -66,18 +69,37 @@ def kinds() -> Mapping[str, Kind]:
     return {name: importlib.import_module(f"{modules.__name__}.{name}").MODULE for name in names}
 
 
-def outlines(given: Given) -> dict[str, Outline[Any]]:
+def of_modality(modality: str) -> str | None:
+    """Name of the module that takes it in; None: there is none that is converted."""
+    return next((name for name, kind in kinds().items() if kind.modality == modality), None)
+
+
+def modalities() -> tuple[str, ...]:
+    """What can be asked for beside text."""
+    return tuple(kind.modality for kind in kinds().values() if kind.modality)
+
+
+def outlines(given: Given, asked: Collection[str] = ()) -> dict[str, Outline[Any]]:
     """What a checkpoint has to hold, by module.
 
+    Args:
+        asked: modalities beside text that are to be converted.
+
     Raises:
-        CheckpointError: config.json speaks of a module in a way that has no meaning.
+        CheckpointError: config.json speaks of a module in a way that has no meaning, or not of one that is asked for.
     """
     found = {}
     for name, kind in kinds().items():
         if kind.config is not None and given.whole.has(kind.config):
             given.whole.object(kind.config)
+        if kind.modality and kind.modality not in asked:
+            continue
         if (outline := kind.outline(given)) is not None:
             found[name] = outline
+        elif kind.modality:
+            said = f"{kind.modality} input was asked for and the checkpoint has no {kind.title}"
+            action = f"Use a checkpoint whose config.json has a {kind.config}, or leave {kind.modality} out"
+            raise CheckpointError(given.whole.asked, said, action)
     return found
 
 

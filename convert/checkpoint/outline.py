@@ -18,15 +18,16 @@ class Part:
     """Something that a module computes with.
 
     Attributes:
-        key: module path below the module; for ``plain`` and ``experts`` the tensor's name below the module.
-        kind: ``linear``, ``embedding`` and ``experts`` (one matrix for each) may be quantized, ``plain`` never is.
+        key: module path below the module; for ``plain``, ``bound`` and ``experts`` the tensor's name below the module.
+        kind: ``linear``, ``embedding`` and ``experts`` (one matrix for each) may be quantized, ``plain`` never is, nor
+            is a ``bound``, a single number that may be infinite.
         shape: ``[out, in]``, ``[rows, width]``, ``[experts, out, in]``, or the tensor's shape.
         groups: pieces of a row with a scale of their own, where a format has no blocks: 1 is one scale a row.
         rounded: whether training rounds its weights, where config.json does not say.
     """
 
     key: str
-    kind: Literal["linear", "embedding", "experts", "plain"]
+    kind: Literal["linear", "embedding", "experts", "plain", "bound"]
     shape: tuple[int, ...]
     groups: int = 1
     rounded: Literal["always", "perhaps", "never"] = "never"

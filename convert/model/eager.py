@@ -69,6 +69,14 @@ class EagerOps:
     def normalize(self, x: torch.Tensor, eps: float) -> torch.Tensor:
         return normalize(x, eps)
 
+    def clip(self, x: torch.Tensor, low: str, high: str) -> torch.Tensor:
+        below, above = (torch.from_numpy(self._module.floats[key].float32()) for key in (low, high))
+        return torch.minimum(torch.maximum(x, below), above)
+
+    def rows(self, key: str, axis: int, ids: torch.Tensor) -> torch.Tensor:
+        table = torch.from_numpy(self._module.floats[key].float32(axis, axis + 1)[0])
+        return table[ids.long()]
+
     def mark(self, x: torch.Tensor, name: str) -> torch.Tensor:
         if self._observe is not None:
             self._observe(x, name)

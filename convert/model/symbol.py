@@ -32,11 +32,19 @@ class Arithmetic(Protocol):
 
     def __truediv__(self, other: Self | float, /) -> Self: ...
 
+    def __floordiv__(self, other: Self | int, /) -> Self: ...
+
     def __getitem__(self, item: Any, /) -> Self: ...
 
     def pow(self, exponent: int, /) -> Self: ...
 
     def mean(self, dim: int, /, keepdim: bool) -> Self: ...
+
+    def amax(self, dim: int, /, keepdim: bool) -> Self: ...
+
+    def clamp(self, minimum: int, /) -> Self: ...
+
+    def narrow(self, dim: int, start: int, length: int, /) -> Self: ...
 
     def float(self) -> Self: ...
 
@@ -64,7 +72,9 @@ class Value(Protocol):
 T = TypeVar("T", bound=Arithmetic)
 V = TypeVar("V", bound=Value)
 
-Two: TypeAlias = Literal["add", "subtract", "multiply", "divide", "maximum", "minimum", "less", "modulo"]
+Two: TypeAlias = Literal[
+    "add", "subtract", "multiply", "divide", "floor_divide", "maximum", "minimum", "equal", "less", "modulo"
+]
 One: TypeAlias = Literal["abs", "cos", "gelu", "round", "rsqrt", "sin", "softmax", "tanh"]
 Reduction: TypeAlias = Literal["max", "mean", "min", "sum"]
 Move: TypeAlias = Literal["concatenate", "reshape", "slice", "transpose"]
@@ -176,6 +186,9 @@ class Symbol(Generic[V]):
     def __rtruediv__(self, other: Any) -> Symbol[V]:
         return binary("divide", other, self)
 
+    def __floordiv__(self, other: Any) -> Symbol[V]:
+        return binary("floor_divide", self, other)
+
     __radd__, __rmul__ = __add__, __mul__
 
     def __getitem__(self, item: Any) -> Symbol[V]:
@@ -206,8 +219,16 @@ class Symbol(Generic[V]):
     def minimum(self, other: Any) -> Symbol[V]:
         return binary("minimum", self, other)
 
+    def clamp(self, minimum: Any) -> Symbol[V]:
+        """No element below a number."""
+        return self.maximum(minimum)
+
     def mean(self, dim: int, keepdim: bool) -> Symbol[V]:
         return self.reduce("mean", dim, keepdim)
+
+    def amax(self, dim: int, keepdim: bool) -> Symbol[V]:
+        """The largest along one dimension."""
+        return self.reduce("max", dim, keepdim)
 
     def reduce(self, operator: Reduction, dim: int, keepdim: bool) -> Symbol[V]:
         """Along one dimension."""
@@ -323,6 +344,7 @@ def _softmax(x: Symbol[Any], dim: int) -> Symbol[Any]:
 
 
 _HANDLERS: dict[Any, Callable[..., Symbol[Any]]] = {
+    torch.Tensor.eq: lambda a, b: binary("equal", a, b, "bool"),
     torch.Tensor.lt: lambda a, b: binary("less", a, b, "bool"),
     torch.cat: concatenate,
     torch.nn.functional.gelu: _gelu,

@@ -6,8 +6,8 @@ nothing else lists it. Its functions import what they need when they are called.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,12 +29,14 @@ class Sizes:
         tables: what of it the embedding tables take.
         cache: KV cache of one conversation at full context.
         elements: type of the cache's elements.
+        modalities: what of the model file takes in something beside text, by what it is.
     """
 
     model: int
     tables: int
     cache: int
     elements: str
+    modalities: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,10 @@ class Described:
     mapped_weights: int
     mapped_embeddings: int
     drafting: Drafting | None = None
+
+
+def _none(checkpoint: Checkpoint, options: Any) -> tuple[int, ...]:
+    return ()
 
 
 @dataclass(frozen=True)
@@ -99,6 +105,7 @@ class Target:
         modules: names of those that it converts; others stay out, which a plan says.
         packs: bytes of the files that its runtime writes when it first loads a model on a CPU; 0: it writes none.
         experts: whether it can multiply with a stack of matrices of which each token takes some.
+        longer: tokens per prefill call that a checkpoint's modules want beside the default ones.
     """
 
     name: str
@@ -129,3 +136,4 @@ class Target:
     modules: frozenset[str] = frozenset({"text"})
     packs: Callable[[Checkpoint], int] = lambda checkpoint: 0
     experts: bool = False
+    longer: Callable[[Checkpoint, Any], tuple[int, ...]] = _none

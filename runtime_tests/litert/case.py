@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import Any, Self
 
 from runtime_tests.case import Case
 from runtime_tests.errors import InputError
@@ -17,15 +18,18 @@ from runtime_tests.litert.weights.lattice import lattices
 from runtime_tests.litert.weights.match import is_foreign, recognize
 from runtime_tests.litert.weights.matrices import matrices
 from runtime_tests.measures.evidence import Share
-from runtime_tests.readers.checkpoint import Folder
+from runtime_tests.readers.checkpoint import Folder, open_checkpoint
 from runtime_tests.readers.litert.litertlm import LiteRtLm
 from runtime_tests.readers.litert.tflite import Tflite, open_tflite
 from runtime_tests.reference.model import Ids
+from runtime_tests.reference.vision.tower import Tower
 from runtime_tests.reference.widening import Source
 from runtime_tests.weights.recovered import chosen_by
 
 DECODER, EMBEDDER, PER_LAYER = "tf_lite_prefill_decode", "tf_lite_embedder", "tf_lite_per_layer_embedder"
 DRAFTER = "tf_lite_mtp_drafter"
+ENCODER, ADAPTER, IMAGE_END = "tf_lite_vision_encoder", "tf_lite_vision_adapter", "tf_lite_end_of_vision"
+OF_TEXT = (DECODER, EMBEDDER, PER_LAYER)  # whose weights a file of another maker has to be searched for
 
 
 class LitertCase(Case):
@@ -53,11 +57,19 @@ class LitertCase(Case):
         self._models: dict[str, Tflite] = {}
         self._interpreters: dict[str, Runner] = {}
 
+    def like(self, artifact: Any) -> Self:
+        """As :meth:`Case.like`; the tower is the checkpoint's alone."""
+        other = super().like(artifact)
+        for name in ("vision", "tower"):
+            if name in self.__dict__:
+                setattr(other, name, getattr(self, name))
+        return other
+
     def model(self, name: str) -> Tflite:
         """A TFLite section by its model type, under the checkpoint's names."""
         if name not in self._models:
             model = open_tflite(self.artifact.model(name).data, f"{self.artifact.path.name}/{name}")
-            if name != DRAFTER and is_foreign(model, self.folder):
+            if name in OF_TEXT and is_foreign(model, self.folder):
                 wanted = [item for item in matrices(self.folder) if self.home(item.name) == name]
                 if name == DECODER and "lm_head.weight" not in {item.name for item in wanted}:
                     wanted += [item for item in matrices(self.folder) if item.name == "embed_tokens.weight"]
@@ -69,6 +81,25 @@ class LitertCase(Case):
     @property
     def holds_drafter(self) -> bool:
         return DRAFTER in self.artifact.models()
+
+    @property
+    def holds_images(self) -> bool:
+        """Whether the file takes images."""
+        return ENCODER in self.artifact.models()
+
+    @cached_property
+    def vision(self) -> Folder:
+        """The checkpoint's vision tower and its projection into the text decoder."""
+        return open_checkpoint(self.folder.path, "vision")
+
+    @cached_property
+    def tower(self) -> Tower:
+        """transformers' own of them.
+
+        Raises:
+            InputError: the checkpoint has none.
+        """
+        return Tower(self.folder.path, self.threads)
 
     @property
     def foreign(self) -> bool:
@@ -84,7 +115,7 @@ class LitertCase(Case):
     def interpreter(self, name: str) -> Runner:
         """The interpreter of a section; made once, for it packs the weights anew."""
         if name not in self._interpreters:
-            apart = self.large and name == DECODER
+            apart = self.large and name in (DECODER, ENCODER)
             section = self.artifact.model(name)
             made = OneByOne(self.model(name), self.threads) if apart else interpret(section, threads=self.threads)
             self._interpreters[name] = made
@@ -96,7 +127,8 @@ class LitertCase(Case):
         Tables stay: their interpreters hold a mapped copy, of which a rung reads few pages, and writing it takes long.
         """
         if self.large:
-            self._interpreters.pop(DECODER, None)
+            for name in (DECODER, ENCODER):
+                self._interpreters.pop(name, None)
         super().release()
 
     def greedy(self, prompts: Sequence[Ids], steps: Sequence[int]) -> list[Ids]:

@@ -9,7 +9,14 @@ from runtime_tests.readers.litert.litertlm import LiteRtLm
 from runtime_tests.readers.litert.tflite import Subgraph, Tensor, Tflite
 
 WIDTHS = {"INT2": 2, "INT4": 4, "INT8": 8, "FLOAT16": 16, "INT16": 16, "FLOAT32": 32}  # INT16: bfloat16 patterns
-WHOLE = {"tf_lite_mtp_drafter": "drafter"}  # sections that count as one component
+# Sections that count as one component.
+WHOLE = {
+    "tf_lite_mtp_drafter": "drafter",
+    "tf_lite_vision_encoder": "vision encoder",
+    "tf_lite_vision_adapter": "vision encoder",
+    "tf_lite_end_of_vision": "vision encoder",
+}
+_ENDS = (".x", ".y", ".row")  # of a whole section's tables beside its weights
 LAYOUT = "graphs, metadata, padding"
 _PARTS = (
     ("embed_tokens_per_layer", "per-layer embedding"),
@@ -66,7 +73,7 @@ def _constants(model: Tflite, whole: bool) -> Iterator[tuple[Tensor, int, int, b
 
 def _known(name: str, whole: bool) -> bool:
     """Whether a constant is a weight and none of the graph's own; ``whole``: of a section that is one component."""
-    return _component(name) != "other" or (whole and ".weight" in name)
+    return _component(name) != "other" or (whole and (".weight" in name or name.endswith(_ENDS)))
 
 
 def _block_scales(graph: Subgraph) -> set[int]:

@@ -148,7 +148,7 @@ class Reference:
             tokens[row, : len(sequences[i])] = torch.from_numpy(sequences[i].astype(np.int64))
         draws = [(draw, len(sequences[i])) for i, draw in batch]
         cache = self.cache() if self.cache_scales else None
-        with torch.no_grad(), self._disturbing(relative, draws):
+        with torch.no_grad(), self.disturbing(relative, draws):
             hidden = self.decoder(input_ids=tokens, past_key_values=cache, use_cache=cache is not None)
             wanted = [hidden.last_hidden_state[row, firsts[i] : len(sequences[i])] for row, (i, _) in enumerate(batch)]
         at_once = max(1, LOGITS_AT_ONCE // self.text.vocab_size)
@@ -194,10 +194,10 @@ class Reference:
             return first, self.decoder.get_per_layer_inputs(tokens)[0].float().numpy()
 
     @contextlib.contextmanager
-    def _disturbing(self, relative: float, draws: list[tuple[int, int]]) -> Iterator[None]:
+    def disturbing(self, relative: float, draws: list[tuple[int, int]]) -> Iterator[None]:
         """Within this, each row of a pass has the disturbance of its draw over its length; draw 0 has none.
 
-        Embeddings and the inputs of all layers are disturbed.
+        Embeddings and the inputs of all layers are disturbed. A pass may also be of a whole model with this decoder.
         """
         import torch
 

@@ -163,7 +163,7 @@ def read(ledger: Ledger, outline: Outline[Any], settings: Fields | None) -> Cont
             if part.rounded == "always":
                 astray.append(matrix)
         # Vectors become float32 in any case.
-        floats[part.float_key] = stored if part.kind == "plain" else _narrowed(stored, ledger.asked)
+        floats[part.float_key] = stored if part.kind in ("plain", "bound") else _narrowed(stored, ledger.asked)
     if outline.floats and not quants:
         return Contents("floats", {}, floats, {}, {})
     if matrices and not quants:

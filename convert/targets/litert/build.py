@@ -10,13 +10,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
+from convert.checkpoint.module import kinds
 from convert.checkpoint.types import Checkpoint
+from convert.choices import idle
 from convert.errors import CheckpointError
 from convert.progress import Progress
 from convert.targets.litert import container, metadata, pack, sentencepiece
 from convert.targets.litert.graph import Model
 from convert.targets.litert.modules import lowered
 from convert.targets.litert.options import LitertOptions, drafts
+
+_FLOAT32 = ("tf_lite_prefill_decode", "tf_lite_mtp_drafter", "tf_lite_vision_encoder", "tf_lite_vision_adapter")
 
 
 def build(
@@ -37,7 +41,9 @@ def build(
         for name, each in lowered().items():
             if name in checkpoint.modules:
                 models |= each.sections(checkpoint, options)
-        llm = metadata.llm_metadata(checkpoint.folder, options, checkpoint.settings)
+        vision = checkpoint.modules.get("vision")
+        images = None if vision is None else vision.config
+        llm = metadata.llm_metadata(checkpoint.folder, options, checkpoint.settings, images)
         executor = metadata.executor_metadata(config, options, drafts(checkpoint.modules))
         tokenizer = tokenizer or _tokenizer(checkpoint.folder)
     total = sum(pack.stream_bytes(model) for model in models.values())
@@ -57,7 +63,7 @@ def _constant(content: bytes) -> Callable[[BinaryIO], object]:
 
 def _model(name: str, model: Model, advance: Callable[[int], None]) -> container.Section:
     items = {"model_type": name}
-    if name in ("tf_lite_prefill_decode", "tf_lite_mtp_drafter"):
+    if name in _FLOAT32:
         # Between the integer products the mathematics was trained in at least bfloat16's range; float16 overflows.
         items["prefer_activation_type"] = "fp32"
     return container.Section("TFLiteModel", items, lambda file: pack.write(model, file, advance))
@@ -85,7 +91,9 @@ def _tokenizer(folder: Path) -> container.Section:
 def _digest(checkpoint: Checkpoint, options: LitertOptions) -> str:
     """Hex SHA-256 of what determines the output: the input files' digests and the options."""
     files = {name: digest for name, (digest, _) in sorted(checkpoint.source.files.items())}
-    parts = {"files": files, "format": checkpoint.format, "options": dataclasses.asdict(options)}
+    silent = idle(type(options), [kinds()[name].modality for name in checkpoint.modules])
+    chosen = {name: value for name, value in dataclasses.asdict(options).items() if name not in silent}
+    parts = {"files": files, "format": checkpoint.format, "options": chosen}
     if checkpoint.drafter is not None:
         parts["drafter"] = {name: digest for name, (digest, _) in sorted(checkpoint.drafter.source.files.items())}
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

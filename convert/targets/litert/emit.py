@@ -93,6 +93,8 @@ OPERATORS: Mapping[model.Operator, Operator] = {
     "concatenate": _concatenate,
     "cos": _plain("COS"),
     "divide": _plain("DIV", schema.DivOptionsT),
+    "equal": _plain("EQUAL", schema.EqualOptionsT),
+    "floor_divide": _plain("FLOOR_DIV", schema.FloorDivOptionsT),
     "gelu": _gelu,
     "less": _plain("LESS", schema.LessOptionsT),
     "max": _reduce("REDUCE_MAX"),

@@ -14,16 +14,20 @@ from litert_lm_builder.runtime.proto import executor_metadata_pb2, llm_metadata_
 from convert.chat_template.prepare import Template
 from convert.chat_template.prepare import prepare as prepare_template
 from convert.checkpoint.config import SLIDING, TextConfig
+from convert.checkpoint.modules.vision import VisionConfig
 from convert.checkpoint.settings import Sampler, Settings, read_settings
 from convert.targets.litert.cache_rows import ring_rows
 from convert.targets.litert.options import LitertOptions
 
 
-def llm_metadata(folder: Path, options: LitertOptions, settings: Settings | None = None) -> bytes:
+def llm_metadata(
+    folder: Path, options: LitertOptions, settings: Settings | None = None, images: VisionConfig | None = None
+) -> bytes:
     """``LlmMetadata`` of a Gemma 4 checkpoint folder.
 
     Args:
         settings: the folder's, when they have been read.
+        images: of the vision tower, where images are taken.
 
     Raises:
         CheckpointError: a file or field is missing without which the engine would not start, stop or speak.
@@ -41,6 +45,8 @@ def llm_metadata(folder: Path, options: LitertOptions, settings: Settings | None
     message.jinja_prompt_template = template.text
     _affixes(message.prompt_templates, template)
     _gemma4(message, settings, template)
+    if images is not None:
+        _images(message.llm_model_type.gemma4, settings, images, options)
     return bytes(message.SerializeToString(deterministic=True))
 
 
@@ -97,3 +103,12 @@ def _gemma4(message: Any, settings: Settings, template: Template) -> None:
     message.supports_thinking = template.thinking
     # Without the tokens around a call the engine would not find one in an answer.
     message.supports_function_calling = template.tools and bool(gemma.code_fence_start)
+
+
+def _images(gemma: Any, settings: Settings, images: VisionConfig, options: LitertOptions) -> None:
+    """How the engine cuts an image into patches, and what it puts around it."""
+    for field, role in (("start_of_image_token", "image_begin"), ("end_of_image_token", "image_end")):
+        getattr(gemma, field).token_str = settings.texts[settings.placeholders[role]]
+    gemma.patch_width = gemma.patch_height = images.patch
+    gemma.pooling_kernel_size = images.pool
+    gemma.max_num_patches = options.image_rows[-1] * images.pool**2

@@ -12,6 +12,9 @@ from convert.choices import choice
 # they get three, float32's 24 bits; one token takes the kernels as long with three as with two.
 TERMS_OF_LOGITS, TERMS_OF_ALL = 2, 3
 
+# Rows that an image can become, at most, in transformers' processor. A model has a signature for each up to the chosen.
+IMAGE_ROWS = (70, 140, 280, 560, 1120)
+
 # Tokens that a drafter guesses before the decoder verifies them all at once.
 DRAFTS = 4
 
@@ -30,6 +33,7 @@ class LitertOptions:
     attention: what full layers read of the cache: ``filled``, about as many rows as there are positions so far, by
         branches in the graph (see ``filled``), or ``all``, for runtimes that have none.
     terms: int8 terms per float activation, 1 to 3: 8, 16 or 24 bits; None: two or three, see above.
+    image_tokens: rows of the decoder that an image becomes, at most; only where images are converted.
     """
 
     context: int
@@ -37,3 +41,11 @@ class LitertOptions:
     cache: str = choice("float32", ("float32", "int8"), "element type of the KV cache")
     attention: str = choice("filled", ("filled", "all"), "rows of the cache that full layers read")
     terms: int | None = None
+    image_tokens: str = choice(
+        "280", tuple(map(str, IMAGE_ROWS)), "tokens that an image becomes, at most", modality="image"
+    )
+
+    @property
+    def image_rows(self) -> tuple[int, ...]:
+        """Rows of the decoder that an image becomes: one signature each."""
+        return tuple(rows for rows in IMAGE_ROWS if rows <= int(self.image_tokens))

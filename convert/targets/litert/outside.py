@@ -22,6 +22,7 @@ _BITS = {"INT2": 2, "INT4": 4, "INT8": 8, "INT16": 16, "FLOAT16": 16, "FLOAT32":
 _WEIGHT_ENDINGS = (".weight", ".layer_scalar", ".weight_unscale")
 # Sections whose weights count as one component.
 _WHOLE = {"tf_lite_mtp_drafter": "drafter"}
+_WHOLE |= dict.fromkeys(("tf_lite_vision_encoder", "tf_lite_vision_adapter", "tf_lite_end_of_vision"), "vision")
 _DAMAGE = (struct.error, IndexError, ValueError, TypeError, AttributeError, KeyError, OverflowError)
 
 

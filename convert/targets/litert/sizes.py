@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from convert import costs
+from convert.checkpoint.module import kinds
 from convert.checkpoint.types import Checkpoint
 from convert.model.signature import cache_tensors
 from convert.targets.litert import packed
@@ -18,9 +19,12 @@ _CACHE_BYTES = {"float32": 4, "int8": 1}
 
 def sizes(checkpoint: Checkpoint, options: LitertOptions) -> Sizes:
     """See ``Target.sizes``."""
-    found = [each.weight_bytes(checkpoint) for name, each in lowered().items() if name in checkpoint.modules]
-    tables, others = (sum(part) for part in zip(*found, strict=True))
-    return Sizes(costs.model_bytes(tables, others), tables, cache_bytes(checkpoint, options), options.cache)
+    there = {name: each for name, each in lowered().items() if name in checkpoint.modules}
+    found = {name: each.weight_bytes(checkpoint, options) for name, each in there.items()}
+    tables, others = (sum(part) for part in zip(*found.values(), strict=True))
+    modalities = {kinds()[name].modality: sum(found[name]) for name in found if kinds()[name].modality}
+    whole, cache = costs.model_bytes(tables, others), cache_bytes(checkpoint, options)
+    return Sizes(whole, tables, cache, options.cache, modalities)
 
 
 def packed_bytes(checkpoint: Checkpoint) -> int:

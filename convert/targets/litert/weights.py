@@ -82,3 +82,9 @@ def float_stream(tensor: FloatTensor) -> Stream:
             yield chunk
 
     return Stream(rows * width, chunks)
+
+
+def float_rows(tensor: FloatTensor, index: int, rows: int) -> Stream:
+    """The first ``rows`` of one table of a stack ``[tables, rows, width]``, as float32."""
+    width = tensor.shape[-1]
+    return Stream(4 * rows * width, lambda: iter([np.ascontiguousarray(tensor.float32(index, index + 1)[0, :rows])]))

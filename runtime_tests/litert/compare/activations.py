@@ -6,6 +6,7 @@ import numpy as np
 
 from runtime_tests.litert.case import DECODER, LitertCase
 from runtime_tests.litert.cuts.forced import linears
+from runtime_tests.readers.checkpoint import Folder
 from runtime_tests.readers.litert.tflite import Subgraph, Tensor
 from runtime_tests.results import Check, none
 
@@ -27,7 +28,7 @@ def compare_activations(case: LitertCase) -> list[Check]:
             for given, made in pairs:
                 total += 2
                 for side, index in (("input", given), ("output", made)):
-                    if line := _compare(case, key, side, graph, graph.tensors[index]):
+                    if line := scale_differs(case.folder, key, side, graph, graph.tensors[index]):
                         wrong.append(f"{signature} {key}: {line}")
         if signature == ALWAYS_IN_DECODE:
             absent = [key for key in _expected(case) if key not in found]
@@ -69,8 +70,9 @@ def _expected(case: LitertCase) -> list[str]:
     return out
 
 
-def _compare(case: LitertCase, key: str, side: str, graph: Subgraph, tensor: Tensor) -> str:
-    expected = case.folder.scalar(f"{key}.{side}_activation_scale")
+def scale_differs(folder: Folder, key: str, side: str, graph: Subgraph, tensor: Tensor) -> str:
+    """How the scale of a linear's input or output differs from the checkpoint's; empty when they are equal."""
+    expected = folder.scalar(f"{key}.{side}_activation_scale")
     if expected is None or expected == 0.0:
         return "" if tensor.type == "FLOAT32" else f"{side} is {tensor.type}, the checkpoint leaves it float"
     quantization = tensor.quantization

@@ -100,13 +100,22 @@ class Cut:
 
     Attributes:
         boundaries: names of all boundaries.
+        made_by: by the name of a linear's int8 output its module path.
         parts: those that have outputs, in order of execution.
     """
 
-    def __init__(self, model: Tflite, signature: str, kinds: Collection[str] = ALL, inside: bool = False) -> None:
+    def __init__(
+        self,
+        model: Tflite,
+        signature: str,
+        kinds: Collection[str] = ALL,
+        inside: bool = False,
+        behind: Collection[str] = (),
+    ) -> None:
         """Args:
             kinds: the boundaries to cut at; the others are outputs alone.
             inside: also gives the outputs of linears and norms between the boundaries.
+            behind: last words of linears whose int8 outputs are given too, such as ``v_proj``.
 
         Raises:
             CannotRunError: the graph holds operators with subgraphs of their own, or has no named boundaries.
@@ -123,6 +132,8 @@ class Cut:
             for key, pairs in linears(graph).items()
             if len(pairs) == 1 and graph.tensors[pairs[0][1]].type == "INT8"
         }
+        self.made_by = {graph.tensors[index].name: key for key, index in codes.items()}
+        self._given |= {index for key, index in codes.items() if key.endswith(tuple(behind))}
         # A name may stand for one tensor only; a linear whose output is a boundary is told apart by its key.
         within = {INSIDE + key: index for key, index in probes(graph).items()} if inside else {}
         self.boundaries = frozenset(cut)
@@ -214,7 +225,7 @@ class Cut:
     def _part(self, name: str, index: int) -> Part:
         """Where an output belongs: by its name, or by the given values that it is made of."""
         key = name.removeprefix(INSIDE)
-        named = re.match(r"layers\.(\d+)[./]", key)
+        named = re.search(r"(?:^|\.)layers\.(\d+)[./]", key)
         if named:
             return "front" if key.endswith("/per_layer_input") else int(named[1])
         found = [BOUNDARY.fullmatch(self._graph.tensors[i].name) for i in self._needed([index])[1]]

@@ -21,6 +21,7 @@ from runtime_tests.litert.ends import end_of_context, last_rows, looks
 from runtime_tests.litert.forced_calls import Tally, calls, measure
 from runtime_tests.litert.rungs.plain import Float, bar_of, weigh
 from runtime_tests.litert.runners.interpreter import entry_lengths, lookup
+from runtime_tests.litert.vision.blocks import compare_blocks
 from runtime_tests.measures import metrics
 from runtime_tests.measures.evidence import Evidence, worst_by_layer
 from runtime_tests.progress import walk
@@ -58,7 +59,7 @@ def climb(case: LitertCase) -> Findings:
     checks.append(_complete(case, layout, tallies, wanted))
     everything = sum(len(floats[name]) + len(tally.linears) for name, tally in tallies.items())
     checks.append(stated("tensors compared", everything, "tensors"))
-    checks += compare_drafts(case)
+    checks += [*compare_drafts(case), *compare_blocks(case)]
     return Findings(
         checks, Evidence(blocks=worst_by_layer((i.key, i.quality) for some in floats.values() for i in some))
     )

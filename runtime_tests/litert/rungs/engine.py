@@ -20,6 +20,7 @@ from runtime_tests.litert.engine.metadata import compare_metadata
 from runtime_tests.litert.engine.stopping import judge_stops, stopping_prompt
 from runtime_tests.litert.engine.template import adaptation, asked, compare_templates
 from runtime_tests.litert.runners.engine import Answer, Request, ask
+from runtime_tests.litert.vision.answers import compare_answers
 from runtime_tests.measures.evidence import Evidence
 from runtime_tests.questions.prompts import CHAT_STEPS, GREEDY_STEPS
 from runtime_tests.reference.model import Ids
@@ -69,7 +70,7 @@ def _in_engine(case: LitertCase) -> list[Check]:
         checks += compare_spoken(case, request, answer, asked_of, said_own, [item.sure for item in expected])
     except RuntimeError as error:
         checks.append(none("the engine runs with its drafter", [str(error)], "failures", 1))
-    return [*checks, *fitting.left_out(case)]
+    return [*checks, *compare_answers(case), *fitting.left_out(case)]
 
 
 def _ids(case: LitertCase, text: str) -> Ids:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from runtime_tests.litert.case import DECODER, EMBEDDER, PER_LAYER, LitertCase
 from runtime_tests.litert.rungs.second import opinions
 from runtime_tests.litert.runners.interpreter import Session, lookup
+from runtime_tests.litert.vision.rows import compare_rows
 from runtime_tests.measures import metrics
 from runtime_tests.measures.evidence import Evidence, steps
 from runtime_tests.progress import walk
@@ -49,7 +50,7 @@ def climb(case: LitertCase) -> Findings:
         checks.append(lattice_check(case, name, metrics.snr_db(lattice, found), said.residual_db))
         agree = float(metrics.top1(lattice, found).mean())
         checks.append(stated("top-1 agreement with those weights", agree, "of 1"))
-    return Findings([*checks, *said.checks], seen)
+    return Findings([*checks, *said.checks, *compare_rows(case)], seen)
 
 
 def forced_logits(case: LitertCase, ids: Ids, prompt: int, session: Session) -> NDArray[np.float32]:

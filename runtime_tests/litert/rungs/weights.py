@@ -10,19 +10,15 @@ import numpy as np
 from runtime_tests.litert.case import DECODER, EMBEDDER, PER_LAYER, LitertCase
 from runtime_tests.litert.compare.activations import compare_activations
 from runtime_tests.litert.compare.changed import compare_matrices, compare_recognized
-from runtime_tests.litert.compare.constants import Found, constants_of, values_differ, words
+from runtime_tests.litert.compare.constants import Found, constants_of, values_differ
 from runtime_tests.litert.compare.layout import compare_layout
+from runtime_tests.litert.compare.packed import packed_differ
 from runtime_tests.litert.drafter.weights import compare_drafter
-from runtime_tests.memory.pages import release
+from runtime_tests.litert.vision.weights import compare_vision
 from runtime_tests.progress import walk
-from runtime_tests.readers.bits import same_codes
-from runtime_tests.readers.checkpoint import pieces
-from runtime_tests.readers.format import Packed
 from runtime_tests.readers.litert.tflite import BITS
 from runtime_tests.results import Check, none
 from runtime_tests.rungs.feeding import compare_tokens
-
-_BYTES_AT_ONCE = 8 << 20  # packed codes are compared as they are
 
 
 def climb(case: LitertCase) -> list[Check]:
@@ -37,6 +33,7 @@ def climb(case: LitertCase) -> list[Check]:
         *compare_activations(case),
         *compare_layout(case),
         *compare_drafter(case),
+        *compare_vision(case),
         *compare_tokens(case),
     ]
 
@@ -62,7 +59,7 @@ def _integers(case: LitertCase, constants: dict[str, list[Found]], suspects: set
         if not found:
             codes.append(f"{packed.key}: not in the artifact")
         for item in found:
-            wrong_codes, wrong_scales = _packed(case, packed, item)
+            wrong_codes, wrong_scales = packed_differ(case.folder, packed, item)
             codes += wrong_codes
             scales += wrong_scales
             suspects |= {f"{packed.key}.weight"} if wrong_codes or wrong_scales else set()
@@ -88,42 +85,6 @@ def _unused(case: LitertCase, key: str) -> bool:
     first = case.dims.first_shared
     parts = key.split(".")
     return first > 0 and parts[0] == "layers" and int(parts[1]) >= first and parts[-1] in ("k_proj", "v_proj")
-
-
-def _packed(case: LitertCase, packed: Packed, found: Found) -> tuple[list[str], list[str]]:
-    """What differs between a checkpoint matrix and the artifact's tensor: codes, and scales."""
-    tensor, where = found.tensor, f"{packed.key}"
-    rows = packed.rows * packed.groups  # a table with several scales a row is laid out as that many rows
-    if tensor.type != f"INT{packed.bits}":
-        return [f"{where}: {tensor.type}, the checkpoint has {packed.bits} bits"], []
-    if len(tensor.shape) != 2 or tensor.shape[0] != rows:
-        return [f"{where}: shape {list(tensor.shape)}, the checkpoint has {rows} rows"], []
-    quantization = tensor.quantization
-    if quantization is None or quantization.block or len(quantization.scales) != rows or quantization.dimension != 0:
-        return [], [f"{where}: not one scale a row"]
-    if quantization.zero_points.size and quantization.zero_points.any():
-        return [], [f"{where}: zero points that are not zero"]
-    columns, codes, scales = tensor.shape[1], 0, 0
-    for start, stop in pieces(packed.rows, columns * packed.groups * packed.bits // 8, _BYTES_AT_ONCE):
-        part = slice(start * packed.groups, stop * packed.groups)
-        mine = found.model.packed(tensor, part.start, part.stop)
-        stored = case.folder.stored(packed.names[0], start, stop)
-        if mine is None or not same_codes(mine, stored.view(np.uint8), packed.bits):
-            codes += _different(case, packed, found, (start, stop))
-        release(stored, *([] if mine is None else [mine]))
-        expected = case.folder.scales(packed, start, stop).reshape(-1)
-        scales += int(np.count_nonzero(words(quantization.scales[part]) != words(expected)))
-    return (
-        [f"{where}: {codes} codes differ"] if codes else [],
-        [f"{where}: {scales} scales differ"] if scales else [],
-    )
-
-
-def _different(case: LitertCase, packed: Packed, found: Found, rows: tuple[int, int]) -> int:
-    """How many codes of some rows are not the checkpoint's."""
-    columns = found.tensor.shape[1] * packed.groups
-    mine = found.model.rows(found.tensor, rows[0] * packed.groups, rows[1] * packed.groups)
-    return int(np.count_nonzero(mine != case.folder.codes(packed, *rows, columns).reshape(mine.shape)))
 
 
 def _floats(case: LitertCase, constants: dict[str, list[Found]], suspects: set[str]) -> list[str]:

@@ -29,25 +29,27 @@ class Request:
         steps: tokens to decode for each, at most; one figure, or one for each prompt.
         detokenize: token ids that the engine shall turn into text, for comparison.
         chats: conversations, one after another, through the model's template: messages with role and content, of which
-            the last is sent and the others are history.
+            the last is sent and the others are history. A content may hold parts, also images by ``path``.
         chat_steps: tokens of a reply, at most.
         threads: CPU threads.
         renders: conversations that only go through the model's template: ``messages`` up to where the reply begins,
             ``tools`` and ``context`` (further variables), as the engine takes them.
         spell: texts that are only tokenized, and turned into text again.
         drafted: whether the engine uses the file's drafter.
+        images: that a conversation holds, at most; 0 loads no encoder.
     """
 
     model: str
     prompts: tuple[str, ...]
     steps: int | tuple[int, ...]
     detokenize: tuple[tuple[int, ...], ...]
-    chats: tuple[tuple[dict[str, str], ...], ...]
+    chats: tuple[tuple[dict[str, Any], ...], ...]
     chat_steps: int
     threads: int
     renders: tuple[dict[str, Any], ...] = ()
     spell: tuple[str, ...] = ()
     drafted: bool = False
+    images: int = 0
 
 
 @dataclass(frozen=True)

@@ -60,6 +60,8 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
             backend=cpu,
             cache_dir=request["cache"],
             enable_speculative_decoding=request["drafted"] or None,
+            vision_backend=cpu if request["images"] else None,
+            max_num_images=request["images"] or None,
         )
     except RuntimeError as error:
         return {"error": log.cause(error)}

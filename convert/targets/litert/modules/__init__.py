@@ -19,7 +19,7 @@ class Lowered(Protocol):
         """The module's TFLite models by ``model_type``, in the order in which they lie in the file."""
         ...
 
-    def weight_bytes(self, checkpoint: Checkpoint) -> tuple[int, int]:
+    def weight_bytes(self, checkpoint: Checkpoint, options: LitertOptions) -> tuple[int, int]:
         """Bytes of the module's embedding tables, and of all its other weights, in the file."""
         ...
 

@@ -23,7 +23,7 @@ def sections(checkpoint: Checkpoint, options: LitertOptions) -> dict[str, Model]
     return {"tf_lite_mtp_drafter": drafter(checkpoint, checkpoint.modules["drafter"], options)}
 
 
-def weight_bytes(checkpoint: Checkpoint) -> tuple[int, int]:
+def weight_bytes(checkpoint: Checkpoint, options: LitertOptions) -> tuple[int, int]:
     """See ``convert.targets.litert.modules``. Floats become float32, whatever they were."""
     from math import prod
 

@@ -30,7 +30,7 @@ def sections(checkpoint: Checkpoint, options: LitertOptions) -> dict[str, Model]
     return models
 
 
-def weight_bytes(checkpoint: Checkpoint) -> tuple[int, int]:
+def weight_bytes(checkpoint: Checkpoint, options: LitertOptions) -> tuple[int, int]:
     """See ``convert.targets.litert.modules``.
 
     A per-row scale costs 12 bytes there (float32, and an int64 zero point that must be as long), a block scale 4

@@ -1,0 +1,157 @@
+"""The vision tower's mathematics on semantic operations: patches of an image to rows of the text decoder.
+
+It follows transformers' ``Gemma4VisionModel`` and ``Gemma4MultimodalEmbedder`` for one image in float32.
+"""
+
+from __future__ import annotations
+
+from typing import Generic, Protocol
+
+import torch
+import torch.nn.functional as F
+
+from convert.checkpoint.modules.vision import EMBEDDER, TABLE, TOWER, VisionConfig
+from convert.model.rope import angles, rotate
+from convert.model.symbol import T
+
+# Added to scores of padding.
+_PADDING = -1e9
+# Scores of this many bytes exist at once: an image of 280 rows would need 305 MB for all of them.
+_SCORES = 40 << 20
+
+
+class VisionOps(Protocol[T]):
+    """What a target must implement. ``linear``, ``scale``, ``normalize`` and ``mark`` are those of the decoder."""
+
+    def linear(self, x: T, key: str) -> T: ...
+
+    def scale(self, x: T, key: str) -> T: ...
+
+    def normalize(self, x: T, eps: float) -> T: ...
+
+    def mark(self, x: T, name: str) -> T: ...
+
+    def clip(self, x: T, low: str, high: str) -> T:
+        """x within the two numbers that the checkpoint stores under these names."""
+        ...
+
+    def rows(self, key: str, axis: int, ids: T) -> T:
+        """``[1, P, width]`` by ids int32 ``[1, P]``, from one of the tables ``[axes, rows, width]`` under ``key``."""
+        ...
+
+    def attention_scores(self, query: T, keys: T) -> T:
+        """``[1, heads, m, size] x [1, heads, n, size] -> [1, heads, m, n]``."""
+        ...
+
+    def attention_mix(self, weights: T, values: T) -> T:
+        """``[1, heads, m, n] x [1, heads, size, n] -> [1, heads, m, size]``."""
+        ...
+
+
+Turn = tuple[tuple[T, T], tuple[T, T]]
+
+
+class Vision(Generic[T]):
+    """The tower over given operations.
+
+    Args:
+        config: dimensions.
+        ops: where weights come from and how the semantic operations run.
+    """
+
+    def __init__(self, config: VisionConfig, ops: VisionOps[T]) -> None:
+        self._config, self._ops = config, ops
+        half = config.head_dim // 2
+        exponents = torch.arange(0, half, 2, dtype=torch.float32) / half
+        self._frequencies = 1.0 / config.theta**exponents
+
+    def __call__(self, patches: T, positions: T) -> tuple[T, T]:
+        """Soft tokens of an image.
+
+        Args:
+            patches: ``[1, P, pixels]`` from 0 to 1, of each patch its rows, pixels and channels in this order.
+            positions: int32 ``[1, P, 2]``, the patches' x and y from 0 on; -1 and -1 for padding.
+
+        Returns:
+            ``[1, n, hidden]`` with n = P / pool^2, and bool ``[1, n]``: which of these are there. They come first, row
+            by row of the image; the others are 0.
+        """
+        config, ops = self._config, self._ops
+        x, y = positions[:, :, 0], positions[:, :, 1]
+        real = (torch.tensor(-1, dtype=torch.int32) < x).float()
+        x, y = x.clamp(0), y.clamp(0)
+        stream = ops.linear((patches - 0.5) * 2.0, f"{TOWER}.patch_embedder.input_proj")
+        stream = stream + (ops.rows(TABLE, 0, x) + ops.rows(TABLE, 1, y))
+        stream = ops.mark(stream, "embedded")
+        turn = angles(x, self._frequencies), angles(y, self._frequencies)
+        hidden = ((real - 1.0) * -_PADDING).reshape(1, 1, 1, -1)
+        for index in range(config.layers):
+            stream = self._layer(stream, index, turn, hidden)
+        return self._pool(stream, x, y, real)
+
+    def project(self, features: T) -> T:
+        """Soft tokens ``[1, n, hidden]`` to rows of the decoder ``[1, n, width]``.
+
+        They stand where embeddings stand that are already times the square root of the width.
+        """
+        return self._ops.linear(
+            self._ops.normalize(features, self._config.norm_eps), f"{EMBEDDER}.embedding_projection"
+        )
+
+    def _layer(self, x: T, index: int, turn: Turn[T], hidden: T) -> T:
+        at, name = f"{TOWER}.encoder.layers.{index}", f"layers.{index}"
+        mixed = self._attention(self._norm(x, f"{at}.input_layernorm"), f"{at}.self_attn", turn, hidden)
+        x = self._ops.mark(x + self._norm(mixed, f"{at}.post_attention_layernorm"), f"{name}/attention")
+        down = self._mlp(self._norm(x, f"{at}.pre_feedforward_layernorm"), f"{at}.mlp")
+        return self._ops.mark(x + self._norm(down, f"{at}.post_feedforward_layernorm"), f"{name}/output")
+
+    def _norm(self, x: T, key: str) -> T:
+        return self._ops.scale(self._ops.normalize(x, self._config.norm_eps), f"{key}.weight")
+
+    def _linear(self, x: T, at: str) -> T:
+        """Clips before the activations are rounded to their grid, and after: the bounds need not lie on it."""
+        if not self._config.clipped:
+            return self._ops.linear(x, f"{at}.linear")
+        x = self._ops.clip(x, f"{at}.input_min", f"{at}.input_max")
+        return self._ops.clip(self._ops.linear(x, f"{at}.linear"), f"{at}.output_min", f"{at}.output_max")
+
+    def _attention(self, normed: T, at: str, turn: Turn[T], hidden: T) -> T:
+        config, count = self._config, normed.shape[1]
+        shape = (1, count, config.heads, config.head_dim)
+        query = self._norm(self._linear(normed, f"{at}.q_proj").reshape(shape), f"{at}.q_norm")
+        keys = self._norm(self._linear(normed, f"{at}.k_proj").reshape(shape), f"{at}.k_norm")
+        values = self._ops.normalize(self._linear(normed, f"{at}.v_proj").reshape(shape), config.norm_eps)
+        query, keys = (_turned(each, turn).permute(0, 2, 1, 3) for each in (query, keys))
+        values, step = values.permute(0, 2, 3, 1), self._queries(count)
+        found = []
+        for start in range(0, count, step):
+            scores = self._ops.attention_scores(query.narrow(2, start, step), keys) + hidden
+            found.append(self._ops.attention_mix(torch.softmax(scores, dim=-1), values))
+        mixed = found[0] if len(found) == 1 else torch.cat(found, dim=2)
+        return self._linear(mixed.permute(0, 2, 1, 3).reshape(1, count, config.heads * config.head_dim), f"{at}.o_proj")
+
+    def _queries(self, count: int) -> int:
+        """How many queries, of so many patches, go through attention at once: a divisor of their number."""
+        fit = max(1, _SCORES // (4 * self._config.heads * count))
+        return max(each for each in range(1, count + 1) if not count % each and each <= fit)
+
+    def _mlp(self, normed: T, at: str) -> T:
+        gate = F.gelu(self._linear(normed, f"{at}.gate_proj"), approximate="tanh")
+        return self._linear(gate * self._linear(normed, f"{at}.up_proj"), f"{at}.down_proj")
+
+    def _pool(self, x: T, column: T, row: T, real: T) -> tuple[T, T]:
+        config, count = self._config, x.shape[1]
+        pool, tokens = config.pool, count // config.pool**2
+        width = (column.amax(1, keepdim=True) + 1) // pool  # soft tokens of a row of the image
+        token = (column // pool + width * (row // pool)).reshape(1, 1, count)
+        hits = (torch.arange(tokens, dtype=torch.int32).reshape(1, tokens, 1) == token).float()
+        hits = hits * (real * (1.0 / pool**2)).reshape(1, 1, count)
+        pooled = self._ops.attention_mix(hits.reshape(1, 1, tokens, count), x.permute(0, 2, 1).reshape(1, 1, -1, count))
+        there = torch.tensor(0.0) < hits.amax(-1, keepdim=False)
+        return pooled.reshape(1, tokens, config.hidden) * config.hidden**0.5, there
+
+
+def _turned(x: T, turn: Turn[T]) -> T:
+    """``[1, P, heads, size]``: the first half of each head turned by x, the second by y."""
+    first, second = x.chunk(2, dim=-1)
+    return torch.cat([rotate(first, *turn[0]), rotate(second, *turn[1])], dim=-1)

@@ -1,0 +1,78 @@
+"""Rung 0: the bounds at which the tower's linears clip what goes in and what comes out.
+
+A bound is found where it works: on the way between a linear and the next operator that computes something else.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from runtime_tests.litert.case import ENCODER, LitertCase
+from runtime_tests.litert.cuts.forced import linears
+from runtime_tests.litert.vision.budgets import ENCODES, budgets
+from runtime_tests.readers.litert.tflite import Operator, Subgraph, Tflite
+from runtime_tests.results import Check, none
+
+BOUNDS = (".input_min", ".input_max", ".output_min", ".output_max")
+_PASSING = ("QUANTIZE", "DEQUANTIZE", "RESHAPE", "MINIMUM", "MAXIMUM")
+_OF = {"MAXIMUM": "min", "MINIMUM": "max"}  # the operator that keeps a bound
+
+
+def compare_clips(case: LitertCase) -> list[Check]:
+    """Every bound of every signature, bit for bit; nothing is clipped where the checkpoint has no bound."""
+    folder, model, wrong, total = case.vision, case.model(ENCODER), list[str](), 0
+    for budget in budgets(case):
+        name = f"{ENCODES}{budget}"
+        graph = model.subgraph(name)
+        for key, pairs in linears(graph).items():
+            for given, made in pairs:
+                found = {
+                    **{f"input_{side}": value for side, value in _before(model, graph, given).items()},
+                    **{f"output_{side}": value for side, value in _behind(model, graph, made).items()},
+                }
+                for bound in BOUNDS:
+                    expected, side = folder.scalar(key.removesuffix(".linear") + bound), bound.removeprefix(".")
+                    total += expected is not None
+                    if line := _differs(expected, found.get(side)):
+                        wrong.append(f"{name} {key}: {side} {line}")
+    return [none("images: bounds at which linears clip", wrong, "bounds", total)]
+
+
+def _differs(expected: np.float32 | None, found: np.float32 | None) -> str:
+    if expected is None or np.isinf(expected):  # which clips nothing
+        return "" if found is None or np.isinf(found) else f"is {found:g}, the checkpoint has none"
+    if found is None:
+        return f"is not there, the checkpoint has {expected:g}"
+    return "" if found == expected else f"is {found:g}, the checkpoint has {expected:g}"
+
+
+def _before(model: Tflite, graph: Subgraph, index: int) -> dict[str, np.float32]:
+    """Bounds between what made a linear's input and the linear, by ``min`` and ``max``."""
+    out: dict[str, np.float32] = {}
+    while (op := graph.producer.get(index)) is not None and op.code in _PASSING:
+        index = _data(graph, op)
+        _take(out, model, graph, op)
+    return out
+
+
+def _behind(model: Tflite, graph: Subgraph, index: int) -> dict[str, np.float32]:
+    """Bounds between a linear and what uses its output."""
+    out: dict[str, np.float32] = {}
+    while len(users := graph.consumers.get(index, [])) == 1 and users[0].code in _PASSING:
+        if users[0].code == "QUANTIZE":  # the next linear's own input begins
+            break
+        index = users[0].outputs[0]
+        _take(out, model, graph, users[0])
+    return out
+
+
+def _data(graph: Subgraph, op: Operator) -> int:
+    """The input of an operator that is computed."""
+    return next((index for index in op.inputs if index in graph.producer or index in graph.inputs), op.inputs[0])
+
+
+def _take(out: dict[str, np.float32], model: Tflite, graph: Subgraph, op: Operator) -> None:
+    if op.code in _OF:
+        constant = next((i for i in op.inputs if i not in graph.producer and i not in graph.inputs), None)
+        if constant is not None and (values := np.asarray(model.rows(graph.tensors[constant])).reshape(-1)).size == 1:
+            out[_OF[op.code]] = np.float32(values[0])

@@ -1,0 +1,102 @@
+"""A whole Gemma 4 that sees images: transformers' own forward over the decoder and the tower that are loaded anyway.
+
+The tower makes the rows of an image once; the model is given them as it takes encoders' outputs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from runtime_tests.readers.dimensions import read_config
+from runtime_tests.reference.floor import RELATIVE
+from runtime_tests.reference.model import Floats, Ids, Reference
+from runtime_tests.reference.vision.patches import Patches
+from runtime_tests.reference.vision.tower import Tower
+
+
+class Whole:
+    """The model of a checkpoint.
+
+    Attributes:
+        image, begin, end: token in whose place a row of an image stands, and those around an image.
+        padding: the token whose per-layer row an image's rows have.
+    """
+
+    def __init__(self, folder: Path, reference: Reference, tower: Tower) -> None:
+        import torch
+        import transformers
+
+        config = read_config(folder)
+        config.audio_config = None
+        self.image, self.begin, self.end = config.image_token_id, config.boi_token_id, config.eoi_token_id
+        self.padding = config.get_text_config().pad_token_id
+        with torch.device("meta"):
+            # Masks are made for the kind of attention that this one has: the decoder's must be the same.
+            model = transformers.Gemma4ForConditionalGeneration._from_config(config, attn_implementation="eager")
+        model.model.language_model, model.lm_head = reference.decoder, reference.model.lm_head
+        model.model.vision_tower = model.model.embed_vision = None  # whose rows are given
+        self._model, self._reference, self._tower = model.eval().requires_grad_(False), reference, tower
+
+    def spread(self, ids: Sequence[int], images: Sequence[Patches]) -> Ids:
+        """A prompt in which each image token has become the rows of an image with the tokens around it.
+
+        As transformers' processor spreads it.
+        """
+        left, out = iter(images), list[int]()
+        for token in ids:
+            out += [self.begin, *[self.image] * next(left).rows, self.end] if token == self.image else [token]
+        return np.array(out, np.int32)
+
+    def logits(self, ids: Ids, images: Sequence[Patches], first: int, draw: int = 0) -> Floats:
+        """Logits of every position from ``first`` on, ``[T - first, V]``.
+
+        Args:
+            ids: with a token for each row of an image.
+            draw: of the disturbances that make a noise floor, in the tower and in the decoder; 0 for none.
+        """
+        import torch
+        from transformers.modeling_outputs import BaseModelOutputWithPooling
+
+        tokens = torch.from_numpy(ids.astype(np.int64))[None]
+        rows = tuple(torch.from_numpy(self._tower.see(image, draw).rows) for image in images)
+        with torch.no_grad(), self._reference.disturbing(RELATIVE, [(draw, len(ids))]):
+            out = self._model(
+                input_ids=tokens,
+                mm_encoder_outputs={"image": BaseModelOutputWithPooling(pooler_output=rows)},
+                mm_token_type_ids=(tokens == self.image).long(),
+                past_key_values=self._reference.cache(),
+                use_cache=True,
+                logits_to_keep=len(ids) - first,
+            )
+        return np.asarray(out.logits[0].float().numpy())
+
+    @contextlib.contextmanager
+    def plain_ends(self) -> Iterator[None]:
+        """Within this, the token behind an image has the padding's per-layer row, as in an engine that has no other.
+
+        Of a model without per-layer rows nothing changes.
+        """
+        import torch
+
+        table = getattr(self._reference.decoder, "embed_tokens_per_layer", None)
+        if table is None:
+            yield
+            return
+        handle = table.register_forward_pre_hook(
+            lambda _m, args: (torch.where(args[0] == self.end, self.padding, args[0]), *args[1:])
+        )
+        try:
+            yield
+        finally:
+            handle.remove()
+
+
+def per_layer_ids(ids: Ids, whole: Whole) -> NDArray[np.int32]:
+    """The tokens whose per-layer rows an engine gives: the padding's for every row of an image and behind it."""
+    of_image = (ids == whole.image) | (ids == whole.end)
+    return np.where(of_image, whole.padding, ids).astype(np.int32)

@@ -1,0 +1,1 @@
+"""What a model takes in beside text, as it is asked for."""

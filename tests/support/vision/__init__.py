@@ -1,0 +1,1 @@
+"""Small vision towers, and images for them."""
