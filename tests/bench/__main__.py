@@ -1,5 +1,5 @@
 """``python -m tests.bench demo``, ``coreml``, ``products``, ``nbits``,
-``runtimes``, ``peers``, ``cache``, ``drafter``, ``kernels``, ``tokenizer`` or ``start``.
+``runtimes``, ``peers``, ``cache``, ``drafter``, ``kernels``, ``image``, ``tokenizer`` or ``start``.
 
 A figure of this machine alone says little, so each run also measures what the machine can do: how fast it copies a
 file, and how fast it reads memory.
@@ -29,7 +29,7 @@ def _command(arguments: list[str]) -> str:
         nargs="?",
         default="demo",
         help="demo, a hub id, a folder, or "
-        "coreml, products, nbits, runtimes, peers, cache, drafter, kernels, tokenizer, start",
+        "coreml, products, nbits, runtimes, peers, cache, drafter, kernels, image, tokenizer, start",
     )
     said = "of runtimes, cache, drafter and kernels: demo, a hub id or a folder"
     parser.add_argument("of", nargs="?", help=said)
@@ -74,6 +74,10 @@ def _command(arguments: list[str]) -> str:
         from tests.bench.engine.kernels import kernels
 
         return kernels(options.of or "demo")
+    if options.model == "image":
+        from tests.bench.engine.image import image
+
+        return image(options.out)
     if options.model == "tokenizer":
         from tests.bench.tokenizer import tokenizer
 
