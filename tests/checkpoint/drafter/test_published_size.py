@@ -1,4 +1,4 @@
-"""A random drafter of the size that is published for E2B: its dimensions, and the same bytes every time."""
+"""A random drafter of the size that is published for E2B and E4B: its dimensions, and the same bytes every time."""
 
 from __future__ import annotations
 
@@ -12,25 +12,23 @@ import pytest
 from convert.checkpoint.config import read_config
 from convert.checkpoint.drafter import check_small
 from convert.demo.writing.config import model_config
-from tests.support.checkpoints.shapes import E2B
+from tests.support.checkpoints.shapes import E2B, E4B, Shape
 from tests.support.drafter import fullsize
 from tests.support.drafter.assistant import file_bytes, write_published
 
 VOCAB = 4096  # instead of 262,144: two tokens of each group
 
 
-@pytest.fixture
-def model(tmp_path: Path) -> Path:
-    """E2B without its weights, and with few tokens."""
-    folder = tmp_path / "model"
+def config_alone(folder: Path, shape: Shape = E2B) -> Path:
+    """A model without its weights, and with few tokens."""
     folder.mkdir()
-    (folder / "config.json").write_text(json.dumps(model_config(replace(E2B, vocab=VOCAB), "mobile")), "utf-8")
+    (folder / "config.json").write_text(json.dumps(model_config(replace(shape, vocab=VOCAB), "mobile")), "utf-8")
     return folder
 
 
-@pytest.mark.parametrize("lattice", [False, True])
-def test_it_fits_e2b_and_is_written_alike_every_time(lattice: bool, model: Path, tmp_path: Path) -> None:
-    digests = set()
+@pytest.mark.parametrize(("shape", "lattice"), [(E2B, False), (E4B, True)])
+def test_it_fits_its_model_and_is_written_alike_every_time(shape: Shape, lattice: bool, tmp_path: Path) -> None:
+    model, digests = config_alone(tmp_path / "model", shape), set()
     for name in ("one", "other"):
         folder = write_published(tmp_path / name, model, lattice=lattice)
         digests.add(tuple(hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.iterdir())))
@@ -38,8 +36,9 @@ def test_it_fits_e2b_and_is_written_alike_every_time(lattice: bool, model: Path,
     check_small(folder, read_config(model))
 
 
-def test_with_e2bs_vocabulary_its_file_is_as_large_as_the_published_one(model: Path, tmp_path: Path) -> None:
+def test_with_e2bs_vocabulary_its_file_is_as_large_as_the_published_one(tmp_path: Path) -> None:
     """google/gemma-4-E2B-it-qat-q4_0-unquantized-assistant at ebc7e1a2: names, shapes and dtypes make its size."""
+    model = config_alone(tmp_path / "model")
     config = json.loads((write_published(tmp_path / "drafter", model) / "config.json").read_text("utf-8"))
     assert config["use_ordered_embeddings"]
     config["text_config"]["vocab_size"] = E2B.vocab

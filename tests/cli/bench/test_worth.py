@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from tests.bench.__main__ import _command
 from tests.bench.engine.worth import least_chance, least_share, said, tokens
 
 
@@ -38,3 +39,10 @@ def test_the_lines_name_the_share_the_chance_and_the_gain() -> None:
         in lines[0]
     )
     assert "1.39 at 70%" in lines[1]
+
+
+def test_a_model_without_its_drafter_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        _command(["drafter", "demo"])
+    assert ended.value.code == 2
+    assert "drafter wants a model and its drafter" in capsys.readouterr().err
