@@ -62,6 +62,15 @@ def test_a_plan_says_how_the_drafter_is_stored(tmp_path: Path) -> None:
     assert "demo: 23 matrices on their grid, bit for bit" in said
 
 
+def test_plan_and_manifest_say_what_a_first_start_writes_with_the_drafter(bundle: Path, tmp_path: Path) -> None:
+    with_drafter = prepare(request(tmp_path), Silent())[0]
+    without = prepare(Request("android", "demo", tmp_path, context=96, prefill=(16,)), Silent())[0]
+    assert manifest.read(bundle).runtime.packed_weights == with_drafter.packed_bytes > without.packed_bytes
+    assert "writes 1.80 MB on the device, once" in tables.plan(with_drafter)
+    assert "writes 1.56 MB on the device, once" in tables.plan(without)
+    assert "first start" not in tables.plan(prepare(Request("ios", "demo", tmp_path), Silent())[0])
+
+
 def test_a_target_without_a_place_for_drafters_refuses_one(tmp_path: Path) -> None:
     with pytest.raises(PlanError, match="--drafter was given, and coreml models have no place for one"):
         prepare(request(tmp_path, "ios"), Silent())
