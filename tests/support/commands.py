@@ -38,7 +38,8 @@ def convert(*arguments: str | Path, cwd: Path = REPOSITORY, timeout: float = 300
 
 def refused(platform: str, model: str | Path, out: Path, *flags: str, **env: str) -> Outcome:
     """``bundle`` that has to be refused: exit code 2, one line, and nothing in ``out``."""
-    ran = convert("bundle", platform, model, "--out", out, *(flags or QUICK), **env)
+    words = ("bundle", platform, model, "--out", out, *(flags or QUICK))
+    ran = convert(*words, cwd=REPOSITORY, timeout=300, **env)
     assert ran.code == 2, ran.err
     assert ran.out == ""
     assert ran.err.startswith("error: ")
