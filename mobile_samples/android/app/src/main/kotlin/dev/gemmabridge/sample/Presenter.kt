@@ -1,5 +1,6 @@
 package dev.gemmabridge.sample
 
+import dev.gemmabridge.core.Backend
 import dev.gemmabridge.core.Calculator
 import dev.gemmabridge.core.Cancel
 import dev.gemmabridge.core.Choice
@@ -182,9 +183,6 @@ class Presenter(
         if (careful && memory.verdict == MemoryVerdict.TOO_SMALL) {
             return fail(Trouble.MEMORY, memory.message, listOf(Action.RETRY, Action.GO_ON))
         }
-        val left = FirstStart.left(device.cache, here.manifest.packedWeights)
-        FirstStart.refusal(left, device.free())?.let { return fail(Trouble.SPACE, it, listOf(Action.RETRY)) }
-        card(if (left > 0) Card.Busy(Task.PREPARING, writes = left) else Card.Busy(Task.LOADING))
         val settings = EngineSettings(
             here.model.path,
             device.cache.path,
@@ -192,7 +190,8 @@ class Presenter(
             drafter = here.manifest.drafter,
         )
         val choice = try {
-            Fallback(engines(here.manifest), SelfTest(here.golden), File(device.folder, "trying")).choose(
+            val roomy = Roomy(engines(here.manifest), here.manifest.packedWeights)
+            Fallback(roomy, SelfTest(here.golden), File(device.folder, "trying")).choose(
                 settings,
                 here.manifest.artifactSha256,
                 { done, of -> busy(Task.TESTING, done.toLong(), of.toLong()) },
@@ -200,6 +199,9 @@ class Presenter(
             )
         } catch (error: RefusedException) {
             return fail(Trouble.BUNDLE, error.message, listOf(Action.RETRY))
+        } catch (error: TransferException) {
+            if (error.trouble == TransferTrouble.CANCELLED) throw error
+            return fail(named(error.trouble), error.message, listOf(Action.RETRY))
         }
         report(Report.json(device.name, here.manifest, choice))
         val ready = choice.engine ?: return refused(choice)
@@ -208,6 +210,18 @@ class Presenter(
         chat = Conversation(ready, settings = talking(here.manifest.contextTokens, sampling(faster == true)))
         val verdict = verdict(choice, ready)
         update(screen.copy(card = null, verdict = verdict, lines = emptyList(), trouble = null, faster = faster))
+    }
+
+    /** Says what is loaded; on the CPU the engine writes files at its first start, for which there has to be room. */
+    private inner class Roomy(private val inner: EngineFactory, private val packed: Long) : EngineFactory {
+        override val backends = inner.backends
+
+        override fun open(settings: EngineSettings, backend: Backend): Engine {
+            val left = if (backend == Backend.CPU) FirstStart.left(device.cache, packed) else 0
+            FirstStart.refusal(left, device.free())?.let { throw TransferException(TransferTrouble.NO_SPACE, it) }
+            card(if (left > 0) Card.Busy(Task.PREPARING, writes = left) else Card.Busy(Task.LOADING))
+            return inner.open(settings, backend)
+        }
     }
 
     private fun refused(choice: Choice) {

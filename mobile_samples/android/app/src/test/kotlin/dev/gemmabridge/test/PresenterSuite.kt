@@ -242,6 +242,24 @@ fun main(args: Array<String>) {
             presenter.close()
         }
     }
+    case("no room is asked for before the cpu is tried") { work ->
+        val right = Run(bundle, work, true) { KnowingFactory(it, BOTH) }
+        right.device.storage = 100_000_000
+        right.presenter.start()
+        right.chat()
+        right.presenter.close()
+        right.device.cache.listFiles()!!.forEach { it.delete() }
+        val wrong = Run(bundle, work, false) { KnowingFactory(it, BOTH, wrong = setOf(Backend.GPU)) }
+        wrong.device.storage = 0
+        wrong.presenter.start()
+        wrong.failed(Trouble.SPACE)
+        equal(listOf(right.double.opened, wrong.double.opened), listOf(listOf(Backend.GPU), listOf(Backend.GPU)))
+        for (run in listOf(right, wrong)) {
+            equal(run.seen.mapNotNull { (it.card as? Card.Busy)?.task }.contains(Task.PREPARING), false)
+        }
+        equal(File(work, "trying").exists(), false)
+        wrong.presenter.close()
+    }
     case("drafter answers greedily until the user wants varied answers, and that is remembered") { work ->
         fun run(inside: Boolean) = Run(bundle, work, inside) { KnowingFactory(it, CPU) }.apply {
             device.drafter = true

@@ -11,7 +11,7 @@ object FirstStart {
      * Bytes that are still to be written; 0 when all is there. What a first start left that was interrupted, or the
      * system has deleted, is written again.
      *
-     * @param cache the folder that the engine was given; nothing of another model lies there.
+     * @param cache the folder that the engine was given; nothing of another model lies there. What a GPU keeps there counts.
      * @param packedWeights the manifest's figure, which the engine misses by some percent at most.
      */
     fun left(cache: File, packedWeights: Long): Long {
