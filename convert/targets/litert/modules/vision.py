@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from convert.checkpoint.modules.vision import TABLE
 from convert.checkpoint.types import Checkpoint
+from convert.targets.litert import packed
 from convert.targets.litert.modules.text import stored
 from convert.targets.litert.options import LitertOptions
 
@@ -40,3 +41,8 @@ def weight_bytes(checkpoint: Checkpoint, options: LitertOptions) -> tuple[int, i
     tables = 4 * 2 * min(config.positions, config.pool * options.image_rows[-1]) * config.hidden
     graphs = len(options.image_rows) * (config.layers + 1) * LAYER_BYTES
     return 0, floats + tables + graphs + sum(stored(tensor) for tensor in module.quants.values())
+
+
+def packed_bytes(checkpoint: Checkpoint) -> int:
+    """See ``convert.targets.litert.modules``. Rows of the position tables are looked up."""
+    return packed.copies(checkpoint.modules["vision"], ())
