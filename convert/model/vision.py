@@ -17,7 +17,7 @@ from convert.model.symbol import T
 # Added to scores of padding.
 _PADDING = -1e9
 # Scores of this many bytes exist at once: an image of 280 rows would need 305 MB for all of them.
-_SCORES = 40 << 20
+_SCORES = 16 << 20
 
 
 class VisionOps(Protocol[T]):

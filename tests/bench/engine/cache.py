@@ -70,7 +70,7 @@ def measured(file: str, context: int, scratch: str) -> dict[str, float]:
     held = dict[str, int]()
 
     def reached(what: str) -> None:
-        held[what] = _anonymous()
+        held[what] = anonymous()
 
     info = timed(file, context, PROMPT, ANSWER, THREADS, scratch, reached)
     return {
@@ -80,7 +80,7 @@ def measured(file: str, context: int, scratch: str) -> dict[str, float]:
     }
 
 
-def _anonymous() -> int:
+def anonymous() -> int:
     """Resident bytes of this process that no file backs; proc(5), ``smaps_rollup``."""
     lines = Path("/proc/self/smaps_rollup").read_text("ascii").splitlines()
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("Anonymous:"))

@@ -19,6 +19,7 @@ from convert import guard, tables
 from convert.child import run
 from convert.progress import Silent
 from convert.targets import all_targets
+from tests.bench.engine.cache import anonymous
 
 THREADS, TOKENS, CONTEXT = 2, (70, 140, 280), 512
 TARGET = "litert"
@@ -81,20 +82,14 @@ def measured(file: str, scratch: str) -> dict[str, float]:
         litert_lm.Engine(file, backend=cpu, vision_backend=cpu, max_num_images=1, cache_dir=scratch) as engine,
         engine.create_conversation(max_output_tokens=1) as conversation,
     ):
-        before, begun = _anonymous(), _processor()
+        before, begun = anonymous(), _processor()
         conversation.send_message({"role": "user", "content": parts})
-        return {"taken": _anonymous() - before, "seconds": _processor() - begun}
+        return {"taken": anonymous() - before, "seconds": _processor() - begun}
 
 
 def _processor() -> float:
     times = os.times()
     return times.user + times.system
-
-
-def _anonymous() -> int:
-    """Resident bytes of this process that no file backs; proc(5), ``smaps_rollup``."""
-    lines = Path("/proc/self/smaps_rollup").read_text("ascii").splitlines()
-    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("Anonymous:"))
 
 
 def _main() -> str:
