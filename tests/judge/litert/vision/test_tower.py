@@ -221,6 +221,15 @@ def test_rows_of_another_place_are_caught(bed: Bed) -> None:
     assert "vision_70: rows" in faults(compare_rows(bed.lowered_with("Vision", PooledAcross)))
 
 
+def test_rows_that_the_tower_itself_does_not_keep_are_stated_and_not_judged(
+    bed: Bed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bed.case.tower, "floor_db", lambda *_: (2.0, 2.0))
+    (rows,) = (check for check in compare_rows(bed.case) if check.name.startswith("vision_70: rows"))
+    assert rows.sense == "stated"
+    assert "disturbed in the last bits, gives rows of its own below 6 dB" in rows.note
+
+
 def test_what_stands_in_the_padding_may_not_matter(bed: Bed) -> None:
     assert "vision_70: padding changes rows: " in faults(compare_rows(bed.lowered_with("Vision", EverySeen)))
 
