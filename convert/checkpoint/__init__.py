@@ -16,7 +16,7 @@ from convert.checkpoint.config import CONFIG, TextConfig, read_config, read_fiel
 from convert.checkpoint.fields import Fields
 from convert.checkpoint.format import choose, reader
 from convert.checkpoint.ledger import Ledger
-from convert.checkpoint.module import Given, left_out, outlines
+from convert.checkpoint.module import Given, check_files, kinds, left_out, outlines
 from convert.checkpoint.names import by_published_name
 from convert.checkpoint.outline import Outline
 from convert.checkpoint.safetensors import INDEX, read_folder
@@ -141,6 +141,7 @@ def check_small_files(folder: Path, modalities: Collection[str] = ()) -> None:
     text, whole = read_fields(folder)
     choose(text, whole)
     outlines(Given(config, whole, text is not whole), modalities)
+    check_files(folder, f"read {folder}", modalities)
 
 
 def open_checkpoint(model: str | Path, *, progress: Progress | None = None) -> Checkpoint:
@@ -172,6 +173,7 @@ def open_folder(located: Located, modalities: Collection[str] = ()) -> Checkpoin
     name, settings = choose(text, whole)
     nested = text is not whole
     wanted = outlines(Given(config, whole, nested), modalities)
+    check_files(folder, asked, modalities)
     stored = read_folder(folder, asked)
     check_beside(folder, asked)
     names = by_published_name(stored, nested, asked, str(folder))
@@ -232,7 +234,13 @@ def check_beside(folder: Path, asked: str) -> None:
 
 def used_files(checkpoint: Checkpoint) -> tuple[Path, ...]:
     """Configuration, weights, tokenizer and evaluation files that the checkpoint's folder holds, sorted by name."""
-    names = [CONFIG, INDEX, *_BESIDE, *_JUDGED_BY]
+    names = [
+        CONFIG,
+        INDEX,
+        *_BESIDE,
+        *_JUDGED_BY,
+        *(name for each in checkpoint.modules for name in kinds()[each].files),
+    ]
     found = [checkpoint.folder / name for name in names if (checkpoint.folder / name).is_file()]
     tensors = read_folder(checkpoint.folder, f"read {checkpoint.folder}").values()
     return tuple(sorted({*found, *(tensor.file.path for tensor in tensors)}, key=lambda path: path.name))

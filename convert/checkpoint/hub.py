@@ -26,7 +26,14 @@ HUB_ID = re.compile(
 )
 COMMIT = re.compile(r"[0-9a-f]{40}")
 # Whatever a checkpoint has beside its weights: a few megabytes that tell whether the weights are worth fetching.
-SMALL = ("config.json", "generation_config.json", "tokenizer*", "chat_template*", "*.safetensors.index.json")
+SMALL = (
+    "config.json",
+    "generation_config.json",
+    "*processor_config.json",
+    "tokenizer*",
+    "chat_template*",
+    "*.safetensors.index.json",
+)
 
 
 def fetch(

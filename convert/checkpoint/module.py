@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from pkgutil import iter_modules
 from typing import Any
 
@@ -37,6 +38,10 @@ def _read(values: Mapping[str, Any]) -> str | None:
     return None
 
 
+def _nothing(folder: Path, asked: str) -> None:
+    """Any file will do."""
+
+
 def _absent(given: Given) -> Outline[Any] | None:
     return None
 
@@ -52,6 +57,8 @@ class Kind:
         unread: by the values of config.json: as what a checkpoint is refused for this module's sake; None: it is not.
         outline: what a checkpoint has to hold of it; None where it has none, or none that is converted.
         modality: what it takes in, as the command line calls it, where it is converted only if that is asked for.
+        files: names of files beside the weights that have a say in it.
+        beside: refuses a folder whose files ask for what is not done; a CheckpointError.
     """
 
     title: str
@@ -60,6 +67,8 @@ class Kind:
     unread: Callable[[Mapping[str, Any]], str | None] = _read
     outline: Callable[[Given], Outline[Any] | None] = _absent
     modality: str = ""
+    files: tuple[str, ...] = ()
+    beside: Callable[[Path, str], None] = _nothing
 
 
 @cache
@@ -77,6 +86,17 @@ def of_modality(modality: str) -> str | None:
 def modalities() -> tuple[str, ...]:
     """What can be asked for beside text."""
     return tuple(kind.modality for kind in kinds().values() if kind.modality)
+
+
+def check_files(folder: Path, asked: str, modalities: Collection[str]) -> None:
+    """Refuses files beside the weights that ask for what is not done with a modality.
+
+    Raises:
+        CheckpointError: names the file and the field.
+    """
+    for kind in kinds().values():
+        if kind.modality in modalities:
+            kind.beside(folder, asked)
 
 
 def outlines(given: Given, asked: Collection[str] = ()) -> dict[str, Outline[Any]]:

@@ -1,5 +1,5 @@
 """``python -m tests.bench demo``, ``coreml``, ``products``, ``nbits``,
-``runtimes``, ``peers``, ``cache``, ``drafter``, ``tokenizer`` or ``start``.
+``runtimes``, ``peers``, ``cache``, ``drafter``, ``image``, ``tokenizer`` or ``start``.
 
 A figure of this machine alone says little, so each run also measures what the machine can do: how fast it copies a
 file, and how fast it reads memory.
@@ -28,7 +28,8 @@ def _command(arguments: list[str]) -> str:
         "model",
         nargs="?",
         default="demo",
-        help="demo, a hub id, a folder, or coreml, products, nbits, runtimes, peers, cache, drafter, tokenizer, start",
+        help="demo, a hub id, a folder, or coreml, products, nbits, runtimes, peers, cache, drafter, image, tokenizer, "
+        "start",
     )
     parser.add_argument("of", nargs="?", default="demo", help="of runtimes and cache: demo, a hub id or a folder")
     parser.add_argument("--out", type=Path, default=Path("dist"), help="where full-size files lie meanwhile")
@@ -61,6 +62,10 @@ def _command(arguments: list[str]) -> str:
         from tests.bench.engine.drafter import drafter
 
         return drafter(options.out)
+    if options.model == "image":
+        from tests.bench.engine.image import image
+
+        return image(options.out)
     if options.model == "tokenizer":
         from tests.bench.tokenizer import tokenizer
 

@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, InstanceOf
 
+from convert.checkpoint import image_processor
 from convert.checkpoint.fields import Count, Fields, Flag, Model, Positive, one_of
 from convert.checkpoint.module import Given, Kind
 from convert.checkpoint.outline import Outline, Part
@@ -154,4 +155,12 @@ def _linear(config: VisionConfig, at: str, shape: tuple[int, int]) -> Iterator[P
         yield Part(f"{at}.{bound}", "bound", ())
 
 
-MODULE = Kind(title="vision encoder", roots=(TOWER, EMBEDDER), config=_CONFIG, outline=_outline, modality="image")
+MODULE = Kind(
+    title="vision encoder",
+    roots=(TOWER, EMBEDDER),
+    config=_CONFIG,
+    outline=_outline,
+    modality="image",
+    files=image_processor.FILES,
+    beside=image_processor.check,
+)

@@ -15,7 +15,7 @@ import torch
 
 from convert.checkpoint import open_checkpoint, open_folder, resolve, with_digests
 from convert.checkpoint.modules.vision import TABLE, VisionConfig
-from convert.checkpoint.types import Checkpoint, Module
+from convert.checkpoint.types import ActivationScales, Checkpoint, Module
 from convert.model.eager import EagerOps
 from convert.model.vision import Vision
 from convert.progress import Silent
@@ -114,6 +114,18 @@ def test_a_tower_on_the_lattice_computes_with_its_points(q4_0_tower: Path, tmp_p
     # The points themselves, and not as they are rounded for storage.
     exact = replace(module, stored="integers")
     assert compared(exact, encoders(module), 7, 9) >= 90
+
+
+def test_an_input_that_several_linears_read_is_quantized_once(mobile_tower: Path) -> None:
+    """As published: q, k and v share an input scale, gate and up another one."""
+    module = opened(mobile_tower).modules["vision"]
+    scales = {
+        key: ActivationScales(np.float32(0.05 if "self_attn" in key else 0.04), each.output)
+        for key, each in module.activations.items()
+    }
+    model = open_tflite(memoryview(packed(lowered.encoder(replace(module, activations=scales), OPTIONS))), "shared")
+    codes = Counter(op.code for op in model.subgraph("vision_70").operators)
+    assert (codes["QUANTIZE"], codes["DEQUANTIZE"], codes["FULLY_CONNECTED"]) == (2 * 4, 2 * 7, 2 * 7 + 1)
 
 
 def test_position_tables_are_cut_behind_the_last_patch_of_the_widest_image(mobile_tower: Path) -> None:
