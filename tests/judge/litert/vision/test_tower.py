@@ -24,7 +24,7 @@ PIXELS = "vision_tower.patch_embedder.input_proj.weight"
 TABLE = "vision_tower.patch_embedder.position_embedding_table"
 
 
-@pytest.mark.parametrize("name", ["bed", "float_bed"])
+@pytest.mark.parametrize("name", ["bed", "float_bed", "lattice_bed", "clipped_bed"])
 def test_an_untouched_tower_passes(name: str, request: pytest.FixtureRequest) -> None:
     case = request.getfixturevalue(name).case
     for found in (compare_vision(case), compare_blocks(case), compare_rows(case)):
@@ -158,14 +158,20 @@ class OneClip(Vision[Any]):
 
 
 @pytest.mark.parametrize(
-    ("fault", "words"),
+    ("name", "fault", "words"),
     [
-        (Unclipped, f"vision_70 {LAYER}.self_attn.q_proj.linear: input_min is not there"),
-        (OneClip, f"vision_70 {LAYER}.self_attn.k_proj.linear: input_min is"),
+        ("float_bed", Unclipped, "q_proj.linear: input_min is not there"),
+        ("float_bed", OneClip, "k_proj.linear: input_min is"),
+        ("lattice_bed", Unclipped, "q_proj.linear: input_min is not there"),
+        ("lattice_bed", OneClip, "k_proj.linear: input_min is"),
+        ("clipped_bed", Unclipped, "q_proj.linear: input_min is not there"),
     ],
 )
-def test_a_bound_that_does_not_clip_is_caught_by_the_weights_rung(fault: type, words: str, float_bed: Bed) -> None:
-    assert words in faults(compare_vision(float_bed.lowered_with("Vision", fault)))
+def test_a_bound_that_does_not_clip_is_caught_by_the_weights_rung(
+    name: str, fault: type, words: str, request: pytest.FixtureRequest
+) -> None:
+    case = request.getfixturevalue(name).lowered_with("Vision", fault)
+    assert f"vision_70 {LAYER}.self_attn.{words}" in faults(compare_vision(case))
 
 
 class TurnedOtherwise(Vision[Any]):
