@@ -37,9 +37,9 @@ def test_a_file_without_images_is_judged_as_before(bed: Bed) -> None:
     assert [*compare_vision(case), *compare_blocks(case), *compare_rows(case)] == []
 
 
-def test_every_budget_is_judged_and_short_images_in_the_longer_ones_too(bed: Bed) -> None:
+def test_every_budget_is_judged_and_short_images_in_the_longer_ones_too(float_bed: Bed) -> None:
     """Images of the smallest budget go through the others too, with more padding behind them."""
-    found = compare_rows(bed.edited(lambda patient: patient.rebuild(bed.sections(2 * ROWS))))
+    found = compare_rows(float_bed.edited(lambda patient: patient.rebuild(float_bed.sections(2 * ROWS))))
     assert rung("2b", "", found).status == "pass", [check.note for check in found if not check.passed]
     counts = {check.name: check.note for check in found if check.name.endswith("another number of rows")}
     assert counts == {
