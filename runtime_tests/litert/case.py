@@ -94,12 +94,14 @@ class LitertCase(Case):
 
     @cached_property
     def tower(self) -> Tower:
-        """transformers' own of them.
+        """transformers' own of them, with the file's weights where these are what the checkpoint rounded: see rung 0.
 
         Raises:
             InputError: the checkpoint has none.
         """
-        return Tower(self.folder.path, self.threads)
+        exact = self.folder.storage == "integers" or self.foreign
+        found = {} if exact else dict(lattices(self.model(ENCODER), min(self.model(ENCODER).signatures, default="")))
+        return Tower(self.folder.path, self.threads, {key: item.rows(0, item.shape[0]) for key, item in found.items()})
 
     @property
     def foreign(self) -> bool:

@@ -1,6 +1,7 @@
 """Rung 0: the bounds at which the tower's linears clip what goes in and what comes out.
 
-A bound is found where it works: on the way between a linear and the next operator that computes something else.
+A bound is found where it works: on the way between a linear and the next operator that computes something else. In
+front of weights of 4 bits an activation is taken apart into terms that such kernels take; those are passed as well.
 """
 
 from __future__ import annotations
@@ -9,12 +10,14 @@ import numpy as np
 
 from runtime_tests.litert.case import ENCODER, LitertCase
 from runtime_tests.litert.cuts.forced import linears
+from runtime_tests.litert.cuts.stages import OUT
 from runtime_tests.litert.vision.budgets import ENCODES, budgets
 from runtime_tests.readers.litert.tflite import Operator, Subgraph, Tflite
 from runtime_tests.results import Check, none
 
 BOUNDS = (".input_min", ".input_max", ".output_min", ".output_max")
 _PASSING = ("QUANTIZE", "DEQUANTIZE", "RESHAPE", "MINIMUM", "MAXIMUM")
+_APART = ("ADD", "SUB", "MUL", "DIV", "ROUND", "CONCATENATION", "REDUCE_MIN", "REDUCE_MAX")  # into terms
 _OF = {"MAXIMUM": "min", "MINIMUM": "max"}  # the operator that keeps a bound
 
 
@@ -28,7 +31,10 @@ def compare_clips(case: LitertCase) -> list[Check]:
             for given, made in pairs:
                 found = {
                     **{f"input_{side}": value for side, value in _before(model, graph, given).items()},
-                    **{f"output_{side}": value for side, value in _behind(model, graph, made).items()},
+                    **{
+                        f"output_{side}": value
+                        for side, value in _behind(model, graph, _whole(graph, key, made)).items()
+                    },
                 }
                 for bound in BOUNDS:
                     expected, side = folder.scalar(key.removesuffix(".linear") + bound), bound.removeprefix(".")
@@ -47,12 +53,32 @@ def _differs(expected: np.float32 | None, found: np.float32 | None) -> str:
 
 
 def _before(model: Tflite, graph: Subgraph, index: int) -> dict[str, np.float32]:
-    """Bounds between what made a linear's input and the linear, by ``min`` and ``max``."""
+    """The nearest bounds between what made a linear's input and the linear, by ``min`` and ``max``."""
     out: dict[str, np.float32] = {}
-    while (op := graph.producer.get(index)) is not None and op.code in _PASSING:
-        index = _data(graph, op)
-        _take(out, model, graph, op)
+    width, left, seen = graph.tensors[index].shape[-1], [index], {index}
+    while left:
+        op = graph.producer.get(left.pop(0))
+        if op is None or op.code not in (*_PASSING, *_APART) or _another(graph, op):
+            continue
+        if graph.tensors[op.outputs[0]].shape[-1] == width:
+            _take(out, model, graph, op)
+        new = [i for i in op.inputs if i in graph.producer and i not in seen]
+        seen.update(new)
+        left += new
     return out
+
+
+def _another(graph: Subgraph, op: Operator) -> bool:
+    """Whether a product is one of the model's: with a weight, or of two activations."""
+    shapes = [graph.tensors[index].shape for index in op.inputs]
+    constant = any(i not in graph.producer and graph.tensors[i].shape not in ((), (1,)) for i in op.inputs)
+    return op.code == "MUL" and (constant or shapes[0] == shapes[1])
+
+
+def _whole(graph: Subgraph, key: str, made: int) -> int:
+    """A linear's output, of all terms together where there are several."""
+    named = graph.by_name.get(key + OUT)
+    return made if named is None else named.index
 
 
 def _behind(model: Tflite, graph: Subgraph, index: int) -> dict[str, np.float32]:
@@ -66,13 +92,8 @@ def _behind(model: Tflite, graph: Subgraph, index: int) -> dict[str, np.float32]
     return out
 
 
-def _data(graph: Subgraph, op: Operator) -> int:
-    """The input of an operator that is computed."""
-    return next((index for index in op.inputs if index in graph.producer or index in graph.inputs), op.inputs[0])
-
-
 def _take(out: dict[str, np.float32], model: Tflite, graph: Subgraph, op: Operator) -> None:
     if op.code in _OF:
         constant = next((i for i in op.inputs if i not in graph.producer and i not in graph.inputs), None)
         if constant is not None and (values := np.asarray(model.rows(graph.tensors[constant])).reshape(-1)).size == 1:
-            out[_OF[op.code]] = np.float32(values[0])
+            out.setdefault(_OF[op.code], np.float32(values[0]))

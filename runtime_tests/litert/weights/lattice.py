@@ -101,9 +101,9 @@ def odd_scales(lattice: Lattice) -> int:
     return int(np.count_nonzero(wrong))
 
 
-def lattices(model: Tflite) -> Iterator[tuple[str, Lattice]]:
-    """Module path and weight of every block-quantized linear of decode, whatever its values are."""
-    graph, seen = model.subgraph("decode"), set()
+def lattices(model: Tflite, signature: str = "decode") -> Iterator[tuple[str, Lattice]]:
+    """Module path and weight of every block-quantized linear of a signature, whatever its values are."""
+    graph, seen = model.subgraph(signature), set()
     for tensor in graph.tensors:
         if tensor.type == "INT4" and tensor.index not in graph.producer and tensor.name not in seen:
             seen.add(tensor.name)

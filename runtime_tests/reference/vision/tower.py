@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -71,9 +71,10 @@ class Tower:
         tower, projection: transformers' modules.
     """
 
-    def __init__(self, folder: Path, threads: int = 2) -> None:
+    def __init__(self, folder: Path, threads: int = 2, weights: Mapping[str, Floats] | None = None) -> None:
         """Args:
             folder: of the whole checkpoint.
+            weights: other weights of linears by module path, such as a lattice before it was rounded for storage.
 
         Raises:
             InputError: there is no tower, or transformers refuses it; its own message is passed on in one line.
@@ -86,6 +87,9 @@ class Tower:
             raise InputError(f"{folder.name}/config.json: no vision_config, so nothing to hold an image encoder to")
         model = _load(folder)
         self.tower, self.projection = model.model.vision_tower, model.model.embed_vision
+        for path, rows in (weights or {}).items():
+            module = model.model.get_submodule(path)
+            module.weight = torch.nn.Parameter(torch.from_numpy(np.ascontiguousarray(rows)), requires_grad=False)
         self.config = whole.vision_config
         self.sizes: Sizes = sizes_of(self.config)
         self._seen: dict[tuple[str, int, int], Seen] = {}

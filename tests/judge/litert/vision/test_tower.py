@@ -24,7 +24,7 @@ PIXELS = "vision_tower.patch_embedder.input_proj.weight"
 TABLE = "vision_tower.patch_embedder.position_embedding_table"
 
 
-@pytest.mark.parametrize("name", ["bed", "float_bed"])
+@pytest.mark.parametrize("name", ["bed", "float_bed", "lattice_bed", "clipped_bed"])
 def test_an_untouched_tower_passes(name: str, request: pytest.FixtureRequest) -> None:
     case = request.getfixturevalue(name).case
     for found in (compare_vision(case), compare_blocks(case), compare_rows(case)):
@@ -37,9 +37,9 @@ def test_a_file_without_images_is_judged_as_before(bed: Bed) -> None:
     assert [*compare_vision(case), *compare_blocks(case), *compare_rows(case)] == []
 
 
-def test_every_budget_is_judged_and_short_images_in_the_longer_ones_too(bed: Bed) -> None:
+def test_every_budget_is_judged_and_short_images_in_the_longer_ones_too(float_bed: Bed) -> None:
     """Images of the smallest budget go through the others too, with more padding behind them."""
-    found = compare_rows(bed.edited(lambda patient: patient.rebuild(bed.sections(2 * ROWS))))
+    found = compare_rows(float_bed.edited(lambda patient: patient.rebuild(float_bed.sections(2 * ROWS))))
     assert rung("2b", "", found).status == "pass", [check.note for check in found if not check.passed]
     counts = {check.name: check.note for check in found if check.name.endswith("another number of rows")}
     assert counts == {
@@ -158,14 +158,20 @@ class OneClip(Vision[Any]):
 
 
 @pytest.mark.parametrize(
-    ("fault", "words"),
+    ("name", "fault", "words"),
     [
-        (Unclipped, f"vision_70 {LAYER}.self_attn.q_proj.linear: input_min is not there"),
-        (OneClip, f"vision_70 {LAYER}.self_attn.k_proj.linear: input_min is"),
+        ("float_bed", Unclipped, "q_proj.linear: input_min is not there"),
+        ("float_bed", OneClip, "k_proj.linear: input_min is"),
+        ("lattice_bed", Unclipped, "q_proj.linear: input_min is not there"),
+        ("lattice_bed", OneClip, "k_proj.linear: input_min is"),
+        ("clipped_bed", Unclipped, "q_proj.linear: input_min is not there"),
     ],
 )
-def test_a_bound_that_does_not_clip_is_caught_by_the_weights_rung(fault: type, words: str, float_bed: Bed) -> None:
-    assert words in faults(compare_vision(float_bed.lowered_with("Vision", fault)))
+def test_a_bound_that_does_not_clip_is_caught_by_the_weights_rung(
+    name: str, fault: type, words: str, request: pytest.FixtureRequest
+) -> None:
+    case = request.getfixturevalue(name).lowered_with("Vision", fault)
+    assert f"vision_70 {LAYER}.self_attn.{words}" in faults(compare_vision(case))
 
 
 class TurnedOtherwise(Vision[Any]):
@@ -219,6 +225,15 @@ def test_a_fault_of_the_graph_is_caught_block_by_block(name: str, fault: type, w
 
 def test_rows_of_another_place_are_caught(bed: Bed) -> None:
     assert "vision_70: rows" in faults(compare_rows(bed.lowered_with("Vision", PooledAcross)))
+
+
+def test_rows_that_the_tower_itself_does_not_keep_are_stated_and_not_judged(
+    bed: Bed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bed.case.tower, "floor_db", lambda *_: (2.0, 2.0))
+    (rows,) = (check for check in compare_rows(bed.case) if check.name.startswith("vision_70: rows"))
+    assert rows.sense == "stated"
+    assert "disturbed in the last bits, gives rows of its own below 6 dB" in rows.note
 
 
 def test_what_stands_in_the_padding_may_not_matter(bed: Bed) -> None:
