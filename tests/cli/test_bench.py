@@ -194,6 +194,7 @@ def test_the_products_of_a_token_are_those_of_every_stored_matrix_but_the_tables
 
 
 def test_a_kernel_is_timed_for_every_kind_of_product(mobile_e2b: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "160")  # without a terminal 80 are taken, and cells wrap
     monkeypatch.setattr(kernels, "OUT", 64)
     monkeypatch.setattr(kernels.Bandwidth, "probe", lambda self, env: (self.one.append(1e9), self.two.append(2e9)))
     lines = kernels.kernels(str(mobile_e2b)).splitlines()

@@ -56,7 +56,10 @@ def asked_for(state: Any) -> set[str]:
     return {path.split("/")[-1] for verb, path, _ in state.requests if verb == "GET" and "/resolve/" in path}
 
 
-def test_an_id_is_downloaded_without_its_tokenizer_and_named_with_its_commit(stand_in: Any, tmp_path: Path) -> None:
+def test_an_id_is_downloaded_without_its_tokenizer_and_named_with_its_commit(
+    stand_in: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "160")  # without a terminal 80 are taken, and cells wrap
     made = planned(tmp_path / "out", ID)
     assert isinstance(made.drafter, DrafterPlan)
     assert (made.drafter.source, made.drafter.revision) == (ID, COMMIT)
