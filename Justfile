@@ -59,7 +59,7 @@ setup:
 @list *flags: setup
     {{python}} -m convert list "$@"
 
-# Talk with a bundle in the stock engine: just chat dist/android/demo --ask "What is 2 + 2?"
+# Talk with a bundle in the stock engine: just chat dist/android/demo --ask "What is 12 + 7?"
 [group('models')]
 [no-exit-message]
 [no-cd]

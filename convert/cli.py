@@ -207,7 +207,7 @@ def questions(
     _say(f"{output}  {count} questions")
 
 
-@app.command(epilog='Example: gemma-bridge chat dist/android/demo --ask "What is 2 + 2?"')
+@app.command(epilog='Example: gemma-bridge chat dist/android/demo --ask "What is 12 + 7?"')
 def chat(
     bundle: Annotated[Path, typer.Argument(help="folder of a bundle, or its model")] = Path(f"dist/{USUAL}/demo"),
     ask: Annotated[str | None, typer.Option(help="answer this and leave")] = None,
