@@ -90,9 +90,13 @@ def test_a_prompt_fills_the_context_where_that_is_asked_and_makes_a_difference(
 
 # A runtime that reads for a while, and decodes faster with every answer.
 PEER = """
-import json, sys
+import json, sys, time
 words, decode = sys.argv[1:], 1.0
-assert words == ["4096", "3456", "64", "2"], words
+assert words[:4] == ["4096", "3456", "64", "2"], words
+for name in words[4:]:
+    open(name, "a").write("begins ")
+    time.sleep(0.2)
+    open(name, "a").write("has read ")
 while True:
     told = {"ready": 1.0, "first": 9.0, "prefill": 384.0, "decode": decode * %s}
     told |= {"system": " AVX2 = 1 | ", "version": "1"}
@@ -104,15 +108,19 @@ sys.exit(%s)
 """
 
 
-def peer(decode: float, code: int) -> sides.Runtime:
-    return sides.Runtime(f"times {decode}", (sys.executable, "-c", PEER % (decode, code)), 10, 5)
+def peer(decode: float, code: int, *told: str) -> sides.Runtime:
+    return sides.Runtime(f"times {decode}", (sys.executable, "-c", PEER % (decode, code)), 10, 5, told)
 
 
-def test_a_long_prompt_is_read_once_and_every_round_answers_behind_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_long_prompt_is_read_once_and_every_round_answers_behind_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = tmp_path / "told"
     said = list[str]()
     rounds = turns._Rounds(3, dict(os.environ), said.append)
     monkeypatch.setattr(rounds.bandwidth, "probe", lambda env: None)
-    mine, theirs = rounds.run_once_read([peer(10.0, 0), peer(1.0, 0)], 4096, 3456)
+    mine, theirs = rounds.run_once_read([peer(10.0, 0, str(told)), peer(1.0, 0, str(told))], 4096, 3456)
+    assert told.read_text() == 2 * "begins has read "  # one after the other
     assert [one.decode for one in (mine.start, *mine.runs)] == [10.0, 20.0, 30.0, 40.0]
     assert ratio(mine, theirs, "decode") == Spread(10.0, 10.0, 10.0)
     assert {one.prefill for one in (mine.start, *mine.runs)} == {384.0}

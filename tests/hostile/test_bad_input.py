@@ -16,33 +16,14 @@ import pytest
 
 from convert import cli
 from tests.support.commands import Outcome, convert, refused
+from tests.support.rewritten import Tensors, rewrite
 
-Tensors = dict[str, tuple[str, list[int], bytes]]
 Usage = namedtuple("Usage", "total used free")
 QUERY = "model.language_model.layers.0.self_attn.q_proj"
 
 
 def bundle(model: str | Path, out: Path, *flags: str, **env: str) -> Outcome:
     return refused("android", model, out, *flags, **env)
-
-
-def rewrite(file: Path, change: Callable[[Tensors], object]) -> None:
-    """Reads a safetensors file, lets the tensors be changed, and writes it again without holes."""
-    raw = file.read_bytes()
-    (length,) = struct.unpack_from("<Q", raw)
-    header, data = json.loads(raw[8 : 8 + length]), raw[8 + length :]
-    metadata = header.pop("__metadata__", None)
-    tensors = {
-        name: (entry["dtype"], entry["shape"], data[slice(*entry["data_offsets"])]) for name, entry in header.items()
-    }
-    change(tensors)
-    fresh, body = ({} if metadata is None else {"__metadata__": metadata}), b""
-    for name, (dtype, shape, content) in tensors.items():
-        fresh[name] = {"dtype": dtype, "shape": shape, "data_offsets": [len(body), len(body) + len(content)]}
-        body += content
-    text = json.dumps(fresh).encode()
-    text += b" " * (-len(text) % 8)
-    file.write_bytes(struct.pack("<Q", len(text)) + text + body)
 
 
 def configure(folder: Path, change: Callable[[dict[str, object]], object]) -> None:

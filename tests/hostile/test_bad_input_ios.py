@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.hostile.test_bad_input import QUERY, rewrite
+from tests.hostile.test_bad_input import QUERY
 from tests.support.commands import QUICK, Outcome, refused
+from tests.support.rewritten import rewrite
 
 
 def bundle(model: str | Path, out: Path, *flags: str) -> Outcome:

@@ -16,7 +16,6 @@ from ai_edge_litert import schema_py_generated as schema
 
 from convert.model.symbol import binary, concatenate
 from convert.targets.litert.emit import Symbol, symbol
-from convert.targets.litert.graph import Subgraph
 
 
 def fit(cache: Symbol, rows: Symbol, position: Symbol, axis: int, quantization: Any) -> tuple[Symbol, Symbol]:
@@ -39,15 +38,35 @@ def fit(cache: Symbol, rows: Symbol, position: Symbol, axis: int, quantization: 
         new = binary("less", first - start - 1, each, "bool").cast("int32")
         return new * (start + np.int32(length) - first) + each
 
-    held = _gather(graph, cache, once("fitting held", lambda: start + each), axis, quantization)
+    held = gather(cache, once("fitting held", lambda: start + each), axis, quantization)
     both = concatenate([held, rows], dim=axis)
     graph.tensors[both.value.index].quantization = quantization
-    return _gather(graph, both, once("fitting sources", sources), axis, quantization), start
+    return gather(both, once("fitting sources", sources), axis, quantization), start
 
 
-def _gather(graph: Subgraph, values: Symbol, rows: Symbol, axis: int, quantization: Any) -> Symbol:
+def corner(at: Symbol, axis: int) -> Symbol:
+    """int32 ``[4]``: the position ``[1]`` on one axis, zero on the others."""
+    graph = at.value.graph
+
+    def make() -> Symbol:
+        zero = symbol(graph.constant(np.zeros(1, np.int32)))
+        return concatenate([at if i == axis else zero for i in range(4)], dim=0)
+
+    return symbol(graph.once(("corner", at.value.index, axis), lambda: make().value))
+
+
+def update(cache: Symbol, rows: Symbol, at: Symbol, axis: int, quantization: Any) -> Symbol:
+    """The cache with rows written from a position ``[1]`` on, at which they fit."""
+    inputs = [cache.value, rows.value, corner(at, axis).value]
+    options = schema.DynamicUpdateSliceOptionsT()
+    graph = cache.value.graph
+    return symbol(graph.op("DYNAMIC_UPDATE_SLICE", inputs, cache.shape, None, options, quantization=quantization))
+
+
+def gather(values: Symbol, rows: Symbol, axis: int, quantization: Any) -> Symbol:
+    """The rows of these numbers, int32 ``[n]``, along ``axis``."""
     shape = tuple(rows.shape[0] if i == axis else n for i, n in enumerate(values.shape))
     options = schema.GatherOptionsT()
     options.axis = axis
     inputs = [values.value, rows.value]
-    return symbol(graph.op("GATHER", inputs, shape, None, options, quantization=quantization))
+    return symbol(values.value.graph.op("GATHER", inputs, shape, None, options, quantization=quantization))

@@ -10,12 +10,11 @@ from ai_edge_litert import schema_py_generated as schema
 from convert.checkpoint.config import SLIDING, Layer
 from convert.checkpoint.types import Module
 from convert.model.ops import attend, normalize
-from convert.model.symbol import concatenate
 from convert.targets.litert import dynamic, weights
 from convert.targets.litert.blocks import blocks
 from convert.targets.litert.emit import Symbol, symbol
 from convert.targets.litert.filled import Given, branches, lengths
-from convert.targets.litert.fitting import fit
+from convert.targets.litert.fitting import fit, update
 from convert.targets.litert.graph import Subgraph, Value, per_tensor
 from convert.targets.litert.options import TERMS_OF_ALL, TERMS_OF_LOGITS, LitertOptions
 from convert.targets.litert.ring import Kept, Ring
@@ -84,7 +83,7 @@ class LitertOps:
         at = position.reshape((1,))
         if rows.shape[axis] > 1:
             rows, at = fit(before, rows, position, axis, parameters)
-        return Kept.whole(self._update(before, rows, self._start(at, axis), parameters))
+        return Kept.whole(update(before, rows, at, axis, parameters))
 
     def attention(self, query: Symbol, keys: Kept, values: Kept, mask: Symbol | None, layer: Layer) -> Symbol:
         assert mask is not None
@@ -134,22 +133,6 @@ class LitertOps:
         positions = self._graph.tensors[self._graph.inputs["input_pos"]]
         whole = symbol(Value(self._graph, self._graph.inputs["input_pos"], tuple(positions.shape), "int32"))
         return symbol(self._graph.once(("first position",), lambda: whole.narrow(0, 0, 1).value))
-
-    def _start(self, at: Symbol, axis: int) -> Symbol:
-        """int32 ``[4]``: the position ``[1]`` on one axis, zero on the others."""
-
-        def make() -> Symbol:
-            zero = symbol(self._graph.constant(np.zeros(1, np.int32)))
-            return concatenate([at if i == axis else zero for i in range(4)], dim=0)
-
-        return symbol(self._graph.once(("start", axis), lambda: make().value))
-
-    def _update(self, cache: Symbol, rows: Symbol, start: Symbol, parameters: object) -> Symbol:
-        options = schema.DynamicUpdateSliceOptionsT()
-        inputs = [cache.value, rows.value, start.value]
-        return symbol(
-            self._graph.op("DYNAMIC_UPDATE_SLICE", inputs, cache.shape, None, options, quantization=parameters)
-        )
 
     def _matmul(self, left: Symbol, right: Symbol) -> Symbol:
         """``[1, b, m, k] x [1, b, n, k] -> [1, b, m, n]``.

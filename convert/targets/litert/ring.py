@@ -15,12 +15,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from ai_edge_litert import schema_py_generated as schema
 
 from convert.checkpoint.config import FULL, SLIDING
 from convert.model.decoder import OUTSIDE_WINDOW
 from convert.model.symbol import binary, concatenate
 from convert.targets.litert.emit import Symbol, symbol
+from convert.targets.litert.fitting import gather, update
 from convert.targets.litert.graph import Subgraph
 
 
@@ -87,29 +87,18 @@ class Ring:
             quantization: of both.
         """
         if self._length == 1:
-            options = schema.DynamicUpdateSliceOptionsT()
-            inputs = [cache.value, rows.value, self._corner(axis).value]
-            state = self._op("DYNAMIC_UPDATE_SLICE", inputs, cache.shape, options, quantization)
-            return Kept.whole(state)
+            return Kept.whole(update(cache, rows, self._row(), axis, quantization))
         seen = concatenate([cache, rows], dim=axis)
         self._graph.tensors[seen.value.index].quantization = quantization
-        options = schema.GatherOptionsT()
-        options.axis = axis
-        inputs = [seen.value, self._sources().value]
-        return Kept(self._op("GATHER", inputs, cache.shape, options, quantization), seen)
+        return Kept(gather(seen, self._sources(), axis, quantization), seen)
 
     def _held(self, newest: Symbol) -> Symbol:
         """int32 ``[rows]``: the newest position of each row, none beyond ``newest``; below 0 where there is none."""
         return newest - (newest - _arange(self.rows)).modulo(self.rows)
 
-    def _corner(self, axis: int) -> Symbol:
-        """int32 ``[4]``: where the one row goes."""
-
-        def make() -> Symbol:
-            row, zero = self._start.modulo(self.rows), symbol(self._graph.constant(np.zeros(1, np.int32)))
-            return concatenate([row if i == axis else zero for i in range(4)], dim=0)
-
-        return symbol(self._graph.once(("ring corner", axis), lambda: make().value))
+    def _row(self) -> Symbol:
+        """int32 ``[1]``: where the one row goes."""
+        return symbol(self._graph.once(("ring row",), lambda: self._start.modulo(self.rows).value))
 
     def _sources(self) -> Symbol:
         """int32 ``[rows]``: which row of the ring and the new rows behind it each row of the ring becomes."""
@@ -122,9 +111,6 @@ class Ring:
             return old * _arange(self.rows) + new * (behind + self.rows)
 
         return symbol(self._graph.once(("ring sources",), lambda: make().value))
-
-    def _op(self, builtin: str, inputs: Any, shape: tuple[int, ...], options: Any, quantization: Any) -> Symbol:
-        return symbol(self._graph.op(builtin, inputs, shape, None, options, quantization=quantization))
 
 
 def _arange(length: int) -> Any:

@@ -72,7 +72,7 @@ def measured(file: str, context: int, scratch: str) -> dict[str, float]:
     def reached(what: str) -> None:
         held[what] = anonymous()
 
-    info = timed(file, context, PROMPT, ANSWER, THREADS, scratch, reached)
+    info = timed(file, context, PROMPT, ANSWER, THREADS, scratch, reached=reached)
     return {
         "taken": held["prefilled"] - held["ready"],
         "prefill": info.last_prefill_tokens_per_second,

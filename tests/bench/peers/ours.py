@@ -12,36 +12,32 @@ import json
 import sys
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
-from typing import Any
+from typing import Any, TypeAlias
 
 from convert import guard
 from convert.errors import ArtifactError
 
+# A file, the context, the prompt and the answer in tokens, threads, and the engine's cache folder.
+Asked: TypeAlias = tuple[str, int, int, int, int, str]
+Reached: TypeAlias = Callable[[str], None]
 PIECES = (" a", "a", " b", "1", " 1")
 
 
-def timed(
-    file: str,
-    context: int,
-    prompt: int,
-    answer: int,
-    threads: int,
-    cache: str,
-    reached: Callable[[str], None] = lambda what: None,
-) -> Any:
+def timed(*asked: *Asked, reached: Reached = lambda what: None) -> Any:
     """The engine's figures of a prompt of so many tokens and of what follows, which a model may end before ``answer``.
 
     Args:
+        asked: see ``Asked``.
         reached: hears ``ready`` and ``prefilled``.
 
     Raises:
         ArtifactError: no text of so many tokens is known.
     """
-    with closing(_answers(file, context, prompt, answer, threads, cache, reached)) as found:
+    with closing(_answers(*asked, reached)) as found:
         return next(found)
 
 
-def measure(file: str, context: int, prompt: int, answer: int, threads: int, cache: str) -> Iterator[dict[str, float]]:
+def measure(*asked: *Asked) -> Iterator[dict[str, float]]:
     """Seconds until ready and until the first token, tokens a second; then the same with the speed of another answer
     behind one token more, and so on.
 
@@ -49,12 +45,13 @@ def measure(file: str, context: int, prompt: int, answer: int, threads: int, cac
         ArtifactError: the engine did not take so many tokens, or the model ended an answer before it had so many.
     """
     first: Any = None
-    for info in _answers(file, context, prompt, answer, threads, cache, lambda what: None):
+    _, _, prompt, answer, _, _ = asked
+    for info in _answers(*asked, lambda what: None):
         wanted = prompt if first is None else 1
         if (info.last_prefill_token_count, info.last_decode_token_count) != (wanted, answer):
             found = f"the engine counted {info.last_prefill_token_count} and {info.last_decode_token_count}"
-            asked = f"a prompt of {wanted} tokens and {answer} after it"
-            raise ArtifactError(asked, found, "Give a checkpoint that does not end its answers so early")
+            said = f"a prompt of {wanted} tokens and {answer} after it"
+            raise ArtifactError(said, found, "Give a checkpoint that does not end its answers so early")
         first = first or {
             "ready": info.init_time_in_second,
             "first": info.time_to_first_token_in_second,
@@ -70,7 +67,7 @@ def _answers(
     answer: int,
     threads: int,
     cache: str,
-    reached: Callable[[str], None],
+    reached: Reached,
 ) -> Generator[Any]:
     import litert_lm
 

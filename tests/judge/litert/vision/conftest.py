@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.hostile.test_bad_input import rewrite
 from tests.judge.litert.vision.bed import Bed, built, written
 from tests.mutants.patient import Patient
+from tests.support.rewritten import rewrite
 from tests.support.vision import towered
 
 

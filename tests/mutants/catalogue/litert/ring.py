@@ -22,8 +22,8 @@ def _padding_too(sound: Any, ring: Any, graph: Any, rows: int, positions: Any) -
     sound(ring, graph, rows, first)
 
 
-def _one_late(sound: Any, ring: Any, axis: int) -> Any:
-    return sound(ring, axis) + np.eye(4, dtype=np.int32)[axis]
+def _one_late(sound: Any, ring: Any) -> Any:
+    return sound(ring) + np.int32(1)
 
 
 def _looked_at_after(sound: Any, ring: Any, cache: Any, rows: Any, axis: int, quantization: Any) -> Kept:
@@ -55,7 +55,7 @@ MUTANTS = (
     _mutant(
         "ring_takes_padding", "rows of padding overwrite live ones", wrapped(f"{PACKAGE}.Ring.__init__", _padding_too)
     ),
-    _mutant("ring_written_one_late", "decode's row goes one too far", wrapped(f"{PACKAGE}.Ring._corner", _one_late)),
+    _mutant("ring_written_one_late", "decode's row goes one too far", wrapped(f"{PACKAGE}.Ring._row", _one_late)),
     _mutant(
         "ring_never_comes_round",
         "decode takes row j for position j for ever",
