@@ -95,7 +95,7 @@ class _Branches:
             if rows < given.mask.shape[3]:
                 cut = [_rows(x, axis, rows) for x, axis in ((given.mask, 3), (given.keys, 2), (given.values, 3))]
                 given = Given(given.query, *cut)
-            return _parted(given, lambda part: self._attend(graph, part))
+            return parted(given, lambda part: self._attend(graph, part))
 
         return self._subgraph(f"{rows} rows", make)
 
@@ -124,7 +124,7 @@ class _Branches:
         return [x.value for x in (given.query, given.mask, given.keys, given.values, position)]
 
 
-def _parted(given: Given, attend: Callable[[Given], Symbol]) -> Symbol:
+def parted(given: Given, attend: Callable[[Given], Symbol]) -> Symbol:
     """Attention for so many queries at a time that their scores stay within bounds, one part after the other."""
     heads, tokens, rows = given.query.shape[1], given.query.shape[2], given.keys.shape[2]
     part = max(1, MOST_SCORES // (heads * rows))

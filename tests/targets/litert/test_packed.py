@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from convert import demo
-from convert.checkpoint import open_checkpoint, resolve
+from convert.checkpoint import open_checkpoint, open_folder, resolve
 from convert.checkpoint.drafter import open_drafter
 from convert.checkpoint.types import Checkpoint
 from convert.progress import Silent
 from convert.targets.litert import TARGET, LitertOptions, convert
 from tests.support.drafter.assistant import write_assistant
+from tests.support.vision.png import write_png
 
 
 def started(file: Path, cache: Path) -> list[int]:
@@ -49,3 +51,26 @@ def test_the_first_start_writes_what_the_plan_says(
     assert len(written) == 2  # the decoder's and the drafter's
     assert TARGET.packs(checkpoint) == pytest.approx(sum(written), rel=0.002)
     assert started(file, cache) == written  # later starts map them
+
+
+def test_the_first_image_writes_what_the_plan_says_beside(mobile_tower: Path, tmp_path: Path) -> None:
+    import litert_lm
+
+    checkpoint, file, cache = (
+        open_folder(resolve(mobile_tower), ("image",)),
+        tmp_path / "m.litertlm",
+        tmp_path / "cache",
+    )
+    convert(checkpoint, LitertOptions(512, (8,), image_tokens="70"), file, Silent())
+    picture = write_png(tmp_path / "image.png", np.zeros((96, 96, 3), np.uint8))
+    parts = [{"type": "image", "path": str(picture)}, {"type": "text", "text": "?"}]
+    cpu = litert_lm.Backend.CPU(thread_count=1)
+    cache.mkdir()
+    with (
+        litert_lm.Engine(str(file), backend=cpu, vision_backend=cpu, max_num_images=1, cache_dir=str(cache)) as engine,
+        engine.create_conversation(max_output_tokens=1) as conversation,
+    ):
+        conversation.send_message({"role": "user", "content": parts})
+    written = [path.stat().st_size for path in cache.iterdir()]
+    assert len(written) == 3  # the decoder's, the encoder's and the adapter's
+    assert TARGET.packs(checkpoint) == pytest.approx(sum(written), rel=0.002)

@@ -11,10 +11,15 @@ from ai_edge_litert.schema_py_generated import BuiltinOperator
 
 from convert.checkpoint import open_checkpoint
 from convert.checkpoint.config import FULL, SLIDING
+from convert.model.ops import attend as ops_attend
 from convert.targets.litert import LitertOptions
 from convert.targets.litert.cache_rows import ring_rows
 from convert.targets.litert.decoder import decoder
-from convert.targets.litert.filled import lengths
+from convert.targets.litert.emit import Symbol, symbol
+from convert.targets.litert.filled import Given, lengths, parted
+from convert.targets.litert.graph import Model
+from convert.targets.litert.ops import LitertOps
+from convert.targets.litert.ring import Kept
 from convert.targets.litert.signature import signatures
 from runtime_tests.errors import InputError
 from runtime_tests.litert.cuts.branches import limits, reached
@@ -53,13 +58,6 @@ def _told(session: Session, seed: int, steps: int) -> np.ndarray:
     return np.stack([session.decode(*rows(1)) for _ in range(steps)])
 
 
-def _most_scores(model: Tflite) -> int:
-    """In a product of a branch."""
-    branches = [graph for graph in model.subgraphs if graph.name.startswith("attention")]
-    scores = [graph.tensors[op.outputs[0]] for graph in branches for op in graph.operators if op.code == "SOFTMAX"]
-    return max(int(np.prod(tensor.shape)) for tensor in scores)
-
-
 @pytest.mark.parametrize("cache", ["float32", "int8"])
 def test_rings_and_branches_give_what_a_row_for_every_position_gives(
     request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, cache: str
@@ -74,11 +72,7 @@ def test_rings_and_branches_give_what_a_row_for_every_position_gives(
     rows = ring_rows(config, CONTEXT)
     assert rows is not None
     assert 4 * rows < CONTEXT
-    # Queries go through the longest branches in parts that do not divide their number.
-    most = 5 * config.heads * CONTEXT
-    monkeypatch.setattr("convert.targets.litert.filled.MOST_SCORES", most)
     short = _session(checkpoint, cache)
-    assert 0 < _most_scores(short.model) <= most
     for module in ("entry", "signature"):
         monkeypatch.setattr(f"convert.targets.litert.{module}.ring_rows", lambda *_: None)
     whole = _session(checkpoint, cache, "all")
@@ -90,6 +84,38 @@ def test_rings_and_branches_give_what_a_row_for_every_position_gives(
             assert snr_db(expected, found) > 90
         else:
             assert (expected.argmax(-1) == found.argmax(-1)).mean() > 0.9
+
+
+def test_queries_in_parts_find_what_they_find_together(mobile_e2b: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = open_checkpoint(mobile_e2b).text
+    (layer,) = [each for each in text.config.owners if each.kind == FULL][:1]
+    heads, size, tokens, rows = text.config.heads, layer.head_dim, 11, 40
+    shapes = {
+        "query": (1, heads, tokens, size),
+        "mask": (1, 1, tokens, rows),
+        "keys": (1, layer.kv_heads, rows, size),
+        "values": (1, layer.kv_heads, size, rows),
+    }
+    model = Model()
+    graph = model.subgraph("main")
+    ops = LitertOps(graph, text, LitertOptions(rows, (tokens,)))
+
+    def attend(given: Given) -> Symbol:
+        keys, values = Kept.whole(given.keys), Kept.whole(given.values)
+        return ops_attend(ops, given.query, keys, values, given.mask, layer)
+
+    given = Given(*(symbol(graph.input(name, shape, "float32")) for name, shape in shapes.items()))
+    graph.output("together", attend(given).value)
+    most = 3 * heads * rows  # a part's, of which the last has two queries
+    monkeypatch.setattr("convert.targets.litert.filled.MOST_SCORES", most)
+    graph.output("in parts", parted(given, attend).value)
+    content, draw = packed(model), np.random.default_rng(3)
+    inputs = {name: draw.standard_normal(shape).astype(np.float32) for name, shape in shapes.items()}
+    found = Interpreter(content).run("main", inputs)
+    assert snr_db(np.asarray(found["together"]), np.asarray(found["in parts"])) > 100
+    read = open_tflite(content, "parts").subgraph("main")
+    sizes = [int(np.prod(read.tensors[op.outputs[0]].shape)) for op in read.operators if op.code == "SOFTMAX"]
+    assert sizes == [heads * tokens * rows, *[most] * 3, most // 3 * 2]
 
 
 def test_branches_double_and_hold_the_call() -> None:
