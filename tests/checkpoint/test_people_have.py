@@ -27,7 +27,7 @@ from convert.progress import Silent
 from convert.targets.litert import LitertOptions, convert
 from runtime_tests.errors import InputError
 from runtime_tests.readers.checkpoint import Folder
-from tests.support.rewritten import Tensors, rewrite
+from tests.support.changed.rewritten import Tensors, rewrite
 
 DECODER = "model.language_model."
 WEIGHTS = "model.safetensors"

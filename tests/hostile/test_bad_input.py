@@ -16,7 +16,7 @@ import pytest
 
 from convert import cli
 from tests.support.commands import Outcome, convert, refused
-from tests.support.rewritten import Tensors, rewrite
+from tests.support.changed.rewritten import Tensors, rewrite
 
 Usage = namedtuple("Usage", "total used free")
 QUERY = "model.language_model.layers.0.self_attn.q_proj"

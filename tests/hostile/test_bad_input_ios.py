@@ -9,7 +9,7 @@ import pytest
 
 from tests.hostile.test_bad_input import QUERY
 from tests.support.commands import QUICK, Outcome, refused
-from tests.support.rewritten import rewrite
+from tests.support.changed.rewritten import rewrite
 
 
 def bundle(model: str | Path, out: Path, *flags: str) -> Outcome:

@@ -18,7 +18,7 @@ from convert.checkpoint import open_checkpoint
 from convert.progress import Silent
 from convert.targets.litert import LitertOptions, convert
 from tests.support.commands import REPOSITORY
-from tests.support.rewritten import Tensors, rewrite
+from tests.support.changed.rewritten import Tensors, rewrite
 
 # A module that the project does not know: one quantized linear and one vector.
 TOY = """

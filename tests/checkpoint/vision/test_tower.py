@@ -16,7 +16,7 @@ from convert.checkpoint import check_small_files, open_checkpoint, open_folder, 
 from convert.checkpoint.modules.vision import BOUNDS, TABLE
 from convert.checkpoint.types import Checkpoint
 from convert.errors import CheckpointError
-from tests.support.rewritten import Tensors, rewrite
+from tests.support.changed.rewritten import Tensors, rewrite
 
 LAYER = "model.vision_tower.encoder.layers.1"
 

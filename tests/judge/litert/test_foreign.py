@@ -22,7 +22,7 @@ from runtime_tests.readers.checkpoint import open_checkpoint
 from runtime_tests.readers.litert.litertlm import open_litertlm
 from runtime_tests.readers.litert.tflite import open_tflite
 from runtime_tests.results import Check, Rung
-from tests.support.requantize import forget_names, reround
+from tests.support.changed.requantize import forget_names, reround
 
 NOT_REROUNDED = "layers.2.self_attn.q_proj"
 

@@ -18,7 +18,7 @@ from tests.support.checkpoints import values
 from tests.support.checkpoints.published.tower_shapes import Audio, Towers, Vision
 from tests.support.checkpoints.shapes import PUBLISHED_E2B
 from tests.support.checkpoints.write import write_checkpoint
-from tests.support.rewritten import Tensors, rewrite
+from tests.support.changed.rewritten import Tensors, rewrite
 
 VISION = Vision(layers=2, hidden=96, intermediate=160, heads=6, positions=96)
 SHAPE = replace(

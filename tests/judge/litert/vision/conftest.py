@@ -8,7 +8,7 @@ import pytest
 
 from tests.judge.litert.vision.bed import Bed, built, written
 from tests.mutants.patient import Patient
-from tests.support.rewritten import rewrite
+from tests.support.changed.rewritten import rewrite
 from tests.support.vision import towered
 
 
