@@ -1,4 +1,4 @@
-"""Cuts an image as a bundle's manifest says (``feeding.images``), by its words alone: ``MANIFEST.md`` has the recipe."""
+"""Cuts an image as a bundle's manifest says (``feeding.images``), by its words alone; recipe: ``MANIFEST.md``."""
 
 from __future__ import annotations
 

@@ -73,12 +73,11 @@ def _rows(case: LitertCase, said: Images, length: ImageLength, image: Cut) -> ND
         if step.section not in case.artifact.models():
             raise CannotRunError(f"the file has no section {step.section}")
         names = tuple(each.name for each in step.outputs)
-        before = {
-            name: np.array(value) for name, value in call(case, step.section, step.function, given, names).items()
-        }
-        for each in step.outputs:
-            if each.meaning == "rows":
-                rows = before[each.name]
-            elif each.meaning == "mask":
-                count = int(before[each.name].sum())
+        made = call(case, step.section, step.function, given, names)
+        before = {name: np.array(value) for name, value in made.items()}
+        for output in step.outputs:
+            if output.meaning == "rows":
+                rows = before[output.name]
+            elif output.meaning == "mask":
+                count = int(before[output.name].sum())
     return rows[0][:count]
