@@ -31,6 +31,7 @@ class Sizes:
         cache: KV cache of one conversation at full context.
         elements: type of the cache's elements.
         modalities: what of the model file takes in something beside text, by what it is.
+        working: what the runtime takes of memory beside it while it takes in the largest such thing.
     """
 
     model: int
@@ -38,6 +39,7 @@ class Sizes:
     cache: int
     elements: str
     modalities: Mapping[str, int] = field(default_factory=dict)
+    working: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
