@@ -52,7 +52,11 @@ Drafter = Annotated[
     ),
 ]
 Modalities = Annotated[
-    str, typer.Option(help="what the model takes in, separated by commas: text, and image where its target takes it")
+    str,
+    typer.Option(
+        help="what the model takes in: text alone, or text,image: with the vision tower, where the checkpoint has one "
+        "and the target a place for it"
+    ),
 ]
 Out = Annotated[Path, typer.Option(envvar="GEMMA_BRIDGE_OUT", help="folder that takes <platform>/<name>/")]
 Name = Annotated[str | None, typer.Option(help="folder name of the bundle [default: the model's]")]
@@ -171,6 +175,7 @@ def bundle(
     prefill: Prefill = None,
     runtime: Runtime = None,
     drafter: Drafter = None,
+    modalities: Modalities = "text",
     out: Out = Path("dist"),
     name: Name = None,
     evaluation: Evaluation = None,
@@ -183,7 +188,7 @@ def bundle(
     from convert.plan import prepare
     from convert.progress import for_terminal
 
-    request = _request("bundle", platform, model, context, prefill, out, flags, runtime, drafter, name)
+    request = _request("bundle", platform, model, context, prefill, out, flags, runtime, drafter, name, modalities)
     request = replace(request, evaluation=evaluation, questions=questions)
     if dry_run:
         _say(tables.plan(prepare(request, for_terminal())[0]))

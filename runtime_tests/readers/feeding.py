@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from runtime_tests.errors import InputError
+from runtime_tests.readers.images import Images
 from runtime_tests.readers.objects import read_object
 
 LIMIT = 16 << 20  # bytes of a manifest
@@ -188,12 +189,13 @@ class Calls(_Part):
 
 
 class Feeding(_Part):
-    """The whole part; ``calls`` is None where a runtime makes the calls."""
+    """The whole part; ``calls`` is None where a runtime makes the calls, ``images`` where the model takes none."""
 
     tokens: Tokens
     sampler: Sampler
     chosen: list[str]
     calls: Calls | None
+    images: Images | None = None
 
 
 def read_feeding(path: Path) -> Feeding:

@@ -18,8 +18,8 @@ from convert.checkpoint.types import Module
 from convert.model import vision
 from convert.model.eager import EagerOps
 from convert.model.vision import Vision
-from tests.support.litert.tools import decibels
 from tests.support.changed.rewritten import rewrite
+from tests.support.litert.tools import decibels
 from tests.support.vision.towered import clipped, image, onto_lattice
 
 # Rows at most, width and height in rows: full, wide, tall, odd, all but empty.

@@ -26,8 +26,8 @@ from convert.targets.litert.inspect import inspect
 from convert.targets.litert.sizes import sizes
 from runtime_tests.readers.litert.litertlm import open_litertlm
 from runtime_tests.readers.litert.tflite import open_tflite
-from tests.support.litert.tools import Run, decibels, packed, runner
 from tests.support.changed.rewritten import Tensors, rewrite
+from tests.support.litert.tools import Run, decibels, packed, runner
 from tests.support.vision.png import write_png
 from tests.support.vision.towered import image, onto_lattice
 

@@ -36,7 +36,7 @@ public struct Feeding: Sendable {
     public let calls: Calls?
 
     init(_ fields: Fields) throws {
-        try fields.only("tokens", "sampler", "chosen", "calls")
+        try fields.only("tokens", "sampler", "chosen", "calls", "images")
         let tokens = try fields.child("tokens")
         try tokens.only("start", "pad", "stops", "suppressed", "thought", "roles", "placeholders")
         start = try NamedToken(tokens.child("start"))

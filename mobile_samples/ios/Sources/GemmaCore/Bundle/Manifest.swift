@@ -68,7 +68,7 @@ public struct Manifest: Sendable {
         guard platform == wanted else { throw Refused("manifest.platform is \(platform); this app reads \(wanted)") }
         try Manifest.checkSelf(bytes, root.sha256("self_sha256"))
         try root.only(
-            "schema_version", "name", "platform", "model", "source", "quantization", "signatures", "kv_cache", "feeding",
+            "schema_version", "name", "platform", "model", "modalities", "source", "quantization", "signatures", "kv_cache", "feeding",
             "files", "toolchain", "runtime", "memory", "parity", "licence", "drafter", "apk", "self_sha256")
         name = try root.text("name")
         files = try Manifest.files(root.child("files"))
@@ -79,7 +79,7 @@ public struct Manifest: Sendable {
         }
         feeding = try Feeding(root.child("feeding"))
         let memory = try root.child("memory")
-        try memory.only("mapped_weights", "mapped_embeddings", "kv_cache")
+        try memory.only("mapped_weights", "mapped_embeddings", "kv_cache", "images")
         self.memory = MemoryNeed(
             mappedWeights: Int64(try memory.count("mapped_weights")),
             mappedEmbeddings: Int64(try memory.count("mapped_embeddings")), kvCache: Int64(try memory.count("kv_cache")))
