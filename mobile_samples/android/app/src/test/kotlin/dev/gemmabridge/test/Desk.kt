@@ -157,7 +157,8 @@ internal class Desk(private val bundle: File, override val folder: File, private
             return ByteArrayInputStream(signed(text.replaceFirst("\"drafter\": null", "\"drafter\": {\"drafts\": 4}")))
         }
         if (name == "manifest.json" && images.isNotEmpty()) {
-            val text = File(bundle, name).readText().replaceFirst("\"feeding\": {", "\"feeding\": {\"images\": $images,")
+            val none = Regex("(\"feeding\": \\{.*?\"images\": )null", RegexOption.DOT_MATCHES_ALL)
+            val text = none.replaceFirst(File(bundle, name).readText(), "$1" + Regex.escapeReplacement(images))
             return ByteArrayInputStream(signed(text))
         }
         return File(bundle, name).takeIf { it.isFile }?.let { ByteArrayInputStream(it.readBytes()) }

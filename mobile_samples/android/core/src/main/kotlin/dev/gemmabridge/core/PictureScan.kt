@@ -63,7 +63,7 @@ internal class PictureScan(private val bytes: PictureBytes, private val length: 
         var progressive = false
         var scans = 0
         while (true) {
-            while (bytes.next() != 0xff) Unit
+            while (bytes.next() != 0xff) continue
             var marker = bytes.next()
             while (marker == 0xff) marker = bytes.next()
             when (marker) {
