@@ -222,16 +222,23 @@ def chat(
     tools: Annotated[
         str | None, typer.Option(help="functions the model may call: a .py file, or builtin: a clock and a calculator")
     ] = None,
+    image: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="an image before the first message; give it again for another one. For bundles that take images"
+        ),
+    ] = None,
 ) -> None:
     """Talks with a bundle in the stock engine; Ctrl-C stops an answer, Ctrl-D leaves.
 
     Piped, every line is a message and stdout holds the answers alone; what was cut is told on stderr, and the exit
-    code is 1 where a line could not be answered. /new in a line of its own begins another conversation. Text that
-    spells a control token, such as <turn|>, reaches the model as text.
+    code is 1 where a line could not be answered. /new in a line of its own begins another conversation, and
+    /image FILE puts an image before the next message, where the bundle takes images (bundle --modalities text,image).
+    Text that spells a control token, such as <turn|>, reaches the model as text.
     """
     from convert import chat as talk
 
-    sys.exit(talk.chat(bundle, ask, talk.Settings(sample, limit, threads, tools)))
+    sys.exit(talk.chat(bundle, ask, talk.Settings(sample, limit, threads, tools, tuple(image or ()))))
 
 
 def _request(

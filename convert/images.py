@@ -6,6 +6,7 @@ call takes is the target's to say, see ``Target.images``.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
@@ -172,6 +173,23 @@ class Images(Strict):
     around: Surroundings
     per_layer: Token | None
     cut_by: ImageRuntime | None
+
+
+def size_of(width: int, height: int, tokens: int, multiple: int) -> tuple[int, int]:
+    """Width and height that an image gets: the rule ``largest_within``.
+
+    Source: transformers 5.22.2, ``get_aspect_ratio_preserving_size`` of ``Gemma4ImageProcessor``.
+
+    >>> size_of(4032, 3024, 280, 48), size_of(5000, 1, 70, 48)
+    ((912, 672), (3360, 48))
+    """
+    factor = math.sqrt(tokens * multiple**2 / (width * height))
+    wide, high = (math.floor(factor * side / multiple) for side in (width, height))
+    if not high:
+        wide, high = min(width // height, tokens), 1
+    elif not wide:
+        wide, high = 1, min(height // width, tokens)
+    return wide * multiple, high * multiple
 
 
 def images(

@@ -9,6 +9,7 @@ from convert.images import images as described
 from convert.inspection.report import Report
 
 ENCODER, ADAPTER = "tf_lite_vision_encoder", "tf_lite_vision_adapter"
+USUAL = 280  # tokens of an image, where a file of another maker does not say
 FORMATS = ("jpeg", "png")  # that were given to the engine; it decodes neither HEIC nor WebP
 # Floats that the engine holds for each patch at once, in widths of the tower: 159 MB for the 2,520 patches of 280
 # tokens, 74 MB for the 1,260 of 140, of a tower of E2B's widths [litert-lm-api 0.18.1, two threads]; upwards.
@@ -33,6 +34,13 @@ def images(checkpoint: Checkpoint, model: str, found: Report) -> Images | None:
         if (ADAPTER, f"vision_adapter_{tokens}") in names
     ]
     return described(checkpoint, lengths, padded=True, formats=FORMATS)
+
+
+def image_tokens(found: Report) -> int | None:
+    """Tokens that an image becomes, at most; None where a file takes none."""
+    names = [signature.name for signature in found.signatures if signature.section == ENCODER]
+    numbers = [int(end) for name in names if (end := name.rpartition("_")[2]).isdecimal()]
+    return max(numbers, default=USUAL) if names else None
 
 
 def working(config: VisionConfig, tokens: int) -> int:
