@@ -120,7 +120,7 @@ class Manifest private constructor(
                     memory.count("kv_cache"),
                 ),
                 signatures = signatures,
-                cache = CacheLayout(cache.text("dtype"), cache.integers("owners"), cache.count("bytes")),
+                cache = CacheLayout(cache.text("dtype"), cache.integers("owners"), cache.count("bytes"), cache.countOrNull("ring")),
                 runtime = runtime,
                 minimumRuntime = ran.text("minimum"),
                 packedWeights = ran.countOrNull("packed_weights") ?: 0,
