@@ -43,7 +43,8 @@ def decoder(checkpoint: Checkpoint, data: str) -> Graph:
     graph.output("logits", run.logits(_last(graph, x)).value)
     for i, layer in enumerate(config.owners):
         for part, slot in zip(("key", "value"), caches.slots[layer.index], strict=True):
-            assert slot.seen is not None and slot.present is not None
+            assert slot.seen is not None
+            assert slot.present is not None
             if slot.present is not slot.seen:
                 graph.rename(slot.seen, f"seen.{i}.{part}")
             graph.output(f"present.{i}.{part}", slot.present)

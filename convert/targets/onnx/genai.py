@@ -4,9 +4,9 @@ Names and meanings as its ``src/config.h`` has them. ``gemma4_text`` is the kind
 ``gemma4``, with an embedding model in front, loads a vision model whatever there is to see (``src/models/model.cpp``)
 [0.18.0].
 
-Caches: with ``sliding_window`` and one buffer for before and after a call, the layers that it names get a cache of so many
-rows and sixteen more on a CPU, the others one of ``max_length`` (``src/models/kv_cache.cpp``) [0.18.0]. Without that buffer
-every cache has to grow by the tokens of a call, which those of sliding layers do not.
+Caches: with ``sliding_window`` and one buffer for before and after a call, the layers that it names get a cache of so
+many rows and sixteen more on a CPU, the others one of ``max_length`` (``src/models/kv_cache.cpp``) [0.18.0]. Without
+that buffer every cache has to grow by the tokens of a call, which those of sliding layers do not.
 """
 
 from __future__ import annotations

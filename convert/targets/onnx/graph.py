@@ -27,8 +27,12 @@ Advance: TypeAlias = Callable[[int], None]
 TOKENS, TOTAL, PAST = 1_000_003, 1_000_033, 1_000_037
 WINDOW_PAST, WINDOW_SEEN, WINDOW_TOTAL = 1_000_039, 1_000_081, 1_000_099
 _NAMES = {
-    **{TOKENS: "sequence", TOTAL: "total", PAST: "past"},
-    **{WINDOW_PAST: "window_past", WINDOW_SEEN: "window_seen", WINDOW_TOTAL: "window_total"},
+    TOKENS: "sequence",
+    TOTAL: "total",
+    PAST: "past",
+    WINDOW_PAST: "window_past",
+    WINDOW_SEEN: "window_seen",
+    WINDOW_TOTAL: "window_total",
 }
 
 
