@@ -17,8 +17,9 @@ from convert.model.symbol import T
 
 # Added to scores of padding.
 _PADDING = -1e9
-# Scores of this many bytes exist at once: an image of 280 rows would need 305 MB for all of them.
-_SCORES = 16 << 20
+# Scores of this many bytes exist at once, and as many behind the softmax: all those of an image of 280 rows would be
+# 305 MB.
+_SCORES = 8 << 20
 # So many bytes of one tensor between the linears of an MLP: an image of 280 rows would need 31 MB for each of them.
 _WIDE = 8 << 20
 

@@ -118,7 +118,7 @@ def test_queries_by_pieces_give_the_rows_of_all_at_once(q4_0_tower: Path, monkey
 @pytest.mark.parametrize("rows", [70, 140, 280, 560, 1120])
 def test_pieces_of_a_real_tower_fit_their_bytes_and_are_no_crumbs(rows: int) -> None:
     count = 9 * rows
-    for row, most, fewest in ((4 * 12 * count, 16 << 20, 30), (4 * 3072, 8 << 20, 300)):
+    for row, most, fewest in ((4 * 12 * count, 8 << 20, 16), (4 * 3072, 8 << 20, 300)):
         step = vision._fitting(count, row, most)
         assert count % step == 0
         assert fewest <= step <= most // row
