@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from runtime_tests.coreml.compare.activations import compare_activations
 from runtime_tests.coreml.compare.feeding import compare_feeding
 from runtime_tests.coreml.compare.layout import compare_layout
 from runtime_tests.coreml.compare.limits import compare_engine
+from runtime_tests.coreml.compare.weighed import Weighed
 from runtime_tests.coreml.constants import power_and_gain
 from runtime_tests.coreml.program.matrices import BLOCKWISE, TABLE, Matrix, matrix, named
 from runtime_tests.coreml.program.values import where
@@ -32,19 +33,26 @@ CODES = np.array([-2, -1, 0, 1], np.float32)
 
 def climb(case: CoremlCase) -> list[Check]:
     """Compares weights, tables, float constants, activation scales and the functions' layout."""
+    from runtime_tests.coreml.vision.weights import compare_vision
+
     weights = _integers(case) if case.folder.storage == "integers" else _lattice(case)
     beside = case.package.path.parent
-    shared = [_shared(case), *compare_activations(case), *compare_layout(case), *compare_engine(case)]
+    shared = [compare_shared(case), *compare_activations(case), *compare_layout(case), *compare_engine(case)]
     shared += [*compare_companions(case, beside), *compare_copies(case, beside), *compare_feeding(case)]
-    return [*weights, *_tables(case), *_floats(case), *shared]
+    return [*weights, *_tables(case), *_floats(case), *shared, *compare_vision(case)]
 
 
 def _integers(case: CoremlCase) -> list[Check]:
+    skipped = (FIRST, SECOND)
+    return compare_integers(
+        case, [each for key, each in case.folder.packed.items() if key not in skipped and not _unused(case, key)]
+    )
+
+
+def compare_integers(case: Weighed, wanted: Sequence[Packed]) -> list[Check]:
+    """Codes and scales of quantized matrices, and that there are no others."""
     codes: list[str] = []
     scales: list[str] = []
-    wanted = [
-        packed for key, packed in case.folder.packed.items() if key not in (FIRST, SECOND) and not _unused(case, key)
-    ]
     for packed in wanted:
         found = matrix(case.decode, packed.key)
         if isinstance(found, str):
@@ -60,7 +68,7 @@ def _integers(case: CoremlCase) -> list[Check]:
     ]
 
 
-def _compare(case: CoremlCase, packed: Packed, found: Matrix) -> tuple[list[str], list[str]]:
+def _compare(case: Weighed, packed: Packed, found: Matrix) -> tuple[list[str], list[str]]:
     """What differs between a checkpoint's matrix and the program's: codes, and scales or table entries."""
     if found.bits != packed.bits:
         return [f"{found.bits} bits, the checkpoint has {packed.bits}"], []
@@ -83,7 +91,7 @@ def _compare(case: CoremlCase, packed: Packed, found: Matrix) -> tuple[list[str]
     return [f"{codes} codes differ"] if codes else [], [f"{scales} scales differ"] if scales else []
 
 
-def _different(case: CoremlCase, packed: Packed, found: Matrix, start: int, stop: int) -> int:
+def _different(case: Weighed, packed: Packed, found: Matrix, start: int, stop: int) -> int:
     """How many codes of some rows are not the checkpoint's. Equal bytes are equal codes, and are not unpacked."""
     mine, stored = found.packed(start, stop), case.folder.stored(packed.names[0], start, stop).view(np.uint8)
     if mine is not None:
@@ -103,11 +111,14 @@ def _halved(found: Matrix, scales: NDArray[np.float32], start: int, stop: int) -
 
 
 def _lattice(case: CoremlCase) -> list[Check]:
-    """q4_0: ``bfloat16(code * scale)`` is the stored weight, and every linear of the layers is on four bits."""
+    """q4_0: every linear of the layers is on four bits."""
+    pattern = re.compile(r"layers\..*(_proj|_gate|per_layer_projection)\.weight")
+    return compare_lattice(case, [name for name in case.folder.floats if pattern.fullmatch(name)])
+
+
+def compare_lattice(case: Weighed, names: Sequence[str]) -> list[Check]:
+    """``bfloat16(code * scale)`` is the stored weight."""
     wrong: list[str] = []
-    names = [
-        name for name in case.folder.floats if re.match(r"layers\..*(_proj|_gate|per_layer_projection)\.weight$", name)
-    ]
     for name in names:
         found = matrix(case.decode, name.removesuffix(".weight"))
         if isinstance(found, str):
@@ -134,7 +145,7 @@ def _lattice(case: CoremlCase) -> list[Check]:
     ]
 
 
-def _rounded(case: CoremlCase, name: str, found: Matrix) -> int:
+def _rounded(case: Weighed, name: str, found: Matrix) -> int:
     """How many weights do not round to the stored ones."""
     different = 0
 
@@ -149,7 +160,7 @@ def _rounded(case: CoremlCase, name: str, found: Matrix) -> int:
 
 
 def _released(
-    case: CoremlCase, shape: Sequence[int], views: Callable[[int, int], list[NDArray[Any] | None]]
+    case: Weighed, shape: Sequence[int], views: Callable[[int, int], list[NDArray[Any] | None]]
 ) -> Iterator[tuple[int, int]]:
     """Row ranges to work on; the pages of what they are read from are given back some dozens of megabytes at a time."""
     first = 0
@@ -160,7 +171,7 @@ def _released(
             first = stop
 
 
-def _strangers(case: CoremlCase, known: set[str]) -> list[str]:
+def _strangers(case: Weighed, known: set[str]) -> list[str]:
     names = {named(f"{key}.weight") for key in known}
     return [
         f"{function.name}: {op.name}"
@@ -221,27 +232,31 @@ def _float_table(case: CoremlCase, table: Rows, name: str) -> str:
 
 def _floats(case: CoremlCase) -> list[Check]:
     """Float constants; those of a float16 program are held to the checkpoint's numbers rounded once."""
-    wrong, inexact, total = [], 0, 0
     tables = {f"{FIRST}.weight", f"{SECOND}.weight"}
-    for name in case.folder.floats:
-        if name in tables or not isinstance(matrix(case.decode, name.removesuffix(".weight")), str):
-            continue
-        total += 1
-        line, lost = _constant(case, name, named(name))
+    wanted = {
+        name: name
+        for name in case.folder.floats
+        if name not in tables and isinstance(matrix(case.decode, name.removesuffix(".weight")), str)
+    }
+    if "lm_head.weight" not in case.folder.floats and "lm_head" not in case.folder.packed:
+        wanted["lm_head"] = f"{FIRST}.weight"
+    return compare_floats(case, wanted)
+
+
+def compare_floats(case: Weighed, wanted: Mapping[str, str]) -> list[Check]:
+    """Constants by the name that they should have, and the key of the checkpoint's tensor."""
+    wrong, inexact = [], 0
+    for name, key in wanted.items():
+        line, lost = _constant(case, key, named(name if name != "lm_head" else "lm_head.weight"))
         wrong += [f"{name}: {line}"] if line else []
         inexact += lost
-    if "lm_head.weight" not in case.folder.floats and "lm_head" not in case.folder.packed:
-        total += 1
-        line, lost = _constant(case, f"{FIRST}.weight", "lm_head_weight")
-        wrong += [f"lm_head: {line}"] if line else []
-        inexact += lost
     return [
-        none("float constants equal", wrong, "tensors", total),
+        none("float constants equal", wrong, "tensors", len(wanted)),
         stated("float constants that float16 cannot hold exactly", inexact, "values"),
     ]
 
 
-def _constant(case: CoremlCase, key: str, name: str) -> tuple[str, int]:
+def _constant(case: Weighed, key: str, name: str) -> tuple[str, int]:
     """How a constant differs from the checkpoint's tensor, and how many of its values had to be rounded."""
     found = case.decode.constant(name) if name in case.decode.producer else None
     shape = case.folder.shape(key)
@@ -260,7 +275,7 @@ def _constant(case: CoremlCase, key: str, name: str) -> tuple[str, int]:
     return (f"{different} values differ" if different else ""), inexact
 
 
-def _shared(case: CoremlCase) -> Check:
+def compare_shared(case: Weighed) -> Check:
     """Every function reads the records that decode reads: one copy of each weight."""
     wrong, total = [], 0
     for function in case.package.functions.values():
