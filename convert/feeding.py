@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from convert.images import Images
+from convert.strict import Count, Number, Positive, Strict, Token
 
 if TYPE_CHECKING:
     from convert.checkpoint.types import Checkpoint
 
-Count = Annotated[int, Field(ge=0)]
-Positive = Annotated[int, Field(gt=0)]
-Number = Annotated[float, Field(allow_inf_nan=False)]
 Chosen = Literal["tokens.pad", "tokens.thought", "sampler.top_k", "sampler.top_p", "sampler.temperature"]
 Placeholder = Literal["image", "image_begin", "image_end", "audio", "audio_begin", "audio_end", "video"]
 # What `Settings.chosen` calls them.
@@ -27,19 +27,6 @@ _CHOSEN: dict[str, Chosen] = {
     "top_p": "sampler.top_p",
     "temperature": "sampler.temperature",
 }
-
-
-class Strict(BaseModel):
-    """Base of all parts of a manifest: unknown keys are refused, nothing is left out when it is written."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, json_schema_serialization_defaults_required=True)
-
-
-class Token(Strict):
-    """A token: its id, and how the tokenizer writes it."""
-
-    id: Count
-    text: Annotated[str | None, Field(description="null: a row of the model that no token of the tokenizer uses")]
 
 
 class Stop(Strict):
@@ -68,7 +55,7 @@ class Tokens(Strict):
         thought: around a model's thoughts; null when it has none.
         roles: by the checkpoint's own names: ``sot_token`` and ``eot_token`` begin and end a turn.
         placeholders: what the chat template puts where an image or a sound belongs; only those that the checkpoint's
-            config.json and tokenizer have. The bundle's model takes text alone.
+            config.json and tokenizer have, whether or not the bundle's model takes such: see ``Manifest.modalities``.
     """
 
     start: Token
@@ -292,10 +279,11 @@ class Feeding(Strict):
             "rotary embedding, window, tables, chunks and tokens are in that"
         ),
     ]
+    images: Annotated[Images | None, Field(description="null where the model takes no images")] = None
 
 
-def feeding(checkpoint: Checkpoint, calls: Calls | None) -> Feeding:
-    """The part of a manifest; ``calls`` is what the target says.
+def feeding(checkpoint: Checkpoint, calls: Calls | None, images: Images | None = None) -> Feeding:
+    """The part of a manifest; ``calls`` and ``images`` are what the target says.
 
     Raises:
         CheckpointError: see ``read_settings``.
@@ -324,6 +312,7 @@ def feeding(checkpoint: Checkpoint, calls: Calls | None) -> Feeding:
         sampler=Sampler(sample=sampler.sample, top_k=drawn[0], top_p=drawn[1], temperature=drawn[2]),
         chosen=[_CHOSEN[line.partition(" ")[0]] for line in settings.chosen],
         calls=calls,
+        images=images,
     )
 
 

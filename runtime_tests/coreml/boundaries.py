@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from runtime_tests.coreml.case import CoremlCase
 from runtime_tests.coreml.program.evaluator import State
 from runtime_tests.coreml.program.matrices import named
-from runtime_tests.coreml.program.rings import held
 from runtime_tests.coreml.session import DECODE, Floats
 from runtime_tests.measures import metrics
 from runtime_tests.readers.coreml.program import Function
+from runtime_tests.readers.coreml.rings import held
 from runtime_tests.reference.capture import Capture
 
 _NAME = re.compile(r"layers_(\d+)_(attention|mlp|output|per_layer_input|key|value)")

@@ -22,11 +22,11 @@ from runtime_tests.coreml.program.evaluator import Arithmetic, Evaluator
 from runtime_tests.coreml.program.matrices import matrix
 from runtime_tests.coreml.program.shorter import shorten
 from runtime_tests.coreml.program.values import ROOM
-from runtime_tests.coreml.room import IMAGES
 from runtime_tests.coreml.session import DECODE, KINDS, Feed, Floats, Session, prefill_lengths, ring_of
 from runtime_tests.errors import CannotRunError, InputError
 from runtime_tests.readers.checkpoint import Folder, open_checkpoint
 from runtime_tests.readers.coreml.mlpackage import MlPackage
+from runtime_tests.readers.coreml.parts import IMAGES
 from runtime_tests.readers.coreml.program import Function
 from runtime_tests.readers.coreml.rows import Rows, open_rows
 from runtime_tests.readers.dimensions import SLIDING

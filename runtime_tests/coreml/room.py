@@ -11,9 +11,8 @@ from runtime_tests.errors import InputError
 from runtime_tests.readers.bundle import check
 from runtime_tests.readers.checkpoint import open_checkpoint
 from runtime_tests.readers.coreml.mlpackage import open_mlpackage
-from runtime_tests.readers.coreml.parts import open_parts
+from runtime_tests.readers.coreml.parts import IMAGES, open_parts
 
-IMAGES = "Vision.mlpackage"  # which lies beside the model
 PACKAGES = ("coremltools", "protobuf")
 
 

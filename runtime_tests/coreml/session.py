@@ -9,8 +9,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime_tests.coreml.program import rings
 from runtime_tests.errors import CannotRunError
+from runtime_tests.readers.coreml import rings
 from runtime_tests.readers.coreml.mlpackage import MlPackage
 from runtime_tests.readers.coreml.program import Function
 from runtime_tests.readers.dimensions import FULL, SLIDING

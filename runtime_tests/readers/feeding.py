@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from runtime_tests.errors import InputError
+from runtime_tests.readers.images import Images
 from runtime_tests.readers.objects import read_object
 
 LIMIT = 16 << 20  # bytes of a manifest
@@ -80,7 +81,7 @@ class Rotary(_Part):
 
 
 class Ring(_Part):
-    """Where keys and values lie that are not kept for each position: ``coreml/program/rings.py`` does by this word."""
+    """Where keys and values lie that are not kept for each position: ``coreml/rings.py`` does by this word."""
 
     rows: Annotated[int, Field(gt=0, le=1 << 24)]
     rule: Literal["before_the_call_then_its_own"]
@@ -196,12 +197,13 @@ class Calls(_Part):
 
 
 class Feeding(_Part):
-    """The whole part; ``calls`` is None where a runtime makes the calls."""
+    """The whole part; ``calls`` is None where a runtime makes the calls, ``images`` where the model takes none."""
 
     tokens: Tokens
     sampler: Sampler
     chosen: list[str]
     calls: Calls | None
+    images: Images | None = None
 
 
 def read_feeding(path: Path) -> Feeding:

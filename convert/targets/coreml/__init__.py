@@ -102,6 +102,7 @@ manifest.json (``feeding.py`` here, ``mobile_samples/MANIFEST.md``).
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -115,6 +116,7 @@ if TYPE_CHECKING:
     from convert.checkpoint.types import Checkpoint
     from convert.costs import TargetCosts
     from convert.feeding import Calls
+    from convert.images import Images
     from convert.inspection.report import Report
     from convert.progress import Progress
 
@@ -252,17 +254,39 @@ def _digest(model: Path) -> str:
 
 def _described(folder: Path) -> Described:
     from convert.targets.coreml.inspect import inspect_package, inspect_table
+    from convert.targets.coreml.seen import SECTION
 
     found, tables = inspect_package(folder / TARGET.model), [folder / name for name in TABLES]
     there = [table for table in tables if table.is_file()]
     weights = (*found.weights, *(inspect_table(table) for table in there))
-    return Described(found, weights, found.section("weights"), sum(table.stat().st_size for table in there))
+    read, looked_up = found.section("weights"), sum(table.stat().st_size for table in there)
+    if not (folder / VISION).is_dir():
+        return Described(found, weights, read, looked_up)
+    seen = inspect_package(folder / VISION)
+    named = tuple(replace(signature, section=SECTION) for signature in seen.signatures)
+    whole = replace(found, signatures=(*found.signatures, *named))
+    return Described(whole, (*weights, *seen.weights), read, looked_up, mapped_images=seen.section("weights"))
 
 
 def _calls(checkpoint: Checkpoint, folder: Path) -> Calls | None:
     from convert.targets.coreml.feeding import calls
 
     return calls(checkpoint, folder / TARGET.model)
+
+
+def _images(checkpoint: Checkpoint, folder: Path) -> Images | None:
+    if "vision" not in checkpoint.modules:
+        return None
+    from convert.targets.coreml.inspect import inspect_package
+    from convert.targets.coreml.seen import images
+
+    return images(checkpoint, inspect_package(folder / VISION))
+
+
+def _image_working(checkpoint: Checkpoint, tokens: int) -> int:
+    from convert.targets.coreml.seen import working
+
+    return working(checkpoint.modules["vision"].config, tokens)
 
 
 def _inspect(path: Path) -> Report | None:
@@ -298,4 +322,6 @@ TARGET = Target(
     inspect=_inspect,
     kinds=("an .mlpackage",),
     modules=frozenset({"text", "vision"}),
+    images=_images,
+    image_working=_image_working,
 )

@@ -9,10 +9,11 @@ import numpy as np
 from runtime_tests.coreml.case import CoremlCase
 from runtime_tests.coreml.compare.activations import compare_scales
 from runtime_tests.coreml.compare.layout import described, differences
+from runtime_tests.coreml.compare.tensors import compare_floats, compare_integers, compare_lattice, compare_shared
 from runtime_tests.coreml.program.matrices import matrix, named
-from runtime_tests.coreml.rungs.weights import compare_floats, compare_integers, compare_lattice, compare_shared
 from runtime_tests.coreml.vision.clips import BOUNDS, compare_clips
 from runtime_tests.coreml.vision.package import STEM, Towered, budgets, towered
+from runtime_tests.coreml.vision.told import compare_told
 from runtime_tests.readers.coreml.program import Type
 from runtime_tests.results import Check, none
 
@@ -23,7 +24,7 @@ COLOURS = 3
 def compare_vision(case: CoremlCase) -> list[Check]:
     """Every tensor of the tower's checkpoint, its scales and bounds; nothing of a model that takes no images."""
     if case.images is None:
-        return []
+        return compare_told(case)
     it, most = towered(case), budgets(case.images)[-1]
     plain = [key for key in it.folder.floats if key != TABLE and not key.endswith(BOUNDS)]
     on_lattice = [key for key in plain if not isinstance(matrix(it.decode, key.removesuffix(".weight")), str)]
@@ -37,7 +38,7 @@ def compare_vision(case: CoremlCase) -> list[Check]:
         _tables(it, most * case.tower.sizes.kernel),
         _layout(case, it),
     ]
-    return [replace(check, name=f"images: {check.name}") for check in checks]
+    return [*(replace(check, name=f"images: {check.name}") for check in checks), *compare_told(case)]
 
 
 def _linears(it: Towered) -> list[str]:

@@ -14,7 +14,7 @@ import pytest
 from convert.targets.coreml import rows as writer
 from runtime_tests.coreml.feeding import rotary_rows
 from runtime_tests.coreml.greedy import chunks
-from runtime_tests.coreml.program import rings
+from runtime_tests.readers.coreml import rings
 from runtime_tests.readers.coreml.rows import open_rows
 from runtime_tests.readers.feeding import Rotary
 from tests.support.ios import swift_tools

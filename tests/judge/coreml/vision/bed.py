@@ -14,9 +14,10 @@ from convert.checkpoint import open_folder, resolve
 from convert.checkpoint.types import Checkpoint
 from convert.progress import Silent
 from convert.targets.coreml import CoremlOptions, convert, package, vision, write_tables
-from runtime_tests.coreml.case import IMAGES, CoremlCase
+from runtime_tests.coreml.case import CoremlCase
 from runtime_tests.kinds import open_case
 from runtime_tests.readers.coreml.mlpackage import open_mlpackage
+from runtime_tests.readers.coreml.parts import IMAGES
 from runtime_tests.results import Check, rung
 from tests.support.coreml.patient import Patient
 from tests.support.litert.patient import failing

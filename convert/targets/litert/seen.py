@@ -1,0 +1,72 @@
+"""What a finished ``.litertlm`` says of images: its signatures for them, as LiteRT-LM calls them."""
+
+from __future__ import annotations
+
+from convert.checkpoint.modules.vision import VisionConfig
+from convert.checkpoint.types import Checkpoint
+from convert.images import ImageCall, ImageInput, ImageLength, ImageOutput, Images
+from convert.images import images as described
+from convert.inspection.report import Report
+
+ENCODER, ADAPTER = "tf_lite_vision_encoder", "tf_lite_vision_adapter"
+USUAL = 280  # tokens of an image, where a file of another maker does not say
+FORMATS = ("jpeg", "png")  # that were given to the engine; it decodes neither HEIC nor WebP
+# Floats that the engine holds for each patch at once, in widths of the tower: 159 MB for the 2,520 patches of 280
+# tokens, 74 MB for the 1,260 of 140, of a tower of E2B's widths [litert-lm-api 0.18.1, two threads]; upwards.
+OF_INNER, OF_HIDDEN = 5, 3
+
+
+def images(checkpoint: Checkpoint, model: str, found: Report) -> Images | None:
+    """See ``Target.images``.
+
+    Args:
+        model: name of the file.
+        found: of the finished file.
+    """
+    names = {(signature.section, signature.name) for signature in found.signatures}
+    numbers = sorted(int(name.rpartition("_")[2]) for section, name in names if section == ENCODER)
+    if not numbers:
+        return None
+    square = checkpoint.modules["vision"].config.pool ** 2
+    lengths = [
+        ImageLength(tokens=tokens, patches=tokens * square, calls=_calls(model, tokens))
+        for tokens in numbers
+        if (ADAPTER, f"vision_adapter_{tokens}") in names
+    ]
+    return described(checkpoint, lengths, padded=True, formats=FORMATS)
+
+
+def image_tokens(found: Report) -> int | None:
+    """Tokens that an image becomes, at most; None where a file takes none."""
+    names = [signature.name for signature in found.signatures if signature.section == ENCODER]
+    numbers = [int(end) for name in names if (end := name.rpartition("_")[2]).isdecimal()]
+    return max(numbers, default=USUAL) if names else None
+
+
+def working(config: VisionConfig, tokens: int) -> int:
+    """See ``Target.image_working``."""
+    return 4 * tokens * config.pool**2 * (OF_INNER * config.intermediate + OF_HIDDEN * config.hidden)
+
+
+def _calls(model: str, tokens: int) -> list[ImageCall]:
+    encoder = ImageCall(
+        model=model,
+        section=ENCODER,
+        function=f"vision_{tokens}",
+        inputs=[
+            ImageInput(name="images", source="patches", output=None),
+            ImageInput(name="positions_xy", source="positions", output=None),
+        ],
+        outputs=[
+            ImageOutput(name="features", meaning="later_call"),
+            ImageOutput(name="mask", meaning="mask"),
+        ],
+    )
+    adapter = ImageCall(
+        model=model,
+        section=ADAPTER,
+        function=f"vision_adapter_{tokens}",
+        inputs=[ImageInput(name="soft_tokens", source="earlier_call", output="features")],
+        outputs=[ImageOutput(name="mm_embedding", meaning="rows")],
+    )
+    return [encoder, adapter]
