@@ -112,6 +112,8 @@ class EagerOps:
     def attention_mix(self, weights: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
         return weights @ values.transpose(2, 3)
 
+    pool = attention_mix
+
     def _shape(self, key: str) -> tuple[int, int]:
         if key in self._module.quants:
             return self._module.quants[key].rows, self._module.quants[key].columns

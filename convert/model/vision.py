@@ -59,6 +59,10 @@ class VisionOps(Protocol[T]):
         """``[1, heads, m, n] x [1, heads, size, n] -> [1, heads, m, size]``."""
         ...
 
+    def pool(self, weights: T, values: T) -> T:
+        """As ``attention_mix``, of the residual stream, whose numbers are larger."""
+        ...
+
 
 Turn = tuple[tuple[T, T], tuple[T, T]]
 
@@ -166,7 +170,7 @@ class Vision(Generic[T]):
         token = (column // pool + width * (row // pool)).reshape(1, 1, count)
         hits = (torch.arange(tokens, dtype=torch.int32).reshape(1, tokens, 1) == token).float()
         hits = hits * (real * (1.0 / pool**2)).reshape(1, 1, count)
-        pooled = self._ops.attention_mix(hits.reshape(1, 1, tokens, count), x.permute(0, 2, 1).reshape(1, 1, -1, count))
+        pooled = self._ops.pool(hits.reshape(1, 1, tokens, count), x.permute(0, 2, 1).reshape(1, 1, -1, count))
         there = torch.tensor(0.0) < hits.amax(-1, keepdim=False)
         return pooled.reshape(1, tokens, config.hidden) * config.hidden**0.5, there
 

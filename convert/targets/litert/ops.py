@@ -102,6 +102,8 @@ class LitertOps:
     def attention_mix(self, weights: Symbol, values: Symbol) -> Symbol:
         return self._matmul(weights, values)
 
+    pool = attention_mix
+
     def quantize(self, x: Symbol, scale: float, name: str) -> Symbol:
         """Float32 to int8 codes; the same tensor with the same scale is quantized once."""
         key = ("quantize", x.value.index, np.float32(scale).tobytes())
