@@ -62,8 +62,8 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "no such": ({"modalities": ("smell",)}, "there is no --modalities 'smell'. Use some of text, image"),
     "audio": ({"modalities": ("audio",)}, "there is no --modalities 'audio'"),
     "of another target": (
-        {"platform": "ios"},
-        "--modalities image was given, and coreml models have no place for it. Leave image out",
+        {"runtime": "onnx"},
+        "--modalities image was given, and onnx models have no place for it. Leave image out",
     ),
     "its flag alone": (
         {"modalities": (), "flags": {"image_tokens": "70"}},
