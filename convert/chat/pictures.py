@@ -3,8 +3,8 @@
 The engine decodes JPEG, PNG and a few others, turns nothing, shows what lies under transparent parts, and resizes with
 a filter of its own. So every image is decoded here, turned as its EXIF data say, laid over white, and brought to the
 size that it has for the model with transformers' filter; then the engine has nothing to resize, and the model sees what
-it sees in transformers. Where that size would be changed once more by the same rule (long, thin images), the engine is
-left to resize.
+it sees in transformers. Where the same rule would change that size once more, as with 2:1 within 70 tokens, the engine
+is left to resize.
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from runtime_tests.case import Case
+from runtime_tests.errors import CannotRunError
 from runtime_tests.readers.images import Images
 from runtime_tests.reference.vision.pictures import drawn, pictures
 from runtime_tests.results import Check, at_most, none
@@ -63,15 +64,28 @@ def _cut(said: Images) -> list[Check]:
     wrong, farthest, worst = [], 0.0, ""
     made = {**pictures(_RATIO), "turned": _turned}
     for name, draw in made.items():
-        found = cut(picture := draw(), said)
+        picture = draw()
+        try:
+            found = cut(picture, said)
+        except CannotRunError as error:
+            wrong.append(f"{name}: {error}")
+            continue
         # What loads an image turns it, and drops what the processor itself lays over white.
         loaded = picture if picture.has_transparency_data else load_image(picture)
-        given = processor(images=[loaded], max_soft_tokens=said.tokens, return_tensors="np")
-        pixels, positions = found.padded(said, len(given["pixel_values"][0]))
+        try:
+            given = processor(images=[loaded], max_soft_tokens=said.tokens, return_tensors="np")
+        except ValueError:  # of a number of tokens that it does not know
+            return [
+                none("feeding: images", [f"tokens: {said.tokens}, transformers has no such budget"], "differences", 1)
+            ]
         own = len(found.positions)
         if found.tokens != int(given["num_soft_tokens_per_image"][0]):
             wrong.append(f"{name}: {found.tokens} tokens, expected {given['num_soft_tokens_per_image'][0]}")
             continue
+        if found.pixels.shape[1] != given["pixel_values"].shape[2]:
+            wrong.append(f"{name}: {found.pixels.shape[1]} numbers a patch, expected {given['pixel_values'].shape[2]}")
+            continue
+        pixels, positions = found.padded(said, len(given["pixel_values"][0]))
         if not np.array_equal(positions[:own], given["image_position_ids"][0][:own]):
             wrong.append(f"{name}: other positions")
         if said.patches.padding is not None and not np.array_equal(positions, given["image_position_ids"][0]):

@@ -23,24 +23,16 @@ def images(checkpoint: Checkpoint, model: str, found: Report) -> Images | None:
         model: name of the file.
         found: of the finished file.
     """
-    names = {(signature.section, signature.name) for signature in found.signatures}
-    numbers = sorted(int(name.rpartition("_")[2]) for section, name in names if section == ENCODER)
-    if not numbers:
+    if not found.images:
         return None
     square = checkpoint.modules["vision"].config.pool ** 2
-    lengths = [
-        ImageLength(tokens=tokens, patches=tokens * square, calls=_calls(model, tokens))
-        for tokens in numbers
-        if (ADAPTER, f"vision_adapter_{tokens}") in names
-    ]
+    lengths = [ImageLength(tokens=n, patches=n * square, calls=_calls(model, n)) for n in found.images]
     return described(checkpoint, lengths, padded=True, formats=FORMATS)
 
 
 def image_tokens(found: Report) -> int | None:
     """Tokens that an image becomes, at most; None where a file takes none."""
-    names = [signature.name for signature in found.signatures if signature.section == ENCODER]
-    numbers = [int(end) for name in names if (end := name.rpartition("_")[2]).isdecimal()]
-    return max(numbers, default=USUAL) if names else None
+    return max(found.images, default=USUAL) if found.section(ENCODER) else None
 
 
 def working(config: VisionConfig, tokens: int) -> int:

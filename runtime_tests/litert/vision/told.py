@@ -44,14 +44,14 @@ def _calls(said: Images, case: LitertCase) -> list[Any]:
 
 def _through(case: LitertCase, said: Images) -> list[str]:
     """An image through the calls of the shortest length, by the manifest's words and by the engine's."""
-    shortest, image = said.lengths[0], cut(drawn(13, WIDE, HIGH), said)
-    if shortest.tokens != said.tokens:  # fewer tokens than the image has
-        smaller = said.model_copy(update={"tokens": shortest.tokens})
-        image = cut(drawn(13, WIDE, HIGH), smaller)
+    shortest = said.lengths[0]
     try:
+        image = cut(drawn(13, WIDE, HIGH), said.model_copy(update={"tokens": shortest.tokens}))
         rows = _rows(case, said, shortest, image)
     except CannotRunError as error:
         return [str(error)]
+    if shortest.tokens != budgets(case)[0]:
+        return []  # which is told already
     patches = Patches("told", image.pixels, image.positions, image.tokens)
     expected = encode(case, patches, budgets(case)[0]).taken()[1]
     return [] if np.array_equal(rows, expected) else ["an image becomes other rows by these calls than by the engine's"]
