@@ -96,16 +96,21 @@ class Presenter(
     /** Sends the message with the picture that was chosen for it; a picture needs no words. */
     fun send(message: String) {
         val picture = screen.picture
-        if ((message.isBlank() && picture == null) || screen.answering || screen.card != null) return
+        if ((message.isBlank() && picture == null) || screen.answering || screen.card != null || screen.readsPicture) return
         val lines = screen.lines + Line(true, message, picture = picture) + Line(false, "")
         update(screen.copy(lines = lines, answering = true, draft = "", picture = null, pictureTrouble = null))
         work { answer(message, picture) }
     }
 
     /** A picture for the next message, in the place of one that was chosen before; [source] opens it. */
-    fun attach(source: () -> InputStream?) = work {
+    fun attach(source: () -> InputStream?) {
+        update(screen.copy(readsPicture = true, pictureTrouble = null))
+        work { take(source) }
+    }
+
+    private fun take(source: () -> InputStream?) {
         val images = store?.manifest?.feeding?.images
-        if (!screen.pictures || images == null) return@work
+        if (!screen.pictures || images == null) return update(screen.copy(readsPicture = false))
         val before = screen.picture
         try {
             val stream = try {
@@ -114,10 +119,10 @@ class Presenter(
                 throw PictureException(PictureTrouble.GONE, error)
             }
             val picture = (stream ?: throw PictureException(PictureTrouble.GONE)).use { device.picture(it, images) }
-            update(screen.copy(picture = picture, pictureTrouble = null))
+            update(screen.copy(picture = picture, readsPicture = false))
             before?.let { forget(it) }
         } catch (error: PictureException) {
-            update(screen.copy(pictureTrouble = error.trouble))
+            update(screen.copy(pictureTrouble = error.trouble, readsPicture = false))
         }
     }
 
