@@ -94,11 +94,11 @@ class ImageMemory(_Strict):
 
     Attributes:
         mapped_weights: of the encoder, memory-mapped.
-        working: estimate of what the runtime takes beside them while it reads an image of the most tokens.
+        working: estimate of what the runtime takes beside them while it reads an image of the most tokens; null: none.
     """
 
     mapped_weights: Bytes
-    working: Bytes
+    working: Bytes | None
 
 
 class Memory(_Strict):

@@ -117,7 +117,7 @@ class Target:
         longer: tokens per prefill call that a checkpoint's modules want beside the default ones.
         images: how the model in a bundle's folder is given images; None where it takes none.
         image_working: estimate of the bytes that its runtime takes beside the weights while it reads an image of so
-            many tokens.
+            many tokens; None: there is none.
     """
 
     name: str
@@ -150,4 +150,4 @@ class Target:
     experts: bool = False
     longer: Callable[[Checkpoint, Any], tuple[int, ...]] = _none
     images: Callable[[Checkpoint, Path], Images | None] = _no_images
-    image_working: Callable[[Checkpoint, int], int] = lambda checkpoint, tokens: 0
+    image_working: Callable[[Checkpoint, int], int | None] = lambda checkpoint, tokens: None
