@@ -28,7 +28,6 @@ _OPERATORS = (
     "Transpose"
 )
 KNOWN = frozenset(_OPERATORS.split())
-)
 
 
 def compare_vision(case: OnnxCase) -> list[Check]:
