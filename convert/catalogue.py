@@ -13,13 +13,17 @@ from convert.errors import ArtifactError
 
 @dataclass(frozen=True)
 class Bundle:
-    """A bundle in the output folder; ``state`` is ``ok`` or what is wrong with its manifest. Bytes of all its files."""
+    """A bundle in the output folder; ``state`` is ``ok`` or what is wrong with its manifest. Bytes of all its files.
+
+    ``modalities``: what it takes in.
+    """
 
     platform: str
     name: str
     source: str
     bytes: int
     state: str
+    modalities: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -43,4 +47,4 @@ def _bundle(folder: Path) -> Bundle:
         manifest = read(folder)
     except ArtifactError as error:
         return Bundle(folder.parent.name, folder.name, "unknown", size, error.found)
-    return Bundle(folder.parent.name, folder.name, manifest.source.id, size, "ok")
+    return Bundle(folder.parent.name, folder.name, manifest.source.id, size, "ok", manifest.modalities)

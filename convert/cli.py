@@ -52,7 +52,11 @@ Drafter = Annotated[
     ),
 ]
 Modalities = Annotated[
-    str, typer.Option(help="what the model takes in, separated by commas: text, and image where its target takes it")
+    str,
+    typer.Option(
+        help="what the model takes in: text alone, or text,image: with the vision tower, where the checkpoint has one "
+        "and the target a place for it"
+    ),
 ]
 Out = Annotated[Path, typer.Option(envvar="GEMMA_BRIDGE_OUT", help="folder that takes <platform>/<name>/")]
 Name = Annotated[str | None, typer.Option(help="folder name of the bundle [default: the model's]")]
@@ -171,6 +175,7 @@ def bundle(
     prefill: Prefill = None,
     runtime: Runtime = None,
     drafter: Drafter = None,
+    modalities: Modalities = "text",
     out: Out = Path("dist"),
     name: Name = None,
     evaluation: Evaluation = None,
@@ -183,7 +188,7 @@ def bundle(
     from convert.plan import prepare
     from convert.progress import for_terminal
 
-    request = _request("bundle", platform, model, context, prefill, out, flags, runtime, drafter, name)
+    request = _request("bundle", platform, model, context, prefill, out, flags, runtime, drafter, name, modalities)
     request = replace(request, evaluation=evaluation, questions=questions)
     if dry_run:
         _say(tables.plan(prepare(request, for_terminal())[0]))
@@ -217,16 +222,23 @@ def chat(
     tools: Annotated[
         str | None, typer.Option(help="functions the model may call: a .py file, or builtin: a clock and a calculator")
     ] = None,
+    image: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="an image before the first message; give it again for another one. For bundles that take images"
+        ),
+    ] = None,
 ) -> None:
     """Talks with a bundle in the stock engine; Ctrl-C stops an answer, Ctrl-D leaves.
 
     Piped, every line is a message and stdout holds the answers alone; what was cut is told on stderr, and the exit
-    code is 1 where a line could not be answered. /new in a line of its own begins another conversation. Text that
-    spells a control token, such as <turn|>, reaches the model as text.
+    code is 1 where a line could not be answered. /new in a line of its own begins another conversation, and
+    /image FILE puts an image before the next message, where the bundle takes images (bundle --modalities text,image).
+    Text that spells a control token, such as <turn|>, reaches the model as text.
     """
     from convert import chat as talk
 
-    sys.exit(talk.chat(bundle, ask, talk.Settings(sample, limit, threads, tools)))
+    sys.exit(talk.chat(bundle, ask, talk.Settings(sample, limit, threads, tools, tuple(image or ()))))
 
 
 def _request(

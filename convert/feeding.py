@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from convert.images import Images
+from convert.strict import Count, Number, Positive, Strict, Token
 
 if TYPE_CHECKING:
     from convert.checkpoint.types import Checkpoint
 
-Count = Annotated[int, Field(ge=0)]
-Positive = Annotated[int, Field(gt=0)]
-Number = Annotated[float, Field(allow_inf_nan=False)]
 Chosen = Literal["tokens.pad", "tokens.thought", "sampler.top_k", "sampler.top_p", "sampler.temperature"]
 Placeholder = Literal["image", "image_begin", "image_end", "audio", "audio_begin", "audio_end", "video"]
 # What `Settings.chosen` calls them.
@@ -27,19 +27,6 @@ _CHOSEN: dict[str, Chosen] = {
     "top_p": "sampler.top_p",
     "temperature": "sampler.temperature",
 }
-
-
-class Strict(BaseModel):
-    """Base of all parts of a manifest: unknown keys are refused, nothing is left out when it is written."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, json_schema_serialization_defaults_required=True)
-
-
-class Token(Strict):
-    """A token: its id, and how the tokenizer writes it."""
-
-    id: Count
-    text: Annotated[str | None, Field(description="null: a row of the model that no token of the tokenizer uses")]
 
 
 class Stop(Strict):
@@ -68,7 +55,7 @@ class Tokens(Strict):
         thought: around a model's thoughts; null when it has none.
         roles: by the checkpoint's own names: ``sot_token`` and ``eot_token`` begin and end a turn.
         placeholders: what the chat template puts where an image or a sound belongs; only those that the checkpoint's
-            config.json and tokenizer have. The bundle's model takes text alone.
+            config.json and tokenizer have, whether or not the bundle's model takes such: see ``Manifest.modalities``.
     """
 
     start: Token
@@ -113,15 +100,29 @@ class Rotary(Strict):
     layout: Literal["halves"]
 
 
+class Ring(Strict):
+    """Where a layer's keys and values are not kept for each position: p lies in row p modulo ``rows``.
+
+    Attributes:
+        rule: ``before_the_call_then_its_own``: a mask's columns are the rows as they were before the call, each the
+            newest position that it holds, and then the call's own n rows; ``ring_rows`` says what each row becomes.
+    """
+
+    rows: Positive
+    rule: Literal["before_the_call_then_its_own"]
+
+
 class LayerType(Strict):
     """What all layers of a type have in common.
 
     Attributes:
         window: positions that a token looks back, itself included; null: all.
+        ring: where their keys and values are kept; null: in a row for each position.
     """
 
     rotary: Rotary
     window: Positive | None
+    ring: Ring | None
 
 
 class Mask(Strict):
@@ -163,8 +164,8 @@ class Chunks(Strict):
         lengths: ascending.
         whole: ``longest``: as long as it is filled, the longest function is called.
         rest: ``shortest_that_holds``: what is left goes into the shortest function that is long enough, padded.
-        past_end: ``start_earlier``: a padded call that would not fit starts at context - n, and feeds the tokens from
-            there on once more.
+        past_end: ``shorter_or_decode``: where a padded call would not fit, the longest function that is filled is
+            called instead, and where there is none, ``decode``, of which the logits are not looked at.
         last_token: ``decode``: the prompt's last token is fed by the function ``decode``, which gives the first logits.
     """
 
@@ -173,7 +174,7 @@ class Chunks(Strict):
     whole: Literal["longest"]
     rest: Literal["shortest_that_holds"]
     padding: Padding
-    past_end: Literal["start_earlier"]
+    past_end: Literal["shorter_or_decode"]
     last_token: Literal["decode"]
 
 
@@ -182,14 +183,14 @@ class Input(Strict):
 
     Attributes:
         source: ``table``: rows of a table, one for each token; ``position``: of the call's first token; ``cosines``,
-            ``sines``, ``mask``: rows of a type of layer, one for each token; ``earlier_part``: the output of the same
-            name of an earlier part.
+            ``sines``, ``mask``: rows of a type of layer, one for each token; ``ring_rows``: what each row of a layer
+            type's ring becomes; ``earlier_part``: the output of the same name of an earlier part.
         table: key in ``tables``, for ``table`` alone.
-        layer_type: key in ``layer_types``, for ``cosines``, ``sines`` and ``mask`` alone.
+        layer_type: key in ``layer_types``, for ``cosines``, ``sines``, ``mask`` and ``ring_rows`` alone.
     """
 
     name: str
-    source: Literal["table", "position", "cosines", "sines", "mask", "earlier_part"]
+    source: Literal["table", "position", "cosines", "sines", "mask", "ring_rows", "earlier_part"]
     table: str | None
     layer_type: str | None
 
@@ -278,10 +279,11 @@ class Feeding(Strict):
             "rotary embedding, window, tables, chunks and tokens are in that"
         ),
     ]
+    images: Annotated[Images | None, Field(description="null where the model takes no images")] = None
 
 
-def feeding(checkpoint: Checkpoint, calls: Calls | None) -> Feeding:
-    """The part of a manifest; ``calls`` is what the target says.
+def feeding(checkpoint: Checkpoint, calls: Calls | None, images: Images | None = None) -> Feeding:
+    """The part of a manifest; ``calls`` and ``images`` are what the target says.
 
     Raises:
         CheckpointError: see ``read_settings``.
@@ -310,6 +312,7 @@ def feeding(checkpoint: Checkpoint, calls: Calls | None) -> Feeding:
         sampler=Sampler(sample=sampler.sample, top_k=drawn[0], top_p=drawn[1], temperature=drawn[2]),
         chosen=[_CHOSEN[line.partition(" ")[0]] for line in settings.chosen],
         calls=calls,
+        images=images,
     )
 
 

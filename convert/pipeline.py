@@ -104,7 +104,8 @@ def build(request: Request, progress: Progress, meter: Meter = lambda measure: N
         check_unchanged(before, request.asked)
         meter(Measure("convert", ran.seconds, ran.peak_bytes))
         # The judge feeds the model as an app will: by this part of the manifest, which comes after its report.
-        fed, beside = feed.feeding(checkpoint, target.calls(checkpoint, site.new)), site.work / "feeding.json"
+        calls, images = target.calls(checkpoint, site.new), target.images(checkpoint, site.new)
+        fed, beside = feed.feeding(checkpoint, calls, images), site.work / "feeding.json"
         beside.write_text(feed.to_json(fed), encoding="utf-8")
         give_back()
         with progress.elsewhere("judge"):

@@ -102,8 +102,12 @@ def _first_start(made: Plan) -> list[tuple[str, str]]:
 
 
 def _modalities(made: Plan) -> list[tuple[str, str]]:
-    """What is taken beside text, with the size of its part of the model file."""
-    return [(f"{name} input", f"about {size(count)} of the model file") for name, count in made.modalities.items()]
+    """What is taken beside text, with the size of its part of the model file, and the memory that one of it takes."""
+    rows = []
+    for name, count in made.modalities.items():
+        more = f", and {size(made.working[name])} of memory while one is read" if name in made.working else ""
+        rows.append((f"{name} input", f"about {size(count)} of the model file{more}"))
+    return rows
 
 
 def _free(found: Memory) -> str:
@@ -150,8 +154,8 @@ def catalogue(found: Catalogue) -> str:
     parts = [table("models", ("id", "run in tests"), rows)]
     parts.append(table("platforms", ("name",), ((platform,) for platform in found.platforms)))
     if found.bundles:
-        built = ((b.platform, b.name, b.source, size(b.bytes), b.state) for b in found.bundles)
-        parts.append(table("bundles", ("platform", "name", "source", "size ", "state"), built))
+        built = ((b.platform, b.name, b.source, ", ".join(b.modalities), size(b.bytes), b.state) for b in found.bundles)
+        parts.append(table("bundles", ("platform", "name", "source", "takes", "size ", "state"), built))
     return "\n".join(parts)
 
 
@@ -165,6 +169,8 @@ def _file(found: Report) -> str:
         short = "" if c.ring is None else f" (sliding layers {c.ring})"
         told = f"{c.pairs} pairs, {c.dtype}, {c.context} positions{short}, {size(c.bytes)} at full context"
         parts.append(f"KV cache: {told}\n")
+    if found.images:
+        parts.append(f"images: at most {' or '.join(map(str, found.images))} tokens each\n")
     parts.append(_weights(found.weights))
     for section, codes in found.operators.items():
         rows2 = sorted(codes.items(), key=lambda item: (-item[1], item[0]))

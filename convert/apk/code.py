@@ -21,6 +21,7 @@ KEEP = """
 -dontwarn kotlin.**,java.lang.Boolean,java.lang.Double,java.lang.Float,java.lang.Integer,java.lang.Long
 -keep public class * extends android.app.Activity
 -keep public class * extends android.app.Application
+-keep public class * extends android.content.ContentProvider
 -keep class dev.gemmabridge.jni.ChunkSink { *; }
 -keep class dev.gemmabridge.core.EngineException { *; }
 -keepclasseswithmembers,includedescriptorclasses class * { native <methods>; }

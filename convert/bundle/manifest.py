@@ -16,7 +16,7 @@ from pydantic import Field, ValidationError
 
 from convert.errors import ArtifactError
 from convert.feeding import Feeding
-from convert.feeding import Strict as _Strict
+from convert.strict import Strict as _Strict
 
 SCHEMA_VERSION: Literal[1] = 1
 SCHEMA = Path(__file__).parent / "schema" / "manifest.schema.json"
@@ -89,6 +89,18 @@ class Cache(_Strict):
     window: Annotated[int, Field(gt=0, description="tokens a sliding layer looks back")]
 
 
+class ImageMemory(_Strict):
+    """What images take of the device's memory beside what text takes.
+
+    Attributes:
+        mapped_weights: of the encoder, memory-mapped.
+        working: estimate of what the runtime takes beside them while it reads an image of the most tokens; null: none.
+    """
+
+    mapped_weights: Bytes
+    working: Bytes | None
+
+
 class Memory(_Strict):
     """Estimate of the model's memory on the device.
 
@@ -96,11 +108,13 @@ class Memory(_Strict):
         mapped_weights: weights that every token reads, memory-mapped.
         mapped_embeddings: embedding tables, memory-mapped: of these a token touches a few pages only.
         kv_cache: at full context.
+        images: null where the model takes none.
     """
 
     mapped_weights: Bytes
     mapped_embeddings: Bytes
     kv_cache: Bytes
+    images: ImageMemory | None = None
 
 
 class Rung(_Strict):
@@ -175,6 +189,9 @@ class Manifest(_Strict):
     name: str
     platform: str
     model: str
+    modalities: Annotated[
+        tuple[Literal["text", "image"], ...], Field(description="what the model takes in; images: see feeding.images")
+    ] = ("text",)
     source: Source
     quantization: list[Weights]
     signatures: list[Signature]

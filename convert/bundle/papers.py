@@ -47,7 +47,7 @@ def finish(
         odd = ", ".join(sorted(found ^ expected))
         raise ArtifactError(f"bundle {name}", f"{odd}: missing or not meant to be there", "Report this as a defect")
     files = {file: entry(folder / file) for file in sorted(found)}
-    fed = fed or feeding(checkpoint, target.calls(checkpoint, folder))
+    fed = fed or feeding(checkpoint, target.calls(checkpoint, folder), target.images(checkpoint, folder))
     made = describe(name, checkpoint, target.describe(folder), fed, parity, files, target, platform)
     (folder / MANIFEST).write_text(m.to_json(made), encoding="utf-8")
     return made
@@ -74,6 +74,7 @@ def describe(
         name=name,
         platform=platform,
         model=target.model,
+        modalities=("text",) if fed.images is None else ("text", "image"),
         source=_source(checkpoint),
         quantization=[m.Weights.model_validate(asdict(share)) for share in made.weights],
         signatures=[_signature(signature) for signature in made.report.signatures],
@@ -91,7 +92,10 @@ def describe(
         toolchain={"gemma-bridge": __version__, "python": PYTHON} | {p: public_version(p) for p in target.toolchain},
         runtime=m.Runtime(name=runtime, minimum=minimum, packed_weights=target.packs(checkpoint)),
         memory=m.Memory(
-            mapped_weights=made.mapped_weights, mapped_embeddings=made.mapped_embeddings, kv_cache=cache.bytes
+            mapped_weights=made.mapped_weights,
+            mapped_embeddings=made.mapped_embeddings,
+            kv_cache=cache.bytes,
+            images=_image_memory(checkpoint, made, fed, target),
         ),
         parity=parity,
         licence=notice.licence(*sources(checkpoint)),
@@ -116,6 +120,13 @@ def _drafter(checkpoint: Checkpoint, made: Described) -> m.Drafter | None:
     if made.drafting is None:
         raise ArtifactError(f"read {made.report.file}", "it has no drafter", "Report this as a defect")
     return m.Drafter(source=_source(checkpoint.drafter), **asdict(made.drafting))
+
+
+def _image_memory(checkpoint: Checkpoint, made: Described, fed: Feeding, target: Target) -> m.ImageMemory | None:
+    if fed.images is None:
+        return None
+    working = target.image_working(checkpoint, fed.images.tokens)
+    return m.ImageMemory(mapped_weights=made.mapped_images, working=working)
 
 
 def add(folder: Path, paths: Iterable[Path], **changed: Any) -> None:

@@ -13,6 +13,9 @@ from typing import Any
 from convert.chat.native_log import NativeLog
 from convert.errors import ArtifactError
 from convert.targets.litert.inspect import inspect
+from convert.targets.litert.seen import image_tokens
+
+MOST_IMAGES = 16  # of a conversation; the engine does not hold one to it on a CPU [litert-lm-api 0.18.1]
 
 
 @dataclass(frozen=True)
@@ -23,12 +26,14 @@ class Opened:
         native: ``litert_lm.Engine``, or a ``LoopEngine``.
         context: positions of the KV cache; None where the file does not say.
         drafted: whether a drafter guesses tokens.
+        images: tokens that an image becomes, at most; None where the model takes no images.
     """
 
     native: Any
     context: int | None
     log: NativeLog
     drafted: bool = False
+    images: int | None = None
 
 
 @contextmanager
@@ -53,6 +58,7 @@ def opened(model: Path, threads: int, log: NativeLog, sample: bool = False) -> I
     import litert_lm
 
     found = inspect(model)
+    seen = image_tokens(found)
     cache, drafted = found.cache, bool(found.section("tf_lite_mtp_drafter")) and not sample
     # How many drafts were accepted is said among much that nobody asks for; all of it goes into the log.
     severity = litert_lm.LogSeverity
@@ -65,13 +71,15 @@ def opened(model: Path, threads: int, log: NativeLog, sample: bool = False) -> I
             cache_dir=weight_cache(),
             enable_benchmark=True,
             enable_speculative_decoding=drafted or None,
+            vision_backend=backend if seen else None,
+            max_num_images=MOST_IMAGES if seen else None,
         )
     except (RuntimeError, UnicodeError) as error:
         advice = "See what it holds with inspect, and judge it with verify"
         words = f"the engine refuses it ({log.cause() or error})"
         raise ArtifactError(f"chat with {model.name}", words, advice) from error
     with engine:
-        yield Opened(engine, cache.context if cache else None, log, drafted)
+        yield Opened(engine, cache.context if cache else None, log, drafted, seen)
 
 
 def weight_cache() -> str:

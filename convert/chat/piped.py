@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from typing import BinaryIO
 
 from convert.chat.engine import Opened
 from convert.chat.output import OutputError, notice, show, told
+from convert.chat.pictures import Picture, of_command
 from convert.chat.settings import Settings
 from convert.chat.talk import Ending, FullError, Talk
 from convert.chat.tools import Tool
@@ -16,35 +17,47 @@ from convert.errors import ConvertError, PlanError
 LONGEST = 1 << 20  # bytes of a line; the longest context there is takes far less
 
 
-def once(engine: Opened, settings: Settings, tools: tuple[Tool, ...], message: str) -> int:
-    """Answers one message.
+def once(
+    engine: Opened, settings: Settings, tools: tuple[Tool, ...], message: str, pictures: Sequence[Picture] = ()
+) -> int:
+    """Answers one message, with pictures before it.
 
     Raises:
         ConvertError: it could not be answered.
     """
     with closing(begun(engine, settings, tools)) as talk:
-        show(talk.say(message))
+        show(talk.say(message, pictures))
         cut = told(talk.ending(), settings.limit, engine.context)
         if cut is not None:
             notice(cut)
     return 0
 
 
-def answer_lines(engine: Opened, settings: Settings, tools: tuple[Tool, ...], source: BinaryIO) -> int:
+def answer_lines(
+    engine: Opened,
+    settings: Settings,
+    tools: tuple[Tool, ...],
+    source: BinaryIO,
+    pictures: Sequence[Picture] = (),
+) -> int:
     """One answer a line; blank lines are passed over. Gives the exit code: 1 where a line could not be answered.
 
-    Such a line is told, and the run goes on with the next. Where the conversation is full, its next line begins
-    another one, and that is told too.
+    Such a line is told, and the run goes on with the next; pictures that were given for it are gone. Where the
+    conversation is full, its next line begins another one, and that is told too.
     """
     failed = False
+    held = [*pictures]
     with closing(begun(engine, settings, tools)) as talk:
         for number, raw in enumerate(_read(source), 1):
             try:
                 line = _decoded(raw).strip()
                 if line == "/new":
                     talk.begin([])
+                elif (found := of_command(line, engine.images)) is not None:
+                    held.append(found)
                 elif line:
-                    _answer(talk, line, number, settings, engine)
+                    given, held = held, []
+                    _answer(talk, line, given, number, settings, engine)
             except OutputError:
                 raise
             except ConvertError as error:
@@ -70,15 +83,15 @@ def refuse_tools(talk: Talk, tools: tuple[Tool, ...]) -> None:
         raise PlanError("chat --tools", found, "Take a model whose template does, or leave --tools away")
 
 
-def _answer(talk: Talk, line: str, number: int, settings: Settings, engine: Opened) -> None:
+def _answer(talk: Talk, line: str, pictures: list[Picture], number: int, settings: Settings, engine: Opened) -> None:
     try:
-        show(talk.say(line))
+        show(talk.say(line, pictures))
     except FullError as error:
         if error.hopeless:
             raise
         notice(f"line {number}: {error.found}. It begins a new conversation")
         talk.begin([])
-        show(talk.say(line))
+        show(talk.say(line, pictures))
     ending = talk.ending()
     cut = told(ending, settings.limit, engine.context)
     if cut is None:

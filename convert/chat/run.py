@@ -10,12 +10,15 @@ from convert.chat.apart import apart
 from convert.chat.engine import opened
 from convert.chat.find import find
 from convert.chat.native_log import NativeLog
+from convert.chat.pictures import Picture, asked_for
 from convert.chat.piped import answer_lines, once
 from convert.chat.settings import Settings
 from convert.chat.shown import shown
 from convert.chat.terminal import converse
 from convert.chat.tools import tools_of
 from convert.errors import PlanError
+from convert.targets.litert.inspect import inspect
+from convert.targets.litert.seen import image_tokens
 
 
 def chat(what: Path, ask: str | None, settings: Settings) -> int:
@@ -26,7 +29,7 @@ def chat(what: Path, ask: str | None, settings: Settings) -> int:
 
     Raises:
         ArtifactError: no bundle, a damaged file, or one that the engine refuses or crashes on.
-        PlanError: there is nothing to ask or nowhere to answer, or the tools cannot be had.
+        PlanError: there is nothing to ask or nowhere to answer, or the tools or an image cannot be had.
     """
     _check(ask)
     model, log = find(what), NativeLog()
@@ -37,17 +40,25 @@ def chat(what: Path, ask: str | None, settings: Settings) -> int:
     sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]
     if settings.tools and model.suffix == ".onnx":
         raise PlanError("chat --tools", "models for ONNX Runtime are given no tools", "Take an Android bundle")
+    pictures = _pictures(settings, model)
     tools = tools_of(settings.tools)
     with opened(model, settings.threads, log, settings.sample) as engine:
         if ask is not None:
-            return once(engine, settings, tools, ask)
+            return once(engine, settings, tools, ask, pictures)
         if not terminal:
-            return answer_lines(engine, settings, tools, sys.stdin.buffer)
-        code = converse(engine, settings, tools, shown(what.resolve().name))
+            return answer_lines(engine, settings, tools, sys.stdin.buffer, pictures)
+        code = converse(engine, settings, tools, shown(what.resolve().name), pictures)
     # The engine says it when it ends.
     if engine.drafted and (share := log.accepted()) is not None:
         streams.note(f"the drafter guessed {share:.0%} of its tokens right")
     return code
+
+
+def _pictures(settings: Settings, model: Path) -> list[Picture]:
+    """Read before the engine is opened, which takes seconds."""
+    if not settings.images:
+        return []
+    return asked_for(settings.images, None if model.suffix == ".onnx" else image_tokens(inspect(model)))
 
 
 def _check(ask: str | None) -> None:

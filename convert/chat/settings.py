@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -13,6 +14,7 @@ class Settings:
         sample: draw tokens with the bundle's own sampler settings; otherwise the best token is taken every time.
         limit: tokens of an answer, at most.
         threads: CPU threads.
+        images: files that go with the first message.
         tools: ``builtin``, or a Python file whose functions the model may call; None for no tools.
     """
 
@@ -20,3 +22,4 @@ class Settings:
     limit: int
     threads: int
     tools: str | None = None
+    images: tuple[Path, ...] = ()

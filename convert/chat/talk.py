@@ -7,13 +7,14 @@ was said is kept here, and a new one is given it.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
 from convert.chat.control import harmless, harmless_values
 from convert.chat.engine import Opened
+from convert.chat.pictures import Picture
 from convert.chat.settings import Settings
 from convert.chat.shown import Incomplete, shown
 from convert.chat.tools import Tool
@@ -108,27 +109,30 @@ class Talk:
         finally:
             bare.close()
 
-    def say(self, message: str) -> Iterator[str]:
+    def say(self, message: str, pictures: Sequence[Picture] = ()) -> Iterator[str]:
         """Streams the answer's text as it may be shown; with :meth:`stop` it ends early. Then :meth:`ending` says why.
 
         A failure leaves the conversation as it was before the message.
+
+        Args:
+            pictures: that stand before the text, in this order.
 
         Raises:
             FullError: the message does not fit into the context.
             ArtifactError: the engine failed; its own words are passed on.
         """
         if self._is_full():
-            raise self._no_room(message)
+            raise self._no_room(message, pictures)
         before = self._said
         try:
-            yield from self._rounds(message)
+            yield from self._rounds(message, pictures)
         except RuntimeError as error:
-            failure = self._failed(error, message)
+            failure = self._failed(error, message, pictures)
             self.begin(before)
             raise failure from error
 
-    def _rounds(self, message: str) -> Iterator[str]:
-        said = [*self._said, {"role": "user", "content": harmless(message)}]
+    def _rounds(self, message: str, pictures: Sequence[Picture]) -> Iterator[str]:
+        said = [*self._said, {"role": "user", "content": _content(message, pictures)}]
         rounds = 0
         while True:
             incomplete, pieces, calls = Incomplete(), list[str](), list[Call]()
@@ -198,11 +202,13 @@ class Talk:
         self._native.close()
         self._native, self._running = None, False
 
-    def _failed(self, error: RuntimeError, message: str | None = None) -> ConvertError:
+    def _failed(
+        self, error: RuntimeError, message: str | None = None, pictures: Sequence[Picture] = ()
+    ) -> ConvertError:
         cause = self._engine.log.cause()  # read in any case: what is left would be taken for the next one's
         text = str(error)
         if message is not None and _NO_ROOM.search(text):
-            return self._no_room(message)
+            return self._no_room(message, pictures)
         if text.startswith(("litert_lm_", "Failed to")):  # names a function and no cause
             text = cause or text
         if "Failed to parse tool calls" in text:
@@ -212,8 +218,9 @@ class Talk:
         said = " ".join(shown(text).split())[:MOST_SHOWN]
         return ArtifactError("chat", f"the engine failed ({said})", "Judge the bundle with verify")
 
-    def _no_room(self, message: str) -> FullError:
+    def _no_room(self, message: str, pictures: Sequence[Picture]) -> FullError:
         context, needed = self._engine.context, len(self._engine.native.tokenize(harmless(message)))
+        needed += sum(picture.tokens for picture in pictures)
         of = f" of {context}" if context else ""
         if not self._said or (context is not None and needed >= context):
             found = f"the message has {needed} tokens, which is more than the context{of} takes"
@@ -221,6 +228,12 @@ class Talk:
             return FullError("chat", found, advice, hopeless=True)
         found = f"the conversation is full: {self._used}{of} tokens are used, and the message has {needed}"
         return FullError("chat", found, "/new begins another one", hopeless=False)
+
+
+def _content(message: str, pictures: Sequence[Picture]) -> str | list[dict[str, Any]]:
+    if not pictures:
+        return harmless(message)
+    return [*(picture.part() for picture in pictures), {"type": "text", "text": harmless(message)}]
 
 
 def _text(content: str | list[dict[str, Any]]) -> str:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import importlib
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from typing import Any
 
 from convert.chat.engine import Opened
 from convert.chat.output import OutputError, show, told
+from convert.chat.pictures import Picture, of_command
 from convert.chat.piped import refuse_tools
 from convert.chat.settings import Settings
 from convert.chat.shown import shown
@@ -19,11 +20,14 @@ from convert.chat.tools import Tool
 from convert.errors import ConvertError
 
 HELP = "/new begins another conversation, /help shows this; Ctrl-C stops an answer, Ctrl-D leaves"
+IMAGE_HELP = "/image FILE puts an image before the next message, "
 _PROMPT = "> "
 
 
-def converse(engine: Opened, settings: Settings, tools: tuple[Tool, ...], name: str) -> int:
-    """Answers what is typed until the input ends."""
+def converse(
+    engine: Opened, settings: Settings, tools: tuple[Tool, ...], name: str, pictures: Sequence[Picture] = ()
+) -> int:
+    """Answers what is typed until the input ends; the pictures go with the first message."""
     from rich.console import Console
 
     with suppress(ImportError):
@@ -33,25 +37,40 @@ def converse(engine: Opened, settings: Settings, tools: tuple[Tool, ...], name: 
     def dim(text: str) -> None:
         console.print(shown(text), style="dim", soft_wrap=True)
 
+    held, help = [*pictures], HELP if engine.images is None else IMAGE_HELP + HELP
     with closing(Talk(engine, settings, tools, dim)) as talk:
         refuse_tools(talk, tools)
-        dim(f"{name}. {HELP}")
+        dim(f"{name}. {help}")
+        for picture in held:
+            dim(_held(picture))
         if tools:
             dim(f"tools: {', '.join(tool.name for tool in tools)}")
         while (line := _read(dim)) is not None:
             if line == "/new":
                 talk.begin([])
                 dim("a new conversation")
-            elif line.startswith("/"):
-                dim(HELP if line == "/help" else f"there is no {line}. {HELP}")
+            elif line == "/help":
+                dim(help)
             elif line:
                 try:
-                    _answer(talk, line, settings, engine, dim)
+                    if (found := of_command(line, engine.images)) is not None:
+                        held.append(found)
+                        dim(_held(found))
+                    elif line.startswith("/"):
+                        dim(f"there is no {line}. {help}")
+                    else:
+                        given, held = held, []
+                        _answer(talk, line, given, settings, engine, dim)
                 except OutputError:
                     raise
                 except ConvertError as error:
                     dim(f"{error.found}. {error.action}")
     return 0
+
+
+def _held(picture: Picture) -> str:
+    wide, high = picture.size
+    return f"{picture.name}: {wide} x {high} pixels, {picture.tokens} tokens; it goes with the next message"
 
 
 def _read(dim: Callable[[str], None]) -> str | None:
@@ -68,10 +87,17 @@ def _read(dim: Callable[[str], None]) -> str | None:
             return None
 
 
-def _answer(talk: Talk, line: str, settings: Settings, engine: Opened, dim: Callable[[str], None]) -> None:
+def _answer(
+    talk: Talk,
+    line: str,
+    pictures: list[Picture],
+    settings: Settings,
+    engine: Opened,
+    dim: Callable[[str], None],
+) -> None:
     """Streams an answer to the terminal, and says under it how fast it was and what cut it."""
     with on_interrupt(talk.stop):
-        show(talk.say(line))
+        show(talk.say(line, pictures))
     ending, speed = talk.ending(), talk.speed()
     measured = f"{speed.tokens} tokens, {speed.per_second:.0f} tokens/s" if speed else "no speed yet"
     cut = told(ending, settings.limit, engine.context)

@@ -48,6 +48,7 @@ class Report:
 
     Attributes:
         operators: number of operators by section and code.
+        images: tokens that an image becomes, at most, of each of the lengths that it is encoded in; ascending.
     """
 
     file: str
@@ -57,6 +58,7 @@ class Report:
     cache: Cache | None
     weights: tuple[Share, ...]
     operators: dict[str, dict[str, int]]
+    images: tuple[int, ...] = ()
 
     def section(self, kind: str) -> int:
         """Bytes of a section; 0 when there is none."""

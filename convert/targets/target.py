@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from convert.checkpoint.types import Checkpoint
     from convert.costs import TargetCosts
     from convert.feeding import Calls
+    from convert.images import Images
     from convert.inspection.report import Report
     from convert.inspection.weights import Share
     from convert.progress import Progress
@@ -30,6 +31,7 @@ class Sizes:
         cache: KV cache of one conversation at full context.
         elements: type of the cache's elements.
         modalities: what of the model file takes in something beside text, by what it is.
+        working: what the runtime takes of memory beside it while it takes in the largest such thing.
     """
 
     model: int
@@ -37,6 +39,7 @@ class Sizes:
     cache: int
     elements: str
     modalities: Mapping[str, int] = field(default_factory=dict)
+    working: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,7 @@ class Described:
         weights: all of them, tables that lie beside the model included.
         mapped_weights, mapped_embeddings: bytes that every token reads, and of tables of which it reads a few rows.
         drafting: None where there is no drafter.
+        mapped_images: bytes of what reads images.
     """
 
     report: Report
@@ -66,10 +70,15 @@ class Described:
     mapped_weights: int
     mapped_embeddings: int
     drafting: Drafting | None = None
+    mapped_images: int = 0
 
 
 def _none(checkpoint: Checkpoint, options: Any) -> tuple[int, ...]:
     return ()
+
+
+def _no_images(checkpoint: Checkpoint, folder: Path) -> Images | None:
+    return None
 
 
 @dataclass(frozen=True)
@@ -106,6 +115,9 @@ class Target:
         packs: bytes of the files that its runtime writes when it first loads a model on a CPU; 0: it writes none.
         experts: whether it can multiply with a stack of matrices of which each token takes some.
         longer: tokens per prefill call that a checkpoint's modules want beside the default ones.
+        images: how the model in a bundle's folder is given images; None where it takes none.
+        image_working: estimate of the bytes that its runtime takes beside the weights while it reads an image of so
+            many tokens; None: there is none.
     """
 
     name: str
@@ -137,3 +149,5 @@ class Target:
     packs: Callable[[Checkpoint], int] = lambda checkpoint: 0
     experts: bool = False
     longer: Callable[[Checkpoint, Any], tuple[int, ...]] = _none
+    images: Callable[[Checkpoint, Path], Images | None] = _no_images
+    image_working: Callable[[Checkpoint, int], int | None] = lambda checkpoint, tokens: None

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from runtime_tests.errors import InputError
+from runtime_tests.readers.images import Images
 from runtime_tests.readers.objects import read_object
 
 LIMIT = 16 << 20  # bytes of a manifest
@@ -79,11 +80,19 @@ class Rotary(_Part):
     layout: Literal["halves"]
 
 
+class Ring(_Part):
+    """Where keys and values lie that are not kept for each position: ``coreml/rings.py`` does by this word."""
+
+    rows: Annotated[int, Field(gt=0, le=1 << 24)]
+    rule: Literal["before_the_call_then_its_own"]
+
+
 class LayerType(_Part):
     """What all layers of a type have in common."""
 
     rotary: Rotary
     window: _Positive | None
+    ring: Ring | None
 
 
 class Mask(_Part):
@@ -116,7 +125,7 @@ class Chunks(_Part):
     whole: Literal["longest"]
     rest: Literal["shortest_that_holds"]
     padding: Padding
-    past_end: Literal["start_earlier"]
+    past_end: Literal["shorter_or_decode"]
     last_token: Literal["decode"]
 
 
@@ -124,7 +133,7 @@ class Input(_Part):
     """Where an input comes from."""
 
     name: str
-    source: Literal["table", "position", "cosines", "sines", "mask", "earlier_part"]
+    source: Literal["table", "position", "cosines", "sines", "mask", "ring_rows", "earlier_part"]
     table: str | None
     layer_type: str | None
 
@@ -188,12 +197,13 @@ class Calls(_Part):
 
 
 class Feeding(_Part):
-    """The whole part; ``calls`` is None where a runtime makes the calls."""
+    """The whole part; ``calls`` is None where a runtime makes the calls, ``images`` where the model takes none."""
 
     tokens: Tokens
     sampler: Sampler
     chosen: list[str]
     calls: Calls | None
+    images: Images | None = None
 
 
 def read_feeding(path: Path) -> Feeding:

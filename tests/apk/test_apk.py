@@ -151,7 +151,7 @@ def test_the_classes_that_are_named_from_outside_are_in_it(entries: dict[str, ap
     assert dex.startswith(b"dex\n038\0")  # Android 8 reads it
     manifest = (ANDROID / "app" / "src" / "main" / "AndroidManifest.xml").read_text("utf-8")
     named = [f"dev/gemmabridge/sample/{name}" for name in re.findall(r'android:name="\.(\w+)"', manifest)]
-    assert len(named) == 2
+    assert len(named) == 3
     for path in sorted((ANDROID / "engine-jni" / "src" / "main" / "c").glob("*.c")):
         text = path.read_text("utf-8")
         named += re.findall(r'FindClass\(env, "([^"]+)"\)', text)

@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 
 from convert import cli
-from tests.support.commands import Outcome, convert, refused
 from tests.support.changed.rewritten import Tensors, rewrite
+from tests.support.commands import Outcome, convert, refused
 
 Usage = namedtuple("Usage", "total used free")
 QUERY = "model.language_model.layers.0.self_attn.q_proj"

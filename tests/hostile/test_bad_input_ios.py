@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.hostile.test_bad_input import QUERY
-from tests.support.commands import QUICK, Outcome, refused
 from tests.support.changed.rewritten import rewrite
+from tests.support.commands import QUICK, Outcome, refused
 
 
 def bundle(model: str | Path, out: Path, *flags: str) -> Outcome:

@@ -17,8 +17,8 @@ from convert import demo
 from convert.checkpoint import open_checkpoint
 from convert.progress import Silent
 from convert.targets.litert import LitertOptions, convert
-from tests.support.commands import REPOSITORY
 from tests.support.changed.rewritten import Tensors, rewrite
+from tests.support.commands import REPOSITORY
 
 # A module that the project does not know: one quantized linear and one vector.
 TOY = """

@@ -15,12 +15,14 @@ if TYPE_CHECKING:
     from convert.checkpoint.types import Checkpoint
     from convert.costs import TargetCosts
     from convert.feeding import Calls
+    from convert.images import Images
     from convert.inspection.report import Report
     from convert.progress import Progress
 
 __all__ = ["TARGET", "LitertOptions", "convert"]
 
 ENGINE = "litert-lm-api"  # the engine that climbs rung 3
+IMAGE_SECTIONS = ("tf_lite_vision_encoder", "tf_lite_vision_adapter", "tf_lite_end_of_vision")
 PROMPT = 64  # tokens around an image, at least: a turn's control tokens and a question
 
 
@@ -119,7 +121,8 @@ def _described(folder: Path) -> Described:
     found = inspect(folder / TARGET.model)
     tables = found.section("tf_lite_embedder") + found.section("tf_lite_per_layer_embedder")
     read = found.section("tf_lite_prefill_decode") + found.section("tf_lite_mtp_drafter")
-    return Described(found, found.weights, read, tables, _drafting(found))
+    seen = sum(section.bytes for section in found.sections if section.kind in IMAGE_SECTIONS)
+    return Described(found, found.weights, read, tables, _drafting(found), seen)
 
 
 def _drafting(found: Report) -> Drafting | None:
@@ -134,6 +137,21 @@ def _drafting(found: Report) -> Drafting | None:
 def _calls(checkpoint: Checkpoint, folder: Path) -> Calls | None:
     """The engine makes the calls."""
     return None
+
+
+def _images(checkpoint: Checkpoint, folder: Path) -> Images | None:
+    if "vision" not in checkpoint.modules:
+        return None
+    from convert.targets.litert.inspect import inspect
+    from convert.targets.litert.seen import images
+
+    return images(checkpoint, TARGET.model, inspect(folder / TARGET.model))
+
+
+def _image_working(checkpoint: Checkpoint, tokens: int) -> int:
+    from convert.targets.litert.seen import working
+
+    return working(checkpoint.modules["vision"].config, tokens)
 
 
 def _inspect(path: Path) -> Report | None:
@@ -190,4 +208,6 @@ TARGET = Target(
     modules=names(),
     packs=_packs,
     longer=_longer,
+    images=_images,
+    image_working=_image_working,
 )

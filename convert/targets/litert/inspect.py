@@ -4,6 +4,7 @@ byte, and none of the writers' code."""
 from __future__ import annotations
 
 import mmap
+import re
 from math import prod
 from pathlib import Path
 
@@ -57,7 +58,14 @@ def _report(path: Path, sections: tuple[Section, ...], models: dict[str, Outside
         cache=_cache(signatures),
         weights=merge(share for model in models.values() for share in model.weights),
         operators={kind: model.operators for kind, model in models.items()},
+        images=_images(signatures),
     )
+
+
+def _images(signatures: tuple[Signature, ...]) -> tuple[int, ...]:
+    """The numbers behind the names of the encoder's signatures."""
+    names = [each.name for each in signatures if each.section == "tf_lite_vision_encoder"]
+    return tuple(sorted(int(match[1]) for name in names if (match := re.fullmatch(r"vision_(\d{1,5})", name))))
 
 
 def _cache(signatures: tuple[Signature, ...]) -> Cache | None:

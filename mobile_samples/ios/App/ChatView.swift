@@ -5,8 +5,7 @@ import SwiftUI
 /// The conversation, the self-test's verdict above it and the field below.
 struct ChatView: View {
     let screen: Screen
-    let send: @MainActor (String) -> Void
-    let stop: @MainActor () -> Void
+    let presenter: Presenter
 
     var body: some View {
         ScrollView {
@@ -26,7 +25,7 @@ struct ChatView: View {
         .defaultScrollAnchor(.bottom, for: .sizeChanges)
         .scrollDismissesKeyboard(.interactively)
         .safeAreaInset(edge: .bottom) {
-            MessageField(draft: screen.draft, answering: screen.answering, send: send, stop: stop)
+            MessageField(screen: screen, presenter: presenter)
         }
         .onChange(of: screen.answering) { before, now in
             // An answer is read out once and whole; word by word nobody could follow it.
@@ -43,12 +42,18 @@ struct BubbleView: View {
     var body: some View {
         let note = Words.note(message)
         VStack(alignment: message.mine ? .trailing : .leading, spacing: 4) {
-            Text(message.text.isEmpty ? Words.waiting : message.text)
-                .padding(.horizontal, 14)
-                .padding(.vertical, 9)
-                .foregroundStyle(message.mine ? Theme.onAccent : .primary)
-                .background(message.mine ? Theme.accent : Theme.panel, in: .rect(cornerRadius: 18))
-                .textSelection(.enabled)
+            if let picture = message.picture {
+                PictureView(picture: picture)
+                    .frame(maxWidth: 220, maxHeight: 220, alignment: .trailing)
+            }
+            if message.picture == nil || !message.text.isEmpty {
+                Text(message.text.isEmpty ? Words.waiting : message.text)
+                    .padding(.horizontal, 14)
+                    .padding(.vertical, 9)
+                    .foregroundStyle(message.mine ? Theme.onAccent : .primary)
+                    .background(message.mine ? Theme.accent : Theme.panel, in: .rect(cornerRadius: 18))
+                    .textSelection(.enabled)
+            }
             if !note.isEmpty {
                 Text(note)
                     .font(.footnote)

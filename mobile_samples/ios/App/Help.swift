@@ -1,7 +1,22 @@
 import Foundation
 import GemmaChat
+import GemmaCore
 
 extension Words {
+    /// Why a picture is not taken, and what to do.
+    static func trouble(_ trouble: PictureTrouble) -> String {
+        switch trouble {
+        case .gone: return String(localized: "That picture could not be opened. Choose another one.")
+        case .unreadable: return String(localized: "That is no picture this device can read. Choose another one.")
+        case .cutOff: return String(localized: "That picture’s file ends too early. Choose another one.")
+        case .tooLarge: return String(localized: "That picture is too large. Choose a smaller one.")
+        case .memory:
+            return String(localized: "Too little memory is free for a picture that large. Choose a smaller one.")
+        case .space:
+            return String(localized: "Too little storage is free to keep the picture. Free some and choose it again.")
+        }
+    }
+
     /// What to do about a problem.
     static func help(_ problem: Problem) -> String {
         switch problem {

@@ -1,25 +1,37 @@
 import GemmaChat
 import SwiftUI
 
-/// Where people write, and the button that sends or stops.
+/// Where people write, what goes with the message, and the button that sends or stops.
 struct MessageField: View {
-    let draft: String
-    let answering: Bool
-    let send: @MainActor (String) -> Void
-    let stop: @MainActor () -> Void
+    let screen: Screen
+    let presenter: Presenter
     @State private var text = ""
     @FocusState private var focused: Bool
 
     var body: some View {
+        VStack(spacing: 0) {
+            if screen.picture != nil || screen.pictureTrouble != nil {
+                Attached(picture: screen.picture, trouble: screen.pictureTrouble, detach: presenter.detach)
+                    .padding(.top, 8)
+            }
+            row
+        }
+        .background(.bar)
+        .onAppear { take(screen.draft) }
+        .onChange(of: screen.draft) { _, now in take(now) }
+    }
+
+    private var row: some View {
         HStack(alignment: .bottom, spacing: 8) {
+            if screen.pictures { AddPicture(attach: presenter.attach) }
             TextField(Words.hint, text: $text, axis: .vertical)
                 .lineLimit(1...5)
                 .focused($focused)
                 .padding(.horizontal, 14)
                 .padding(.vertical, 10)
                 .background(Theme.panel, in: .rect(cornerRadius: 20))
-            if answering {
-                Button(Words.stop, systemImage: "stop.circle.fill", action: stop)
+            if screen.answering {
+                Button(Words.stop, systemImage: "stop.circle.fill", action: presenter.stop)
                     .labelStyle(.iconOnly)
                     .font(.largeTitle)
                     .frame(minWidth: 44, minHeight: 44)
@@ -33,12 +45,9 @@ struct MessageField: View {
         }
         .padding(.horizontal, 12)
         .padding(.vertical, 8)
-        .background(.bar)
-        .onAppear { take(draft) }
-        .onChange(of: draft) { _, now in take(now) }
     }
 
-    private var isEmpty: Bool { text.allSatisfy(\.isWhitespace) }
+    private var isEmpty: Bool { screen.picture == nil && text.allSatisfy(\.isWhitespace) }
 
     /// A message that was not answered comes back.
     private func take(_ draft: String) {
@@ -46,9 +55,9 @@ struct MessageField: View {
     }
 
     private func submit() {
+        guard !isEmpty else { return }
         let message = text.trimmingCharacters(in: .whitespacesAndNewlines)
-        guard !message.isEmpty else { return }
         text = ""
-        send(message)
+        presenter.send(message)
     }
 }

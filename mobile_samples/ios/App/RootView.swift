@@ -16,7 +16,7 @@ struct RootView: View {
                 if let card = screen.cover {
                     CardView(name: screen.about?.name ?? "", card: card, act: act)
                 } else {
-                    ChatView(screen: screen, send: presenter.send, stop: presenter.stop)
+                    ChatView(screen: screen, presenter: presenter)
                 }
             }
             .navigationTitle(screen.about?.name ?? Words.appName)

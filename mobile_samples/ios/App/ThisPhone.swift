@@ -1,5 +1,6 @@
 import Foundation
 import GemmaChat
+import GemmaCore
 import UIKit
 import os
 
@@ -27,6 +28,10 @@ struct ThisPhone: Phone {
     /// With the entitlement for more memory the system says here what the app may take, which is less than there is.
     func memory() -> (total: Int64, available: Int64) {
         (Int64(clamping: ProcessInfo.processInfo.physicalMemory), Int64(os_proc_available_memory()))
+    }
+
+    func picture(_ data: Data, _ images: Images, into folder: URL) throws -> Picture {
+        try Photos.read(data, images, into: folder, available: memory().available)
     }
 
     /// As the maker counts, for instance "iPhone17,1".

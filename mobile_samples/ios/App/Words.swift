@@ -29,7 +29,19 @@ enum Words {
     static func ready(_ name: String) -> String { String(localized: "\(name) is ready") }
 
     static func said(_ message: Message) -> String {
-        message.mine ? String(localized: "You: \(message.text)") : String(localized: "Model: \(message.text)")
+        let parts = [message.picture.map(picture) ?? "", message.text]
+        let text = parts.filter { !$0.isEmpty }.joined(separator: ". ")
+        return message.mine ? String(localized: "You: \(text)") : String(localized: "Model: \(text)")
+    }
+
+    static var addPicture: String { String(localized: "Add a picture") }
+    static var choosePicture: String { String(localized: "Choose a picture") }
+    static var takePhoto: String { String(localized: "Take a photo") }
+    static var removePicture: String { String(localized: "Remove the picture") }
+
+    /// What can be said of a picture without looking at it.
+    static func picture(_ picture: Picture) -> String {
+        String(localized: "Your picture, \(String(picture.size.width)) by \(String(picture.size.height)) pixels")
     }
 
     static func title(_ card: Card) -> String {

@@ -14,6 +14,7 @@ from runtime_tests.litert.compare.constants import Found, constants_of, values_d
 from runtime_tests.litert.compare.layout import compare_layout
 from runtime_tests.litert.compare.packed import packed_differ
 from runtime_tests.litert.drafter.weights import compare_drafter
+from runtime_tests.litert.vision.told import compare_told
 from runtime_tests.litert.vision.weights import compare_vision
 from runtime_tests.progress import walk
 from runtime_tests.readers.litert.tflite import BITS
@@ -35,6 +36,7 @@ def climb(case: LitertCase) -> list[Check]:
         *compare_drafter(case),
         *compare_vision(case),
         *compare_tokens(case),
+        *compare_told(case),
     ]
 
 

@@ -35,6 +35,15 @@ class Shown:
     bubbles: tuple[tuple[bool, str, str], ...] = ()
     actions: tuple[str, ...] = ()
     stop: bool = False
+    pictured: frozenset[int] = frozenset()  # bubbles with a picture above them
+
+
+# What stands for a photo: hills under a sun.
+SCENE = (
+    "<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 4 3'><rect width='4' height='3' fill='%23bfe3ff'/>"
+    "<circle cx='3' cy='.8' r='.4' fill='%23ffd75e'/>"
+    "<path d='M0 3V2l1.2-1 1.3 1.2.6-.5L4 2.4V3z' fill='%234f8a4a'/></svg>"
+)
 
 
 class Page:
@@ -110,10 +119,14 @@ class Page:
         inside = ""
         if view.tag == "ListView":
             style |= {"display": "flex", "flex-direction": "column", "justify-content": "flex-end"}
-            inside = "".join(self.bubble(*line) for line in shown.bubbles)
+            inside = "".join(self.bubble(*line, at in shown.pictured) for at, line in enumerate(shown.bubbles))
         elif view.tag == "ImageButton":
-            inside = self.icon("ic_stop" if shown.stop else "ic_send")
+            inside = self.icon("ic_stop" if shown.stop and name == "send" else has["src"].removeprefix("@drawable/"))
             style |= {"display": "flex", "align-items": "center", "justify-content": "center"}
+        elif view.tag == "ImageView":
+            style["background"] = f'url("data:image/svg+xml,{html.escape(SCENE)}") center/cover'.replace('"', "&quot;")
+            if wide := has.get("maxWidth"):
+                style |= {"width": self.value(wide), "aspect-ratio": "4/3"}
         elif view.tag == "ProgressBar":
             inside = f'<div style="height:4px;width:40%;background:{self.value("@color/accent")}"></div>'
             style["background"] = self.value("@color/panel")
@@ -177,12 +190,15 @@ class Page:
             style |= {"margin": "auto", "text-align": "center"}
         return style
 
-    def bubble(self, mine: bool, text: str, note: str) -> str:
-        words = {"bubble": text} | ({"note": note} if note else {})
-        drawn = self.layout("bubble", Shown(words, colours={"bubble": "on_accent" if mine else "ink"}))
+    def bubble(self, mine: bool, text: str, note: str, pictured: bool) -> str:
+        words = {"bubble": text} | ({"note": note} if note else {}) | ({"picture": ""} if pictured else {})
+        hidden = frozenset({"bubble"} if mine and not text else ())
+        drawn = self.layout("bubble", Shown(words, hidden, {"bubble": "on_accent" if mine else "ink"}))
         shape = self.drawable("@drawable/bubble_user" if mine else "@drawable/bubble_model")
         shape |= {"align-self": "flex-end" if mine else "flex-start"}
         extra = ";".join(f"{key}:{value}" for key, value in shape.items())
+        if pictured:
+            drawn = drawn.replace('data-tag="ImageView" style="', 'data-tag="ImageView" style="align-self:flex-end;', 1)
         return drawn.replace('data-tag="TextView" style="', f'data-tag="TextView" style="{extra};', 1)
 
     def action(self, text: str, index: int) -> str:
@@ -258,7 +274,23 @@ def screens(value: Mapping[str, str]) -> dict[str, Shown]:
     full["card_detail"] = "the conversation has filled its context"
     long = {"card_title": said("trouble_too_long"), "card_text": said("help_too_long")}
     long["card_detail"] = "Input token ids are too long. Exceeding the maximum number of tokens allowed: 5309 >= 4096"
+    seeing = open_chat | {"add_picture": ""}
+    seen = (
+        (True, "Which flower is this, and where does it grow?", ""),
+        (False, "An alpine rose. It grows above the trees, on stony meadows.", said("speed", "17", "58.4")),
+        (True, "", ""),
+        (False, "Hills under a low sun, early in the day.", said("speed", "11", "58.9")),
+    )
+    chosen = {"attached": "", "attached_text": said("your_picture", "4032", "3024")}
+    refused = {"attached": "", "attached_text": said("picture_unreadable")}
+    fail = {"verdict": "pass", "attached_text": "fail"}
+    large = {"attached": "", "attached_text": said("picture_memory")}
+    no_image = chat | {"attached_image"}
     return {
+        "picture": Shown(seeing, chat, {"verdict": "pass"}, seen, pictured=frozenset({0, 2})),
+        "picture_chosen": Shown(seeing | chosen, chat, {"verdict": "pass"}, seen[:2], pictured=frozenset({0})),
+        "picture_unreadable": Shown(seeing | refused, no_image, fail, seen[:2], pictured=frozenset({0})),
+        "picture_memory": Shown(seeing | large, no_image, fail, seen[:2], pictured=frozenset({0})),
         "tools": Shown(open_chat, chat, {"verdict": "pass"}, ended),
         "full": Shown(full, frozenset({"progress"}), failed, actions=(said("new_chat"), said("back"))),
         "too_long": Shown(long, frozenset({"progress"}), failed, actions=(said("back"),)),

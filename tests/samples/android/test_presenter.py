@@ -18,7 +18,7 @@ from tests.support.android import kotlin_tools
 from tests.support.android.kotlin_tools import Outcome
 from tests.support.quick_build import build
 
-FOLDER, SUITE = "app/src/test/kotlin", "PresenterSuite"
+FOLDER, SUITE, PICTURES = "app/src/test/kotlin", "PresenterSuite", "PicturesSuite"
 
 
 def golden(question: str, text: str) -> dict[str, Any]:
@@ -65,6 +65,19 @@ def ran(bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Outcome:
 @pytest.mark.parametrize("case", kotlin_tools.cases(FOLDER, SUITE))
 def test_presenter(ran: Outcome, case: str) -> None:
     assert kotlin_tools.failure(ran, case) == ""
+
+
+@pytest.fixture(scope="module")
+def pictures(bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Outcome:
+    def run() -> Outcome:
+        return kotlin_tools.suite(kotlin_tools.compiled(), PICTURES, bundle, tmp_path_factory.mktemp("pictures"))
+
+    return kotlin_tools.once(tmp_path_factory, PICTURES, run)
+
+
+@pytest.mark.parametrize("case", kotlin_tools.cases(FOLDER, PICTURES))
+def test_pictures(pictures: Outcome, case: str) -> None:
+    assert kotlin_tools.failure(pictures, case) == ""
 
 
 @pytest.mark.parametrize(

@@ -107,6 +107,16 @@ def test_everything_to_touch_is_48_dp_and_has_a_name() -> None:
         assert sized == "@dimen/touch" or (view.get("style") or "").startswith("@style/Button"), file
 
 
+def test_every_picture_is_described_or_described_beside() -> None:
+    code = "\n".join(path.read_text("utf-8") for path in sorted((MAIN / "kotlin").rglob("*.kt")))
+    images = [view for _, view in layouts() if view.tag == "ImageView"]
+    assert len(images) == 2
+    for view in images:
+        name = (view.get(ANDROID + "id") or "").removeprefix("@+id/")
+        silent = view.get(ANDROID + "importantForAccessibility") == "no"
+        assert silent != (f"{name}.contentDescription = " in code), name
+
+
 def test_every_resource_named_in_the_code_exists_and_every_string_is_used() -> None:
     code = "\n".join(path.read_text("utf-8") for path in sorted((SAMPLE / "app" / "src").rglob("*.kt")))
     xml = "\n".join(path.read_text("utf-8") for path in sorted(MAIN.rglob("*.xml")))
@@ -140,6 +150,10 @@ def test_the_manifest_says_what_the_engine_needs() -> None:
     assert libraries == {"libOpenCL.so": "false", "libvndksupport.so": "false"}
     assert application.get(ANDROID + "usesCleartextTraffic") == "false"
     assert application.get(ANDROID + "allowBackup") == "false"
+    (shots,) = application.findall("provider")  # for a camera's photo; access to it is given with the question for it
+    assert (shots.get(ANDROID + "exported"), shots.get(ANDROID + "grantUriPermissions")) == ("false", "true")
+    code = "\n".join(path.read_text("utf-8") for path in sorted((MAIN / "kotlin").rglob("*.kt")))
+    assert f'"content://{shots.get(ANDROID + "authorities")}/' in code
     exported = [item.get(ANDROID + "name") for item in application if item.get(ANDROID + "exported") == "true"]
     assert exported == [".MainActivity"]
 

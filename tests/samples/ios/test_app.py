@@ -24,7 +24,10 @@ APP = swift_tools.IOS / "App"
 COREML = swift_tools.IOS / "Sources" / "GemmaCoreML"
 STUBS = REPOSITORY / "tests" / "support" / "ios" / "stubs"
 # In the order in which they import each other.
-MODULES = ("os", "UniformTypeIdentifiers", "Accessibility", "UIKit", "AppleFoundation", "CoreML", "SwiftUI")
+MODULES = (
+    *("os", "UniformTypeIdentifiers", "Accessibility", "CoreGraphics", "ImageIO", "UIKit", "AppleFoundation", "CoreML"),
+    *("SwiftUI", "PhotosUI"),
+)
 LITERAL = re.compile(r'"((?:[^"\\\n]|\\\((?:[^()]|\([^()]*\))*\)|\\.)*)"')
 # What comes before texts that nobody reads on the screen: names of files, colours and symbols, ways to run the app.
 NOT_SHOWN = re.compile(
@@ -101,7 +104,9 @@ def test_the_app_has_the_types_that_apples_frameworks_ask_for(whole: Path) -> No
     [
         ("CardView.swift", "spacing: 12", 'spacing: "12"', "cannot convert value of type"),
         ("ChatView.swift", ".accessibilityLabel(Words.said(message))", ".accessibilityLable(message)", "has no member"),
-        ("MessageField.swift", "let stop: @MainActor () -> Void", "let stop: () -> Void", "data races"),
+        ("PictureViews.swift", "let detach: @MainActor () -> Void", "let detach: () -> Void", "data races"),
+        ("Photos.swift", "Extent(high, wide)", "(high, wide)", "mismatching types"),
+        ("Camera.swift", "info[.originalImage] as? UIImage", "info[.originalImage]", "cannot convert"),
         ("Words.swift", "case .goOn:", "case .forward:", "has no member"),
         ("Words.swift", '        case .back: return String(localized: "Back to the chat")\n', "", "must be exhaustive"),
         ("Shown.swift", "CoreMLFactory(manifest: manifest,", "CoreMLFactory(manifest: folder,", "cannot convert"),
@@ -255,7 +260,7 @@ def test_the_theme_names_every_colour_and_no_other() -> None:
     assert set(re.findall(r'Color\("(\w+)"\)', (APP / "Theme.swift").read_text("utf-8"))) == there
 
 
-@pytest.mark.parametrize("view", ["CardView", "ChatView", "MessageField", "AboutView", "RootView"])
+@pytest.mark.parametrize("view", ["CardView", "ChatView", "MessageField", "AboutView", "RootView", "PictureViews"])
 def test_views_know_nothing_of_engines(view: str) -> None:
     imports = re.findall(r"^import (\w+)", (APP / f"{view}.swift").read_text("utf-8"), re.M)
     assert not {"GemmaCoreML", "CoreML"} & set(imports)

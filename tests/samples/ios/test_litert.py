@@ -23,6 +23,7 @@ from tests.support.chat import forged_answers
 from tests.support.ios import swift_tools
 from tests.support.ios.swift_tools import IOS
 from tests.support.litert.damaged import damaged
+from tests.support.samples.sight import seeing_model
 
 SUITE = "LiteRTSuite"
 SOURCES = IOS / "Sources"
@@ -47,7 +48,9 @@ def halves(folder: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def outcome(demo_file: Path, endless_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Outcome:
+def outcome(
+    demo_file: Path, endless_file: Path, mobile_tower: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Outcome:
     swift_tools.built()
 
     def run() -> Outcome:
@@ -74,6 +77,9 @@ def outcome(demo_file: Path, endless_file: Path, tmp_path_factory: pytest.TempPa
             str(HALVES_CONTEXT),
             work / "cache",
             str(CYCLES),
+            seeing_model(mobile_tower, work),
+            demo_file,
+            work,
         )
 
     return once(tmp_path_factory, SUITE, run)
@@ -99,5 +105,5 @@ def test_every_declared_function_is_looked_up_and_called() -> None:
 
 def test_no_text_of_a_turn_reaches_the_engine_but_through_the_message_that_is_harmless() -> None:
     swift = "\n".join(path.read_text("utf-8") for path in (SOURCES / "GemmaLiteRT").glob("*.swift"))
-    assert swift.count("turn.text") == 1
+    assert swift.count("turn.text") == 2  # one of them asks whether there is any
     assert "ControlTokens.harmless(turn.text)" in swift

@@ -33,10 +33,18 @@ def cases() -> list[str]:
     return [json.loads(f'"{name}"') for file in files for name in CASE.findall(file.read_text("utf-8"))]
 
 
+IMAGES = {
+    "tokens": 70,
+    "resize": {"rule": "largest_within", "multiple": 48, "filter": "bicubic"},
+    "cut_by": {"formats": ["jpeg", "png"]},
+}
+
+
 def sealed(manifest: str, changes: dict[str, dict[str, Any]]) -> str:
-    """A manifest with other files, and its own digest made again."""
+    """A manifest with other files, which says how an image is cut, and its own digest made again."""
     fields = json.loads(manifest)
     fields["files"] |= changes
+    fields["feeding"]["images"] = IMAGES
     fields["self_sha256"] = "0" * 64
     text = json.dumps(fields, indent=2)
     return text.replace("0" * 64, hashlib.sha256(text.encode()).hexdigest())
@@ -90,6 +98,9 @@ def test_every_screen_can_be_drawn(bundle: Path) -> None:
         "chat": ("Self-test passed on Neural Engine", "What is 17 + 25?", "3 tokens, 31.2 tokens/s"),
         "fallback": ("Not on GPU: the app ended while it was tried before",),
         "full": ("This conversation is full", "New chat", "Back to the chat"),
+        "picture": ("Which flower is this, and where does it grow?", "<svg"),
+        "picture-chosen": ("Your picture, 4032 by 3024 pixels",),
+        "picture-refused": ("That is no picture this device can read. Choose another one.",),
         "about": ("Apache-2.0", "not run: the checkpoint brings no evaluation questions"),
     }.items():
         assert [word for word in words if word not in pages[name]] == [], name

@@ -14,11 +14,11 @@ from convert.checkpoint.modules.vision import BOUNDS, VisionConfig
 from convert.checkpoint.tensors import widen
 from convert.demo.writing import bfloat16
 from convert.demo.writing.stored import Matrix
+from tests.support.changed.rewritten import Tensors, rewrite
 from tests.support.checkpoints import values
 from tests.support.checkpoints.published.tower_shapes import Audio, Towers, Vision
 from tests.support.checkpoints.shapes import PUBLISHED_E2B
 from tests.support.checkpoints.write import write_checkpoint
-from tests.support.changed.rewritten import Tensors, rewrite
 
 VISION = Vision(layers=2, hidden=96, intermediate=160, heads=6, positions=96)
 SHAPE = replace(

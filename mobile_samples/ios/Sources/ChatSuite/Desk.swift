@@ -22,6 +22,15 @@ final class Desk: Phone, @unchecked Sendable {
 
     func memory() -> (total: Int64, available: Int64) { lock.withLock { ram } }
 
+    /// A picture is what its bytes say, or why it is none.
+    func picture(_ data: Data, _ images: Images, into folder: URL) throws -> Picture {
+        let text = String(decoding: data, as: UTF8.self)
+        if let trouble = PictureTrouble(rawValue: text) { throw trouble }
+        let files = ["png", "jpg"].map { folder.appendingPathComponent("\(text).\($0)") }
+        for file in files { try Data("\(images.tokens)".utf8).write(to: file) }
+        return Picture(file: files[0], thumbnail: files[1], size: Extent(4000, 3000))
+    }
+
     func has(total: Int64, available: Int64) {
         lock.withLock { ram = (total, available) }
     }

@@ -11,6 +11,8 @@ final class Knowing: EngineFactory, @unchecked Sendable {
         /// Histories that sessions began with, those of the self-test left out.
         var histories: [[Turn]] = []
         var limits: [Int] = []
+        /// Paths that came with each message.
+        var pictures: [[String]] = []
     }
 
     let backends: [Backend]
@@ -34,6 +36,8 @@ final class Knowing: EngineFactory, @unchecked Sendable {
         case slow
         /// No session begins while this is set.
         case held
+        /// Takes pictures.
+        case seeing
     }
 
     /// Called when a backend is opened.
@@ -81,6 +85,8 @@ struct KnowingEngine: Engine, TextReplay, LogitsReplay {
         return Talk(self, settings)
     }
 
+    var takesPictures: Bool { factory.has(.seeing) }
+
     var replay: Replay { factory.has(.logits) ? .logits(self) : .text(self) }
 
     func close() async {
@@ -114,6 +120,11 @@ actor Talk: Session {
     init(_ engine: KnowingEngine, _ settings: SessionSettings) {
         self.engine = engine
         self.settings = settings
+    }
+
+    func send(_ message: String, pictures: [String]) async -> Events {
+        engine.factory.note { $0.pictures.append(pictures) }
+        return await send(message)
     }
 
     func send(_ message: String) async -> Events {

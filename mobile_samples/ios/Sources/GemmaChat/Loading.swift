@@ -57,6 +57,7 @@ extension Presenter {
 
     private func load(_ here: Store, _ folder: URL, careful: Bool) async throws {
         await release()
+        forgetPictures()
         let manifest = here.manifest, (total, available) = phone.memory()
         let memory = MemoryCheck.check(manifest.memory, total: total, available: available)
         if careful, memory.verdict != .enough { return fail(.memory, memory.message, [.retry, .goOn]) }
@@ -87,6 +88,8 @@ extension Presenter {
             $0.failure = nil
             $0.messages = []
             $0.result = result(choice, ready)
+            $0.pictures = ready.takesPictures
+            if !ready.takesPictures { $0.picture = nil }
         }
     }
 

@@ -32,6 +32,12 @@ public protocol Phone: Sendable {
 
     /// RAM in bytes: all of it, and what this app may still take.
     func memory() -> (total: Int64, available: Int64)
+
+    /// Turns a picture of any kind that the device decodes into one that an engine reads, in `folder`.
+    ///
+    /// - Parameter images: how large the model wants it.
+    /// - Throws: `PictureTrouble`; nothing of it is left.
+    func picture(_ data: Data, _ images: Images, into folder: URL) throws -> Picture
 }
 
 /// Brings a file from a server: right or not at all, as `Download` does.

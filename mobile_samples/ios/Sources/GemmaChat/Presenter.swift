@@ -71,15 +71,19 @@ public final class Presenter {
         work { $0.fail(.file, why, $0.bringer.sources) }
     }
 
+    /// Sends the message with the picture that was chosen for it; a picture needs no words.
     public func send(_ text: String) {
-        guard !text.allSatisfy(\.isWhitespace), !screen.answering, screen.cover == nil else { return }
-        let question = message(mine: true, text), answer = message(mine: false, "")
+        let picture = screen.picture
+        guard picture != nil || !text.allSatisfy(\.isWhitespace), !screen.answering, screen.cover == nil else { return }
+        let question = message(mine: true, text, picture), answer = message(mine: false, "")
         update {
             $0.messages += [question, answer]
             $0.answering = true
             $0.draft = ""
+            $0.picture = nil
+            $0.pictureTrouble = nil
         }
-        work { await $0.answer(text) }
+        work { await $0.answer(text, picture) }
     }
 
     /// Ends the answer that is coming; what came stays.
@@ -92,6 +96,7 @@ public final class Presenter {
         stop()
         work { presenter in
             await presenter.chat?.restart()
+            presenter.forgetPictures()
             presenter.update {
                 $0.messages = []
                 $0.answering = false
@@ -120,9 +125,9 @@ public final class Presenter {
 
     // MARK: - For the steps, which lie in extensions
 
-    func message(mine: Bool, _ text: String) -> Message {
+    func message(mine: Bool, _ text: String, _ picture: Picture? = nil) -> Message {
         number += 1
-        return Message(id: number, mine: mine, text: text)
+        return Message(id: number, mine: mine, text: text, picture: picture)
     }
 
     /// Exists while a backend is tried: see `Fallback`.
@@ -174,7 +179,7 @@ public final class Presenter {
     }
 
     /// One step after the other, in the order in which they were asked for.
-    private func work(_ step: @escaping @MainActor (Presenter) async throws -> Void) {
+    func work(_ step: @escaping @MainActor (Presenter) async throws -> Void) {
         guard !closed else { return }
         let before = worker
         worker = Task {

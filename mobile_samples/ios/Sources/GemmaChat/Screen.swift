@@ -73,11 +73,13 @@ public struct Message: Equatable, Identifiable, Sendable {
     public var speed: Speed?
     public var stopped = false
     public var cut: Cut?
+    public let picture: Picture?
 
-    public init(id: Int, mine: Bool, text: String) {
+    public init(id: Int, mine: Bool, text: String, picture: Picture? = nil) {
         self.id = id
         self.mine = mine
         self.text = text
+        self.picture = picture
     }
 }
 
@@ -136,6 +138,12 @@ public struct Screen: Equatable, Sendable {
     public var failure: Failure?
     /// Goes back into the field: a message that was not answered.
     public var draft = ""
+    /// Whether a picture can go with a message.
+    public var pictures = false
+    /// Goes with the next message.
+    public var picture: Picture?
+    /// Why the one that was chosen last does not.
+    public var pictureTrouble: PictureTrouble?
 
     public init() {}
 

@@ -3,17 +3,19 @@ import GemmaCore
 /// A model in LiteRT-LM: its own tokenizer, template and sampler, and no logits.
 public actor LiteRTEngine: Engine {
     public let backend: Backend
+    public let takesPictures: Bool
     private let library: LiteRTLibrary
     private let handle: Handle
     private let context: Int
     private var sessions: [Weak] = []
     private var closed = false
 
-    init(_ library: LiteRTLibrary, _ handle: Handle, _ backend: Backend, context: Int) {
+    init(_ library: LiteRTLibrary, _ handle: Handle, _ backend: Backend, context: Int, pictures: Bool) {
         self.library = library
         self.handle = handle
         self.backend = backend
         self.context = context
+        takesPictures = pictures
     }
 
     public nonisolated var replay: Replay { .text(Completion(library, handle)) }

@@ -30,7 +30,9 @@ public actor LiteRTSession: Session {
 
     private var refusal: EngineError? { closing ? .closed : end }
 
-    public func send(_ message: String) -> Events {
+    public func send(_ message: String) -> Events { send(message, pictures: []) }
+
+    public func send(_ message: String, pictures: [String]) -> Events {
         let (events, output) = Events.makeStream()
         if let refusal {
             output.finish(throwing: refusal)
@@ -43,7 +45,7 @@ public actor LiteRTSession: Session {
                 // The reader has gone; the answer that it read may be over, and the next have begun.
                 if case .cancelled = why { Task { await self.cancel(answer: mine) } }
             }
-            answering = Task { await self.answer(Turn(.user, message), output) }
+            answering = Task { await self.answer(Turn(.user, message, pictures: pictures), output) }
         }
         return events
     }

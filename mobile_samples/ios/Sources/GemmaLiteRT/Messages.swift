@@ -4,7 +4,11 @@ import GemmaCore
 enum Messages {
     /// A turn; no text in it spells a control token.
     static func one(_ turn: Turn) -> Json {
-        .object(["role": .text(turn.role.rawValue), "content": .text(ControlTokens.harmless(turn.text))])
+        let words = Json.text(ControlTokens.harmless(turn.text))
+        guard !turn.pictures.isEmpty else { return .object(["role": .text(turn.role.rawValue), "content": words]) }
+        let seen = turn.pictures.map { Json.object(["type": .text("image"), "path": .text($0)]) }
+        let said = turn.text.isEmpty ? [] : [Json.object(["type": .text("text"), "text": words])]
+        return .object(["role": .text(turn.role.rawValue), "content": .array(seen + said)])
     }
 
     static func all(_ turns: [Turn]) -> Json {

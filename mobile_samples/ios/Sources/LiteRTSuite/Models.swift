@@ -15,9 +15,9 @@ struct Models: Sendable {
     let demo: Sized
     let goldens: GoldenFile
 
-    func factory(_ path: String, context: Int = 0) -> LiteRTFactory {
+    func factory(_ path: String, context: Int = 0, pictures: Int = 0) -> LiteRTFactory {
         LiteRTFactory(
-            model: URL(fileURLWithPath: path), cache: cache, threads: 1, context: context,
+            model: URL(fileURLWithPath: path), cache: cache, threads: 1, context: context, pictures: pictures,
             library: { [library] in library })
     }
 

@@ -125,6 +125,7 @@ class Engine(val engineConfig: EngineConfig) : AutoCloseable {
     fun initialize() {
         if (engineConfig.backend is Backend.GPU) throw IllegalStateException("no OpenCL")
         initialized = true
+        CONFIGS.add(engineConfig)
         OPEN.incrementAndGet()
     }
 
@@ -143,6 +144,7 @@ class Engine(val engineConfig: EngineConfig) : AutoCloseable {
 
     companion object {
         val OPEN = AtomicInteger()
+        val CONFIGS = ArrayList<EngineConfig>()
 
         /** What each conversation said of drafts. */
         val DRAFTED = ArrayList<Boolean?>()
@@ -171,7 +173,7 @@ class Conversation internal constructor(val config: ConversationConfig) : AutoCl
     private fun text(content: Content): String = when (content) {
         is Content.Text -> content.text
         is Content.ToolResponse -> "${content.name} says ${content.response}"
-        is Content.ImageFile -> ""
+        is Content.ImageFile -> "[${content.absolutePath}]"
     }
 
     fun getTokenCount(): Int {

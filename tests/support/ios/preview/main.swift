@@ -13,6 +13,7 @@ private struct Nowhere: Phone {
     let storage = URL(fileURLWithPath: "/nowhere")
     let documents = URL(fileURLWithPath: "/nowhere")
     func memory() -> (total: Int64, available: Int64) { (0, 0) }
+    func picture(_ data: Data, _ images: Images, into folder: URL) throws -> Picture { throw PictureTrouble.gone }
 }
 
 guard CommandLine.arguments.count == 2,
@@ -78,6 +79,24 @@ func chat(_ messages: [Message], _ result: TestResult, answering: Bool = false) 
     }
 }
 
+/// A photo that is not there: the stubs draw their own.
+let photo = Picture(file: URL(fileURLWithPath: "/nowhere"), thumbnail: URL(fileURLWithPath: "/nowhere"), size: Extent(4032, 3024))
+let seen = [
+    Message(id: 1, mine: true, text: "Which flower is this, and where does it grow?", picture: photo),
+    message(2, false, "An alpine rose. It grows above the trees, on stony meadows."),
+    Message(id: 3, mine: true, text: "", picture: photo),
+    message(4, false, "Hills under a low sun, early in the day.") {
+        $0.speed = Speed(tokens: 11, tokensPerSecond: 28.9, firstTokenSeconds: 0.9)
+    },
+]
+
+func seeing(_ messages: [Message], _ change: (inout Screen) -> Void = { _ in }) -> Screen {
+    var screen = chat(messages, TestResult(backend: .cpu, compared: 8, sharp: false))
+    screen.pictures = true
+    change(&screen)
+    return screen
+}
+
 let small = "The model needs 3.10 GB of memory; of this device's 4.00 GB an app gets about 2.40 GB."
 let wrong = "ane: it computes wrongly: 0 passed, 8 failed, 0 not compared, by logits. First: step 0: a logit is off by "
     + "3.1; 0.4 is allowed\ngpu: it does not load: Unable to create a model.\n"
@@ -93,6 +112,9 @@ let screens: [(String, Screen)] = [
     ("chat", chat(talk, passed, answering: true)),
     ("fallback", chat(Array(talk.prefix(2)), fellBack)),
     ("ended", chat(ended, TestResult(backend: .cpu, compared: 0, sharp: false), answering: true)),
+    ("picture", seeing(seen)),
+    ("picture-chosen", seeing(Array(seen.prefix(2))) { $0.picture = photo }),
+    ("picture-refused", seeing(Array(seen.prefix(2))) { $0.pictureTrouble = .unreadable }),
     ("memory", failure(.memory, small, .retry, .goOn)),
     ("wrong", failure(.selfTest, wrong, .retry)),
     ("network", failure(.network, "The connection failed 8 times in a row: timed out.", .download, .choose)),

@@ -13,6 +13,7 @@
     F(engine_settings_set_cache_dir) \
     F(engine_settings_set_num_threads) \
     F(engine_settings_set_max_num_tokens) \
+    F(engine_settings_set_max_num_images) \
     F(engine_settings_enable_benchmark) \
     F(engine_create) \
     F(engine_delete) \

@@ -39,7 +39,7 @@ enum { LITERT_LOG_SILENT = 1000, LITERT_SAMPLER_TOP_P = 2, LITERT_INPUT_TEXT = 0
 const char *_Nullable litert_lm_get_last_error_message(void);
 void litert_lm_set_min_log_level(int level);
 
-/* A model in memory. The vision and audio backends are null: text only. */
+/* A model in memory. Where the vision backend is null a message with an image is refused; of audio the same is true. */
 LiteRtLmEngineSettings *_Nullable litert_lm_engine_settings_create(const char *path, const char *backend,
                                                                   const char *_Nullable vision,
                                                                   const char *_Nullable audio);
@@ -47,6 +47,7 @@ void litert_lm_engine_settings_delete(LiteRtLmEngineSettings *);
 void litert_lm_engine_settings_set_cache_dir(LiteRtLmEngineSettings *, const char *folder);
 void litert_lm_engine_settings_set_num_threads(LiteRtLmEngineSettings *, int);
 void litert_lm_engine_settings_set_max_num_tokens(LiteRtLmEngineSettings *, int);
+void litert_lm_engine_settings_set_max_num_images(LiteRtLmEngineSettings *, int);
 void litert_lm_engine_settings_enable_benchmark(LiteRtLmEngineSettings *);
 LiteRtLmEngine *_Nullable litert_lm_engine_create(const LiteRtLmEngineSettings *);
 void litert_lm_engine_delete(LiteRtLmEngine *);

@@ -34,9 +34,11 @@ public struct Feeding: Sendable {
     public let sampler: SamplerSettings?
     /// Nil where the engine makes the calls itself.
     public let calls: Calls?
+    /// Nil where the model takes no pictures.
+    public let images: Images?
 
     init(_ fields: Fields) throws {
-        try fields.only("tokens", "sampler", "chosen", "calls")
+        try fields.only("tokens", "sampler", "chosen", "calls", "images")
         let tokens = try fields.child("tokens")
         try tokens.only("start", "pad", "stops", "suppressed", "thought", "roles", "placeholders")
         start = try NamedToken(tokens.child("start"))
@@ -53,6 +55,8 @@ public struct Feeding: Sendable {
         self.roles = roles
         sampler = try Feeding.sampler(fields.child("sampler"))
         calls = try fields.childOrNil("calls").map(Calls.init)
+        // Older bundles say nothing of pictures.
+        images = fields.has("images") ? try Images(fields.child("images")) : nil
     }
 
     private static func sampler(_ fields: Fields) throws -> SamplerSettings? {

@@ -6,11 +6,14 @@ public struct MemoryNeed: Equatable, Sendable {
     public let mappedEmbeddings: Int64
     /// At full context.
     public let kvCache: Int64
+    /// Weights that read a picture, and what reading one takes beside them; 0 where the model takes none.
+    public let pictures: Int64
 
-    public init(mappedWeights: Int64, mappedEmbeddings: Int64, kvCache: Int64) {
+    public init(mappedWeights: Int64, mappedEmbeddings: Int64, kvCache: Int64, pictures: Int64 = 0) {
         self.mappedWeights = mappedWeights
         self.mappedEmbeddings = mappedEmbeddings
         self.kvCache = kvCache
+        self.pictures = pictures
     }
 }
 
@@ -55,6 +58,13 @@ public struct Manifest: Sendable {
     static let maxContext = 1 << 24
     private static let maxFiles = 10_000
 
+    private static func pictures(_ memory: Fields) throws -> Int64 {
+        guard memory.has("images") else { return 0 }
+        let images = try memory.child("images")
+        try images.only("mapped_weights", "working")
+        return MemoryCheck.plus(Int64(try images.count("mapped_weights")), Int64(try images.count("working")))
+    }
+
     /// Reads a manifest and checks it against its own SHA-256.
     ///
     /// - Parameter platform: the one that this app is for.
@@ -68,8 +78,8 @@ public struct Manifest: Sendable {
         guard platform == wanted else { throw Refused("manifest.platform is \(platform); this app reads \(wanted)") }
         try Manifest.checkSelf(bytes, root.sha256("self_sha256"))
         try root.only(
-            "schema_version", "name", "platform", "model", "source", "quantization", "signatures", "kv_cache", "feeding",
-            "files", "toolchain", "runtime", "memory", "parity", "licence", "drafter", "apk", "self_sha256")
+            "schema_version", "name", "platform", "model", "modalities", "source", "quantization", "signatures",
+            "kv_cache", "feeding", "files", "toolchain", "runtime", "memory", "parity", "licence", "drafter", "apk", "self_sha256")
         name = try root.text("name")
         files = try Manifest.files(root.child("files"))
         signatures = try root.children("signatures").map(Signature.init)
@@ -79,10 +89,11 @@ public struct Manifest: Sendable {
         }
         feeding = try Feeding(root.child("feeding"))
         let memory = try root.child("memory")
-        try memory.only("mapped_weights", "mapped_embeddings", "kv_cache")
+        try memory.only("mapped_weights", "mapped_embeddings", "kv_cache", "images")
         self.memory = MemoryNeed(
             mappedWeights: Int64(try memory.count("mapped_weights")),
-            mappedEmbeddings: Int64(try memory.count("mapped_embeddings")), kvCache: Int64(try memory.count("kv_cache")))
+            mappedEmbeddings: Int64(try memory.count("mapped_embeddings")), kvCache: Int64(try memory.count("kv_cache")),
+            pictures: try Manifest.pictures(memory))
         let runtime = try root.child("runtime")
         self.runtime = try runtime.text("name")
         minimumRuntime = try runtime.text("minimum")

@@ -29,13 +29,15 @@ public actor Conversation {
         self.settings = settings
     }
 
-    /// Sends a message and returns the answer, which comes in pieces before.
+    /// Sends a message, with the files of `pictures` before it, and returns the answer, which comes in pieces before.
     ///
     /// Whoever cancels the task ends the answer as `stop` does.
     ///
     /// - Throws: `EngineError.contextFull`: the message does not fit; shorten it, or `restart`. Another `EngineError`:
     ///   the engine failed. In either case nothing was said, and the same message can be sent again.
-    public func say(_ message: String, piece: @Sendable (String) async -> Void) async throws -> Answer {
+    public func say(
+        _ message: String, pictures: [String] = [], piece: @Sendable (String) async -> Void
+    ) async throws -> Answer {
         if full { throw EngineError.contextFull("the conversation has filled its context") }
         if answering { throw EngineError.failed("an answer is coming already") }
         answering = true
@@ -43,16 +45,17 @@ public actor Conversation {
         defer { answering = false }
         let current = try await ready()
         let mine = number
+        let question = Turn(.user, message, pictures: pictures)
         let answer: Answer
         do {
-            answer = try await read(current, message, piece)
+            answer = try await read(current, question, piece)
         } catch {
             await drop(current, mine)
             throw error
         }
         if mine == number {
             // A question without any answer is forgotten: two of the user's turns in a row are not what a model knows.
-            if !answer.text.isEmpty { turns += [Turn(.user, message), Turn(.assistant, answer.text)] }
+            if !answer.text.isEmpty { turns += [question, Turn(.assistant, answer.text)] }
             full = answer.ending == .context
         }
         // A session whose answer was empty, or was left in the middle, may remember other turns than are kept here.
@@ -83,11 +86,11 @@ public actor Conversation {
     }
 
     private func read(
-        _ current: any Session, _ message: String, _ piece: @Sendable (String) async -> Void
+        _ current: any Session, _ question: Turn, _ piece: @Sendable (String) async -> Void
     ) async throws -> Answer {
         // Whoever stopped before there was a session to stop, stopped all the same.
         if stopped { return Answer(text: "", ending: .cancelled, speed: nil) }
-        let events = await current.send(message)
+        let events = await current.send(question.text, pictures: question.pictures)
         var text = ""
         if stopped { await current.stop() }
         for try await event in events {

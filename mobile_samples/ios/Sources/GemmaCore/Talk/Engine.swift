@@ -119,12 +119,26 @@ public protocol Session: Sendable {
     /// Sends the user's message; the answer comes as the stream is read. The stream throws `EngineError`.
     func send(_ message: String) async -> Events
 
+    /// Sends a message with pictures, which are paths of files that stay as long as the session; the model sees them
+    /// before the words.
+    func send(_ message: String, pictures: [String]) async -> Events
+
     /// Ends the answer that is coming, soon; does nothing when none is.
     func stop() async
 
     /// Ends the answer that is coming and frees the memory; returns when the engine has let go. A second call does
     /// nothing.
     func close() async
+}
+
+extension Session {
+    /// Of an engine that takes no pictures.
+    public func send(_ message: String, pictures: [String]) async -> Events {
+        if pictures.isEmpty { return await send(message) }
+        let (events, output) = Events.makeStream()
+        output.finish(throwing: EngineError.failed("this engine takes no pictures"))
+        return events
+    }
 }
 
 /// A loaded model.
@@ -134,11 +148,18 @@ public protocol Engine: Sendable {
     /// - Throws: `EngineError`.
     func start(_ settings: SessionSettings) async throws -> any Session
 
+    /// Whether its sessions take pictures.
+    var takesPictures: Bool { get }
+
     /// What the self-test needs of it.
     var replay: Replay { get }
 
     /// Closes its sessions, then itself. A second call does nothing.
     func close() async
+}
+
+extension Engine {
+    public var takesPictures: Bool { false }
 }
 
 /// How the goldens of a bundle are replayed in an engine.

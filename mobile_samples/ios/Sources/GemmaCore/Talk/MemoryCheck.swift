@@ -15,7 +15,7 @@ public struct MemoryResult: Equatable, Sendable {
 /// Compares a manifest's numbers with the device before anything is loaded: a process that takes too much is killed
 /// without a trace.
 ///
-/// Weights and KV cache must be resident; of the embeddings a token touches a few pages. `working` is for the engine's
+/// Weights, KV cache and what reads a picture must be resident; of the embeddings a token touches a few pages. `working` is for the engine's
 /// own buffers and the app, `share` of the RAM what one app gets on an otherwise empty phone. Both are judgements.
 public enum MemoryCheck {
     public static let working: Int64 = 300 * 1024 * 1024
@@ -26,7 +26,7 @@ public enum MemoryCheck {
     ///   - available: what this app may still take, bytes: `os_proc_available_memory()` on iOS, which says more where
     ///     the app has the entitlement for more.
     public static func check(_ need: MemoryNeed, total: Int64, available: Int64) -> MemoryResult {
-        let bytes = plus(plus(need.mappedWeights, need.kvCache), working)
+        let bytes = plus(plus(plus(need.mappedWeights, need.kvCache), need.pictures), working)
         let allowed = Int64(Double(total) * share)
         if bytes > allowed {
             let message =
@@ -43,7 +43,8 @@ public enum MemoryCheck {
         return MemoryResult(verdict: .enough, need: bytes, message: "")
     }
 
-    private static func plus(_ a: Int64, _ b: Int64) -> Int64 {
+    /// A sum that stops at the largest number.
+    static func plus(_ a: Int64, _ b: Int64) -> Int64 {
         let (sum, over) = a.addingReportingOverflow(b)
         return over ? Int64.max : sum
     }

@@ -1,5 +1,8 @@
 package dev.gemmabridge.sample
 
+import dev.gemmabridge.core.Images
+import dev.gemmabridge.core.Picture
+import dev.gemmabridge.core.PictureException
 import java.io.File
 import java.io.InputStream
 
@@ -14,6 +17,9 @@ interface Device {
     /** Where the engine may keep what it computes from a model; nothing else lies there. */
     val cache: File
 
+    /** Where the pictures of the conversation lie; nothing else does. */
+    val pictures: File
+
     /** Bytes free where [cache] lies. */
     fun free(): Long
 
@@ -22,4 +28,12 @@ interface Device {
 
     /** A file of the bundle that travels inside the app; null when it does not. The caller closes it. */
     fun packed(name: String): InputStream?
+
+    /**
+     * Turns a picture of any kind that this device decodes into one that the engine reads, in [pictures].
+     *
+     * @param images how large the model wants it.
+     * @throws PictureException it cannot be taken; nothing of it is left.
+     */
+    fun picture(source: InputStream, images: Images): Picture
 }

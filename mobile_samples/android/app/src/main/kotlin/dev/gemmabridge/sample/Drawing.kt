@@ -8,6 +8,7 @@ import android.widget.Button
 import android.widget.CheckBox
 import android.widget.EditText
 import android.widget.ImageButton
+import android.widget.ImageView
 import android.widget.LinearLayout
 import android.widget.ListView
 import android.widget.ProgressBar
@@ -24,7 +25,12 @@ internal class Drawing(private val activity: Activity, private val act: (Action)
     private val newChat = activity.findViewById(R.id.new_chat) as View
     private val send = activity.findViewById(R.id.send) as ImageButton
     private val actions = activity.findViewById(R.id.actions) as LinearLayout
-    private val bubbles = Bubbles(activity)
+    private val addPicture = activity.findViewById(R.id.add_picture) as View
+    private val attached = activity.findViewById(R.id.attached) as View
+    private val attachedText = activity.findViewById(R.id.attached_text) as TextView
+    private val attachedImage = activity.findViewById(R.id.attached_image) as ImageView
+    private val thumbnails = Thumbnails()
+    private val bubbles = Bubbles(activity, thumbnails)
     private var shown: Screen? = null
 
     val faster = activity.findViewById(R.id.faster) as CheckBox
@@ -51,6 +57,8 @@ internal class Drawing(private val activity: Activity, private val act: (Action)
         show(newChat, chatting && screen.lines.isNotEmpty())
         show(empty, chatting && screen.lines.isEmpty())
         bubbles.show(screen.lines)
+        show(addPicture, screen.pictures)
+        attach(screen)
         if (screen.draft.isNotEmpty() && screen.draft != before?.draft) message.setText(screen.draft)
         send.setImageResource(if (screen.answering) R.drawable.ic_stop else R.drawable.ic_send)
         send.contentDescription = activity.getString(if (screen.answering) R.string.stop else R.string.send)
@@ -63,6 +71,23 @@ internal class Drawing(private val activity: Activity, private val act: (Action)
         if (before?.card != null && chatting) {
             chat.announceForAccessibility(activity.getString(R.string.model_ready, screen.name))
         }
+    }
+
+    /** What goes with the next message, or why the picture that was chosen does not; or neither. */
+    private fun attach(screen: Screen) {
+        val (picture, trouble) = Pair(screen.picture, screen.pictureTrouble)
+        val open = screen.card ?: screen.trouble
+        show(attached, open == null && (picture != null || trouble != null))
+        show(attachedImage, picture != null)
+        attachedImage.clipToOutline = true
+        attachedImage.setImageBitmap(picture?.let { thumbnails.of(it) })
+        val text = when {
+            trouble != null -> activity.getString(Words.trouble(trouble))
+            picture != null -> Words.picture(activity, picture)
+            else -> ""
+        }
+        if (attachedText.text.toString() != text) attachedText.text = text
+        attachedText.setTextColor(activity.getColor(if (trouble != null) R.color.fail else R.color.muted))
     }
 
     private fun draw(said: Verdict?) {

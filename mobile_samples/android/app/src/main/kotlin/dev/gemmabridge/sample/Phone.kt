@@ -4,6 +4,8 @@ import android.app.ActivityManager
 import android.content.Context
 import android.os.Build
 import dev.gemmabridge.core.FreeSpace
+import dev.gemmabridge.core.Images
+import dev.gemmabridge.core.Picture
 import java.io.File
 import java.io.FileNotFoundException
 import java.io.InputStream
@@ -18,6 +20,8 @@ internal class Phone(private val context: Context) : Device {
 
     override val cache: File = File(context.cacheDir, "engine").apply { mkdirs() }
 
+    override val pictures: File = File(context.filesDir, "pictures").apply { mkdirs() }
+
     override fun free(): Long = FreeSpace.OF_DISK.bytes(cache)
 
     override fun memory(): Pair<Long, Long> {
@@ -31,6 +35,9 @@ internal class Phone(private val context: Context) : Device {
     } catch (error: FileNotFoundException) {
         null
     }
+
+    override fun picture(source: InputStream, images: Images): Picture =
+        Photos(pictures).read(source, images, available = memory().second)
 
     private companion object {
         const val MAX_NAME = 80

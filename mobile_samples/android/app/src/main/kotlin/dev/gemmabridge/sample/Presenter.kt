@@ -20,6 +20,9 @@ import dev.gemmabridge.core.MemoryCheck
 import dev.gemmabridge.core.MemoryVerdict
 import dev.gemmabridge.core.ModelImport
 import dev.gemmabridge.core.Phase
+import dev.gemmabridge.core.Picture
+import dev.gemmabridge.core.PictureException
+import dev.gemmabridge.core.PictureTrouble
 import dev.gemmabridge.core.Progress
 import dev.gemmabridge.core.RefusedException
 import dev.gemmabridge.core.Sampling
@@ -90,10 +93,50 @@ class Presenter(
         }
     }
 
+    /** Sends the message with the picture that was chosen for it; a picture needs no words. */
     fun send(message: String) {
-        if (message.isBlank() || screen.answering || screen.card != null) return
-        update(screen.copy(lines = screen.lines + Line(true, message) + Line(false, ""), answering = true, draft = ""))
-        work { answer(message) }
+        val picture = screen.picture
+        if ((message.isBlank() && picture == null) || screen.answering || screen.card != null) return
+        val lines = screen.lines + Line(true, message, picture = picture) + Line(false, "")
+        update(screen.copy(lines = lines, answering = true, draft = "", picture = null, pictureTrouble = null))
+        work { answer(message, picture) }
+    }
+
+    /** A picture for the next message, in the place of one that was chosen before; [source] opens it. */
+    fun attach(source: () -> InputStream?) = work {
+        val images = store?.manifest?.feeding?.images
+        if (!screen.pictures || images == null) return@work
+        val before = screen.picture
+        try {
+            val stream = try {
+                source()
+            } catch (error: Exception) { // another app's failure, of whatever kind
+                throw PictureException(PictureTrouble.GONE, error)
+            }
+            val picture = (stream ?: throw PictureException(PictureTrouble.GONE)).use { device.picture(it, images) }
+            update(screen.copy(picture = picture, pictureTrouble = null))
+            before?.let { forget(it) }
+        } catch (error: PictureException) {
+            update(screen.copy(pictureTrouble = error.trouble))
+        }
+    }
+
+    /** Takes back the picture that was chosen, or the word that there is none. */
+    fun detach() {
+        val picture = screen.picture
+        update(screen.copy(picture = null, pictureTrouble = null))
+        if (picture != null) work { forget(picture) }
+    }
+
+    private fun forget(picture: Picture) {
+        File(picture.path).delete()
+        File(picture.thumbnail).delete()
+    }
+
+    /** Deletes the pictures of conversations that are over; the one for the next message stays. */
+    private fun forgetPictures() {
+        val kept = screen.picture?.let { setOf(it.path, it.thumbnail) }.orEmpty()
+        device.pictures.listFiles().orEmpty().filter { it.path !in kept }.forEach { it.delete() }
     }
 
     /** Whether answers take the likeliest word each time, so that the drafter guesses; from the next message on. */
@@ -117,6 +160,7 @@ class Presenter(
         chat?.stop()
         work {
             chat?.restart()
+            forgetPictures()
             update(screen.copy(lines = emptyList(), answering = false, trouble = null))
         }
     }
@@ -178,6 +222,7 @@ class Presenter(
 
     private fun load(here: Store, careful: Boolean) {
         release()
+        forgetPictures()
         val (total, free) = device.memory()
         val memory = MemoryCheck.check(here.manifest.memory, total, free)
         if (careful && memory.verdict == MemoryVerdict.TOO_SMALL) {
@@ -188,6 +233,7 @@ class Presenter(
             device.cache.path,
             contextTokens = here.manifest.contextTokens,
             drafter = here.manifest.drafter,
+            pictures = here.manifest.feeding.images?.let { maxOf(1, here.manifest.contextTokens / it.tokens) } ?: 0,
         )
         val choice = try {
             val roomy = Roomy(engines(here.manifest), here.manifest.packedWeights)
@@ -209,7 +255,17 @@ class Presenter(
         val faster = if (here.manifest.drafter) here.faster else null
         chat = Conversation(ready, settings = talking(here.manifest.contextTokens, sampling(faster == true)))
         val verdict = verdict(choice, ready)
-        update(screen.copy(card = null, verdict = verdict, lines = emptyList(), trouble = null, faster = faster))
+        update(
+            screen.copy(
+                card = null,
+                verdict = verdict,
+                lines = emptyList(),
+                trouble = null,
+                faster = faster,
+                pictures = ready.pictures,
+                picture = screen.picture.takeIf { ready.pictures },
+            ),
+        )
     }
 
     /** Says what is loaded; on the CPU the engine writes files at its first start, for which there has to be room. */
@@ -240,7 +296,7 @@ class Presenter(
     private fun talking(context: Int, sampling: Sampling?) =
         SessionSettings(sampling = sampling, maxTokens = context / 2, tools = listOf(Clock(), Calculator()))
 
-    private fun answer(message: String) {
+    private fun answer(message: String, picture: Picture?) {
         val talk = chat ?: return update(screen.copy(answering = false))
         var line = Line(false, "")
         val used = ToolListener { call, answer ->
@@ -248,7 +304,7 @@ class Presenter(
             last(line)
         }
         try {
-            val answer = talk.say(message, used) { piece ->
+            val answer = talk.say(message, used, listOfNotNull(picture?.path)) { piece ->
                 line = line.copy(text = line.text + piece)
                 last(line)
             }
@@ -264,10 +320,10 @@ class Presenter(
             update(screen.copy(answering = false))
         } catch (error: ContextFullException) {
             // Where nothing was said yet, a new chat has no more room.
-            if (talk.turns.isEmpty()) unanswered(message, Trouble.TOO_LONG, error, Action.BACK)
-            else unanswered(message, Trouble.FULL, error, Action.NEW_CHAT, Action.BACK)
+            if (talk.turns.isEmpty()) unanswered(message, picture, Trouble.TOO_LONG, error, Action.BACK)
+            else unanswered(message, picture, Trouble.FULL, error, Action.NEW_CHAT, Action.BACK)
         } catch (error: EngineException) {
-            unanswered(message, Trouble.ANSWER, error, Action.RETRY, Action.NEW_CHAT)
+            unanswered(message, picture, Trouble.ANSWER, error, Action.RETRY, Action.NEW_CHAT)
         }
     }
 
@@ -277,10 +333,17 @@ class Presenter(
         Ending.DONE, Ending.CANCELLED -> null
     }
 
-    /** The message goes back into the field. */
-    private fun unanswered(message: String, trouble: Trouble, error: Exception, vararg actions: Action) {
+    /** The message goes back into the field, and its picture beside it. */
+    private fun unanswered(
+        message: String,
+        picture: Picture?,
+        trouble: Trouble,
+        error: Exception,
+        vararg actions: Action,
+    ) {
         val card = Card.Failed(trouble, error.message ?: "", actions.toList())
-        update(screen.copy(lines = screen.lines.dropLast(2), answering = false, trouble = card, draft = message))
+        val lines = screen.lines.dropLast(2)
+        update(screen.copy(lines = lines, answering = false, trouble = card, draft = message, picture = picture))
     }
 
     private fun last(line: Line) = update(screen.copy(lines = screen.lines.dropLast(1) + line))

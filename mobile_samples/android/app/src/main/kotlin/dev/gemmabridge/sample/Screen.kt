@@ -1,5 +1,8 @@
 package dev.gemmabridge.sample
 
+import dev.gemmabridge.core.Picture
+import dev.gemmabridge.core.PictureTrouble
+
 /** What the app does when nobody can write yet. */
 enum class Task { LOOKING, UNPACKING, DOWNLOADING, IMPORTING, CHECKING, PREPARING, LOADING, TESTING }
 
@@ -44,6 +47,7 @@ data class Line(
     val stopped: Boolean = false,
     val cut: Cut? = null,
     val used: List<Used> = emptyList(),
+    val picture: Picture? = null,
 )
 
 /** What the self-test on this device said; [fellBack] names what was tried before and why it was left. */
@@ -62,6 +66,9 @@ data class Verdict(
  * @property faster whether answers take the likeliest word each time, for which the model's drafter guesses; null: it has
  *     none.
  * @property draft goes back into the field: a message that was not answered.
+ * @property pictures whether a picture can go with a message.
+ * @property picture goes with the next message.
+ * @property pictureTrouble why the one that was chosen last does not.
  */
 data class Screen(
     val name: String = "",
@@ -72,4 +79,7 @@ data class Screen(
     val trouble: Card.Failed? = null,
     val draft: String = "",
     val faster: Boolean? = null,
+    val pictures: Boolean = false,
+    val picture: Picture? = null,
+    val pictureTrouble: PictureTrouble? = null,
 )

@@ -2,6 +2,8 @@ package dev.gemmabridge.sample
 
 import android.content.Context
 import android.text.format.Formatter
+import dev.gemmabridge.core.Picture
+import dev.gemmabridge.core.PictureTrouble
 
 /** The words for what [Screen] says, in the user's language. */
 internal object Words {
@@ -63,6 +65,19 @@ internal object Words {
         Action.GO_ON -> R.string.go_on
         Action.NEW_CHAT -> R.string.new_chat
         Action.BACK -> R.string.back
+    }
+
+    /** What can be said of a picture without looking at it. */
+    fun picture(context: Context, picture: Picture): String =
+        context.getString(R.string.your_picture, picture.size.width, picture.size.height)
+
+    fun trouble(trouble: PictureTrouble): Int = when (trouble) {
+        PictureTrouble.GONE -> R.string.picture_gone
+        PictureTrouble.UNREADABLE -> R.string.picture_unreadable
+        PictureTrouble.CUT_OFF -> R.string.picture_cut_off
+        PictureTrouble.TOO_LARGE -> R.string.picture_too_large
+        PictureTrouble.MEMORY -> R.string.picture_memory
+        PictureTrouble.SPACE -> R.string.picture_space
     }
 
     fun verdict(context: Context, verdict: Verdict): String {

@@ -34,13 +34,18 @@ class Conversation(
         get() = synchronized(lock) { filled }
 
     /**
-     * Sends a message, runs the tools that the model asks for, and waits for the answer, which arrives in pieces.
+     * Sends a message, with the files of [pictures] before it, runs the tools that the model asks for, and waits for the answer, which arrives in pieces.
      *
      * @throws ContextFullException the message does not fit: shorten it, or [restart].
      * @throws EngineException the engine failed. In either case nothing was said, and the same message can be sent again.
      */
     @JvmOverloads
-    fun say(message: String, watcher: ToolListener = ToolListener { _, _ -> }, listener: PieceListener): Answer {
+    fun say(
+        message: String,
+        watcher: ToolListener = ToolListener { _, _ -> },
+        pictures: List<String> = emptyList(),
+        listener: PieceListener,
+    ): Answer {
         synchronized(lock) {
             if (filled) throw ContextFullException("the conversation has filled its context")
             stopped = false
@@ -52,7 +57,7 @@ class Conversation(
                 listener.onPiece(piece)
                 if (stop()) current.cancel()
             }
-            loop.run(current, message, pieces, watcher, stop)
+            loop.run(current, Turn(Role.USER, message, pictures = pictures), pieces, watcher, stop)
         } catch (error: Exception) {
             drop(current)
             throw error

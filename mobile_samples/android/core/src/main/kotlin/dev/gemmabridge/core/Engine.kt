@@ -18,6 +18,7 @@ enum class Backend(val wire: String) {
  * @property contextTokens tokens of input and output together; 0 takes what the model was built with. More than that
  *     makes some runtimes crash, so it comes from the manifest and not from the user.
  * @property drafter whether the model file holds a drafter: the manifest says it.
+ * @property pictures that a context has room for; 0 where the model takes none, of which the engine is told nothing.
  */
 data class EngineSettings(
     val modelPath: String,
@@ -25,6 +26,7 @@ data class EngineSettings(
     val threads: Int = 0,
     val contextTokens: Int = 0,
     val drafter: Boolean = false,
+    val pictures: Int = 0,
 ) {
     /**
      * Whether a drafter guesses the tokens of a session: where the best one is taken every time. LiteRT-LM takes that
@@ -127,6 +129,13 @@ interface Session : Closeable {
     fun send(message: String, listener: PieceListener): Answer
 
     /**
+     * Sends a message with [pictures], which are paths of files that stay as long as the session; the model sees them
+     * before the words. Throws what [send] throws, also where a picture cannot be read.
+     */
+    fun send(message: String, pictures: List<String>, listener: PieceListener): Answer =
+        if (pictures.isEmpty()) send(message, listener) else throw EngineException("this engine takes no pictures")
+
+    /**
      * Sends what the tools answered that [Answer.calls] asked for, in the same order, and waits for what the model makes
      * of it. Throws what [send] throws.
      */
@@ -143,6 +152,10 @@ interface Session : Closeable {
 /** A loaded model. Everything here may take seconds: never on a user interface's thread. */
 interface Engine : Closeable {
     val backend: Backend
+
+    /** Whether its sessions take pictures. */
+    val pictures: Boolean
+        get() = false
 
     /** @throws EngineException the engine failed or is closed. */
     fun start(settings: SessionSettings): Session

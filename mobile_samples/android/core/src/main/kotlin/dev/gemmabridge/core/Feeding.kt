@@ -14,6 +14,7 @@ data class SamplerSettings(val topK: Int, val topP: Double, val temperature: Dou
  * @property thought what stands around a model's thoughts; null when it has none.
  * @property roles by the checkpoint's own names; `sot_token` and `eot_token` begin and end a turn.
  * @property sampler null: the best token, every time.
+ * @property images how large a picture the model looks at; null where it takes none.
  */
 class Feeding private constructor(
     val start: NamedToken,
@@ -23,6 +24,7 @@ class Feeding private constructor(
     val thought: Pair<NamedToken, NamedToken>?,
     val roles: Map<String, NamedToken>,
     val sampler: SamplerSettings?,
+    val images: Images?,
 ) {
     companion object {
         /**
@@ -46,6 +48,7 @@ class Feeding private constructor(
                 thought = if (tokens.has("thought")) thought(tokens.child("thought")) else null,
                 roles = roles.keys().associateWith { token(roles.child(it)) },
                 sampler = sampler(fields.child("sampler")),
+                images = Images.read(fields),
             )
         }
 

@@ -52,6 +52,8 @@ class Fields(private val members: Map<*, *>, private val where: String) {
         }
     }
 
+    fun texts(key: String): List<String> = list(key).mapIndexed { i, value -> value as? String ?: refuse(key, "[$i] is no text") }
+
     fun numbers(key: String): DoubleArray {
         val list = list(key)
         return DoubleArray(list.size) { (list[it] as? Number ?: refuse(key, "[$it] is no number")).toDouble() }

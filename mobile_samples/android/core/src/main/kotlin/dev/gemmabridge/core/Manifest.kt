@@ -9,8 +9,9 @@ data class BundleFile(val name: String, val bytes: Long, val sha256: String)
  * @property mappedWeights every token reads them, so they must stay in memory.
  * @property mappedEmbeddings a token touches a few pages only.
  * @property kvCache at full context.
+ * @property pictures weights that read a picture, and what reading one takes beside them; 0 where the model takes none.
  */
-data class MemoryNeed(val mappedWeights: Long, val mappedEmbeddings: Long, val kvCache: Long)
+data class MemoryNeed(val mappedWeights: Long, val mappedEmbeddings: Long, val kvCache: Long, val pictures: Long = 0)
 
 /** One rung of the parity ladder; [verdict] is `pass` or `not run: <why>`. */
 data class Rung(val name: String, val question: String, val verdict: String)
@@ -118,6 +119,7 @@ class Manifest private constructor(
                     memory.count("mapped_weights"),
                     memory.count("mapped_embeddings"),
                     memory.count("kv_cache"),
+                    pictures(memory),
                 ),
                 signatures = signatures,
                 cache = CacheLayout(cache.text("dtype"), cache.integers("owners"), cache.count("bytes"), cache.countOrNull("ring")),
@@ -131,6 +133,12 @@ class Manifest private constructor(
                 licence = root.child("licence").text("spdx"),
                 source = root.child("source").text("id"),
             )
+        }
+
+        private fun pictures(memory: Fields): Long {
+            if (!memory.has("images")) return 0
+            val images = memory.child("images")
+            return MemoryCheck.plus(images.count("mapped_weights"), images.count("working"))
         }
 
         /** `self_sha256` is of the file with these 64 digits as zeros. */

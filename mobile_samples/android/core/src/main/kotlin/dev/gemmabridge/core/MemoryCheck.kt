@@ -13,7 +13,7 @@ class MemoryResult(val verdict: MemoryVerdict, val need: Long, val message: Stri
  * Compares a manifest's numbers with the device before anything is loaded: a process that takes too much is killed
  * without a trace.
  *
- * Weights and KV cache must be resident; of the embeddings a token touches a few pages. [WORKING] is for the engine's
+ * Weights, KV cache and what reads a picture must be resident; of the embeddings a token touches a few pages. [WORKING] is for the engine's
  * own buffers and the app, [SHARE] of the RAM what one app gets on a phone that is otherwise empty. Both are judgements.
  */
 object MemoryCheck {
@@ -25,7 +25,7 @@ object MemoryCheck {
      * @param available what the system says is free without killing others, bytes.
      */
     fun check(need: MemoryNeed, total: Long, available: Long): MemoryResult {
-        val bytes = plus(plus(need.mappedWeights, need.kvCache), WORKING)
+        val bytes = plus(plus(plus(need.mappedWeights, need.kvCache), need.pictures), WORKING)
         val allowed = (total * SHARE).toLong()
         return when {
             bytes > allowed -> MemoryResult(
@@ -43,5 +43,6 @@ object MemoryCheck {
         }
     }
 
-    private fun plus(a: Long, b: Long): Long = if (a > Long.MAX_VALUE - b) Long.MAX_VALUE else a + b
+    /** A sum that stops at the largest number. */
+    internal fun plus(a: Long, b: Long): Long = if (a > Long.MAX_VALUE - b) Long.MAX_VALUE else a + b
 }

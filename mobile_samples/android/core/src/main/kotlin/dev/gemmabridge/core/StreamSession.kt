@@ -75,7 +75,10 @@ abstract class StreamSession(
     override val usable: Boolean
         get() = lock.withLock { !cancelled && !failed && !closing }
 
-    override fun send(message: String, listener: PieceListener): Answer = exchange(Turn(Role.USER, message), listener)
+    override fun send(message: String, listener: PieceListener): Answer = send(message, emptyList(), listener)
+
+    override fun send(message: String, pictures: List<String>, listener: PieceListener): Answer =
+        exchange(Turn(Role.USER, message, pictures = pictures), listener)
 
     override fun answer(answers: List<ToolAnswer>, listener: PieceListener): Answer =
         exchange(Turn(Role.TOOL, "", answers = answers), listener)

@@ -15,6 +15,7 @@ class Exchange(val turns: List<Turn>, val answer: Answer)
  */
 class ToolLoop @JvmOverloads constructor(private val tools: List<Tool>, private val rounds: Int = ROUNDS) {
     /**
+     * @param question the user's turn.
      * @param stopped whether the user wants no more of this answer: nothing is run and nothing sent then.
      * @return the answer's text is that of all rounds together.
      * @throws ContextFullException a tool's answer does not fit into the context any more.
@@ -22,13 +23,13 @@ class ToolLoop @JvmOverloads constructor(private val tools: List<Tool>, private 
      */
     fun run(
         session: Session,
-        message: String,
+        question: Turn,
         listener: PieceListener,
         watcher: ToolListener,
         stopped: () -> Boolean,
     ): Exchange {
-        val turns = arrayListOf(Turn(Role.USER, message))
-        var answer = spoken(session.send(message, listener))
+        val turns = arrayListOf(question)
+        var answer = spoken(session.send(question.text, question.pictures, listener))
         val text = StringBuilder(answer.text)
         var round = 0
         while (answer.calls.isNotEmpty() && answer.ending != Ending.CANCELLED && !stopped()) {

@@ -109,7 +109,10 @@ class ScriptEngine(private val script: (List<Turn>, Turn, PieceListener, () -> B
             override val usable: Boolean
                 get() = !cancelled
 
-            override fun send(message: String, listener: PieceListener) = exchange(Turn(Role.USER, message), listener)
+            override fun send(message: String, listener: PieceListener) = send(message, emptyList(), listener)
+
+            override fun send(message: String, pictures: List<String>, listener: PieceListener) =
+                exchange(Turn(Role.USER, message, pictures = pictures), listener)
 
             override fun answer(answers: List<ToolAnswer>, listener: PieceListener) =
                 exchange(Turn(Role.TOOL, "", answers = answers), listener)

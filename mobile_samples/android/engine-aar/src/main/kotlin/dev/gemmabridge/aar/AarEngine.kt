@@ -25,6 +25,9 @@ class AarEngine internal constructor(
 ) : Engine {
     private val sessions = Sessions<AarSession> { engine.close() }
 
+    override val pictures: Boolean
+        get() = settings.pictures > 0
+
     override fun start(settings: SessionSettings): Session = sessions.begin {
         val conversation = Failures.told("the engine begins no conversation") { engine.createConversation(config(settings)) }
         AarSession(this, conversation, ChunkQueue(), settings.maxTokens, this.settings.contextTokens)

@@ -30,6 +30,9 @@ class AarEngineFactory @JvmOverloads constructor(
             val config = EngineConfig(
                 modelPath = settings.modelPath,
                 backend = native,
+                // The judge saw pictures on the CPU alone, and the self-test asks nothing about any.
+                visionBackend = if (settings.pictures > 0) GoogleBackend.CPU() else null,
+                maxNumImages = settings.pictures.takeIf { it > 0 },
                 maxNumTokens = settings.contextTokens.takeIf { it > 0 },
                 cacheDir = settings.cacheDir,
             )

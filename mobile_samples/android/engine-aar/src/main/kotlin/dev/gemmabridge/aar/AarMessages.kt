@@ -15,13 +15,18 @@ import com.google.ai.edge.litertlm.ToolCall as GoogleToolCall
 /** Turns and tools as Google's Kotlin API has them. */
 internal object AarMessages {
     fun of(turn: Turn): Message = when (turn.role) {
-        Role.USER -> Message.user(turn.text)
+        Role.USER -> if (turn.pictures.isEmpty()) Message.user(turn.text) else Message.user(Contents.of(pictures(turn)))
         Role.ASSISTANT -> Message.model(
             if (turn.text.isEmpty()) Contents.of(emptyList()) else Contents.of(turn.text),
             turn.calls.map { GoogleToolCall(it.name, it.arguments) },
         )
         Role.TOOL -> Message.tool(Contents.of(turn.answers.map { Content.ToolResponse(it.name, it.value) }))
         Role.SYSTEM -> throw IllegalArgumentException("a system turn comes first or not at all")
+    }
+
+    private fun pictures(turn: Turn): List<Content> {
+        val words = if (turn.text.isEmpty()) emptyList() else listOf(Content.Text(turn.text))
+        return turn.pictures.map { Content.ImageFile(it) } + words
     }
 
     fun declared(tool: Tool): ToolProvider = tool(

@@ -1,5 +1,6 @@
 package dev.gemmabridge.test
 
+import com.google.ai.edge.litertlm.Backend as GoogleBackend
 import com.google.ai.edge.litertlm.Conversation as GoogleConversation
 import com.google.ai.edge.litertlm.Engine as GoogleEngine
 import dev.gemmabridge.aar.AarEngineFactory
@@ -48,6 +49,23 @@ fun main() {
                 }
                 same(wanted, GoogleEngine.DRAFTED.toList())
             }
+        }
+        case("pictures come before the words and are read on the CPU, and a model without a tower is asked for none") {
+            GoogleEngine.CONFIGS.clear()
+            factory.open(settings.copy(pictures = 3), Backend.CPU).use { engine ->
+                same(true, engine.pictures)
+                val seen = listOf(Turn(Role.USER, "u", pictures = listOf("/old.png")), Turn(Role.ASSISTANT, "a"))
+                engine.start(SessionSettings(seen)).use { session ->
+                    same("[/a.png][/b.png]ab", session.send("ab", listOf("/a.png", "/b.png")) {}.text)
+                    same("[/a.png]", session.send("", listOf("/a.png")) {}.text)
+                    same("ab", session.send("ab") {}.text)
+                }
+            }
+            factory.open(settings, Backend.CPU).use { same(false, it.pictures) }
+            same(
+                listOf(Pair(GoogleBackend.CPU(), 3), Pair(null, null)),
+                GoogleEngine.CONFIGS.map { Pair(it.visionBackend, it.maxNumImages) },
+            )
         }
         case("a GPU that does not start is an exception that the fallback knows") {
             failsWith<EngineException>("no OpenCL") { factory.open(settings, Backend.GPU) }

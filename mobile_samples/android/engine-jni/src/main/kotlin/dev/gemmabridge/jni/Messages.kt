@@ -13,6 +13,7 @@ internal object Messages {
         val message = LinkedHashMap<String, Any?>()
         message["role"] = turn.role.wire
         if (turn.text.isNotEmpty() || turn.calls.isEmpty()) message["content"] = turn.text
+        if (turn.pictures.isNotEmpty()) message["content"] = pictures(turn) + words(turn)
         if (turn.role == Role.TOOL) {
             message["content"] = turn.answers.map { mapOf("type" to "tool_response", "name" to it.name, "response" to it.value) }
         }
@@ -23,6 +24,11 @@ internal object Messages {
         }
         return Json.write(message)
     }
+
+    private fun pictures(turn: Turn) = turn.pictures.map { mapOf("type" to "image", "path" to it) }
+
+    private fun words(turn: Turn) =
+        if (turn.text.isEmpty()) emptyList() else listOf(mapOf("type" to "text", "text" to turn.text))
 
     fun all(turns: List<Turn>): String = turns.joinToString(",", "[", "]") { one(it.harmless()) }
 

@@ -5,8 +5,16 @@ package dev.gemmabridge.jni
  * [NativeEngine] and [NativeSession] call these. Text is UTF-8. All but [cancel] and [taken] throw EngineException.
  */
 internal object Native {
+    /** @param pictures that a conversation may hold; 0 where the model file has nothing that reads one. */
     @JvmStatic
-    external fun open(path: ByteArray, backend: ByteArray, cache: ByteArray, threads: Int, tokens: Int): Long
+    external fun open(
+        path: ByteArray,
+        backend: ByteArray,
+        cache: ByteArray,
+        threads: Int,
+        tokens: Int,
+        pictures: Int,
+    ): Long
 
     @JvmStatic
     external fun close(engine: Long)

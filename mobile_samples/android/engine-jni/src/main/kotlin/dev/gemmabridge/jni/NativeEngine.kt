@@ -17,6 +17,9 @@ class NativeEngine internal constructor(
 ) : Engine {
     private val sessions = Sessions<NativeSession> { Native.close(handle) }
 
+    override val pictures: Boolean
+        get() = settings.pictures > 0
+
     override fun start(settings: SessionSettings): Session = sessions.begin {
         val sink = ChunkSink()
         val sampling = settings.sampling
@@ -78,6 +81,7 @@ class NativeEngineFactory(private val load: Runnable) : EngineFactory {
             settings.cacheDir.toByteArray(Charsets.UTF_8),
             settings.threads,
             settings.contextTokens,
+            settings.pictures,
         )
         return NativeEngine(backend, handle, settings)
     }

@@ -10,12 +10,14 @@ import dev.gemmabridge.core.EngineException
 import dev.gemmabridge.core.EngineSettings
 import dev.gemmabridge.core.Fallback
 import dev.gemmabridge.core.GoldenFile
+import dev.gemmabridge.core.Images
 import dev.gemmabridge.core.Json
 import dev.gemmabridge.core.Manifest
+import dev.gemmabridge.core.Picture
 import dev.gemmabridge.core.RefusedException
 import dev.gemmabridge.core.Role
-import dev.gemmabridge.core.Sampling
 import dev.gemmabridge.core.Runtime
+import dev.gemmabridge.core.Sampling
 import dev.gemmabridge.core.SelfTest
 import dev.gemmabridge.core.SessionSettings
 import dev.gemmabridge.core.Turn
@@ -30,6 +32,7 @@ import dev.gemmabridge.sample.Presenter
 import dev.gemmabridge.sample.Screen
 import dev.gemmabridge.sample.Store
 import java.io.File
+import java.io.InputStream
 import java.nio.FloatBuffer
 import java.util.concurrent.CountDownLatch
 import java.util.concurrent.LinkedBlockingQueue
@@ -67,6 +70,9 @@ private fun verdict(bundle: File): String = try {
 private class Handheld(private val bundle: File, override val folder: File) : Device {
     override val name = "desk"
     override val cache = File(folder, "cache")
+    override val pictures = File(folder, "pictures")
+
+    override fun picture(source: InputStream, images: Images): Picture = throw AssertionError("no bundle of this engine sees")
 
     override fun free() = 8_000_000_000L
 
