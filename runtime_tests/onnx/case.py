@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,25 +16,27 @@ from runtime_tests.errors import InputError
 from runtime_tests.onnx.runner import Runner, Session
 from runtime_tests.onnx.weights import matrix
 from runtime_tests.questions.chunks import chunks
-from runtime_tests.readers.checkpoint import Folder
+from runtime_tests.readers.checkpoint import Folder, open_checkpoint
 from runtime_tests.readers.onnx.model import OnnxModel, open_onnx
 from runtime_tests.readers.regular import file_sha256, listing_sha256
 from runtime_tests.reference.model import Ids
+from runtime_tests.reference.vision.tower import Tower
 from runtime_tests.reference.widening import Source
 from runtime_tests.weights.recovered import Recovered
 
-EMBEDDING, TEXT = "embedding.onnx", "text.onnx"
+EMBEDDING, TEXT, VISION = "embedding.onnx", "text.onnx", "vision.onnx"
 CONTEXT = "gemma_bridge.context"
 LONGEST = 512  # tokens of a piece of a prompt
 
 
 @dataclass(frozen=True)
 class Pair:
-    """The models of a bundle: decoder, embedding, and both in one."""
+    """The models of a bundle: decoder, embedding, both in one, and what reads images, if anything does."""
 
     decoder: OnnxModel
     embedding: OnnxModel
     text: OnnxModel
+    images: OnnxModel | None = None
 
     @property
     def path(self) -> Path:
@@ -47,7 +50,8 @@ class Pair:
     @property
     def files(self) -> list[Path]:
         """All files, by name."""
-        return sorted({*self.decoder.files, *self.embedding.files, *self.text.files})
+        seeing = () if self.images is None else self.images.files
+        return sorted({*self.decoder.files, *self.embedding.files, *self.text.files, *seeing})
 
     def sha256(self) -> str:
         """Hex SHA-256 of the lines that ``sha256sum`` prints of the files, by name."""
@@ -60,7 +64,9 @@ def open_pair(path: Path) -> Pair:
     Raises:
         InputError: one is missing or damaged.
     """
-    return Pair(open_onnx(path), open_onnx(path.with_name(EMBEDDING)), open_onnx(path.with_name(TEXT)))
+    seeing = path.with_name(VISION)
+    images = open_onnx(seeing) if seeing.is_file() else None
+    return Pair(open_onnx(path), open_onnx(path.with_name(EMBEDDING)), open_onnx(path.with_name(TEXT)), images)
 
 
 class OnnxCase(Case):
@@ -81,6 +87,14 @@ class OnnxCase(Case):
         super().__init__(artifact, folder, threads, evaluation, float_model, questions)
         self.decoder, self.embedding, self.text = artifact.decoder, artifact.embedding, artifact.text
 
+    def like(self, artifact: Any) -> Self:
+        """As :meth:`Case.like`; the tower is the checkpoint's alone."""
+        other = super().like(artifact)
+        for name in ("vision", "tower"):
+            if name in self.__dict__:
+                setattr(other, name, getattr(self, name))
+        return other
+
     @cached_property
     def context(self) -> int:
         """As the model's metadata says it: its dimensions are open."""
@@ -88,6 +102,25 @@ class OnnxCase(Case):
         if not said.isdecimal() or int(said) < 1:
             raise InputError(f"{self.decoder.path.name}: its metadata says {CONTEXT} {said[:20]!r}")
         return int(said)
+
+    @cached_property
+    def vision(self) -> Folder:
+        """The checkpoint's vision tower and its projection into the text decoder."""
+        return open_checkpoint(self.folder.path, "vision")
+
+    @cached_property
+    def tower(self) -> Tower:
+        """transformers' own of them, with the model's weights where these are what the checkpoint rounded: see rung 0.
+
+        Raises:
+            InputError: the checkpoint has none.
+        """
+        found = {}
+        if self.artifact.images is not None and self.folder.storage != "integers":
+            for name in self.vision.floats:
+                if not isinstance(stored := matrix(self.artifact.images, name.removesuffix(".weight")), str):
+                    found[name.removesuffix(".weight")] = stored.values(0, stored.shape[0])
+        return Tower(self.folder.path, self.threads, found)
 
     @cached_property
     def runner(self) -> Runner:

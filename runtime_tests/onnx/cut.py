@@ -7,6 +7,7 @@ reads another's keys and values gets these too. Weights stay where they lie.
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,12 +49,13 @@ def codes(model: OnnxModel, layer: int) -> list[str]:
     return [name for name in model.producer if name.startswith(f"layers.{layer}.") and name.endswith("/codes")]
 
 
-def cut(model: OnnxModel, wanted: list[str], own: int | None) -> Cut:
+def cut(model: OnnxModel, wanted: list[str], own: int | None, given: Collection[str] = ()) -> Cut:
     """The part that makes some values.
 
     Args:
         wanted: names of what it shall make.
         own: number of the cache that it writes itself; other caches' contents are given.
+        given: names of further values that are given, besides boundaries.
 
     Raises:
         CannotRunError: nothing makes any of them.
@@ -68,7 +70,7 @@ def cut(model: OnnxModel, wanted: list[str], own: int | None) -> Cut:
         if number[id(node)] not in kept:
             kept.add(number[id(node)])
             for name in node.inputs:
-                if _stops(name, own) or name in model.inputs:
+                if _stops(name, own) or name in model.inputs or name in given:
                     ends[name] = None
                 elif name in model.producer:
                     todo.append(model.producer[name])
@@ -89,7 +91,7 @@ def cut(model: OnnxModel, wanted: list[str], own: int | None) -> Cut:
     graph.input.extend(value for value in model.proto.graph.input if value.name in used)
     for name in ends:
         if name not in model.inputs:
-            graph.input.append(helper.make_tensor_value_info(GIVEN + name, _FLOAT, None))
+            graph.input.append(helper.make_tensor_value_info(GIVEN + name, _INT8 if _CODES in name else _FLOAT, None))
     made = [name for name in wanted if name in {one for node in nodes for one in node.output}]
     graph.output.extend(helper.make_tensor_value_info(name, _INT8 if _CODES in name else _FLOAT, None) for name in made)
     whole = type(model.proto)()

@@ -31,7 +31,7 @@ class Runner:
 
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
-        options.log_severity_level = 3
+        options.log_severity_level = 4  # what is wrong is raised
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         if folder is not None:
             options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(folder))
@@ -63,6 +63,7 @@ class Session:
     def __init__(self, model: Runner, dims: Dimensions) -> None:
         self._model = model
         self.position = 0
+        self._none = np.zeros((0, dims.hidden), np.float32)  # rows of images, of a model that takes any
         self._past: Arrays = {
             past(i, part): np.zeros((1, owner.kv_heads, 0, owner.head_dim), np.float32)
             for i, owner in enumerate(dims.owners)
@@ -71,7 +72,7 @@ class Session:
 
     def run(self, ids: Ids) -> Floats:
         """Logits ``[V]`` after some more tokens."""
-        given = {"input_ids": ids.astype(np.int64)[None]}
+        given: Arrays = {"input_ids": ids.astype(np.int64)[None], "image_features": self._none}
         found = self._model.run({**given, **places(self.position, len(ids)), **self._past})
         self._past = {name: found[name.replace("past_key_values", "present", 1)] for name in self._past}
         self.position += len(ids)

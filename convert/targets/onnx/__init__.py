@@ -19,6 +19,12 @@ the next token looks at. A longer one, p rows with tokens in the first min(t - n
 **embedding** (``embedding.onnx``, ``embedding.onnx.data``): ``input_ids [1, n]`` int64 to ``inputs_embeds`` and
 ``per_layer_inputs``. Rows are taken in the checkpoint's own bits and made numbers afterwards.
 
+**vision** (``vision.onnx``, ``vision.onnx.data``), where images are converted: ``pixel_values [1, P, pixels]`` from 0
+to 1, of each patch its rows, pixels and channels in this order, and ``pixel_position_ids [1, P, 2]`` int64, x and y, -1
+and -1 for padding, to ``image_features [m, H]``: the rows that stand in the image's place. Then the embedding takes
+these too, of all images of a call together (none: ``[0, H]``), and puts them where the image's token stands, whose
+per-layer row is the padding's; and so does the graph of both.
+
 **text** (``text.onnx``): both graphs in one, over the same files of weights: ``input_ids`` instead of rows. This is
 what onnxruntime-genai runs, whose kind of model with an embedding in front wants a vision model too [0.18.0].
 
@@ -40,8 +46,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from convert.errors import PlanError
 from convert.outputs import check_file, check_folder, listing_sha256
-from convert.targets.onnx.names import COMPANIONS, COPIED, EMBEDDING, GENAI, MODEL, MODELS, TEXT
+from convert.targets.onnx.names import COMPANIONS, COPIED, EMBEDDING, GENAI, MODEL, MODELS, TEXT, VISION
 from convert.targets.onnx.options import OnnxOptions
 from convert.targets.target import Described, Sizes, Target
 
@@ -76,6 +83,18 @@ def _check(asked: str, checkpoint: Checkpoint, options: OnnxOptions) -> None:
     for key, tensor in checkpoint.text.quants.items():
         if key not in checkpoint.text.tables:
             block_of(tensor)
+    if "vision" in checkpoint.modules:
+        _check_images(asked, checkpoint)
+
+
+def _check_images(asked: str, checkpoint: Checkpoint) -> None:
+    from convert.targets.onnx.vision import products
+
+    module = checkpoint.modules["vision"]
+    products(module)
+    if module.config.sees_ahead:
+        found = "rows of an image see what comes behind them (use_bidirectional_attention is 'vision' in config.json)"
+        raise PlanError(asked, f"{found}, which the attention operator does not do", "Leave image out")
 
 
 def _needs(checkpoint: Checkpoint) -> None:
@@ -99,7 +118,7 @@ def _costs() -> TargetCosts:
 def _place(out: Path, asked: str) -> None:
     """The data and the other models lie beside the decoder."""
     check_folder(out.parent, asked)
-    for name in (out.name, EMBEDDING, TEXT):
+    for name in (out.name, EMBEDDING, TEXT, VISION):
         check_file(out.with_name(name), asked, b"\x08", "an ONNX model")
 
 
@@ -112,18 +131,21 @@ def _collect(checkpoint: Checkpoint, options: OnnxOptions, folder: Path) -> None
 
 
 def _files(folder: Path, checkpoint: Checkpoint) -> set[str]:
-    return {*MODELS, *COMPANIONS}
+    images = (VISION, f"{VISION}.data") if "vision" in checkpoint.modules else ()
+    return {*MODELS, *images, *COMPANIONS}
 
 
 def _digest(model: Path) -> str:
     beside = (EMBEDDING, f"{EMBEDDING}.data", TEXT)
-    return listing_sha256(model.parent, (model.name, f"{model.name}.data", *beside))
+    images = (VISION, f"{VISION}.data") if model.with_name(VISION).is_file() else ()
+    return listing_sha256(model.parent, (model.name, f"{model.name}.data", *beside, *images))
 
 
 def _described(folder: Path) -> Described:
     from convert.targets.onnx.inspect import inspect_models
 
-    found = inspect_models([folder / MODEL, folder / EMBEDDING])
+    images = [folder / VISION] if (folder / VISION).is_file() else []
+    found = inspect_models([folder / MODEL, folder / EMBEDDING, *images])
     return Described(found, found.weights, found.section(f"{MODEL}.data"), found.section(f"{EMBEDDING}.data"))
 
 
@@ -137,8 +159,8 @@ def _inspect(path: Path) -> Report | None:
 
     if path.suffix != ".onnx" or not path.is_file():
         return None
-    beside = path.with_name(EMBEDDING)
-    return inspect_models([path, beside] if path.name == MODEL and beside.is_file() else [path])
+    beside = [path.with_name(name) for name in (EMBEDDING, VISION)] if path.name == MODEL else []
+    return inspect_models([path, *(one for one in beside if one.is_file())])
 
 
 def _runtime() -> tuple[str, str]:
@@ -183,4 +205,5 @@ TARGET = Target(
     calls=_calls,
     inspect=_inspect,
     kinds=("an .onnx",),
+    modules=frozenset({"text", "vision"}),
 )

@@ -8,11 +8,14 @@ import json
 from pathlib import Path
 
 from convert import __version__
+from convert.checkpoint.module import kinds
 from convert.checkpoint.types import Checkpoint
+from convert.choices import idle
 from convert.progress import Progress
 from convert.targets.onnx.decoder import decoder, embedding
-from convert.targets.onnx.names import EMBEDDING, TEXT
+from convert.targets.onnx.names import EMBEDDING, TEXT, VISION
 from convert.targets.onnx.options import OnnxOptions
+from convert.targets.onnx.vision import vision
 from convert.targets.onnx.whole import whole
 
 
@@ -23,10 +26,13 @@ def build(checkpoint: Checkpoint, options: OnnxOptions, out: Path, progress: Pro
             out: decoder(checkpoint, f"{out.name}.data"),
             out.with_name(EMBEDDING): embedding(checkpoint, f"{EMBEDDING}.data"),
         }
+        if "vision" in checkpoint.modules:
+            tower = vision(checkpoint.modules["vision"], int(options.image_tokens), f"{VISION}.data")
+            made[out.with_name(VISION)] = tower
     with progress.stage("write weights", sum(graph.bytes for graph in made.values())) as stage:
         for graph in made.values():
             graph.metadata |= metadata(checkpoint, options)
-        decoding, embedding_rows = (graph.write(path, stage.advance) for path, graph in made.items())
+        decoding, embedding_rows, *_ = [graph.write(path, stage.advance) for path, graph in made.items()]
     out.with_name(TEXT).write_bytes(whole(embedding_rows, decoding).SerializeToString(deterministic=True))
 
 
@@ -34,7 +40,10 @@ def metadata(checkpoint: Checkpoint, options: OnnxOptions) -> dict[str, str]:
     """What the models say of their origin: nothing that depends on where or when they were made."""
     source = checkpoint.source
     files = {name: digest for name, (digest, _) in sorted(source.files.items())}
-    parts = {"files": files, "format": checkpoint.format, "options": dataclasses.asdict(options)}
+    chosen = dataclasses.asdict(options)
+    for name in idle(OnnxOptions, [kinds()[name].modality for name in checkpoint.modules]):
+        del chosen[name]
+    parts = {"files": files, "format": checkpoint.format, "options": chosen}
     return {
         "gemma_bridge.version": __version__,
         "gemma_bridge.source.id": source.id,

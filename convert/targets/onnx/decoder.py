@@ -12,6 +12,7 @@ from convert.targets.onnx import weights
 from convert.targets.onnx.caches import Caches
 from convert.targets.onnx.emit import Symbol, symbol
 from convert.targets.onnx.graph import TOKENS, TOTAL, Graph, Value, element
+from convert.targets.onnx.images import Images
 from convert.targets.onnx.ops import OnnxOps
 
 
@@ -52,12 +53,15 @@ def decoder(checkpoint: Checkpoint, data: str) -> Graph:
 
 
 def embedding(checkpoint: Checkpoint, data: str) -> Graph:
-    """Ids in, rows of the tables out, each times the root of its width."""
+    """Ids in, rows of the tables out, each times the root of its width; those of images in their places."""
     config, graph = checkpoint.text.config, Graph("embedding", data)
     ids = graph.input("input_ids", (1, TOKENS), "int64")
-    graph.output("inputs_embeds", _rows(graph, checkpoint, TABLES[0], ids, config.hidden))
+    images = Images(graph, checkpoint, ids) if "vision" in checkpoint.modules else None
+    rows = _rows(graph, checkpoint, TABLES[0], ids, config.hidden)
+    graph.output("inputs_embeds", rows if images is None else images.among(rows))
     if config.per_layer_width:
-        graph.output("per_layer_inputs", _rows(graph, checkpoint, TABLES[1], ids, config.per_layer_width))
+        given = ids if images is None else images.padded()
+        graph.output("per_layer_inputs", _rows(graph, checkpoint, TABLES[1], given, config.per_layer_width))
     return graph
 
 

@@ -99,7 +99,10 @@ OPERATIONS: Mapping[model.Operator, Operator] = {
     "concatenate": _plain("Concat", lambda step: {"axis": step.axis}),
     "cos": _plain("Cos"),
     "divide": _plain("Div"),
+    "equal": _plain("Equal"),
+    "floor_divide": _plain("Div"),  # of whole numbers that are not negative: it rounds towards zero
     "gelu": _plain("Gelu", lambda step: {"approximate": step.approximate}),
+    "less": _plain("Less"),
     "max": _reduce("ReduceMax"),
     "maximum": _plain("Max"),
     "mean": _reduce("ReduceMean"),

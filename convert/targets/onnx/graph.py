@@ -26,6 +26,8 @@ Advance: TypeAlias = Callable[[int], None]
 # Primes above any real dimension, so that a product tells which of them is in it.
 TOKENS, TOTAL, PAST = 1_000_003, 1_000_033, 1_000_037
 WINDOW_PAST, WINDOW_SEEN, WINDOW_TOTAL = 1_000_039, 1_000_081, 1_000_099
+# Patches of an image, and rows of the decoder that it becomes; of all images of a call together.
+PATCHES, IMAGE_ROWS = 1_000_117, 1_000_121
 _NAMES = {
     TOKENS: "sequence",
     TOTAL: "total",
@@ -33,6 +35,8 @@ _NAMES = {
     WINDOW_PAST: "window_past",
     WINDOW_SEEN: "window_seen",
     WINDOW_TOTAL: "window_total",
+    PATCHES: "patches",
+    IMAGE_ROWS: "image_rows",
 }
 
 

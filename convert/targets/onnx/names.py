@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 MODEL, EMBEDDING, TEXT = "model.onnx", "embedding.onnx", "text.onnx"
+VISION = "vision.onnx"
 MODELS = (MODEL, f"{MODEL}.data", EMBEDDING, f"{EMBEDDING}.data", TEXT)
 GENAI = "genai_config.json"
 # Of the checkpoint, as they are; template and settings follow them, and what onnxruntime-genai reads.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -17,15 +17,11 @@ from convert.targets.onnx.graph import CONTRIB, Graph, Value
 X = TypeVar("X")
 
 
-class OnnxOps:
-    """Implements ``convert.model.ops.Ops[Symbol, Slot]`` by appending nodes to a graph, in float32.
+class Operations:
+    """What every module computes with, by appending nodes to a graph, in float32."""
 
-    Args:
-        caches: keys and values of before.
-    """
-
-    def __init__(self, graph: Graph, module: Module[TextConfig], caches: Caches) -> None:
-        self._graph, self._module, self._caches = graph, module, caches
+    def __init__(self, graph: Graph, module: Module[Any]) -> None:
+        self._graph, self._module = graph, module
 
     def linear(self, x: Symbol, key: str) -> Symbol:
         tensor = self._module.quants.get(key)
@@ -67,6 +63,49 @@ class OnnxOps:
             self._graph.rename(x.value, name)
         return x
 
+    def _floats(self, x: Symbol, key: str) -> Symbol:
+        content = self._module.floats[f"{self._module.stored_key(key)}.weight"]
+        weight = weights.floats(self._graph, content, f"{key}.weight")
+        turned = self._symbol(weight).permute(1, 0)
+        shape = (*x.shape[:-1], weight.shape[0])
+        return self._symbol(self._graph.node("MatMul", (x.value, turned.value), shape, "float32"))
+
+    def _quantize(self, x: Symbol, scale: np.float32, name: str) -> Symbol:
+        """Codes int8; the same tensor with the same scale is quantized once."""
+
+        def make() -> Symbol:
+            given = (x.value, *self._grid(scale))
+            return self.mark(self._symbol(self._graph.node("QuantizeLinear", given, x.shape, "int8")), name)
+
+        found: Symbol = self._graph.once(("quantize", id(x.value), scale.tobytes()), make)
+        return found
+
+    def _dequantize(self, codes: Symbol, scale: np.float32) -> Symbol:
+        def make() -> Symbol:
+            given = (codes.value, *self._grid(scale))
+            return self._symbol(self._graph.node("DequantizeLinear", given, codes.shape, "float32"))
+
+        found: Symbol = self._graph.once(("dequantize", id(codes.value)), make)
+        return found
+
+    def _grid(self, scale: np.float32) -> tuple[Value, Value]:
+        return self._graph.constant(np.float32(scale)), self._graph.constant(np.int8(0))
+
+    def _symbol(self, value: Value) -> Symbol:
+        return symbol(self._graph, value)
+
+
+class OnnxOps(Operations):
+    """Implements ``convert.model.ops.Ops[Symbol, Slot]``.
+
+    Args:
+        caches: keys and values of before.
+    """
+
+    def __init__(self, graph: Graph, module: Module[TextConfig], caches: Caches) -> None:
+        super().__init__(graph, module)
+        self._caches = caches
+
     def write_cache(self, cache: Slot, rows: Symbol, position: Symbol, axis: int, owner: int, part: str) -> Slot:
         """Attention itself appends them; see there."""
         rows = rows.permute(0, 2, 1, 3) if axis == 2 else rows.permute(0, 3, 1, 2)
@@ -104,37 +143,6 @@ class OnnxOps:
             for slot, rows in zip((keys, values), seen, strict=True):
                 self._caches.keep(slot, rows, layer)
         return self._symbol(out).reshape(1, n, heads, layer.head_dim).permute(0, 2, 1, 3)
-
-    def _floats(self, x: Symbol, key: str) -> Symbol:
-        content = self._module.floats[f"{self._module.stored_key(key)}.weight"]
-        weight = weights.floats(self._graph, content, f"{key}.weight")
-        turned = self._symbol(weight).permute(1, 0)
-        shape = (*x.shape[:-1], weight.shape[0])
-        return self._symbol(self._graph.node("MatMul", (x.value, turned.value), shape, "float32"))
-
-    def _quantize(self, x: Symbol, scale: np.float32, name: str) -> Symbol:
-        """Codes int8; the same tensor with the same scale is quantized once."""
-
-        def make() -> Symbol:
-            given = (x.value, *self._grid(scale))
-            return self.mark(self._symbol(self._graph.node("QuantizeLinear", given, x.shape, "int8")), name)
-
-        found: Symbol = self._graph.once(("quantize", id(x.value), scale.tobytes()), make)
-        return found
-
-    def _dequantize(self, codes: Symbol, scale: np.float32) -> Symbol:
-        def make() -> Symbol:
-            given = (codes.value, *self._grid(scale))
-            return self._symbol(self._graph.node("DequantizeLinear", given, codes.shape, "float32"))
-
-        found: Symbol = self._graph.once(("dequantize", id(codes.value)), make)
-        return found
-
-    def _grid(self, scale: np.float32) -> tuple[Value, Value]:
-        return self._graph.constant(np.float32(scale)), self._graph.constant(np.int8(0))
-
-    def _symbol(self, value: Value) -> Symbol:
-        return symbol(self._graph, value)
 
 
 def _there(x: X | None) -> X:

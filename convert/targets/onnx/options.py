@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from convert.choices import choice
+
+# Rows that an image can become, at most, in transformers' processor.
+IMAGE_ROWS = (70, 140, 280, 560, 1120)
+
 
 @dataclass(frozen=True)
 class OnnxOptions:
@@ -11,7 +16,11 @@ class OnnxOptions:
     context: most tokens of a conversation. The graph's dimensions are open; this is what its metadata, the genai
         configuration and the app go by.
     prefill: tokens of a prompt's pieces, the longest first taken; the graph takes any number.
+    image_tokens: rows of the decoder that an image becomes, at most; only where images are converted.
     """
 
     context: int
     prefill: tuple[int, ...]
+    image_tokens: str = choice(
+        "280", tuple(map(str, IMAGE_ROWS)), "tokens that an image becomes, at most", modality="image"
+    )

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from math import prod
+
 from convert import costs
 from convert.checkpoint.config import SLIDING
+from convert.checkpoint.module import kinds
 from convert.checkpoint.modules.text import TABLES
-from convert.checkpoint.types import Checkpoint
+from convert.checkpoint.modules.vision import TABLE, VisionConfig
+from convert.checkpoint.types import Checkpoint, Module
 from convert.lattice import packed_width
 from convert.targets.onnx.options import OnnxOptions
+from convert.targets.onnx.vision import table_rows
 from convert.targets.onnx.weights import block_of, stored_bits
 from convert.targets.target import Sizes
+
+LAYER_BYTES = 120_000  # of a tower's layer: operators, and what aligns its weights
 
 
 def sizes(checkpoint: Checkpoint, options: OnnxOptions) -> Sizes:
@@ -31,8 +38,18 @@ def sizes(checkpoint: Checkpoint, options: OnnxOptions) -> Sizes:
             blocks = tensor.columns // block_of(tensor)
             ones[tensor.rows, blocks] = 4 * tensor.rows * blocks
     floats = costs.float_bytes(checkpoint, head=4)
-    tables, others = tables + floats[0], others + floats[1] + sum(ones.values())
-    return Sizes(costs.model_bytes(tables, others), tables, cache_bytes(checkpoint, options), "float32")
+    images = _image_bytes(checkpoint.modules["vision"], options) if "vision" in checkpoint.modules else 0
+    tables, others = tables + floats[0], others + floats[1] + sum(ones.values()) + images
+    found = {kinds()["vision"].modality: images} if images else {}
+    return Sizes(costs.model_bytes(tables, others), tables, cache_bytes(checkpoint, options), "float32", found)
+
+
+def _image_bytes(module: Module[VisionConfig], options: OnnxOptions) -> int:
+    """Of the tower: floats become float32, but for the tables of positions, which are cut and stay in their type."""
+    floats = sum(4 * prod(tensor.shape) for name, tensor in module.floats.items() if name != TABLE)
+    quants = sum(t.rows * (packed_width(t.columns, stored_bits(t)) + 8 * t.groups) for t in module.quants.values())
+    tables = 4 * 2 * table_rows(module.config, int(options.image_tokens)) * module.config.hidden
+    return floats + quants + tables + (module.config.layers + 1) * LAYER_BYTES
 
 
 def cache_bytes(checkpoint: Checkpoint, options: OnnxOptions) -> int:

@@ -75,6 +75,28 @@ def quantized(graph: Graph, tensor: QuantTensor, key: str) -> Weight:
     return Weight(bits, codes, ones, block, gain)
 
 
+def turned(graph: Graph, tensor: QuantTensor, key: str) -> tuple[Value, Value]:
+    """A matrix of eight bits with a scale a row, for ``MatMulInteger``: codes ``uint8 [in, out]``, scales ``[out]``."""
+    shape = (tensor.columns, tensor.rows)
+    codes = graph.weight(f"{key}.codes", shape, "uint8", tensor.rows * tensor.columns, _turned(tensor))
+    return codes, graph.weight(f"{key}.scales", (tensor.rows,), "float32", 4 * tensor.rows, _scales(tensor))
+
+
+def table_part(graph: Graph, tensor: FloatTensor, index: int, count: int, name: str) -> Value:
+    """The first rows of one of several float matrices: bfloat16 as it is, any other type as float32."""
+    shape = (count, tensor.shape[-1])
+    halves = tensor.dtype == "BF16"
+
+    def chunks() -> Iterator[NDArray[Any]]:
+        rows = np.ascontiguousarray(tensor.float32(index, index + 1)[0, :count])
+        check_finite(tensor, 0, rows)
+        yield (rows.view(np.uint32) >> 16).astype(np.uint16) if halves else rows
+
+    return graph.weight(
+        name, shape, "bfloat16" if halves else "float32", (2 if halves else 4) * int(np.prod(shape)), chunks
+    )
+
+
 def table(graph: Graph, tensor: QuantTensor, key: str) -> tuple[Value, Value]:
     """A matrix of which rows are taken: codes ``uint8 [rows, bytes]`` in offset binary, scales ``[rows, groups]``."""
     width = packed_width(tensor.columns, tensor.bits)
@@ -111,6 +133,11 @@ def _widened(tensor: QuantTensor, bits: int) -> Chunks:
             yield flip_offset(pack(tensor.codes(start, stop), bits), bits)
 
     return chunks
+
+
+def _turned(tensor: QuantTensor) -> Chunks:
+    """One matrix of a tower at a time: what lies side by side stands below each other in the checkpoint."""
+    return lambda: iter(((tensor.codes(0, tensor.rows).astype(np.int16) + 128).astype(np.uint8).T,))
 
 
 def _scales(tensor: QuantTensor) -> Chunks:

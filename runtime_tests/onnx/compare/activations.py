@@ -6,10 +6,12 @@ import numpy as np
 
 from runtime_tests.onnx.case import OnnxCase
 from runtime_tests.onnx.weights import Matrix, matrix
+from runtime_tests.readers.checkpoint import Folder
 from runtime_tests.readers.onnx.model import Node, OnnxModel
 from runtime_tests.results import Check, none
 
 ROUND, BACK = "QuantizeLinear", "DequantizeLinear"
+_ZERO = np.int8(0)
 
 
 def compare_activations(case: OnnxCase) -> list[Check]:
@@ -21,8 +23,7 @@ def compare_activations(case: OnnxCase) -> list[Check]:
             if f"{key}.weight" not in case.decoder.constants:
                 absent.append(f"{key}: {found}")
             continue
-        for side, line in (("input", _before(case, found, key)), ("output", _after(case, found, key))):
-            wrong += [f"{key}: {side} {line}"] if line else []
+        wrong += scales_differ(case.decoder, case.folder, found, key)
     return [
         none("activation scales equal", wrong, "sides", 2 * len(keys)),
         none("every linear in the decoder", absent, "linears", len(keys)),
@@ -42,20 +43,26 @@ def expected(case: OnnxCase) -> list[str]:
     return out + (["per_layer_model_projection"] if dims.per_layer_width else [])
 
 
-def _before(case: OnnxCase, found: Matrix, key: str) -> str:
+def scales_differ(model: OnnxModel, folder: Folder, found: Matrix, key: str) -> list[str]:
+    """What is wrong with a linear's input and output scale."""
+    both = (("input", _before(model, folder, found, key)), ("output", output_differs(model, folder, found.node, key)))
+    return [f"{key}: {side} {line}" for side, line in both if line]
+
+
+def _before(model: OnnxModel, folder: Folder, found: Matrix, key: str) -> str:
     """What is wrong in front of a product: codes, rounded by the checkpoint's scale, made floats, and nothing else."""
-    model, stored = case.decoder, case.folder.scalar(f"{key}.input_activation_scale")
+    stored = folder.scalar(f"{key}.input_activation_scale")
     made = model.producer.get(found.node.inputs[0])
     first = model.producer.get(made.inputs[0]) if made is not None and made.type in ("Cast", BACK) else None
     if stored is None or stored == 0:
         return "is rounded, the checkpoint leaves it float" if made is not None and made.type in (BACK, "Cast") else ""
     if made is None or first is None or first.type != ROUND:
         return f"is not rounded, the checkpoint has the scale {stored:g}"
-    if line := _scale(model, first, stored):
+    if line := scale_differs(model, first, stored):
         return line
     if made.type == "Cast":  # the codes go in: the scale has to come back behind the product
         return _factor(model, found, key, stored)
-    return _scale(model, made, stored)
+    return scale_differs(model, made, stored)
 
 
 def _factor(model: OnnxModel, found: Matrix, key: str, stored: np.float32) -> str:
@@ -63,19 +70,24 @@ def _factor(model: OnnxModel, found: Matrix, key: str, stored: np.float32) -> st
     gained = model.consumers.get(found.node.outputs[0], [])
     if found.gain is None or not gained:
         return "codes go in and no scale comes back"
-    behind = model.consumers.get(gained[0].outputs[0], [])
+    return factor_differs(model, gained[0], stored)
+
+
+def factor_differs(model: OnnxModel, gained: Node, stored: np.float32) -> str:
+    """What is wrong where a product times its gain is multiplied by the scale of the codes that went in."""
+    behind = model.consumers.get(gained.outputs[0], [])
     if len(behind) != 1 or behind[0].type != "Mul":
         return "codes go in and no scale comes back"
-    (other,) = [one for one in behind[0].inputs if one != gained[0].outputs[0]] or [""]
+    (other,) = [one for one in behind[0].inputs if one != gained.outputs[0]] or [""]
     value = model.array(other) if other in model.constants else np.zeros(0)
     same = value.shape == () and np.float32(value).view(np.uint32) == stored.view(np.uint32)
     return "" if same else f"codes go in, and {value.tolist()} comes back for {stored:g}"
 
 
-def _after(case: OnnxCase, found: Matrix, key: str) -> str:
-    """The same behind a product, past gain and input scale."""
-    model, stored = case.decoder, case.folder.scalar(f"{key}.output_activation_scale")
-    name = found.node.outputs[0]
+def output_differs(model: OnnxModel, folder: Folder, product: Node, key: str) -> str:
+    """What is wrong behind a product, past gain and input scale."""
+    stored = folder.scalar(f"{key}.output_activation_scale")
+    name = product.outputs[0]
     while (readers := model.consumers.get(name, [])) and len(readers) == 1 and _is_factor(model, readers[0], name):
         name = readers[0].outputs[0]
     rounds = [node for node in readers if node.type == ROUND]
@@ -86,7 +98,7 @@ def _after(case: OnnxCase, found: Matrix, key: str) -> str:
     behind = model.consumers.get(rounds[0].outputs[0], [])
     if not behind or any(node.type != BACK for node in behind):
         return "codes are read by something else than their scale"
-    return next((line for node in (rounds[0], *behind) if (line := _scale(model, node, stored))), "")
+    return next((line for node in (rounds[0], *behind) if (line := scale_differs(model, node, stored))), "")
 
 
 def _is_factor(model: OnnxModel, node: Node, name: str) -> bool:
@@ -97,13 +109,13 @@ def _is_factor(model: OnnxModel, node: Node, name: str) -> bool:
     return model.shape(others[0]) == () or others[0].endswith(".scales")
 
 
-def _scale(model: OnnxModel, node: Node, stored: np.float32) -> str:
+def scale_differs(model: OnnxModel, node: Node, stored: np.float32, zero_point: np.generic = _ZERO) -> str:
     """What is wrong with one node's scale and zero point."""
     if len(node.inputs) != 3 or any(one not in model.constants for one in node.inputs[1:]):
         return f"{node.type} has inputs {', '.join(node.inputs)}"
     scale, zero = (model.array(one) for one in node.inputs[1:])
     if scale.dtype != np.float32 or scale.shape != () or scale.view(np.uint32) != stored.view(np.uint32):
         return f"scale of {node.type} is {scale.tolist()}, the checkpoint has {stored:g}"
-    if zero.dtype != np.int8 or zero.shape != () or zero != 0 or node.attributes:
+    if zero.dtype != zero_point.dtype or zero.shape != () or zero != zero_point or node.attributes:
         return f"{node.type} has zero point {zero.tolist()} as {zero.dtype} and {sorted(node.attributes)}"
     return ""

@@ -11,8 +11,8 @@ from runtime_tests.results import Check, none
 ATTENTION, PARTS = "GroupQueryAttention", ("key", "value")
 # Everything that such a model needs; a graph with a loop, a branch or a function is something else.
 KNOWN = frozenset(
-    "Add BitShift BitwiseAnd Cast Concat Cos DequantizeLinear Div Gather Gelu MatMul MatMulNBits Max Min Mul "
-    "QuantizeLinear Reciprocal ReduceMean Reshape Shape Sin Slice Sqrt Sub Tanh Transpose Unsqueeze "
+    "Add BitShift BitwiseAnd Cast Concat Cos CumSum DequantizeLinear Div Equal Gather Gelu MatMul MatMulNBits Max Min "
+    "Mul QuantizeLinear Reciprocal ReduceMean Reshape Shape Sin Slice Sqrt Sub Tanh Transpose Unsqueeze Where "
     f"{ATTENTION}".split()
 )
 
@@ -58,7 +58,10 @@ def _embedding(case: OnnxCase) -> tuple[dict[str, tuple[object, ...]], dict[str,
     made: dict[str, tuple[object, ...]] = {"inputs_embeds": (1, "sequence", dims.hidden, "float32")}
     if dims.per_layer_width:
         made["per_layer_inputs"] = (1, "sequence", dims.layers * dims.per_layer_width, "float32")
-    return {"input_ids": (1, "sequence", "int64")}, made
+    given: dict[str, tuple[object, ...]] = {"input_ids": (1, "sequence", "int64")}
+    if case.artifact.images is not None:
+        given["image_features"] = ("image_rows", dims.hidden, "float32")
+    return given, made
 
 
 def _outside(model: OnnxModel, given: dict[str, tuple[object, ...]], made: dict[str, tuple[object, ...]]) -> list[str]:

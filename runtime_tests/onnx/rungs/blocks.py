@@ -22,6 +22,7 @@ from runtime_tests.onnx.case import LONGEST, OnnxCase
 from runtime_tests.onnx.cut import GIVEN, Cut, boundaries, codes, cut
 from runtime_tests.onnx.ends import faults, first_kept, last_tokens
 from runtime_tests.onnx.runner import Arrays, Runner, places
+from runtime_tests.onnx.vision.blocks import compare_blocks
 from runtime_tests.progress import walk
 from runtime_tests.questions.chunks import chunks
 from runtime_tests.results import Check, Findings, at_least, at_most, none, stated
@@ -74,6 +75,7 @@ def climb(case: OnnxCase) -> Findings:
     checks.append(none("cache rows where they belong", tally.caches, "caches", tally.writes))
     checks.append(none("end of the context: rows that are looked at and kept", tally.seen, "layers", case.dims.layers))
     checks.append(none("boundaries and int8 outputs that the graph does not name", absent, "names", total))
+    checks += compare_blocks(case)
     checks.append(stated("tensors compared", len(tally.qualities) + len(tally.equal), "tensors"))
     return Findings(checks, Evidence(blocks=worst_by_layer(tally.qualities.items())))
 

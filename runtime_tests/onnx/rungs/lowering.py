@@ -10,6 +10,7 @@ from __future__ import annotations
 from runtime_tests.measures import metrics
 from runtime_tests.measures.evidence import Evidence, steps
 from runtime_tests.onnx.case import OnnxCase
+from runtime_tests.onnx.vision.rows import compare_rows
 from runtime_tests.results import Findings, stated
 from runtime_tests.rungs.bars import judge, lattice_check, wrap
 
@@ -25,4 +26,4 @@ def climb(case: OnnxCase) -> Findings:
         checks.append(lattice_check(case, name, metrics.snr_db(lattice, found)))
         agree = float(metrics.top1(lattice, found).mean())
         checks.append(stated("top-1 agreement with those weights", agree, "of 1"))
-    return Findings(checks, seen)
+    return Findings([*checks, *compare_rows(case)], seen)
