@@ -100,15 +100,29 @@ class Rotary(Strict):
     layout: Literal["halves"]
 
 
+class Ring(Strict):
+    """Where a layer's keys and values are not kept for each position: p lies in row p modulo ``rows``.
+
+    Attributes:
+        rule: ``before_the_call_then_its_own``: a mask's columns are the rows as they were before the call, each the
+            newest position that it holds, and then the call's own n rows; ``ring_rows`` says what each row becomes.
+    """
+
+    rows: Positive
+    rule: Literal["before_the_call_then_its_own"]
+
+
 class LayerType(Strict):
     """What all layers of a type have in common.
 
     Attributes:
         window: positions that a token looks back, itself included; null: all.
+        ring: where their keys and values are kept; null: in a row for each position.
     """
 
     rotary: Rotary
     window: Positive | None
+    ring: Ring | None
 
 
 class Mask(Strict):
@@ -150,8 +164,8 @@ class Chunks(Strict):
         lengths: ascending.
         whole: ``longest``: as long as it is filled, the longest function is called.
         rest: ``shortest_that_holds``: what is left goes into the shortest function that is long enough, padded.
-        past_end: ``start_earlier``: a padded call that would not fit starts at context - n, and feeds the tokens from
-            there on once more.
+        past_end: ``shorter_or_decode``: where a padded call would not fit, the longest function that is filled is
+            called instead, and where there is none, ``decode``, of which the logits are not looked at.
         last_token: ``decode``: the prompt's last token is fed by the function ``decode``, which gives the first logits.
     """
 
@@ -160,7 +174,7 @@ class Chunks(Strict):
     whole: Literal["longest"]
     rest: Literal["shortest_that_holds"]
     padding: Padding
-    past_end: Literal["start_earlier"]
+    past_end: Literal["shorter_or_decode"]
     last_token: Literal["decode"]
 
 
@@ -169,14 +183,14 @@ class Input(Strict):
 
     Attributes:
         source: ``table``: rows of a table, one for each token; ``position``: of the call's first token; ``cosines``,
-            ``sines``, ``mask``: rows of a type of layer, one for each token; ``earlier_part``: the output of the same
-            name of an earlier part.
+            ``sines``, ``mask``: rows of a type of layer, one for each token; ``ring_rows``: what each row of a layer
+            type's ring becomes; ``earlier_part``: the output of the same name of an earlier part.
         table: key in ``tables``, for ``table`` alone.
-        layer_type: key in ``layer_types``, for ``cosines``, ``sines`` and ``mask`` alone.
+        layer_type: key in ``layer_types``, for ``cosines``, ``sines``, ``mask`` and ``ring_rows`` alone.
     """
 
     name: str
-    source: Literal["table", "position", "cosines", "sines", "mask", "earlier_part"]
+    source: Literal["table", "position", "cosines", "sines", "mask", "ring_rows", "earlier_part"]
     table: str | None
     layer_type: str | None
 

@@ -110,6 +110,7 @@ class Plan:
         published_drafter: id of the drafter that is published for the model and was not asked for, where the target
             has a place for one.
         modalities: bytes of what takes in something beside text, by what it is.
+        working: bytes of memory that the runtime takes beside it while it takes in the largest such thing.
     """
 
     platform: str
@@ -140,6 +141,7 @@ class Plan:
     drafter: DrafterPlan | None = None
     published_drafter: str | None = None
     modalities: Mapping[str, int] = field(default_factory=dict)
+    working: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def context(self) -> int:
@@ -314,6 +316,7 @@ def make(request: Request, checkpoint: Checkpoint, name: str) -> Plan:
         drafter=_drafter(checkpoint),
         published_drafter=known().drafters.get(checkpoint.source.id) if hints else None,
         modalities=sizes.modalities,
+        working=sizes.working,
     )
 
 

@@ -102,8 +102,12 @@ def _first_start(made: Plan) -> list[tuple[str, str]]:
 
 
 def _modalities(made: Plan) -> list[tuple[str, str]]:
-    """What is taken beside text, with the size of its part of the model file."""
-    return [(f"{name} input", f"about {size(count)} of the model file") for name, count in made.modalities.items()]
+    """What is taken beside text, with the size of its part of the model file, and the memory that one of it takes."""
+    rows = []
+    for name, count in made.modalities.items():
+        more = f", and {size(made.working[name])} of memory while one is read" if name in made.working else ""
+        rows.append((f"{name} input", f"about {size(count)} of the model file{more}"))
+    return rows
 
 
 def _free(found: Memory) -> str:

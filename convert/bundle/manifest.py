@@ -75,9 +75,9 @@ class Signature(_Strict):
 class Cache(_Strict):
     """The KV cache: one key and one value tensor per owning layer, ``context`` positions each.
 
-    In tensors of sliding layers position p may lie in row p modulo ``ring``, so that they hold the last ``ring``
-    positions; null: they hold all. ``owners`` are layer indices: cache number i belongs to layer ``owners[i]``;
-    ``readers`` maps every other layer to the layer whose cache it reads.
+    Tensors of sliding layers hold the last ``ring`` positions, position p in row p modulo ``ring``, or, where their
+    length is open, in order; null: they hold all. ``owners`` are layer indices: cache number i belongs to layer
+    ``owners[i]``; ``readers`` maps every other layer to the layer whose cache it reads.
     """
 
     dtype: Literal["float32", "float16", "int8"]
@@ -94,11 +94,11 @@ class ImageMemory(_Strict):
 
     Attributes:
         mapped_weights: of the encoder, memory-mapped.
-        working: estimate of what the runtime takes beside them while it reads an image of the most tokens.
+        working: estimate of what the runtime takes beside them while it reads an image of the most tokens; null: none.
     """
 
     mapped_weights: Bytes
-    working: Bytes
+    working: Bytes | None
 
 
 class Memory(_Strict):

@@ -11,7 +11,7 @@ import argparse
 import dataclasses
 import functools
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +63,12 @@ class EagerOps:
         step = _WHOLE // columns
         return torch.cat([x @ self._read(key, a, min(rows, a + step)).T for a in range(0, rows, step)], dim=-1)
 
+    def spread(self, x: torch.Tensor, key: str, rows: int) -> Iterator[torch.Tensor]:
+        return (self.linear(piece, key) for piece in x.split(rows, dim=1))
+
+    def gather(self, pieces: Iterable[torch.Tensor], key: str) -> torch.Tensor:
+        return torch.cat([self.linear(piece, key) for piece in pieces], dim=1)
+
     def scale(self, x: torch.Tensor, key: str) -> torch.Tensor:
         return x * torch.from_numpy(self._module.floats[key].float32())
 
@@ -105,6 +111,8 @@ class EagerOps:
 
     def attention_mix(self, weights: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
         return weights @ values.transpose(2, 3)
+
+    pool = attention_mix
 
     def _shape(self, key: str) -> tuple[int, int]:
         if key in self._module.quants:

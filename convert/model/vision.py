@@ -5,6 +5,7 @@ It follows transformers' ``Gemma4VisionModel`` and ``Gemma4MultimodalEmbedder`` 
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import Generic, Protocol
 
 import torch
@@ -16,14 +17,25 @@ from convert.model.symbol import T
 
 # Added to scores of padding.
 _PADDING = -1e9
-# Scores of this many bytes exist at once: an image of 280 rows would need 305 MB for all of them.
-_SCORES = 16 << 20
+# Scores of this many bytes exist at once, and as many behind the softmax: all those of an image of 280 rows would be
+# 305 MB.
+_SCORES = 8 << 20
+# So many bytes of one tensor between the linears of an MLP: an image of 280 rows would need 31 MB for each of them.
+_WIDE = 8 << 20
 
 
 class VisionOps(Protocol[T]):
     """What a target must implement. ``linear``, ``scale``, ``normalize`` and ``mark`` are those of the decoder."""
 
     def linear(self, x: T, key: str) -> T: ...
+
+    def spread(self, x: T, key: str, rows: int) -> Iterator[T]:
+        """``linear`` of ``[1, P, width]``, given in pieces of so many rows, each made when it is asked for."""
+        ...
+
+    def gather(self, pieces: Iterable[T], key: str) -> T:
+        """``linear`` of the pieces behind each other, each taken when its turn comes."""
+        ...
 
     def scale(self, x: T, key: str) -> T: ...
 
@@ -45,6 +57,10 @@ class VisionOps(Protocol[T]):
 
     def attention_mix(self, weights: T, values: T) -> T:
         """``[1, heads, m, n] x [1, heads, size, n] -> [1, heads, m, size]``."""
+        ...
+
+    def pool(self, weights: T, values: T) -> T:
+        """As ``attention_mix``, of the residual stream, whose numbers are larger."""
         ...
 
 
@@ -110,10 +126,10 @@ class Vision(Generic[T]):
 
     def _linear(self, x: T, at: str) -> T:
         """Clips before the activations are rounded to their grid, and after: the bounds need not lie on it."""
-        if not self._config.clipped:
-            return self._ops.linear(x, f"{at}.linear")
-        x = self._ops.clip(x, f"{at}.input_min", f"{at}.input_max")
-        return self._ops.clip(self._ops.linear(x, f"{at}.linear"), f"{at}.output_min", f"{at}.output_max")
+        return self._clip(self._ops.linear(self._clip(x, f"{at}.input"), f"{at}.linear"), f"{at}.output")
+
+    def _clip(self, x: T, bounds: str) -> T:
+        return self._ops.clip(x, f"{bounds}_min", f"{bounds}_max") if self._config.clipped else x
 
     def _attention(self, normed: T, at: str, turn: Turn[T], hidden: T) -> T:
         config, count = self._config, normed.shape[1]
@@ -122,7 +138,7 @@ class Vision(Generic[T]):
         keys = self._norm(self._linear(normed, f"{at}.k_proj").reshape(shape), f"{at}.k_norm")
         values = self._ops.normalize(self._linear(normed, f"{at}.v_proj").reshape(shape), config.norm_eps)
         query, keys = (_turned(each, turn).permute(0, 2, 1, 3) for each in (query, keys))
-        values, step = values.permute(0, 2, 3, 1), self._queries(count)
+        values, step = values.permute(0, 2, 3, 1), _fitting(count, 4 * config.heads * count, _SCORES)
         found = []
         for start in range(0, count, step):
             scores = self._ops.attention_scores(query.narrow(2, start, step), keys) + hidden
@@ -130,14 +146,22 @@ class Vision(Generic[T]):
         mixed = found[0] if len(found) == 1 else torch.cat(found, dim=2)
         return self._linear(mixed.permute(0, 2, 1, 3).reshape(1, count, config.heads * config.head_dim), f"{at}.o_proj")
 
-    def _queries(self, count: int) -> int:
-        """How many queries, of so many patches, go through attention at once: a divisor of their number."""
-        fit = max(1, _SCORES // (4 * self._config.heads * count))
-        return max(each for each in range(1, count + 1) if not count % each and each <= fit)
-
     def _mlp(self, normed: T, at: str) -> T:
-        gate = F.gelu(self._linear(normed, f"{at}.gate_proj"), approximate="tanh")
-        return self._linear(gate * self._linear(normed, f"{at}.up_proj"), f"{at}.down_proj")
+        """Piece by piece between its linears, so that nothing of their width stands whole in float32."""
+        rows = _fitting(normed.shape[1], 4 * self._config.intermediate, _WIDE)
+
+        def spread(name: str) -> Iterator[T]:
+            key = f"{at}.{name}"
+            found = self._ops.spread(self._clip(normed, f"{key}.input"), f"{key}.linear", rows)
+            return (self._clip(piece, f"{key}.output") for piece in found)
+
+        key = f"{at}.down_proj"
+        gated = (
+            F.gelu(gate, approximate="tanh") * up
+            for gate, up in zip(spread("gate_proj"), spread("up_proj"), strict=True)
+        )
+        down = self._ops.gather((self._clip(piece, f"{key}.input") for piece in gated), f"{key}.linear")
+        return self._clip(down, f"{key}.output")
 
     def _pool(self, x: T, column: T, row: T, real: T) -> tuple[T, T]:
         config, count = self._config, x.shape[1]
@@ -146,7 +170,7 @@ class Vision(Generic[T]):
         token = (column // pool + width * (row // pool)).reshape(1, 1, count)
         hits = (torch.arange(tokens, dtype=torch.int32).reshape(1, tokens, 1) == token).float()
         hits = hits * (real * (1.0 / pool**2)).reshape(1, 1, count)
-        pooled = self._ops.attention_mix(hits.reshape(1, 1, tokens, count), x.permute(0, 2, 1).reshape(1, 1, -1, count))
+        pooled = self._ops.pool(hits.reshape(1, 1, tokens, count), x.permute(0, 2, 1).reshape(1, 1, -1, count))
         there = torch.tensor(0.0) < hits.amax(-1, keepdim=False)
         return pooled.reshape(1, tokens, config.hidden) * config.hidden**0.5, there
 
@@ -155,3 +179,13 @@ def _turned(x: T, turn: Turn[T]) -> T:
     """``[1, P, heads, size]``: the first half of each head turned by x, the second by y."""
     first, second = x.chunk(2, dim=-1)
     return torch.cat([rotate(first, *turn[0]), rotate(second, *turn[1])], dim=-1)
+
+
+def _fitting(count: int, row: int, most: int) -> int:
+    """How many rows, of so many, are worked on at once: the largest divisor of their number that fits into ``most``.
+
+    Args:
+        row: bytes of one.
+    """
+    fit = max(1, most // row)
+    return max(each for each in range(1, count + 1) if not count % each and each <= fit)

@@ -31,6 +31,7 @@ class Sizes:
         cache: KV cache of one conversation at full context.
         elements: type of the cache's elements.
         modalities: what of the model file takes in something beside text, by what it is.
+        working: what the runtime takes of memory beside it while it takes in the largest such thing.
     """
 
     model: int
@@ -38,6 +39,7 @@ class Sizes:
     cache: int
     elements: str
     modalities: Mapping[str, int] = field(default_factory=dict)
+    working: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -115,7 +117,7 @@ class Target:
         longer: tokens per prefill call that a checkpoint's modules want beside the default ones.
         images: how the model in a bundle's folder is given images; None where it takes none.
         image_working: estimate of the bytes that its runtime takes beside the weights while it reads an image of so
-            many tokens.
+            many tokens; None: there is none.
     """
 
     name: str
@@ -148,4 +150,4 @@ class Target:
     experts: bool = False
     longer: Callable[[Checkpoint, Any], tuple[int, ...]] = _none
     images: Callable[[Checkpoint, Path], Images | None] = _no_images
-    image_working: Callable[[Checkpoint, int], int] = lambda checkpoint, tokens: 0
+    image_working: Callable[[Checkpoint, int], int | None] = lambda checkpoint, tokens: None

@@ -1,6 +1,7 @@
 """Where the reference's insides belong in a package: named values, states, their layouts.
 
 States are ``keys`` and ``values [owners, kv heads, C, head_dim]``; a layer with fewer heads or columns uses the first.
+Where sliding layers have rings, they and the full ones have two states each.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from runtime_tests.coreml.program.matrices import named
 from runtime_tests.coreml.session import DECODE, Floats
 from runtime_tests.measures import metrics
 from runtime_tests.readers.coreml.program import Function
+from runtime_tests.readers.coreml.rings import held
 from runtime_tests.reference.capture import Capture
 
 _NAME = re.compile(r"layers_(\d+)_(attention|mlp|output|per_layer_input|key|value)")
@@ -83,35 +85,61 @@ class Boundaries:
         ]
 
     def fill(self, states: State, places: Iterable[Owned], count: int) -> None:
-        """Writes the reference's first ``count`` rows to places of empty states."""
+        """Writes the reference's first ``count`` rows to places of empty states, of a ring what is left of them."""
         import torch
 
         for state, number in places:
             if state in states and state in self.case.held:
                 kind, layers = self.case.held[state]
-                heads = torch.from_numpy(self._heads(layers[number], kind)[:, :count].copy())
-                states[state][number, : heads.shape[0], :count, : heads.shape[2]] = heads
+                positions = held(self.case.rows(layers[number]), count)
+                where = np.flatnonzero(positions >= 0)
+                heads = torch.from_numpy(self._heads(layers[number], kind)[:, positions[where]])
+                states[state][number, : heads.shape[0], where, : heads.shape[2]] = heads.to(states[state].dtype)
+
+    def disturb(self, states: State, places: Iterable[Owned]) -> None:
+        """Fills places of empty states with numbers that nobody wrote there."""
+        import torch
+
+        noise = torch.Generator().manual_seed(1)
+        for state, number in places:
+            if state in states:
+                states[state][number] = torch.randn(states[state][number].shape, generator=noise)
 
     def written(
-        self, before: State, after: State, places: Iterable[Owned], rows: slice, length: int, last: int
+        self,
+        before: State,
+        after: State,
+        places: Iterable[Owned],
+        rows: slice,
+        length: int,
+        last: int,
+        at: int | None = None,
     ) -> list[str]:
         """What is wrong with some places of the states after a call.
 
         The reference's rows must lie at the call's positions, of every owner up to layer ``last``, and nothing but the
-        call's ``length`` rows may have changed.
+        call's ``length`` rows may have changed; in a ring nothing but those of its tokens, for padding is not kept.
+
+        Args:
+            at: position of the call's first token, where that is another than that of the rows.
         """
-        wrong = []
+        wrong, at = [], rows.start if at is None else at
         for state, number in places:
             kind, layers = self.case.held[state]
             layer, found, old = layers[number], after[state][number].numpy(), before[state][number].numpy()
             heads = self._heads(layer, kind)
-            quality = metrics.snr_db(heads[:, rows], found[: heads.shape[0], rows, : heads.shape[2]])
+            size = self.case.rows(layer)
+            positions = held(size, at + rows.stop - rows.start)
+            where = np.flatnonzero(positions >= at)
+            expected = heads[:, positions[where] - at + rows.start]
+            quality = metrics.snr_db(expected, found[: heads.shape[0], where, : heads.shape[2]])
             if layer <= last and quality < self.case.budget.cache_db:
-                wrong.append(f"{kind} of layer {layer} at {rows.start}: {quality:.0f} dB")
+                wrong.append(f"{kind} of layer {layer} at {at}: {quality:.0f} dB")
             free = np.ones(found.shape, bool)
-            free[: heads.shape[0], rows.start : rows.start + length, : heads.shape[2]] = False
+            padded = where if size < self.case.context else np.arange(at, at + length)
+            free[: heads.shape[0], padded, : heads.shape[2]] = False
             if not np.array_equal(found[free], old[free]):
-                wrong.append(f"{state} at {rows.start}: more than the new rows changed")
+                wrong.append(f"{state} at {at}: more than the new rows changed")
         return wrong
 
     def _heads(self, layer: int, kind: str) -> Floats:

@@ -22,15 +22,18 @@ from runtime_tests.coreml.program.evaluator import Arithmetic, Evaluator
 from runtime_tests.coreml.program.matrices import matrix
 from runtime_tests.coreml.program.shorter import shorten
 from runtime_tests.coreml.program.values import ROOM
-from runtime_tests.coreml.session import DECODE, Feed, Floats, Session, prefill_lengths
+from runtime_tests.coreml.session import DECODE, KINDS, Feed, Floats, Session, prefill_lengths, ring_of
 from runtime_tests.errors import CannotRunError, InputError
-from runtime_tests.readers.checkpoint import Folder
+from runtime_tests.readers.checkpoint import Folder, open_checkpoint
 from runtime_tests.readers.coreml.mlpackage import MlPackage
+from runtime_tests.readers.coreml.parts import IMAGES
 from runtime_tests.readers.coreml.program import Function
 from runtime_tests.readers.coreml.rows import Rows, open_rows
+from runtime_tests.readers.dimensions import SLIDING
 from runtime_tests.reference.floor import DRAWS, Floor, measure
 from runtime_tests.reference.model import Ids, Reference
 from runtime_tests.reference.trace import Trace
+from runtime_tests.reference.vision.tower import Tower
 from runtime_tests.weights.recovered import Recovered
 
 FIRST, SECOND = "embed_tokens", "embed_tokens_per_layer"
@@ -73,16 +76,64 @@ class CoremlCase(Case):
         return self.package.metadata.get("gemma_bridge.profile", "gpu")
 
     @cached_property
+    def images(self) -> MlPackage | None:
+        """The package beside this one that makes rows of images; None where the model takes none."""
+        return next((each for each in self.package.beside if each.path.name == IMAGES), None)
+
+    @cached_property
+    def vision(self) -> Folder:
+        """The checkpoint's vision tower and its projection into the text decoder."""
+        return open_checkpoint(self.folder.path, "vision")
+
+    @cached_property
+    def tower(self) -> Tower:
+        """transformers' own of them, with the package's weights where these are what the checkpoint rounded.
+
+        Raises:
+            InputError: the checkpoint has none.
+        """
+        found: dict[str, Floats] = {}
+        if self.folder.storage != "integers" and self.images is not None:
+            function = next(iter(self.images.functions.values()))
+            keys = [key.removesuffix(".weight") for key in self.vision.floats if key.endswith(".linear.weight")]
+            lattice = {key: held for key in keys if not isinstance(held := matrix(function, key), str)}
+            found = {key: held.rows(0, held.shape[0]) for key, held in lattice.items()}
+        return Tower(self.folder.path, self.threads, found)
+
+    @cached_property
+    def seers(self) -> dict[Arithmetic, Evaluator]:
+        """The package for images, ready to run."""
+        return {}
+
+    @cached_property
     def held(self) -> dict[str, tuple[str, list[int]]]:
         """What each state holds: ``key`` or ``value``, and of which layers, in order. A later part has later layers."""
         out: dict[str, tuple[str, list[int]]] = {}
-        left = {kind: [owner.layer for owner in self.dims.owners] for kind in ("key", "value")}
+        left = {
+            (kind, suffix): [owner.layer for owner in self.dims.owners if suffix in ("", self.suffix(owner.layer))]
+            for kind in ("key", "value")
+            for suffix in ("", *KINDS.values())
+        }
         for name, type in self.decode.inputs.items():
-            kind = name.split("_")[0].removesuffix("s")
-            if type.state and kind in left and len(type.shape) == 4:
-                out[name] = (kind, left[kind][: type.shape[0]])
-                left[kind] = left[kind][type.shape[0] :]
+            first, _, last = name.partition("_")
+            which = (first.removesuffix("s"), last if last in KINDS.values() else "")
+            if type.state and which in left and len(type.shape) == 4:
+                out[name] = (which[0], left[which][: type.shape[0]])
+                left[which] = left[which][type.shape[0] :]
         return out
+
+    def suffix(self, layer: int) -> str:
+        """What ends the names of inputs and states that belong to a layer's kind alone."""
+        return KINDS[self.dims.kinds[layer]]
+
+    @cached_property
+    def ring(self) -> int | None:
+        """Rows of sliding layers' states; None where they have one for each position."""
+        return ring_of(self.decode)
+
+    def rows(self, layer: int) -> int:
+        """Rows of a layer's keys and values in its state."""
+        return self.ring if self.ring is not None and self.suffix(layer) == KINDS[SLIDING] else self.context
 
     @property
     def precision(self) -> str:
@@ -164,8 +215,8 @@ class CoremlCase(Case):
         for arithmetic in ("declared", "float64"):
             evaluator = self.evaluator(arithmetic)
             state = evaluator.new_state(DECODE)
-            made = [(call.function, evaluator.run(call.function, call.inputs, state)) for call in calls]
-            logits = [out["logits"].numpy().reshape(-1) for function, out in made if function == DECODE]
+            made = [evaluator.run(call.function, call.inputs, state) for call in calls][-len(item.new) :]
+            logits = [out["logits"].numpy().reshape(-1) for out in made]
             rows.append(np.stack(logits).astype(np.float64))
         far = np.abs(rows[0] - rows[1])
         return np.asarray(np.take_along_axis(far, item.best, axis=-1).max(axis=-1))

@@ -25,11 +25,13 @@ def feed_by(calls: Calls, context: int) -> Feed:
     """Inputs of positions below ``context``, the rows of the cache."""
     positions = np.arange(context)
     types, sliding = calls.layer_types, calls.layer_types.get(SLIDING)
+    ring = None if sliding is None or sliding.ring is None else sliding.ring.rows
     return Feed(
         context if sliding is None or sliding.window is None else sliding.window,
         {kind: rotary_rows(type.rotary, positions) for kind, type in sorted(types.items())},
         (np.float32(calls.mask.visible), np.float32(calls.mask.hidden)),
         {one.name: (one.source, one.table or one.layer_type or "") for one in calls.inputs},
+        lambda function: ring,
     )
 
 

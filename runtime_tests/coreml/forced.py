@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -19,15 +21,13 @@ def forced_logits(case: Fed, arithmetic: Arithmetic, ids: Ids, prompt: int) -> N
     """
     calls = forced_calls(case, ids, prompt)
     Layered(case.package, arithmetic).run(calls)
-    rows = [call.outputs["logits"].numpy().reshape(-1) for call in calls if call.function == DECODE]
+    rows = [call.outputs["logits"].numpy().reshape(-1) for call in calls[-(len(ids) - prompt) :]]
     return np.stack(rows).astype(np.float64)
 
 
 def forced_calls(case: Fed, ids: Ids, prompt: int) -> list[Call]:
-    """The calls of the forced sequence, in order."""
-    lengths = case.lengths
-    spans = [(start, stop, lengths[_size(lengths, stop - start)]) for start, stop in _fitting(case, prompt)]
-    spans += [(i, i + 1, DECODE) for i in range(prompt, len(ids))]
+    """The calls of the forced sequence, in order; the last ones decode a token each, from ``prompt`` on."""
+    spans = [*_prefilled(case, prompt), *((i, i + 1, DECODE) for i in range(prompt, len(ids)))]
     first, second = case.lookup(ids)
     out = []
     for start, stop, name in spans:
@@ -40,9 +40,12 @@ def _size(lengths: dict[int, str], tokens: int) -> int:
     return next(n for n in lengths if n >= tokens)
 
 
-def _fitting(case: Fed, prompt: int) -> list[tuple[int, int]]:
-    """Chunks of odd lengths; one whose padding would reach past the end begins earlier and computes some rows again."""
+def _prefilled(case: Fed, prompt: int) -> Iterator[tuple[int, int, str]]:
+    """Chunks of odd lengths; one whose padding would reach past the end goes token by token."""
     lengths = case.lengths
-    return [
-        (min(start, case.context - _size(lengths, stop - start)), stop) for start, stop in chunks(prompt, max(lengths))
-    ]
+    for start, stop in chunks(prompt, max(lengths)):
+        size = _size(lengths, stop - start)
+        if start + size <= case.context:
+            yield start, stop, lengths[size]
+        else:
+            yield from ((i, i + 1, DECODE) for i in range(start, stop))

@@ -94,7 +94,7 @@ class _Stack:
         lengths, position = self.case.lengths, min(map(len, self.prompts)) - 1
         context = self.case.feed.context(self.evaluator.function(DECODE))
         for size, start, stop in chunks(lengths, position, context):
-            self._call(lengths[size], start, np.stack([ids[start:stop] for ids in self.prompts]))
+            self._call(lengths.get(size, DECODE), start, np.stack([ids[start:stop] for ids in self.prompts]))
         while self.going:
             tokens = np.array([[self._token(i, position)] for i in self.going], np.int32)
             best = self._call(DECODE, position, tokens).reshape(len(tokens), -1).argmax(dim=-1).tolist()
@@ -142,12 +142,15 @@ def chunks(lengths: dict[int, str], total: int, context: int, start: int = 0) ->
     """Lengths of functions, where each is called and up to which token: the longest while it is filled, then the
     shortest that holds the rest.
 
+    Where that would reach past the end, the longest that is filled instead, or ``decode``, token by token.
+
     Args:
         start: so many tokens are in the cache already.
     """
     while start < total:
-        longest = max(lengths)
-        size = next((n for n in lengths if n >= total - start), longest)
+        left = total - start
+        size = next((n for n in lengths if n >= left and start + n <= context), None)
+        size = size or max((n for n in lengths if n <= left), default=1)
         stop = min(total, start + size)
-        yield size, min(start, context - size), stop
+        yield size, start, stop
         start = stop

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 from runtime_tests.case import Case
 from runtime_tests.errors import InputError
 from runtime_tests.readers.bundle import check
 from runtime_tests.readers.checkpoint import open_checkpoint
-from runtime_tests.readers.coreml.parts import open_parts
+from runtime_tests.readers.coreml.mlpackage import open_mlpackage
+from runtime_tests.readers.coreml.parts import IMAGES, open_parts
 
 PACKAGES = ("coremltools", "protobuf")
 
@@ -20,7 +22,7 @@ def find(path: Path) -> Path | None:
         return None
     if path.suffix == ".mlpackage":
         return path
-    every = sorted(path.glob("*.mlpackage"))
+    every = sorted(each for each in path.glob("*.mlpackage") if each.name != IMAGES)
     further = {one for one in every if one.with_stem(re.sub(r"_\d+$", "", one.stem)) in {*every} - {one}}
     found = [one for one in every if one not in further]  # Model_2.mlpackage is a part of Model.mlpackage
     if not found:
@@ -42,5 +44,7 @@ def open_case(
     """The arguments are those of the case."""
     from runtime_tests.coreml.case import CoremlCase
 
-    package = open_parts(model)
+    package, images = open_parts(model), model.with_name(IMAGES)
+    if images.is_dir():
+        package = replace(package, beside=(open_mlpackage(images),))
     return CoremlCase(package, open_checkpoint(checkpoint), threads, evaluation, float_model, questions)

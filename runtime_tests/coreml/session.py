@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from runtime_tests.errors import CannotRunError
+from runtime_tests.readers.coreml import rings
 from runtime_tests.readers.coreml.mlpackage import MlPackage
 from runtime_tests.readers.coreml.program import Function
 from runtime_tests.readers.dimensions import FULL, SLIDING
@@ -25,6 +26,7 @@ NAMES: Mapping[str, Source] = {
     "embeddings": ("table", "embed_tokens"),
     "per_layer_embeddings": ("table", "embed_tokens_per_layer"),
     "position": ("position", ""),
+    "ring_rows": ("ring_rows", SLIDING),
     **{f"{word}_{suffix}": (source, kind) for kind, suffix in KINDS.items() for word, source in _ROWS.items()},
 }
 
@@ -45,6 +47,12 @@ def prefill_lengths(functions: dict[str, Function]) -> dict[int, str]:
     return dict(sorted(found.items()))
 
 
+def ring_of(function: Function) -> int | None:
+    """Rows of the states of a function's sliding layers; None where these have one for each position."""
+    type = function.inputs.get("ring_rows")
+    return None if type is None or not type.shape else type.shape[0]
+
+
 class Feed:
     """Makes the inputs of a call.
 
@@ -53,6 +61,7 @@ class Feed:
         rotary: cosines and sines ``[C, head_dim]`` by type of layer, of positions 0 to C - 1.
         mask: what it holds where a token may look, and elsewhere.
         names: where each input comes from.
+        ring: rows of the states of a function's sliding layers; None where these have one for each position.
     """
 
     def __init__(
@@ -61,8 +70,9 @@ class Feed:
         rotary: dict[str, tuple[Floats, Floats]],
         mask: tuple[np.float32, np.float32] = (np.float32(0), MASKED),
         names: Mapping[str, Source] = NAMES,
+        ring: Callable[[Function], int | None] = ring_of,
     ) -> None:
-        self._window, self.rotary, self._mask, self._names = window, rotary, mask, names
+        self._window, self.rotary, self._mask, self._names, self._ring = window, rotary, mask, names, ring
 
     def inputs(self, function: Function, start: int, embeddings: Floats, per_layer: Floats | None) -> dict[str, Any]:
         """Inputs for tokens at ``start...``, padded to the function's length.
@@ -85,12 +95,17 @@ class Feed:
                 padded[0, : len(rows)] = rows
         for kind, (cos, sin) in self.rotary.items():
             made["cosines", kind], made["sines", kind] = cos[positions], sin[positions]
-        columns = np.arange(context)
+        ring = self._ring(function)
+        seen = {FULL: np.arange(context), SLIDING: np.arange(context)}
+        if ring is not None:
+            seen[SLIDING] = rings.columns(ring, start, length)
+            made["ring_rows", SLIDING] = rings.becomes(ring, start, len(embeddings))
         visible, masked = self._mask
-        hidden = columns > positions[:, None]
-        outside = hidden | (columns <= positions[:, None] - self._window)
-        for kind, where in ((FULL, hidden), (SLIDING, outside)):
-            made["mask", kind] = np.where(where, masked, visible)[None, None]
+        for kind, columns in seen.items():
+            hidden = (columns < 0) | (columns > positions[:, None])
+            if kind == SLIDING:
+                hidden |= columns <= positions[:, None] - self._window
+            made["mask", kind] = np.where(hidden, masked, visible)[None, None]
         wanted = {name: self._names.get(name) for name, type in function.inputs.items() if not type.state}
         if unknown := [name for name, source in wanted.items() if source not in made]:
             raise CannotRunError(f"{function.name} takes {unknown[0]!r}, which the judge does not know")
@@ -102,8 +117,9 @@ class Feed:
 
     @staticmethod
     def context(function: Function) -> int:
-        """Positions of the cache, from the masks."""
-        found = {type.shape[-1] for name, type in function.inputs.items() if name.startswith("mask_") and type.shape}
+        """Positions of the cache, from the masks; that of a layer with a ring does not say it."""
+        of = "mask_" if ring_of(function) is None else f"mask_{KINDS[FULL]}"
+        found = {type.shape[-1] for name, type in function.inputs.items() if name.startswith(of) and type.shape}
         if len(found) != 1:
             raise CannotRunError(f"{function.name} has masks over {sorted(found)} positions, expected one number")
         return int(found.pop())

@@ -16,7 +16,7 @@ from runtime_tests.readers.onnx.model import OnnxModel
 
 GIVEN = "given/"
 _BOUNDARY = re.compile(r"layers\.(\d+)/(attention|mlp|output|per_layer_input|key|value)")
-_CACHE = re.compile(r"(present|past_key_values)\.(\d+)\.(key|value)")
+_CACHE = re.compile(r"(present|seen|past_key_values)\.(\d+)\.(key|value)")
 _CODES = "/codes"
 _FLOAT, _INT8 = 1, 3  # onnx.TensorProto.DataType
 

@@ -80,11 +80,19 @@ class Rotary(_Part):
     layout: Literal["halves"]
 
 
+class Ring(_Part):
+    """Where keys and values lie that are not kept for each position: ``coreml/rings.py`` does by this word."""
+
+    rows: Annotated[int, Field(gt=0, le=1 << 24)]
+    rule: Literal["before_the_call_then_its_own"]
+
+
 class LayerType(_Part):
     """What all layers of a type have in common."""
 
     rotary: Rotary
     window: _Positive | None
+    ring: Ring | None
 
 
 class Mask(_Part):
@@ -117,7 +125,7 @@ class Chunks(_Part):
     whole: Literal["longest"]
     rest: Literal["shortest_that_holds"]
     padding: Padding
-    past_end: Literal["start_earlier"]
+    past_end: Literal["shorter_or_decode"]
     last_token: Literal["decode"]
 
 
@@ -125,7 +133,7 @@ class Input(_Part):
     """Where an input comes from."""
 
     name: str
-    source: Literal["table", "position", "cosines", "sines", "mask", "earlier_part"]
+    source: Literal["table", "position", "cosines", "sines", "mask", "ring_rows", "earlier_part"]
     table: str | None
     layer_type: str | None
 

@@ -62,7 +62,7 @@ def _cut(said: Images) -> list[Check]:
 
     processor = Gemma4ImageProcessorPil()
     wrong, farthest, worst = [], 0.0, ""
-    made = {**pictures(_RATIO), "turned": _turned}
+    made = {name: draw for name, draw in pictures(_RATIO).items() if name != "huge"} | {"turned": _turned}
     for name, draw in made.items():
         picture = draw()
         try:

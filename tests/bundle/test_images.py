@@ -47,7 +47,7 @@ def test_memory_of_images_is_told_beside_that_of_text(bundle: Path) -> None:
     assert memory.images is not None
     sections = [each.bytes for each in report.sections if "vision" in each.kind]  # type: ignore[union-attr]
     assert memory.images.mapped_weights == sum(sections) > 0
-    assert memory.images.working == 4 * 1260 * (5 * 160 + 3 * 96)
+    assert memory.images.working == 4 * 1260 * 12 * 96 + (26 << 20)
 
 
 def test_list_and_inspect_show_it(bundle: Path) -> None:

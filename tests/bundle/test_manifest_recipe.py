@@ -15,6 +15,7 @@ from runtime_tests.coreml.case import CoremlCase
 from runtime_tests.coreml.forced import forced_logits
 from runtime_tests.kinds import open_case
 from tests.bundle.test_ios import build
+from tests.support.commands import REPOSITORY
 
 IDS = [2, 105, *range(300, 340), 106, 105]  # 44 tokens: two whole calls and one with padding, then decode
 Array = np.ndarray[Any, Any]
@@ -40,9 +41,11 @@ class App:
         chunks, start = self.calls["chunks"], 0
         while start < tokens - 1:
             left = tokens - 1 - start
-            long = [one for one in chunks["lengths"] if one["tokens"] >= left] or chunks["lengths"][-1:]
-            n, end = long[0]["tokens"], min(start + long[0]["tokens"], tokens - 1)
-            yield long[0]["function"], n, min(start, chunks["context"] - n), end
+            fit = [one for one in chunks["lengths"] if left <= one["tokens"] <= chunks["context"] - start]
+            filled = [one for one in chunks["lengths"] if one["tokens"] <= left][::-1]
+            one = [*fit, *filled, {"function": "decode", "tokens": 1}][0]
+            end = min(start + one["tokens"], tokens - 1)
+            yield one["function"], one["tokens"], start, end
             start = end
 
     def inputs(self, function: str, n: int, position: int, ids: list[int]) -> dict[str, Array]:
@@ -56,7 +59,14 @@ class App:
             elif source == "position":
                 value = np.array([position], np.int32)
             elif source == "mask":
-                value = np.array([[[self.mask(one["layer_type"], position + r) for r in range(n)]]], np.float32)
+                columns = self.columns(one["layer_type"], position, n)
+                value = np.array(
+                    [[[self.mask(one["layer_type"], position + r, columns) for r in range(n)]]], np.float32
+                )
+            elif source == "ring_rows":
+                rows = self.calls["layer_types"][one["layer_type"]]["ring"]["rows"]
+                kept = [self.held(rows, r, position + len(ids)) for r in range(rows)]
+                value = np.array([rows + p - position if p >= position else r for r, p in enumerate(kept)], np.int32)
             else:
                 value = np.stack([self.turn(one["layer_type"], position + r)[source == "sines"] for r in range(n)])
             made[name] = value
@@ -74,10 +84,19 @@ class App:
             out.append(np.float32(code) * scale * np.float32(table["multiplier"]))
         return np.array(out, np.float32).reshape(table["shape"])
 
-    def mask(self, kind: str, p: int) -> list[float]:
+    @staticmethod
+    def held(rows: int, row: int, count: int) -> int:
+        return count - 1 - (count - 1 - row) % rows
+
+    def columns(self, kind: str, position: int, n: int) -> list[int]:
+        ring = self.calls["layer_types"][kind]["ring"]
+        if ring is None:
+            return [*range(self.calls["chunks"]["context"])]
+        return [*(self.held(ring["rows"], c, position) for c in range(ring["rows"])), *range(position, position + n)]
+
+    def mask(self, kind: str, p: int, columns: list[int]) -> list[float]:
         window, mask = self.calls["layer_types"][kind]["window"], self.calls["mask"]
-        columns = range(self.calls["chunks"]["context"])
-        return [mask["visible" if c <= p and (window is None or c > p - window) else "hidden"] for c in columns]
+        return [mask["visible" if 0 <= c <= p and (window is None or c > p - window) else "hidden"] for c in columns]
 
     def turn(self, kind: str, position: int) -> tuple[Array, Array]:
         rotary = self.calls["layer_types"][kind]["rotary"]
@@ -120,9 +139,23 @@ def test_an_app_that_follows_the_recipe_gets_the_logits_that_the_judge_gets(bund
 
 
 @pytest.mark.parametrize(("tokens", "expected"), [(96, (80, 95)), (90, (80, 89)), (2, (0, 1)), (1, None)])
-def test_calls_near_the_end_of_the_context_begin_earlier(
-    bundle: Path, tokens: int, expected: tuple[int, int] | None
-) -> None:
+def test_calls_near_the_end_of_the_context_fit(bundle: Path, tokens: int, expected: tuple[int, int] | None) -> None:
     calls = [*App(bundle).spans(tokens)]
     assert [*calls[-1][2:]] == [*expected] if expected else calls == []
     assert all(position + n <= 96 for _, n, position, _ in calls)
+
+
+def test_what_does_not_fit_padded_is_fed_by_what_it_fills(bundle: Path) -> None:
+    app = App(bundle)
+    app.calls["chunks"] |= {"context": 40, "lengths": [{"function": f"prefill_{n}", "tokens": n} for n in (4, 16)]}
+    assert [(n, position) for _, n, position, _ in app.spans(40)] == [(16, 0), (16, 16), (4, 32), (4, 36)]
+    app.calls["chunks"]["lengths"] = [{"function": "prefill_16", "tokens": 16}]
+    assert [*app.spans(36)][2:] == [("decode", 1, at, at + 1) for at in (32, 33, 34)]
+
+
+def test_the_figures_for_trying_a_ring_come_out() -> None:
+    text = " ".join((REPOSITORY / "mobile_samples" / "MANIFEST.md").read_text("utf-8").split())
+    columns = [App.held(4, row, 6) for row in range(4)]
+    becomes = [4 + p - 6 if p >= 6 else row for row, p in enumerate(App.held(4, row, 9) for row in range(4))]
+    assert f"the columns are {', '.join(map(str, columns))}, 6, 7, ... and `ring_rows` is" in text
+    assert f"`ring_rows` is {', '.join(map(str, becomes))}." in text

@@ -109,5 +109,5 @@ def test_a_target_adds_to_the_signatures_of_the_decoder(mobile_e2b: Path) -> Non
         assert [(t.name, t.dtype) for t in passed.states] == [(t.name, t.dtype) for t in ours.states]
         assert passed.states == cache_tensors(config, 128, "float32", ring_rows(config, 128)) != ours.states
         assert passed.inputs[-len(ours.states) :] == passed.outputs[: len(ours.states)] == passed.states
-        assert [t.name for t in kept.states] == ["keys", "values"]
+        assert [t.name for t in kept.states] == ["keys_sliding", "values_sliding", "keys_full", "values_full"]
         assert not set(kept.states) & {*kept.inputs, *kept.outputs}

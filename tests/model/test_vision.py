@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -117,10 +116,26 @@ def test_queries_by_pieces_give_the_rows_of_all_at_once(q4_0_tower: Path, monkey
 
 
 @pytest.mark.parametrize("rows", [70, 140, 280, 560, 1120])
-def test_the_scores_of_a_real_tower_fit_16_mib_at_a_time(rows: int, q4_0_tower: Path) -> None:
+def test_pieces_of_a_real_tower_fit_their_bytes_and_are_no_crumbs(rows: int) -> None:
+    count = 9 * rows
+    for row, most, fewest in ((4 * 12 * count, 8 << 20, 16), (4 * 3072, 8 << 20, 300)):
+        step = vision._fitting(count, row, most)
+        assert count % step == 0
+        assert fewest <= step <= most // row
+
+
+def test_an_mlp_by_pieces_gives_the_rows_of_all_at_once(q4_0_tower: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     module = opened(q4_0_tower)
-    real = replace(module.config, hidden=768, heads=12, head_dim=64)
-    step = Vision(real, EagerOps(module))._queries(9 * rows)
-    assert 9 * rows % step == 0
-    assert 12 * step * 9 * rows * 4 <= 16 << 20
-    assert step >= 30
+    given = image(20, 4, 5, module.config)
+    whole, _ = run(module, *given)
+    monkeypatch.setattr(vision, "_WIDE", 4 * 160 * 50)  # of 180 patches, 45 fit
+    seen = []
+    spread = EagerOps.spread
+
+    def watched(self: EagerOps, x: torch.Tensor, key: str, rows: int) -> Iterator[torch.Tensor]:
+        seen.append((x.shape[1], rows))
+        return spread(self, x, key, rows)
+
+    monkeypatch.setattr(EagerOps, "spread", watched)
+    assert decibels(whole, run(module, *given)[0]) >= 100
+    assert seen == [(180, 45)] * 4

@@ -11,20 +11,28 @@
 | embeddings | [1, n, H] | float | rows of ``embed_tokens`` times sqrt(H) |
 | per_layer_embeddings | [1, n, L, P] | float | rows of ``embed_tokens_per_layer`` times sqrt(P); only if P > 0 |
 | position | [1] | int32 | first cache row that is written; ``position + n <= C`` is the caller's duty |
+| ring_rows | [R] | int32 | what each row of a ring becomes; only where there are rings, see below |
 | cos_sliding, cos_full | [n, hd_s], [n, hd_f] | float | rotary rows of the tokens' positions, see below |
 | sin_sliding, sin_full | [n, hd_s], [n, hd_f] | float | |
-| mask_sliding | [1, 1, n, C] | float | 0 where a token may look, -1e4 elsewhere: causal and within the window |
+| mask_sliding | [1, 1, n, R + n or C] | float | 0 where a token may look, -1e4 elsewhere: within the window |
 | mask_full | [1, 1, n, C] | float | the same, causal alone |
 
 They stand in this order: cosines before sines, sliding before full. The tensors of a kind of layer are there only if
 the model has such layers. Columns i and i + hd/2 of a rotary row are equal; pairs that stand still have cos 1, sin 0.
 
-C is the context, rounded up to a multiple of 32. A last chunk that would not fit starts earlier, at ``C - n``, and
-computes some tokens again: their rows come out the same. Rows of padding are overwritten before any mask shows them.
+C is the context, rounded up to a multiple of 32. A chunk whose padding would not fit is fed by a shorter function that
+is filled, or token by token. Rows of padding are overwritten before any mask shows them.
 
-**States** (float): ``keys`` and ``values``, each ``[owners, kv_heads, C, hd_max]``; index i is the i-th of the layers
-that own keys and values. ``hd_max`` is the larger head size rounded up to a multiple of 32, ``kv_heads`` the larger
-number of heads; a layer with less uses the first heads and columns and leaves the others alone.
+**States** (float): ``keys_full`` and ``values_full``, each ``[owners, kv_heads, C, hd]``, of the layers that see all
+of the context, and ``keys_sliding`` and ``values_sliding``, ``[owners, kv_heads, R, hd]``; index i is the i-th of the
+layers of that kind that own keys and values. ``hd`` is the head size rounded up to a multiple of 32; a layer with a
+smaller head, or fewer heads, uses the first columns and heads and leaves the others alone. The latter two are rings: R
+is the window rounded up to a multiple of 32, and position p lies in row p modulo R. A call looks at a ring as it was
+before the call (columns 0 to R - 1 of the mask) and at its own n rows (the columns behind them). Then row r of the ring
+becomes row ``ring_rows[r]`` of those R + n. So padding, which no entry names, is written nowhere.
+
+Profile ``ane``, where a part may have two states, and a context no longer than R have ``keys`` and ``values`` of all
+owners instead, ``[owners, kv_heads, C, hd]``, and no ``ring_rows``.
 
 **Outputs**: ``decode``: ``logits [1, 1, V]`` (float, softcapped); ``prefill_<n>``: ``done [1, 1, 1]`` (float).
 
@@ -69,9 +77,23 @@ runs a function in each part that has it, in order. An output of a part is the i
 ``values`` of its own layers, so it has at most two states. The last part gives ``logits``; the last part that has
 ``prefill_<n>`` gives ``done``.
 
+**Images.** With ``--modalities text,image`` a package of its own lies beside the decoder's, ``Vision.mlpackage``, with
+a function ``vision_<n>`` for each number of rows that an image may become:
+
+| name | shape | type | |
+|---|---|---|---|
+| images | [1, 9 n, 768] | float32 | patches from 0 to 1: rows, pixels and colours of each in this order; padding is 0 |
+| positions_xy | [1, 9 n, 2] | int32 | column and row of each patch; -1 and -1 for padding, which stands behind |
+| rows (output) | [1, n, H] | float | rows of the decoder, the image's own first, to stand where embeddings do |
+
+It is of the kind of profile ``gpu`` whatever the decoder's is, with names of values as there: ``embedded``,
+``layers_<i>_attention``, ``layers_<i>_output``, ``features``; ``vision_tower_..._linear_in``, ``_codes``, ``_out``.
+The first rows of the tables of positions are float32 consts (``..._position_embedding_table_x``, ``_y``). Queries go
+through attention in parts, so that no more than 16 MB of scores are there at once.
+
 **Digest of a package**: SHA-256 of the text that lists its files by relative path, sorted, a line each:
 ``<sha256 hex of the file>``, two blanks, ``<path>``, newline: what ``sha256sum`` prints. Files of further parts are
-among them, as ``../Model_2.mlpackage/<path>``.
+among them, as ``../Model_2.mlpackage/<path>``, and those of ``Vision.mlpackage``.
 
 Row tables: see ``convert.targets.coreml.rows``. What an app has to know of all this stands as data in the bundle's
 manifest.json (``feeding.py`` here, ``mobile_samples/MANIFEST.md``).
@@ -80,24 +102,28 @@ manifest.json (``feeding.py`` here, ``mobile_samples/MANIFEST.md``).
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from convert.errors import PlanError
 from convert.outputs import check_file, check_folder, check_own_folder, escaped
-from convert.targets.coreml.options import CoremlOptions
+from convert.targets.coreml.options import IMAGE_ROWS, CoremlOptions
 from convert.targets.target import Described, Sizes, Target
 
 if TYPE_CHECKING:
     from convert.checkpoint.types import Checkpoint
     from convert.costs import TargetCosts
     from convert.feeding import Calls
+    from convert.images import Images
     from convert.inspection.report import Report
     from convert.progress import Progress
 
 __all__ = ["TARGET", "CoremlOptions", "convert", "part_path", "write_tables"]
 
+VISION = "Vision.mlpackage"
+PROMPT = 64  # tokens around an image, at least: a turn's control tokens and a question
 TABLES = ("embed_tokens.rows", "embed_tokens_per_layer.rows")
 
 
@@ -155,6 +181,23 @@ def _check(asked: str, checkpoint: Checkpoint, options: CoremlOptions) -> None:
             found = f"--profile ane was asked for and {key} has a scale for every {tensor.columns // tensor.groups}"
             action = "Use --profile gpu, or a mobile checkpoint, whose scales are one a row"
             raise PlanError(asked, f"{found} columns, which the Neural Engine does not take", action)
+    if "vision" in checkpoint.modules:
+        _check_images(asked, checkpoint, options)
+
+
+def _check_images(asked: str, checkpoint: Checkpoint, options: CoremlOptions) -> None:
+    most = options.image_rows[-1]
+    if options.context < most + PROMPT:
+        found = f"an image of {most} tokens with a prompt does not fit a context of {options.context}"
+        fewer = ", or a smaller --image-tokens" if most > IMAGE_ROWS[0] else ""
+        raise PlanError(asked, found, f"Give --context {most + PROMPT} or more{fewer}")
+    if checkpoint.modules["vision"].config.sees_ahead:
+        found = "rows of an image see what comes behind them (use_bidirectional_attention is 'vision' in config.json)"
+        raise PlanError(asked, f"{found}, which the masks do not say", "Leave image out, or use an E2B or E4B")
+    missing = [role for role in ("image_begin", "image_end") if role not in checkpoint.settings.placeholders]
+    if missing:
+        found = f"config.json and the tokenizer name no token for {missing[0].replace('_', ' ')}"
+        raise PlanError(asked, found, "Use a checkpoint as Google publishes it")
 
 
 def _needs(checkpoint: Checkpoint) -> None:
@@ -176,8 +219,11 @@ def _costs() -> TargetCosts:
 
 
 def _place(out: Path, asked: str) -> None:
-    """Further parts and row tables lie beside the package."""
+    """Further parts, row tables and the package for images lie beside the package."""
     check_folder(out.parent, asked)
+    if out.name == VISION:
+        raise PlanError(asked, f"{VISION} is what the package for images is called", "Give the model another name")
+    check_own_folder(out.with_name(VISION), asked, ("Manifest.json", b'"rootModelIdentifier"'), "an .mlpackage")
     further = sorted(out.parent.glob(f"{escaped(out.stem)}_[2-9]*{out.suffix}")) if out.parent.is_dir() else []
     for part in (out, *further):
         check_own_folder(part, asked, ("Manifest.json", b'"rootModelIdentifier"'), "an .mlpackage")
@@ -194,7 +240,7 @@ def _collect(checkpoint: Checkpoint, options: CoremlOptions, folder: Path) -> No
 def _files(folder: Path, checkpoint: Checkpoint) -> set[str]:
     from convert.targets.coreml.companions import COMPANIONS, packages
 
-    parts = packages(folder / TARGET.model)
+    parts = [*packages(folder / TARGET.model), *([folder / VISION] if "vision" in checkpoint.modules else [])]
     package = {path.relative_to(folder).as_posix() for part in parts for path in part.rglob("*") if path.is_file()}
     tables = [table for table in TABLES if table != TABLES[1] or checkpoint.text.config.per_layer_width]
     return {*package, *tables, *COMPANIONS}
@@ -208,17 +254,39 @@ def _digest(model: Path) -> str:
 
 def _described(folder: Path) -> Described:
     from convert.targets.coreml.inspect import inspect_package, inspect_table
+    from convert.targets.coreml.seen import SECTION
 
     found, tables = inspect_package(folder / TARGET.model), [folder / name for name in TABLES]
     there = [table for table in tables if table.is_file()]
     weights = (*found.weights, *(inspect_table(table) for table in there))
-    return Described(found, weights, found.section("weights"), sum(table.stat().st_size for table in there))
+    read, looked_up = found.section("weights"), sum(table.stat().st_size for table in there)
+    if not (folder / VISION).is_dir():
+        return Described(found, weights, read, looked_up)
+    seen = inspect_package(folder / VISION)
+    named = tuple(replace(signature, section=SECTION) for signature in seen.signatures)
+    whole = replace(found, signatures=(*found.signatures, *named))
+    return Described(whole, (*weights, *seen.weights), read, looked_up, mapped_images=seen.section("weights"))
 
 
 def _calls(checkpoint: Checkpoint, folder: Path) -> Calls | None:
     from convert.targets.coreml.feeding import calls
 
     return calls(checkpoint, folder / TARGET.model)
+
+
+def _images(checkpoint: Checkpoint, folder: Path) -> Images | None:
+    if "vision" not in checkpoint.modules:
+        return None
+    from convert.targets.coreml.inspect import inspect_package
+    from convert.targets.coreml.seen import images
+
+    return images(checkpoint, inspect_package(folder / VISION))
+
+
+def _image_working(checkpoint: Checkpoint, tokens: int) -> int:
+    from convert.targets.coreml.seen import working
+
+    return working(checkpoint.modules["vision"].config, tokens)
 
 
 def _inspect(path: Path) -> Report | None:
@@ -253,4 +321,7 @@ TARGET = Target(
     calls=_calls,
     inspect=_inspect,
     kinds=("an .mlpackage",),
+    modules=frozenset({"text", "vision"}),
+    images=_images,
+    image_working=_image_working,
 )

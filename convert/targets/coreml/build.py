@@ -14,6 +14,8 @@ from convert.progress import Progress
 from convert.targets.coreml import package
 from convert.targets.coreml.decoder import parts
 from convert.targets.coreml.options import CoremlOptions
+from convert.targets.coreml.package import VISION
+from convert.targets.coreml.vision import vision
 
 
 def build(checkpoint: Checkpoint, options: CoremlOptions, outs: Callable[[int], Path], progress: Progress) -> None:
@@ -26,6 +28,19 @@ def build(checkpoint: Checkpoint, options: CoremlOptions, outs: Callable[[int], 
             about_it = metadata(checkpoint, options)
             about_it |= {"gemma_bridge.part": str(part), "gemma_bridge.parts": str(len(made))}
             package.write(outs(part), program, entries, about(checkpoint, options) + which, about_it, stage.advance)
+    if "vision" in checkpoint.modules:
+        _write_vision(checkpoint, options, outs(1).with_name(VISION), progress)
+
+
+def _write_vision(checkpoint: Checkpoint, options: CoremlOptions, out: Path, progress: Progress) -> None:
+    module = checkpoint.modules["vision"]
+    with progress.stage("lower the vision encoder"):
+        program, entries = vision(module, options)
+    config, kind = module.config, f"{checkpoint.format} weights, {options.precision}"
+    size = f"{config.layers} layers, hidden size {config.hidden}, up to {options.image_rows[-1]} rows of an image"
+    with progress.stage("write the vision encoder's weights", program.storage.size) as stage:
+        told = f"Gemma 4 vision encoder ({size}); {kind}."
+        package.write(out, program, entries, told, metadata(checkpoint, options), stage.advance)
 
 
 def about(checkpoint: Checkpoint, options: CoremlOptions) -> str:

@@ -9,6 +9,7 @@ from convert.checkpoint.companions import TEMPLATE, TOKENIZER
 from convert.checkpoint.settings import GENERATION
 from convert.checkpoint.types import Checkpoint
 from convert.outputs import listing_sha256
+from convert.targets.coreml.package import VISION
 
 # The app needs all of them: text to tokens and back, the turns of a conversation, where to stop and how to sample.
 COMPANIONS = (TOKENIZER, TEMPLATE, GENERATION)
@@ -34,10 +35,11 @@ def packages(first: Path) -> list[Path]:
 
 
 def digest(package: Path) -> str:
-    """Hex SHA-256 of the listing of a package's files and its further parts', by path, as ``sha256sum`` prints it."""
+    """Hex SHA-256 of the listing, as of ``sha256sum``, of all files of a model: see the package, "Digest"."""
+    beside = package.with_name(VISION)
     names = [
         ("" if part == package else f"../{part.name}/") + path.relative_to(part).as_posix()
-        for part in packages(package)
+        for part in (*packages(package), *([beside] if beside.is_dir() else []))
         for path in part.rglob("*")
         if path.is_file()
     ]

@@ -10,6 +10,7 @@ from convert.targets.coreml.graph import Function, Program
 from convert.targets.coreml.ops import CoremlOps, Slot
 from convert.targets.coreml.options import CoremlOptions
 from convert.targets.coreml.parts import PER_LAYER, last_layers, owners_by_part, split
+from convert.targets.coreml.rings import owners_by_state
 from convert.targets.coreml.signature import KINDS, signatures, states
 
 
@@ -36,15 +37,19 @@ def _function(
     caches: dict[int, tuple[Slot, Slot]] = {}
     for part, owners in enumerate(owners_by_part(config, ends)):
         suffix = f"_{part}" if len(ends) > 1 else ""
-        features = states(config, options, owners) if owners else ()
+        features = states(config, options, owners)
         kept = [function.input(f"{f.name}{suffix}", f.shape, f.dtype, state=True) for f in features]
         for feature, state in zip(features, kept, strict=True):
             meaning = f"{feature.name.capitalize()} of this part's layers that own them, in order."
             function.offer(state, meaning, feature.name)
-        for i, index in enumerate(owners):
-            layer = config.layers[index]
-            keys, values = (Slot(state, i, layer.kv_heads, layer.head_dim) for state in kept)
-            caches[index] = keys, values
+        for which, (_, length, layers) in enumerate(owners_by_state(config, options, owners)):
+            ring = None if length == options.positions else inputs["ring_rows"]
+            for i, index in enumerate(layers):
+                layer = config.layers[index]
+                keys, values = (
+                    Slot(state, i, layer.kv_heads, layer.head_dim, ring) for state in kept[2 * which : 2 * which + 2]
+                )
+                caches[index] = keys, values
     ops = CoremlOps(function, checkpoint.text, options, inputs["position"])
     turns: dict[str, tuple[Symbol, Symbol]] = {}
     masks: dict[str, Symbol] = {}

@@ -11,10 +11,12 @@ from convert.checkpoint.config import SLIDING, Layer, Rope, TextConfig
 from convert.checkpoint.modules.text import TABLES
 from convert.checkpoint.types import Checkpoint
 from convert.targets.coreml.inspect import PartInside, inspect_parts, table_header
+from convert.targets.coreml.rings import KEYS, VALUES
 from convert.targets.coreml.signature import HIDDEN, KINDS
 
 _PREFILL = re.compile(r"prefill_(\d+)")
 _ROWS: dict[str, str] = {"cos": "cosines", "sin": "sines", "mask": "mask"}
+_RING = "ring_rows"
 
 
 def calls(checkpoint: Checkpoint, model: Path) -> f.Calls:
@@ -26,11 +28,14 @@ def calls(checkpoint: Checkpoint, model: Path) -> f.Calls:
     config, parts = checkpoint.text.config, inspect_parts(model)
     tables = {key: _table(model.with_name(f"{key}.rows"), config, key) for key in _keys(config)}
     layers = {layer.kind: layer for layer in config.layers}
+    ring = None if parts[0].ring is None else f.Ring(rows=parts[0].ring, rule="before_the_call_then_its_own")
     prefill = {name: int(n[1]) for part in parts for name in part.functions if (n := _PREFILL.fullmatch(name))}
     return f.Calls(
         layer_types={
             kind: f.LayerType(
-                rotary=_rotary(config.ropes[kind], layers[kind]), window=config.window if kind == SLIDING else None
+                rotary=_rotary(config.ropes[kind], layers[kind]),
+                window=config.window if kind == SLIDING else None,
+                ring=ring if kind == SLIDING else None,
             )
             for kind in sorted(layers)
         },
@@ -41,12 +46,12 @@ def calls(checkpoint: Checkpoint, model: Path) -> f.Calls:
             whole="longest",
             rest="shortest_that_holds",
             padding=f.Padding(embeddings="zeros", positions="continue"),
-            past_end="start_earlier",
+            past_end="shorter_or_decode",
             last_token="decode",
         ),
         inputs=_inputs(parts),
         outputs=[f.Output(name="logits", meaning="logits"), f.Output(name="done", meaning="nothing")],
-        parts=_parts(parts, [layer.index for layer in config.owners]),
+        parts=_parts(parts, config),
         tables=tables,
     )
 
@@ -82,14 +87,23 @@ def _inputs(parts: tuple[PartInside, ...]) -> list[f.Input]:
     for name in (name for part in parts for inside in part.functions.values() for name in inside.inputs):
         first, _, suffix = name.partition("_")
         source = "table" if name in tables else "position" if name == "position" else _ROWS.get(first, "earlier_part")
-        kind = kinds[suffix] if first in _ROWS else None
+        kind = SLIDING if name == _RING else kinds[suffix] if first in _ROWS else None
+        source = _RING if name == _RING else source
         made[name] = f.Input(name=name, source=source, table=tables.get(name), layer_type=kind)  # type: ignore[arg-type]
     return list(made.values())
 
 
-def _parts(parts: tuple[PartInside, ...], owners: list[int]) -> list[f.Part]:
-    """Later parts have later layers: each state takes the owners that its size says, where the last one ended."""
-    out, left = [], {"keys": iter(owners), "values": iter(owners)}
+def _parts(parts: tuple[PartInside, ...], config: TextConfig) -> list[f.Part]:
+    """Later parts have later layers: each state takes the owners that its size says, where the last one ended.
+
+    A state of one kind of layer says so in its name.
+    """
+    owners = {
+        f"_{KINDS[layer.kind]}": [one.index for one in config.owners if one.kind == layer.kind]
+        for layer in config.layers
+    }
+    owners[""] = [layer.index for layer in config.owners]
+    out, left = [], {f"{word}{kind}": iter(some) for kind, some in owners.items() for word in (KEYS, VALUES)}
     for number, part in enumerate(parts):
         functions = {}
         for name, inside in sorted(part.functions.items()):
@@ -101,7 +115,7 @@ def _parts(parts: tuple[PartInside, ...], owners: list[int]) -> list[f.Part]:
                 takes=[one for one in inside.inputs if one in before], gives=[o for o in inside.outputs if o in later]
             )
         states = [
-            f.State(name=name, holds=name, layers=list(islice(left[name], count)))  # type: ignore[arg-type]
+            f.State(name=name, holds=name.split("_")[0], layers=list(islice(left[name], count)))  # type: ignore[arg-type]
             for name, count in part.states.items()
         ]
         out.append(f.Part(model=part.name, functions=functions, states=states))

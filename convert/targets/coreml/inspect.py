@@ -61,13 +61,15 @@ class PartInside:
     Attributes:
         functions: by name.
         states: how many layers each state holds, by name, in order.
-        positions: rows of a layer in a state, or columns of a mask.
+        positions: rows of a layer in a state, or columns of a mask, of a layer that sees all of the context.
+        ring: rows of the others; None where they have as many.
     """
 
     name: str
     functions: dict[str, Inside]
     states: dict[str, int]
     positions: int
+    ring: int | None
 
 
 def inspect_parts(path: Path) -> tuple[PartInside, ...]:
@@ -79,14 +81,17 @@ def inspect_parts(path: Path) -> tuple[PartInside, ...]:
     package = _open(path)
     out = []
     for part in package.parts or (package,):
-        functions, states, positions = {}, dict[str, int](), 0
+        functions, states, positions, ring = {}, dict[str, int](), 0, None
         for name, function in part.functions.items():
             plain = tuple(key for key, type in function.inputs.items() if not type.state)
             functions[name] = Inside(plain, tuple(function.outputs))
             states |= {key: type.shape[0] for key, type in function.inputs.items() if type.state}
-            masks = (type.shape[-1] for key, type in function.inputs.items() if key.startswith("mask_"))
+            if "ring_rows" in function.inputs:
+                ring = function.inputs["ring_rows"].shape[0]
+            whole = ("mask_",) if ring is None else ("mask_full",)
+            masks = (type.shape[-1] for key, type in function.inputs.items() if key.startswith(whole))
             positions = max([positions, *masks])
-        out.append(PartInside(part.path.name, functions, states, positions))
+        out.append(PartInside(part.path.name, functions, states, positions, ring))
     return tuple(out)
 
 
@@ -151,8 +156,9 @@ def _cache(package: MlPackage) -> Cache | None:
     if not states:
         return None
     size = sum(prod(type.shape) for type in states) * _BITS[states[0].dtype] // 8
-    keys = [states[i].shape[0] for i in range(0, len(states), 2)]  # two states in each part that has any
-    return Cache(states[0].dtype, states[0].shape[2], sum(keys), size)
+    pairs = sum(states[i].shape[0] for i in range(0, len(states), 2))  # keys and values of each part, or kind of layer
+    rows = sorted({type.shape[2] for type in states})
+    return Cache(states[0].dtype, rows[-1], pairs, size, rows[0] if len(rows) > 1 else None)
 
 
 def _weights(package: MlPackage) -> Iterator[Share]:

@@ -19,12 +19,13 @@ from convert.targets.coreml.options import CoremlOptions
 
 @dataclass(frozen=True)
 class Slot:
-    """Where a layer's keys or values lie in a state."""
+    """Where a layer's keys or values lie in a state; ``ring``: what each of its rows becomes, see rings.py."""
 
     state: Value
     index: int
     kv_heads: int
     head_dim: int
+    ring: Symbol | None = None
 
 
 class CoremlOps:
@@ -40,13 +41,14 @@ class CoremlOps:
         function: Function,
         module: Module[Any],
         options: CoremlOptions,
-        position: Symbol,
+        position: Symbol | None = None,
     ) -> None:
         self._function, self._module = function, module
         self.product = options.precision
         self.work = options.precision if options.profile == "ane" else "float32"
         self._position = position
         self._states: dict[str, Symbol] = {}
+        self._seen: dict[tuple[int, str], Symbol] = {}  # of layers with rings: what the call's tokens look at
 
     def linear(self, x: Symbol, key: str) -> Symbol:
         tensor = self._module.quants.get(key)
@@ -87,11 +89,10 @@ class CoremlOps:
         return x
 
     def read_cache(self, cache: Slot, owner: int, part: str) -> Symbol:
-        """Keys ``[1, kv, context, head_dim]``, values turned as the decoder has them (a turn that is undone later)."""
+        """Keys ``[1, kv, rows, head_dim]``, values turned as the decoder has them (a turn that is undone later)."""
 
         def make() -> Symbol:
-            state, context = self._current(cache.state), cache.state.shape[2]
-            rows = state.box([cache.index, 0, 0, 0], [1, cache.kv_heads, context, cache.head_dim])
+            rows = self._rows(cache) if cache.ring is None else self._seen[owner, part]
             self.mark(rows, f"layers.{owner}/{part}_cache")
             meaning = f"{part.capitalize()}s of layer {owner} at all positions, for later layers that read them too."
             self._function.offer(rows.value, meaning)
@@ -106,13 +107,33 @@ class CoremlOps:
         """
         if axis == 3:
             rows = rows.permute(0, 1, 3, 2)
-        rows, state = rows.cast(self.product), self._current(cache.state)
-        begin, end = self._box(cache.index, rows.shape)
+        rows = rows.cast(self.product)
+        if cache.ring is not None:
+            seen = self._seen[owner, part] = concatenate([self._rows(cache), rows], dim=2)
+            self._store(cache, self._gather(seen, cache.ring), self._whole(cache))
+        else:
+            self._store(cache, rows, self._box(cache.index, rows.shape))
+        return cache
+
+    def _rows(self, cache: Slot) -> Symbol:
+        """All rows of a layer."""
+        return self._current(cache.state).box(
+            [cache.index, 0, 0, 0], [1, cache.kv_heads, cache.state.shape[2], cache.head_dim]
+        )
+
+    def _gather(self, x: Symbol, rows: Symbol) -> Symbol:
+        """Rows by their numbers, int32 ``[m]``."""
+        choices = {"axis": np.int32(2), "batch_dims": np.int32(0), "validate_indices": np.bool_(False)}
+        shape = (*x.shape[:2], *rows.shape, x.shape[3])
+        return append(self._function, "gather", {"x": x, "indices": rows, **choices}, shape, x.dtype)
+
+    def _store(self, cache: Slot, rows: Symbol, box: tuple[Any, Any]) -> None:
+        """Writes rows between two corners of a state, so that what is read of it from now on has them."""
+        state, (begin, end) = self._current(cache.state), box
         inputs = {"x": state, "update": rows, "begin": begin, "end": end}
         updated = append(self._function, "slice_update", inputs, state.shape, state.dtype)
         self._function.op("write_state", {"input": cache.state, "data": updated.value}, None)
         self._states[cache.state.name] = self._read(cache.state)
-        return cache
 
     def attention(self, query: Symbol, keys: Slot, values: Slot, mask: Symbol | None, layer: Layer) -> Symbol:
         assert mask is not None
@@ -124,17 +145,20 @@ class CoremlOps:
     def attention_mix(self, weights: Symbol, values: Symbol) -> Symbol:
         return self._matmul(weights, values.permute(0, 1, 3, 2), turned=False)
 
-    def _matmul(self, left: Symbol, right: Symbol, turned: bool) -> Symbol:
-        left, right = left.cast(self.product), right.cast(self.product)
+    def _matmul(self, left: Symbol, right: Symbol, turned: bool, dtype: str = "") -> Symbol:
+        dtype = dtype or self.product
+        left, right = left.cast(dtype), right.cast(dtype)
         inputs = {"x": left, "y": right, "transpose_x": np.bool_(False), "transpose_y": np.bool_(turned)}
         shape = (*left.shape[:-1], right.shape[-2 if turned else -1])
-        return append(self._function, "matmul", inputs, shape, self.product).cast(self.work)
+        return append(self._function, "matmul", inputs, shape, dtype).cast(self.work)
 
     def _box(self, index: int, shape: tuple[int, ...]) -> tuple[Symbol, Symbol]:
         """Corners ``int32 [4]`` of the rows of one layer from the position on."""
 
         def constant(n: int) -> Symbol:
             return self._symbol(self._function.constant(np.array([n], np.int32)))
+
+        assert self._position is not None
 
         def make() -> tuple[Symbol, Symbol]:
             begin = [constant(index), constant(0), self._position, constant(0)]
@@ -143,6 +167,12 @@ class CoremlOps:
             return concatenate(begin), concatenate(end)
 
         return self._function.once(("box", index, shape), make)
+
+    @staticmethod
+    def _whole(cache: Slot) -> tuple[Any, Any]:
+        """Corners of all rows of a layer."""
+        begin = np.array([cache.index, 0, 0, 0], np.int32)
+        return begin, begin + np.array([1, cache.kv_heads, cache.state.shape[2], cache.head_dim], np.int32)
 
     def _current(self, state: Value) -> Symbol:
         """The state's content after the last write."""

@@ -8,6 +8,9 @@ from convert.choices import choice
 
 ALIGNMENT = 32  # devices take state dimensions in multiples of this
 
+# Rows that an image can become, at most, in transformers' processor. A model has a function for each up to the chosen.
+IMAGE_ROWS = (70, 140, 280, 560, 1120)
+
 
 @dataclass(frozen=True)
 class CoremlOptions:
@@ -17,6 +20,7 @@ class CoremlOptions:
     precision: ``float16`` for devices, ``float32`` to prove the program (Core ML itself takes float16 states only).
     profile: ``gpu``: one package. ``ane``: float16 throughout and in parts, as the Neural Engine takes it.
     part_layers: layers of one part at most, profile ``ane`` alone.
+    image_tokens: rows of the decoder that an image becomes, at most; only where images are converted.
     """
 
     context: int
@@ -24,6 +28,14 @@ class CoremlOptions:
     precision: str = choice("float16", ("float16", "float32"), "float32 to prove the program")
     profile: str = choice("gpu", ("gpu", "ane"), "ane: for the Neural Engine, in parts")
     part_layers: int = 15
+    image_tokens: str = choice(
+        "280", tuple(map(str, IMAGE_ROWS)), "tokens that an image becomes, at most", modality="image"
+    )
+
+    @property
+    def image_rows(self) -> tuple[int, ...]:
+        """Rows of the decoder that an image becomes: one function each."""
+        return tuple(rows for rows in IMAGE_ROWS if rows <= int(self.image_tokens))
 
     @property
     def positions(self) -> int:

@@ -19,6 +19,7 @@ from convert.targets.coreml import proto
 from convert.targets.coreml.graph import Program
 
 SPECIFICATION = 9  # iOS 18
+VISION = "Vision.mlpackage"  # beside the decoder's, where images are converted
 _AUTHOR = "com.apple.CoreML"
 MODEL, WEIGHTS = f"{_AUTHOR}/model.mlmodel", f"{_AUTHOR}/weights"
 

@@ -9,6 +9,7 @@ from convert.checkpoint.config import FULL, SLIDING, TextConfig
 from convert.model import signature as model
 from convert.model.signature import Signature, Tensor
 from convert.targets.coreml.options import CoremlOptions, aligned
+from convert.targets.coreml.rings import KEYS, VALUES, owners_by_state, ring_length
 
 # In a mask, where a token may not look: within float16, and finite.
 HIDDEN = -10_000.0
@@ -32,15 +33,17 @@ def signatures(config: TextConfig, options: CoremlOptions) -> tuple[Signature, .
 
 
 def states(config: TextConfig, options: CoremlOptions, layers: Collection[int] | None = None) -> tuple[Tensor, ...]:
-    """Keys and values of all layers that own them, or of some of them, ``[owners, kv_heads, C, hd_max]`` each."""
-    owners = [layer for layer in config.owners if layers is None or layer.index in layers]
-    heads, size = max(layer.kv_heads for layer in owners), max(layer.head_dim for layer in owners)
-    shape = (len(owners), heads, options.positions, aligned(size))
-    meaning = f"of layers {', '.join(str(layer.index) for layer in owners)}, in this order"
-    return tuple(
-        Tensor(name, shape, options.precision, f"{name.capitalize()} {meaning}; rows are positions.")
-        for name in ("keys", "values")
-    )
+    """Keys and values of all layers that own them, or of some of them, ``[owners, kv_heads, rows, hd_max]`` each."""
+    out = []
+    for suffix, rows, owners in owners_by_state(config, options, layers):
+        found = [config.layers[index] for index in owners]
+        heads, size = max(layer.kv_heads for layer in found), max(layer.head_dim for layer in found)
+        meaning = f"of layers {', '.join(map(str, owners))}, in this order; "
+        meaning += "rows are positions." if rows == options.positions else f"position p is in row p modulo {rows}."
+        for name in (KEYS, VALUES):
+            shape = (len(owners), heads, rows, aligned(size))
+            out.append(Tensor(f"{name}{suffix}", shape, options.precision, f"{name.capitalize()} {meaning}"))
+    return tuple(out)
 
 
 def _done(float_: str) -> Tensor:
@@ -51,7 +54,10 @@ def _given(n: int, config: TextConfig, options: CoremlOptions) -> list[Tensor]:
     """Position, rotary rows and masks of n tokens."""
     float_, context = options.precision, options.positions
     where = f"Position of the first token: row of the states that is written; at most {context - n}."
-    inputs = [Tensor("position", (1,), "int32", where)]
+    inputs, ring = [Tensor("position", (1,), "int32", where)], ring_length(config, options)
+    if ring is not None:
+        meaning = f"What each row of a ring becomes: row r of it, or new row j as {ring} + j."
+        inputs.append(Tensor("ring_rows", (ring,), "int32", meaning))
     layers = {layer.kind: layer for layer in config.layers}
     for part, whole in (("cos", "Cosines"), ("sin", "Sines")):
         for kind, suffix in KINDS.items():
@@ -63,5 +69,8 @@ def _given(n: int, config: TextConfig, options: CoremlOptions) -> list[Tensor]:
         if kind in layers:
             within = f", within the last {config.window} positions" if kind == SLIDING else ""
             meaning = f"0 where a token may look (itself and before{within}), {HIDDEN:g} elsewhere."
-            inputs.append(Tensor(f"mask_{suffix}", (1, 1, n, context), float_, meaning))
+            columns = context
+            if kind == SLIDING and ring is not None:
+                columns, meaning = ring + n, f"{meaning} Columns are the ring as it was, then the new rows."
+            inputs.append(Tensor(f"mask_{suffix}", (1, 1, n, columns), float_, meaning))
     return inputs

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from math import prod
+
 from convert import costs
+from convert.checkpoint.modules.vision import TABLE
 from convert.checkpoint.types import Checkpoint
 from convert.lattice import packed_width
-from convert.targets.coreml.options import CoremlOptions, aligned
+from convert.targets.coreml.options import CoremlOptions
+from convert.targets.coreml.signature import states
+from convert.targets.coreml.vision import table_rows
 from convert.targets.target import Sizes
 
+LAYER_BYTES = 150_000  # of a layer's operations in the largest function for images
 _BYTES = {"float32": 4, "float16": 2}
 
 
@@ -24,11 +30,21 @@ def sizes(checkpoint: Checkpoint, options: CoremlOptions) -> Sizes:
             tables += codes + 4 * tensor.rows * tensor.groups
         else:
             others += codes + tensor.rows * (4 * tensor.groups * (4 if tensor.bits == 2 else 1) + 4)
-    return Sizes(costs.model_bytes(tables, others), tables, state_bytes(checkpoint, options), options.precision)
+    images = {"image": vision_bytes(checkpoint, options)} if "vision" in checkpoint.modules else {}
+    whole = costs.model_bytes(tables, others) + sum(images.values())
+    return Sizes(whole, tables, state_bytes(checkpoint, options), options.precision, images)
+
+
+def vision_bytes(checkpoint: Checkpoint, options: CoremlOptions) -> int:
+    """Bytes of the package for images. Position tables are cut; each function has operations of its own."""
+    module = checkpoint.modules["vision"]
+    floats = sum(4 * prod(tensor.shape) for name, tensor in module.floats.items() if name != TABLE)
+    tables = 2 * 4 * table_rows(module.config, options) * module.config.hidden
+    codes = sum(t.rows * (packed_width(t.columns, t.bits) + 4 * t.groups + 4) for t in module.quants.values())
+    return floats + tables + codes + len(options.image_rows) * (module.config.layers + 1) * LAYER_BYTES
 
 
 def state_bytes(checkpoint: Checkpoint, options: CoremlOptions) -> int:
-    """Bytes of the two states: all owners alike, positions and head size rounded up to multiples of 32."""
-    owners = checkpoint.text.config.owners
-    heads, size = max(layer.kv_heads for layer in owners), max(layer.head_dim for layer in owners)
-    return 2 * len(owners) * heads * options.positions * aligned(size) * _BYTES[options.precision]
+    """Bytes of all states; with profile ``ane`` as if it were one part, where all owners are alike."""
+    kept = states(checkpoint.text.config, options)
+    return sum(prod(state.shape) * _BYTES[state.dtype] for state in kept)

@@ -42,12 +42,9 @@ class LitertOps:
         if tensor.groups > 1 or self._module.stored == "rounded lattice":
             out = dynamic.blockwise(x, blocks(self._graph, tensor, key), self._terms)
             return self._named(out, f"{key}/out")
+        if grids := self._grids(key):
+            return self.dequantize(self._codes(self.quantize(x, grids[0], f"{key}/in"), key), f"{key}/out")
         weight = weights.quantized(self._graph, tensor, key)
-        if scales is not None and scales.input and scales.output:
-            codes = self.quantize(x, float(scales.input), f"{key}/in")
-            parameters = per_tensor(float(scales.output))
-            product = symbol(dynamic.fully_connected(codes, weight, "int8", parameters, f"{key}/codes"))
-            return self.dequantize(product, f"{key}/out")
         if scales is not None and scales.input:
             x = self.dequantize(self.quantize(x, float(scales.input), f"{key}/in"), f"{key}/rounded")
         out = dynamic.per_channel(x, weight, self._terms)
@@ -105,6 +102,8 @@ class LitertOps:
     def attention_mix(self, weights: Symbol, values: Symbol) -> Symbol:
         return self._matmul(weights, values)
 
+    pool = attention_mix
+
     def quantize(self, x: Symbol, scale: float, name: str) -> Symbol:
         """Float32 to int8 codes; the same tensor with the same scale is quantized once."""
         key = ("quantize", x.value.index, np.float32(scale).tobytes())
@@ -119,6 +118,21 @@ class LitertOps:
 
     def dequantize(self, x: Symbol, name: str) -> Symbol:
         return symbol(self._graph.op("DEQUANTIZE", [x.value], x.shape, "float32", schema.DequantizeOptionsT(), name))
+
+    def _grids(self, key: str) -> tuple[float, float] | None:
+        """Steps of a linear's input and output where both are static; None for any other linear."""
+        tensor, scales = self._module.quants.get(key), self._module.activations.get(key)
+        if tensor is None or tensor.groups > 1 or self._module.stored == "rounded lattice" or scales is None:
+            return None
+        return (float(scales.input), float(scales.output)) if scales.input and scales.output else None
+
+    def _codes(self, given: Symbol, key: str) -> Symbol:
+        """Int8 outputs of a linear whose grids are static, from int8 inputs."""
+        grids = self._grids(key)
+        assert grids is not None
+        weight = weights.quantized(self._graph, self._module.quants[key], key)
+        made = dynamic.fully_connected(given, weight, "int8", per_tensor(grids[1]), f"{key}/codes")
+        return symbol(made)
 
     def _named(self, x: Symbol, name: str) -> Symbol:
         self._graph.rename(x.value, name)

@@ -11,9 +11,10 @@ from convert.inspection.report import Report
 ENCODER, ADAPTER = "tf_lite_vision_encoder", "tf_lite_vision_adapter"
 USUAL = 280  # tokens of an image, where a file of another maker does not say
 FORMATS = ("jpeg", "png")  # that were given to the engine; it decodes neither HEIC nor WebP
-# Floats that the engine holds for each patch at once, in widths of the tower: 159 MB for the 2,520 patches of 280
-# tokens, 74 MB for the 1,260 of 140, of a tower of E2B's widths [litert-lm-api 0.18.1, two threads]; upwards.
-OF_INNER, OF_HIDDEN = 5, 3
+# What the engine takes: so many widths of the tower for each patch, and beside them the scores of some queries and a
+# piece of an MLP. Of E2B's widths that makes 50, 74 and 120 MB for 70, 140 and 280 tokens; 43, 73 and 95 MB were seen
+# [litert-lm-api 0.18.1, two threads].
+WIDTHS, BESIDE = 12, 26 << 20
 
 
 def images(checkpoint: Checkpoint, model: str, found: Report) -> Images | None:
@@ -37,7 +38,7 @@ def image_tokens(found: Report) -> int | None:
 
 def working(config: VisionConfig, tokens: int) -> int:
     """See ``Target.image_working``."""
-    return 4 * tokens * config.pool**2 * (OF_INNER * config.intermediate + OF_HIDDEN * config.hidden)
+    return 4 * tokens * config.pool**2 * WIDTHS * config.hidden + BESIDE
 
 
 def _calls(model: str, tokens: int) -> list[ImageCall]:

@@ -12,6 +12,7 @@ from convert.targets.litert import packed
 from convert.targets.litert.cache_rows import ring_rows
 from convert.targets.litert.modules import lowered
 from convert.targets.litert.options import LitertOptions, drafts
+from convert.targets.litert.seen import working
 from convert.targets.target import Sizes
 
 _CACHE_BYTES = {"float32": 4, "int8": 1}
@@ -24,7 +25,10 @@ def sizes(checkpoint: Checkpoint, options: LitertOptions) -> Sizes:
     tables, others = (sum(part) for part in zip(*found.values(), strict=True))
     modalities = {kinds()[name].modality: sum(found[name]) for name in found if kinds()[name].modality}
     whole, cache = costs.model_bytes(tables, others), cache_bytes(checkpoint, options)
-    return Sizes(whole, tables, cache, options.cache, modalities)
+    taken = {}
+    if "vision" in checkpoint.modules:
+        taken["image"] = working(checkpoint.modules["vision"].config, options.image_rows[-1])
+    return Sizes(whole, tables, cache, options.cache, modalities, taken)
 
 
 def packed_bytes(checkpoint: Checkpoint) -> int:

@@ -5,6 +5,9 @@ Names of sections, signatures and tensors are what LiteRT-LM 0.18.1 looks for.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from typing import Any
+
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
@@ -15,7 +18,7 @@ from convert.model.signature import Signature, Tensor
 from convert.model.vision import Vision
 from convert.targets.litert.emit import Symbol, symbol
 from convert.targets.litert.entry import give
-from convert.targets.litert.graph import Model, Subgraph
+from convert.targets.litert.graph import Model, Subgraph, per_tensor
 from convert.targets.litert.ops import LitertOps
 from convert.targets.litert.options import LitertOptions
 from convert.targets.litert.weights import float_rows
@@ -98,6 +101,25 @@ class TowerOps(LitertOps):
         super().__init__(graph, module, options)
         self._reach = reach
 
+    def spread(self, x: Symbol, key: str, rows: int) -> Iterator[Symbol]:
+        """Int8 codes, a quarter as wide, are made whole and become floats piece by piece; floats are made in pieces."""
+        starts, grids = range(0, x.shape[1], rows), self._grids(key)
+        if grids is None:
+            for start in starts:
+                yield self.linear(x.narrow(1, start, rows), key)
+            return
+        codes = self._codes(self.quantize(x, grids[0], f"{key}/in"), key)
+        for start in starts:
+            yield self.dequantize(self._cut(codes, start, rows, grids[1]), f"{key}/out")
+
+    def gather(self, pieces: Iterable[Symbol], key: str) -> Symbol:
+        """Pieces become int8 codes, which are put together; without a static grid each is multiplied for itself."""
+        grids = self._grids(key)
+        if grids is None:
+            return _joined([self.linear(piece, key) for piece in pieces])
+        codes = [self.quantize(piece, grids[0], f"{key}/in") for piece in pieces]
+        return self.dequantize(self._codes(_joined(codes, per_tensor(grids[0])), key), f"{key}/out")
+
     def clip(self, x: Symbol, low: str, high: str) -> Symbol:
         """MAXIMUM and MINIMUM; what is infinite clips nothing. The same tensor is clipped once to the same bounds."""
         bounds = [np.asarray(self._module.floats[key].float32()).reshape(()) for key in (low, high)]
@@ -125,6 +147,27 @@ class TowerOps(LitertOps):
         inputs = [weight, ids.reshape((ids.shape[-1],)).value]
         found = symbol(self._graph.op("GATHER", inputs, (ids.shape[-1], width), "float32", options))
         return found.reshape((*ids.shape, width))
+
+    def _cut(self, codes: Symbol, start: int, rows: int, scale: float) -> Symbol:
+        """SLICE of int8 rows, with their scale."""
+        if rows == codes.shape[1]:
+            return codes
+        shape = (codes.shape[0], rows, *codes.shape[2:])
+        begin, size = (self._graph.constant(np.asarray(each, np.int32)) for each in ((0, start, 0), shape))
+        inputs, options = [codes.value, begin, size], schema.SliceOptionsT()
+        return symbol(self._graph.op("SLICE", inputs, shape, "int8", options, quantization=per_tensor(scale)))
+
+
+def _joined(pieces: list[Symbol], parameters: Any = None) -> Symbol:
+    """CONCATENATION of rows ``[1, m, width]``, all on one grid where they are int8."""
+    if len(pieces) == 1:
+        return pieces[0]
+    options = schema.ConcatenationOptionsT()
+    options.axis = 1
+    first = pieces[0]
+    shape = (1, sum(piece.shape[1] for piece in pieces), first.shape[2])
+    values = [piece.value for piece in pieces]
+    return symbol(first.value.graph.op("CONCATENATION", values, shape, first.dtype, options, quantization=parameters))
 
 
 def _begun(model: Model, signature: Signature) -> tuple[Subgraph, list[Symbol]]:

@@ -12,6 +12,10 @@
 | logits | [1, 1, V] | float32 | of the last token, softcapped |
 | present.<i>.key, .value | [1, kv, t, hd] | float32 | |
 
+Of a sliding layer a cache has min(t - n, W - 1) rows before a call and min(t, W - 1) after it, W the window: those that
+the next token looks at. A longer one, p rows with tokens in the first min(t - n, p), has p rows afterwards: see
+``caches.py``. All rows of full layers may be a longer buffer too, as ``GroupQueryAttention`` takes it.
+
 **embedding** (``embedding.onnx``, ``embedding.onnx.data``): ``input_ids [1, n]`` int64 to ``inputs_embeds`` and
 ``per_layer_inputs``. Rows are taken in the checkpoint's own bits and made numbers afterwards.
 
@@ -25,7 +29,8 @@ front of a product the codes are cast instead, so that sums of whole numbers com
 multiplies the product.
 
 **Names of values**: as the decoder calls them: ``layers.<i>/attention``, ``/mlp``, ``/output``, ``/per_layer_input``,
-``/key``, ``/value``; ``<linear>/in``, ``/codes``: int8 codes of a linear's input and output; ``<linear>/out``.
+``/key``, ``/value``; ``seen.<i>.key``, ``.value``: rows of a sliding layer's cache and the new ones, which it and those
+that read it look at; ``<linear>/in``, ``/codes``: int8 codes of a linear's input and output; ``<linear>/out``.
 
 Beside the models: tokenizer, template and settings of the checkpoint, and ``genai_config.json`` for onnxruntime-genai.
 """

@@ -9,9 +9,10 @@ from convert.checkpoint.types import Checkpoint
 from convert.model.decoder import Decoder
 from convert.model.rope import angles
 from convert.targets.onnx import weights
+from convert.targets.onnx.caches import Caches
 from convert.targets.onnx.emit import Symbol, symbol
 from convert.targets.onnx.graph import TOKENS, TOTAL, Graph, Value, element
-from convert.targets.onnx.ops import OnnxOps, slots
+from convert.targets.onnx.ops import OnnxOps
 
 
 def decoder(checkpoint: Checkpoint, data: str) -> Graph:
@@ -29,17 +30,23 @@ def decoder(checkpoint: Checkpoint, data: str) -> Graph:
     if width:
         flat = graph.input("per_layer_inputs", (1, TOKENS, layers * width), "float32")
         given = symbol(graph, flat).reshape(1, TOKENS, layers, width)
-    caches = slots(graph, config)
-    ops = OnnxOps(graph, checkpoint.text, _lengths(graph, seen))
+    total = graph.node("Shape", (seen,), (1,), "int64", start=1, end=2)
+    caches = Caches(graph, config, total, graph.node("Shape", (position.value,), (1,), "int64", start=1, end=2))
+    ops = OnnxOps(graph, checkpoint.text, caches)
     run: Decoder[Symbol, object] = Decoder(config, ops)  # type: ignore[arg-type]
     turns = {kind: angles(position.reshape(TOKENS), values) for kind, values in run.frequencies.items()}
     masks = dict.fromkeys(turns, None)
-    for _, found in run.layers(x, run.per_layer_inputs(x, given), turns, masks, position, caches, {}, logits=True):
+    for _, found in run.layers(
+        x, run.per_layer_inputs(x, given), turns, masks, position, caches.slots, {}, logits=True
+    ):
         x = found
     graph.output("logits", run.logits(_last(graph, x)).value)
     for i, layer in enumerate(config.owners):
-        for part, slot in zip(("key", "value"), caches[layer.index], strict=True):
+        for part, slot in zip(("key", "value"), caches.slots[layer.index], strict=True):
+            assert slot.seen is not None
             assert slot.present is not None
+            if slot.present is not slot.seen:
+                graph.rename(slot.seen, f"seen.{i}.{part}")
             graph.output(f"present.{i}.{part}", slot.present)
     return graph
 
@@ -52,15 +59,6 @@ def embedding(checkpoint: Checkpoint, data: str) -> Graph:
     if config.per_layer_width:
         graph.output("per_layer_inputs", _rows(graph, checkpoint, TABLES[1], ids, config.per_layer_width))
     return graph
-
-
-def _lengths(graph: Graph, seen: Value) -> tuple[Value, Value]:
-    """What ``GroupQueryAttention`` asks for: tokens so far less one, int32 ``[1]``, and tokens so far, a scalar."""
-    total = graph.node("Shape", (seen,), (1,), "int64", start=1, end=2)
-    whole = graph.node("Cast", (total,), (1,), "int32", to=6)
-    less = graph.node("Sub", (whole, graph.constant(np.array([1], np.int32))), (1,), "int32")
-    empty = graph.constant(np.zeros(0, np.int64))
-    return less, graph.node("Reshape", (whole, empty), (), "int32")
 
 
 def _last(graph: Graph, x: Symbol) -> Symbol:

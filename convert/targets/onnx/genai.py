@@ -3,6 +3,10 @@
 Names and meanings as its ``src/config.h`` has them. ``gemma4_text`` is the kind of model that takes token ids.
 ``gemma4``, with an embedding model in front, loads a vision model whatever there is to see (``src/models/model.cpp``)
 [0.18.0].
+
+Caches: with ``sliding_window`` and one buffer for before and after a call, the layers that it names get a cache of so
+many rows and sixteen more on a CPU, the others one of ``max_length`` (``src/models/kv_cache.cpp``) [0.18.0]. Without
+that buffer every cache has to grow by the tokens of a call, which those of sliding layers do not.
 """
 
 from __future__ import annotations
@@ -10,6 +14,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from convert.checkpoint.config import SLIDING
 from convert.checkpoint.types import Checkpoint
 
 
@@ -35,7 +40,7 @@ def genai_config(checkpoint: Checkpoint, context: int, text: str) -> str:
         "present_value_names": "present.%d.value",
     }
     session: dict[str, Any] = {"log_id": "onnxruntime-genai", "provider_options": []}
-    model = {
+    model: dict[str, Any] = {
         "type": "gemma4_text",
         "vocab_size": config.vocab,
         "context_length": context,
@@ -54,11 +59,19 @@ def genai_config(checkpoint: Checkpoint, context: int, text: str) -> str:
             "outputs": outputs,
         },
     }
+    sliding = [i for i, layer in enumerate(owners) if layer.kind == SLIDING]
+    if sliding:
+        model["decoder"]["sliding_window"] = {
+            "window_size": config.window,
+            "layers": sliding,
+            "slide_inputs": False,
+            "slide_key_value_cache": False,
+        }
     search = {
         "do_sample": sampler.sample,
         "max_length": context,
         "num_beams": 1,
-        "past_present_share_buffer": False,
+        "past_present_share_buffer": True,
         **(
             {"top_k": sampler.top_k, "top_p": sampler.top_p, "temperature": sampler.temperature}
             if sampler.sample

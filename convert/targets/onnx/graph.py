@@ -22,9 +22,18 @@ ALIGNMENT = 4096  # of what is mapped into memory, from a file
 Chunks: TypeAlias = Callable[[], Iterator[NDArray[Any]]]
 Advance: TypeAlias = Callable[[int], None]
 
-# Tokens of a call and tokens so far. Primes above any real dimension, so that a product tells which of them is in it.
+# Tokens of a call, tokens so far, those before the call; rows of sliding layers before it, during it and after it.
+# Primes above any real dimension, so that a product tells which of them is in it.
 TOKENS, TOTAL, PAST = 1_000_003, 1_000_033, 1_000_037
-_NAMES = {TOKENS: "sequence", TOTAL: "total", PAST: "past"}
+WINDOW_PAST, WINDOW_SEEN, WINDOW_TOTAL = 1_000_039, 1_000_081, 1_000_099
+_NAMES = {
+    TOKENS: "sequence",
+    TOTAL: "total",
+    PAST: "past",
+    WINDOW_PAST: "window_past",
+    WINDOW_SEEN: "window_seen",
+    WINDOW_TOTAL: "window_total",
+}
 
 
 @dataclass(eq=False)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from runtime_tests.readers.onnx.model import OnnxModel, Outside
 
 CONTEXT = "gemma_bridge.context"
+WINDOW = "window_past"  # the open dimension of a sliding layer's cache
 
 
 def inspect_models(paths: list[Path]) -> Report:
@@ -60,9 +61,16 @@ def _cache(model: OnnxModel) -> Cache | None:
     said = model.metadata.get(CONTEXT, "")
     if not keys or not said.isdecimal():
         return None
-    width = np.dtype(keys[0].dtype).itemsize
-    rows = sum(prod(size for size in one.shape if isinstance(size, int)) for one in keys)
-    return Cache(keys[0].dtype, int(said), len(keys) // 2, rows * int(said) * width)
+    context, width = int(said), np.dtype(keys[0].dtype).itemsize
+    windows = {node.attributes.get("local_window_size", -1) for node in model.nodes} - {-1}
+    ring = min(context, min(windows) - 1) if any(_slides(one) for one in keys) and windows else context
+    values = sum((ring if _slides(one) else context) * prod(n for n in one.shape if isinstance(n, int)) for one in keys)
+    return Cache(keys[0].dtype, context, len(keys) // 2, values * width, ring if ring < context else None)
+
+
+def _slides(cache: Outside) -> bool:
+    """Whether the rows of a cache are those that the window leaves."""
+    return WINDOW in cache.shape
 
 
 def _weights(model: OnnxModel) -> Iterator[Share]:

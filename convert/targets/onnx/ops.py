@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
@@ -11,30 +10,22 @@ from convert.checkpoint.config import SLIDING, Layer, TextConfig
 from convert.checkpoint.types import Module
 from convert.model.ops import normalize
 from convert.targets.onnx import weights
+from convert.targets.onnx.caches import Caches, Slot
 from convert.targets.onnx.emit import Symbol, symbol
-from convert.targets.onnx.graph import CONTRIB, PAST, TOTAL, Graph, Value
+from convert.targets.onnx.graph import CONTRIB, Graph, Value
 
 X = TypeVar("X")
-
-
-@dataclass
-class Slot:
-    """Keys or values of a layer: those of before, the new ones ``[1, n, kv * head_dim]``, and all of them."""
-
-    past: Value
-    new: Symbol | None = None
-    present: Value | None = None
 
 
 class OnnxOps:
     """Implements ``convert.model.ops.Ops[Symbol, Slot]`` by appending nodes to a graph, in float32.
 
     Args:
-        lengths: int32 ``[1]``, tokens so far less one, and int32 scalar, tokens so far: what attention asks for.
+        caches: keys and values of before.
     """
 
-    def __init__(self, graph: Graph, module: Module[TextConfig], lengths: tuple[Value, Value]) -> None:
-        self._graph, self._module, self._lengths = graph, module, lengths
+    def __init__(self, graph: Graph, module: Module[TextConfig], caches: Caches) -> None:
+        self._graph, self._module, self._caches = graph, module, caches
 
     def linear(self, x: Symbol, key: str) -> Symbol:
         tensor = self._module.quants.get(key)
@@ -88,20 +79,20 @@ class OnnxOps:
         The layer that owns keys and values appends its new ones. A layer that reads another's gives none.
         """
         size = layer.kv_heads * layer.head_dim
-        owns = keys.present is None
+        owns = keys.seen is None
         if owns:
             new = _there(keys.new).value, _there(values.new).value
-            past = keys.past, values.past
+            past = self._caches.live(keys, layer), self._caches.live(values, layer)
         else:
             none = self._graph.constant(np.zeros((1, 0, size), np.float32))
             new = none, none
-            past = _there(keys.present), _there(values.present)
+            past = _there(keys.seen), _there(values.seen)
         heads, n = query.shape[1], query.shape[2]
         flat = query.permute(0, 2, 1, 3).reshape(1, n, heads * layer.head_dim)
-        held = (1, layer.kv_heads, TOTAL, layer.head_dim)
-        out, *present = self._graph.several(
+        held, lengths = (1, layer.kv_heads, self._caches.seen_rows(layer), layer.head_dim), self._caches.lengths(layer)
+        out, *seen = self._graph.several(
             "GroupQueryAttention",
-            (flat.value, *new, *past, *self._lengths),
+            (flat.value, *new, *past, lengths.less, lengths.whole),
             ((flat.shape, "float32"), (held, "float32"), (held, "float32")),
             CONTRIB,
             num_heads=heads,
@@ -110,7 +101,8 @@ class OnnxOps:
             local_window_size=self._module.config.window if layer.kind == SLIDING else -1,
         )
         if owns:
-            keys.present, values.present = present
+            for slot, rows in zip((keys, values), seen, strict=True):
+                self._caches.keep(slot, rows, layer)
         return self._symbol(out).reshape(1, n, heads, layer.head_dim).permute(0, 2, 1, 3)
 
     def _floats(self, x: Symbol, key: str) -> Symbol:
@@ -149,13 +141,3 @@ def _there(x: X | None) -> X:
     if x is None:
         raise AssertionError("attention before its keys and values were written")
     return x
-
-
-def slots(graph: Graph, config: TextConfig) -> dict[int, tuple[Slot, Slot]]:
-    """The caches of before as inputs of a graph, by owning layer."""
-    made = {}
-    for i, layer in enumerate(config.owners):
-        shape = (1, layer.kv_heads, PAST, layer.head_dim)
-        keys, values = (Slot(graph.input(f"past_key_values.{i}.{part}", shape, "float32")) for part in ("key", "value"))
-        made[layer.index] = keys, values
-    return made

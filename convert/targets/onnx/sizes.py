@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from convert import costs
+from convert.checkpoint.config import SLIDING
 from convert.checkpoint.modules.text import TABLES
 from convert.checkpoint.types import Checkpoint
 from convert.lattice import packed_width
@@ -35,5 +36,9 @@ def sizes(checkpoint: Checkpoint, options: OnnxOptions) -> Sizes:
 
 
 def cache_bytes(checkpoint: Checkpoint, options: OnnxOptions) -> int:
-    """Of keys and values of all owners at full context, float32."""
-    return sum(8 * layer.kv_heads * layer.head_dim * options.context for layer in checkpoint.text.config.owners)
+    """Of keys and values of all owners at full context, float32; a sliding layer keeps what the next token looks at."""
+    config = checkpoint.text.config
+    rows = {layer.kind: options.context for layer in config.owners}
+    if SLIDING in rows:
+        rows[SLIDING] = min(options.context, config.window - 1)
+    return sum(8 * layer.kv_heads * layer.head_dim * rows[layer.kind] for layer in config.owners)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from runtime_tests.coreml.case import CoremlCase
+from runtime_tests.coreml.compare.weighed import Weighed
 from runtime_tests.coreml.program.matrices import named
 from runtime_tests.readers.coreml.program import Function, Operation
 from runtime_tests.results import Check, none
@@ -22,7 +23,12 @@ def linears(function: Function) -> dict[str, Operation]:
 
 def compare_activations(case: CoremlCase) -> list[Check]:
     """Scales on both sides of every linear in every function, bit for bit; none where the checkpoint has 0."""
-    wrong, total, keys = [], 0, _expected(case)
+    return compare_scales(case, _expected(case))
+
+
+def compare_scales(case: Weighed, keys: list[str]) -> list[Check]:
+    """The same of given linears."""
+    wrong, total = [], 0
     absent = [f"{key}: not there" for key in keys if named(key) not in linears(case.decode)]
     for function in case.package.functions.values():
         found = linears(function)
@@ -38,11 +44,11 @@ def compare_activations(case: CoremlCase) -> list[Check]:
                 ]
     return [
         none("activation scales equal", wrong, "sides", total),
-        none("every linear in decode", absent, "linears", len(keys)),
+        none(f"every linear in {case.decode.name}", absent, "linears", len(keys)),
     ]
 
 
-def _compare(case: CoremlCase, function: Function, name: str, side: str, pair: list[Operation]) -> str:
+def _compare(case: Weighed, function: Function, name: str, side: str, pair: list[Operation]) -> str:
     stored = case.folder.scalar(name)
     if stored is None or stored == 0:
         return f"{side} is quantized, the checkpoint leaves it float" if pair else ""
@@ -62,16 +68,17 @@ def _compare(case: CoremlCase, function: Function, name: str, side: str, pair: l
 
 def _before(function: Function, op: Operation) -> list[Operation]:
     """The ``dequantize`` and ``quantize`` that the input passes through, casts aside."""
-    made = _producer(function, op, "x")
+    made = producer(function, op, "x")
     while made is not None and made.kind == "cast":
-        made = _producer(function, made, "x")
+        made = producer(function, made, "x")
     if made is None or made.kind != "dequantize":
         return []
-    first = _producer(function, made, "input")
+    first = producer(function, made, "input")
     return [made, first] if first is not None and first.kind == "quantize" else [made]
 
 
-def _producer(function: Function, op: Operation, parameter: str) -> Operation | None:
+def producer(function: Function, op: Operation, parameter: str) -> Operation | None:
+    """What makes an argument."""
     argument = function.one(op, parameter)
     return function.producer.get(argument) if isinstance(argument, str) else None
 
@@ -79,7 +86,7 @@ def _producer(function: Function, op: Operation, parameter: str) -> Operation | 
 def _after(function: Function, op: Operation) -> list[Operation]:
     """The same behind the output, past casts and the multiplication by the gain."""
     readers = function.consumers.get(op.name, [])
-    while len(readers) == 1 and (readers[0].kind == "cast" or _is_gain(function, readers[0])):
+    while len(readers) == 1 and (readers[0].kind == "cast" or is_gain(function, readers[0])):
         readers = function.consumers.get(readers[0].name, [])
     if not any(reader.kind == "quantize" for reader in readers):
         return []
@@ -90,7 +97,8 @@ def _after(function: Function, op: Operation) -> list[Operation]:
     return [readers[0], *behind] if all(reader.kind == "dequantize" for reader in behind) else [readers[0]]
 
 
-def _is_gain(function: Function, op: Operation) -> bool:
+def is_gain(function: Function, op: Operation) -> bool:
+    """Whether an operation multiplies a product by what is left of its scales."""
     return op.kind == "mul" and any(str(function.one(op, side)).endswith("_gain") for side in ("x", "y"))
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from runtime_tests.coreml.case import FIRST, SECOND, CoremlCase
 from runtime_tests.coreml.feeding import rotary_rows
-from runtime_tests.coreml.session import NAMES, prefill_lengths
+from runtime_tests.coreml.session import KINDS, NAMES, prefill_lengths
 from runtime_tests.errors import InputError
 from runtime_tests.readers.coreml.mlpackage import MlPackage
 from runtime_tests.readers.coreml.rows import Rows, open_rows
@@ -58,10 +58,15 @@ def _types(case: CoremlCase, calls: Calls) -> list[str]:
             "head_dim": dims.head_dims[kind],
             "turning": int(np.count_nonzero(_frequencies(case, kind))),
             "window": dims.window if kind == SLIDING else None,
+            "ring": case.ring if kind == SLIDING else None,
         }
-        found = {**type.rotary.model_dump(), "window": type.window}
+        found = {
+            **type.rotary.model_dump(),
+            "window": type.window,
+            "ring": None if type.ring is None else type.ring.rows,
+        }
         wrong += [
-            f"{kind}: {name} {found[name]}, config.json says {value}"
+            f"{kind}: {name} {found[name]}, {'the package has' if name == 'ring' else 'config.json says'} {value}"
             for name, value in expected.items()
             if found[name] != value
         ]
@@ -150,13 +155,17 @@ def _parts(case: CoremlCase, calls: Calls) -> list[str]:
     names = [part.path.name for part in parts]
     if [one.model for one in calls.parts] != names:
         return [f"parts {[one.model for one in calls.parts]}, there are {names}"]
-    left = {kind: [owner.layer for owner in case.dims.owners] for kind in ("keys", "values")}
+    left = {
+        f"{kind}{suffix}": [o.layer for o in case.dims.owners if suffix in ("", f"_{case.suffix(o.layer)}")]
+        for kind in ("keys", "values")
+        for suffix in ("", *(f"_{suffix}" for suffix in KINDS.values()))
+    }
     for number, (said, part) in enumerate(zip(calls.parts, parts, strict=True)):
         expected = {name: _linked(name, parts, number) for name in part.functions}
         if said.functions != expected:
             wrong.append(f"{said.model}: functions {said.functions}, expected {expected}")
         states = {n: t.shape[0] for f in part.functions.values() for n, t in f.inputs.items() if t.state}
-        held = {name: (name, left[name][:count]) for name, count in states.items() if name in left}
+        held = {name: (name.split("_")[0], left[name][:count]) for name, count in states.items() if name in left}
         for name, count in states.items():
             left[name] = left.get(name, [])[count:]
         found = {one.name: (one.holds, one.layers) for one in said.states}

@@ -6,6 +6,7 @@ from runtime_tests.coreml.case import CoremlCase
 from runtime_tests.coreml.session import KINDS, prefill_lengths
 from runtime_tests.readers.coreml.mlpackage import MlPackage
 from runtime_tests.readers.coreml.program import Function, Type
+from runtime_tests.readers.dimensions import SLIDING
 from runtime_tests.results import Check, none
 
 ALIGNMENT = 32  # of the states' inner dimensions
@@ -23,16 +24,18 @@ def compare_layout(case: CoremlCase) -> list[Check]:
         expected = _inputs(case, length)
         if case.package.parts and name != "decode":  # a part takes what it reads; prefill ends in a layer's keys
             expected = {key: type for key, type in expected.items() if key in function.inputs or type.state}
-        wrong += _differences(f"{name} input", function.inputs, expected)
+        wrong += differences(f"{name} input", function.inputs, expected)
         outputs = {output: function.types[output] for output in function.outputs}
-        wrong += _differences(f"{name} output", outputs, _outputs(case, name))
+        wrong += differences(f"{name} output", outputs, _outputs(case, name))
     for part in case.package.parts or (case.package,):
         for function in part.functions.values():
-            wrong += _described(part, function)
+            wrong += described(part, function)
     for kind in ("key", "value"):
         layers = [layer for held, some in case.held.values() if held == kind for layer in some]
         if layers != [owner.layer for owner in case.dims.owners]:
             wrong.append(f"states of {kind}s hold those of layers {layers}")
+    if case.ring is not None and case.ring < case.window:
+        wrong.append(f"rings of {case.ring} rows, the window has {case.window} positions")
     if case.context > case.dims.max_context + ALIGNMENT - 1:
         wrong.append(f"context {case.context}, the model has {case.dims.max_context}")
     return [none("functions, states and description", wrong, "differences", len(lengths))]
@@ -49,14 +52,17 @@ def _inputs(case: CoremlCase, length: int) -> dict[str, Type]:
         out["per_layer_embeddings"] = Type(kind, shape)
     for layer in sorted(set(dims.kinds)):
         suffix = KINDS[layer]
-        out[f"mask_{suffix}"] = Type(kind, (1, 1, length, case.context))
+        ring = case.ring if layer == SLIDING else None
+        out[f"mask_{suffix}"] = Type(kind, (1, 1, length, case.context if ring is None else ring + length))
         # Rotary rows may be of another precision than the products.
         rows = case.decode.inputs.get(f"cos_{suffix}", Type(kind, ())).dtype
         out |= {f"{part}_{suffix}": Type(rows, (length, dims.head_dims[layer])) for part in ("cos", "sin")}
+    if case.ring is not None:
+        out["ring_rows"] = Type("int32", (case.ring,))
     sizes = {owner.layer: (owner.kv_heads, owner.head_dim) for owner in dims.owners}
     for name, (_, layers) in case.held.items():
         heads, width = (max(sizes[layer][i] for layer in layers) for i in (0, 1))
-        shape = (len(layers), heads, case.context, -(-width // ALIGNMENT) * ALIGNMENT)
+        shape = (len(layers), heads, case.rows(layers[0]), -(-width // ALIGNMENT) * ALIGNMENT)
         out[name] = Type(kind, shape, state=True)
     return out
 
@@ -67,7 +73,8 @@ def _outputs(case: CoremlCase, name: str) -> dict[str, Type]:
     return {"done": Type(case.precision, (1, 1, 1))}
 
 
-def _differences(where: str, found: dict[str, Type], expected: dict[str, Type]) -> list[str]:
+def differences(where: str, found: dict[str, Type], expected: dict[str, Type]) -> list[str]:
+    """What is missing, not expected, or of another type."""
     out = []
     for name in sorted({*found, *expected}):
         if name not in found:
@@ -83,7 +90,7 @@ def _shown(type: Type) -> str:
     return f"{'state of ' if type.state else ''}{type.dtype}{list(type.shape)}"
 
 
-def _described(package: MlPackage, function: Function) -> list[str]:
+def described(package: MlPackage, function: Function) -> list[str]:
     """The description is what Core ML shows an app; each entry must be the program's and say what it is."""
     listed = {item.name: item for item in package.specification.description.functions}
     if function.name not in listed:

@@ -189,7 +189,11 @@ class Evaluator:
             raise CannotRunError(
                 f"operation {name} ({op.kind}) gives shape {list(result.shape)}, declared is {list(type.shape)}"
             )
-        return result if step.kernel.moves else rounded(result, type.dtype, self.working)
+        if step.kernel.moves:
+            return result
+        if type.dtype.startswith("float") and result.dtype != self.working:  # a cast of integers
+            result = result.to(self.working)
+        return rounded(result, type.dtype, self.working)
 
     @staticmethod
     def _read(part: Any, values: Values) -> torch.Tensor:

@@ -19,6 +19,7 @@ from runtime_tests.readers.coreml.mlpackage import MlPackage
 from runtime_tests.readers.coreml.program import Constant, Function, Operation, Type
 
 STATE_AXIS, MASK_AXIS = 2, 3
+RING = "_sliding"  # ends the names of states and masks of layers that may have rings
 SAME = ("cast", "identity", "softmax", "add", "sub", "mul", "real_div", "select", "maximum", "minimum")
 
 
@@ -44,9 +45,9 @@ class _Cut:
         self.full = 0
 
     def function(self) -> Function:
-        inputs = {}
+        inputs, rings = {}, "ring_rows" in self.whole.inputs  # which have rows of their own number
         for name, type in self.whole.inputs.items():
-            if type.state or name.startswith("mask_"):
+            if (type.state or name.startswith("mask_")) and not (rings and name.endswith(RING)):
                 self.axes[name] = STATE_AXIS if type.state else MASK_AXIS
                 self.full = type.shape[self.axes[name]]
             inputs[name] = self._type(name, type)

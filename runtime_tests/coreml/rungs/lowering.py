@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime_tests.coreml.case import CoremlCase
+from runtime_tests.coreml.vision.rows import compare_rows
 from runtime_tests.measures import metrics
 from runtime_tests.measures.evidence import Evidence, steps
 from runtime_tests.results import Check, Findings, none, stated
@@ -35,6 +36,7 @@ def climb(case: CoremlCase) -> Findings:
         stated("evaluated: program and weights, not the Neural Engine or any other device", len(found), "steps", note),
         *judge(case, reference, shown, floor),
         *_constants(case),
+        *compare_rows(case),
     ]
     if case.folder.storage == "rounded lattice":
         quality = metrics.snr_db(case.lattice_logits, found)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,160 +13,43 @@ from runtime_tests.coreml.compare.activations import compare_activations
 from runtime_tests.coreml.compare.feeding import compare_feeding
 from runtime_tests.coreml.compare.layout import compare_layout
 from runtime_tests.coreml.compare.limits import compare_engine
-from runtime_tests.coreml.constants import power_and_gain
-from runtime_tests.coreml.program.matrices import BLOCKWISE, TABLE, Matrix, matrix, named
-from runtime_tests.coreml.program.values import where
-from runtime_tests.memory.pages import release
+from runtime_tests.coreml.compare.tensors import (
+    compare_floats,
+    compare_integers,
+    compare_lattice,
+    compare_shared,
+    released,
+    words,
+)
+from runtime_tests.coreml.program.matrices import matrix
+from runtime_tests.coreml.vision.weights import compare_vision
 from runtime_tests.questions.beside import compare_companions, compare_copies
-from runtime_tests.readers.bits import same_codes, to_bfloat16
-from runtime_tests.readers.coreml.program import Function, Operation
+from runtime_tests.readers.bits import same_codes
 from runtime_tests.readers.coreml.rows import Rows
 from runtime_tests.readers.format import Packed
-from runtime_tests.results import Check, none, stated
-from runtime_tests.weights.lattice import no_bfloat16, same_rounding
-
-RELEASED = 32  # ranges of rows
-CODES = np.array([-2, -1, 0, 1], np.float32)
+from runtime_tests.results import Check, none
 
 
 def climb(case: CoremlCase) -> list[Check]:
     """Compares weights, tables, float constants, activation scales and the functions' layout."""
     weights = _integers(case) if case.folder.storage == "integers" else _lattice(case)
     beside = case.package.path.parent
-    shared = [_shared(case), *compare_activations(case), *compare_layout(case), *compare_engine(case)]
+    shared = [compare_shared(case), *compare_activations(case), *compare_layout(case), *compare_engine(case)]
     shared += [*compare_companions(case, beside), *compare_copies(case, beside), *compare_feeding(case)]
-    return [*weights, *_tables(case), *_floats(case), *shared]
+    return [*weights, *_tables(case), *_floats(case), *shared, *compare_vision(case)]
 
 
 def _integers(case: CoremlCase) -> list[Check]:
-    codes: list[str] = []
-    scales: list[str] = []
-    wanted = [
-        packed for key, packed in case.folder.packed.items() if key not in (FIRST, SECOND) and not _unused(case, key)
-    ]
-    for packed in wanted:
-        found = matrix(case.decode, packed.key)
-        if isinstance(found, str):
-            codes.append(f"{packed.key}: {found}")
-            continue
-        wrong = _compare(case, packed, found)
-        codes += [f"{packed.key}: {line}" for line in wrong[0]]
-        scales += [f"{packed.key}: {line}" for line in wrong[1]]
-    return [
-        none("integers equal", codes, "tensors", len(wanted)),
-        none("weight scales equal", scales, "tensors", len(wanted)),
-        none("no weights of other origin", _strangers(case, {p.key for p in wanted}), "tensors", len(wanted)),
-    ]
-
-
-def _compare(case: CoremlCase, packed: Packed, found: Matrix) -> tuple[list[str], list[str]]:
-    """What differs between a checkpoint's matrix and the program's: codes, and scales or table entries."""
-    if found.bits != packed.bits:
-        return [f"{found.bits} bits, the checkpoint has {packed.bits}"], []
-    if found.shape[0] != packed.rows or packed.groups != 1 or found.scale.type.shape[1] != 1:
-        return [f"shape {list(found.shape)} by {found.scale.type.shape[1]} scales a row"], []
-    codes = scales = 0
-
-    def views(start: int, stop: int) -> list[NDArray[Any] | None]:
-        return [found.packed(start, stop), case.folder.stored(packed.names[0], start, stop)]
-
-    for start, stop in _released(case, found.shape, views):
-        codes += _different(case, packed, found, start, stop)
-        expected = case.folder.scales(packed, start, stop)
-        if case.profile == "ane":  # no float32 there: the gain beside the power of two is rounded once
-            expected = _halved(found, expected, start, stop)
-        if found.bits == 2:  # every entry, so that equal codes are equal dense values
-            scales += int(np.count_nonzero((found.tables(start, stop) != CODES * expected).any(axis=1)))
-        else:
-            scales += int(np.count_nonzero(_words(found.scales(start, stop)) != _words(expected)))
-    return [f"{codes} codes differ"] if codes else [], [f"{scales} scales differ"] if scales else []
-
-
-def _different(case: CoremlCase, packed: Packed, found: Matrix, start: int, stop: int) -> int:
-    """How many codes of some rows are not the checkpoint's. Equal bytes are equal codes, and are not unpacked."""
-    mine, stored = found.packed(start, stop), case.folder.stored(packed.names[0], start, stop).view(np.uint8)
-    if mine is not None:
-        same = np.array_equal(mine, stored.reshape(-1)) if found.bits == 2 else same_codes(mine, stored, found.bits)
-        if same:
-            return 0
-    expected = case.folder.codes(packed, start, stop, found.shape[1])
-    return int(np.count_nonzero(found.codes(start, stop) != expected))
-
-
-def _halved(found: Matrix, scales: NDArray[np.float32], start: int, stop: int) -> NDArray[np.float32]:
-    """The scales with their gains in float16; NaN, which equals nothing, where the codes have another power of two."""
-    stored = found.scale.array(start, stop).astype(np.float32)
-    mine = (stored[:, 0, 1 + 2] if found.bits == 2 else stored).reshape(scales.shape)
-    power, gain = power_and_gain(scales)
-    return np.where(mine == power, power * gain, np.nan).astype(np.float32)
+    skipped = (FIRST, SECOND)
+    return compare_integers(
+        case, [each for key, each in case.folder.packed.items() if key not in skipped and not _unused(case, key)]
+    )
 
 
 def _lattice(case: CoremlCase) -> list[Check]:
-    """q4_0: ``bfloat16(code * scale)`` is the stored weight, and every linear of the layers is on four bits."""
-    wrong: list[str] = []
-    names = [
-        name for name in case.folder.floats if re.match(r"layers\..*(_proj|_gate|per_layer_projection)\.weight$", name)
-    ]
-    for name in names:
-        found = matrix(case.decode, name.removesuffix(".weight"))
-        if isinstance(found, str):
-            wrong.append(f"{name}: {found}")
-        elif (
-            found.bits != 4
-            or found.shape != case.folder.shape(name)
-            or found.scale.type.shape[1] * 32 != found.shape[1]
-        ):
-            wrong.append(f"{name}: {found.bits} bits, {list(found.shape)}, {found.scale.type.shape[1]} scales a row")
-        else:
-            different = _rounded(case, name, found)
-            wrong += [f"{name}: {different} weights differ"] if different else []
-            odd = int(np.count_nonzero(no_bfloat16(found.scales(0, found.shape[0]))))
-            wrong += [f"{name}: {odd} block scales are not on the lattice of bfloat16 numbers"] if odd else []
-    return [
-        none("weights equal", wrong, "tensors", len(names)),
-        none(
-            "no weights of other origin",
-            _strangers(case, {n.removesuffix(".weight") for n in names}),
-            "tensors",
-            len(names),
-        ),
-    ]
-
-
-def _rounded(case: CoremlCase, name: str, found: Matrix) -> int:
-    """How many weights do not round to the stored ones."""
-    different = 0
-
-    def views(start: int, stop: int) -> list[NDArray[Any] | None]:
-        return [found.packed(start, stop), case.folder.stored(name, start, stop)]
-
-    for start, stop in _released(case, found.shape, views):
-        stored, mine = case.folder.stored(name, start, stop), found.rows(start, stop)
-        if stored.dtype != np.uint16 or not np.array_equal(to_bfloat16(mine), stored):
-            different += int(np.count_nonzero(~same_rounding(mine, case.folder.values(name, start, stop))))
-    return different
-
-
-def _released(
-    case: CoremlCase, shape: Sequence[int], views: Callable[[int, int], list[NDArray[Any] | None]]
-) -> Iterator[tuple[int, int]]:
-    """Row ranges to work on; the pages of what they are read from are given back some dozens of megabytes at a time."""
-    first = 0
-    for number, (start, stop) in enumerate(case.folder.blocks(shape[0], shape[1])):
-        yield start, stop
-        if number % RELEASED == RELEASED - 1 or stop == shape[0]:
-            release(*(view for view in views(first, stop) if view is not None))
-            first = stop
-
-
-def _strangers(case: CoremlCase, known: set[str]) -> list[str]:
-    names = {named(f"{key}.weight") for key in known}
-    return [
-        f"{function.name}: {op.name}"
-        for function in case.package.functions.values()
-        for op in function.operations
-        if op.kind.startswith("constexpr_") and (op.name not in names or op.kind not in (BLOCKWISE, TABLE))
-    ]
+    """q4_0: every linear of the layers is on four bits."""
+    pattern = re.compile(r"layers\..*(_proj|_gate|per_layer_projection)\.weight")
+    return compare_lattice(case, [name for name in case.folder.floats if pattern.fullmatch(name)])
 
 
 def _tables(case: CoremlCase) -> list[Check]:
@@ -191,13 +73,13 @@ def _packed_table(case: CoremlCase, table: Rows, packed: Packed) -> str:
     def views(start: int, stop: int) -> list[NDArray[Any] | None]:
         return [table.packed(start, stop), case.folder.stored(packed.names[0], start, stop)]
 
-    for start, stop in _released(case, (table.rows, table.columns), views):
+    for start, stop in released(case, (table.rows, table.columns), views):
         part, mine = slice(start, stop), table.packed(start, stop)
         stored = case.folder.stored(packed.names[0], start, stop).view(np.uint8)
         if not same_codes(mine, stored, table.bits):
             expected = case.folder.codes(packed, start, stop, table.columns)
             codes += int(np.count_nonzero(table.codes(part) != expected))
-        scales += int(np.count_nonzero(_words(table.scales(part)) != _words(case.folder.scales(packed, start, stop))))
+        scales += int(np.count_nonzero(words(table.scales(part)) != words(case.folder.scales(packed, start, stop))))
     return f"{codes} codes, {scales} scales differ" if codes or scales else ""
 
 
@@ -209,78 +91,27 @@ def _float_table(case: CoremlCase, table: Rows, name: str) -> str:
     def views(start: int, stop: int) -> list[NDArray[Any] | None]:
         return [table.packed(start, stop), case.folder.stored(name, start, stop)]
 
-    for start, stop in _released(case, (table.rows, table.columns), views):
+    for start, stop in released(case, (table.rows, table.columns), views):
         stored, mine = case.folder.stored(name, start, stop), table.packed(start, stop)
         if stored.dtype.itemsize * 8 != table.bits or not np.array_equal(
             mine, stored.view(np.uint8).reshape(mine.shape)
         ):
             found, expected = table.values(slice(start, stop)), case.folder.values(name, start, stop)
-            different += int(np.count_nonzero(_words(found) != _words(expected)))
+            different += int(np.count_nonzero(words(found) != words(expected)))
     return f"{different} values differ" if different else ""
 
 
 def _floats(case: CoremlCase) -> list[Check]:
     """Float constants; those of a float16 program are held to the checkpoint's numbers rounded once."""
-    wrong, inexact, total = [], 0, 0
     tables = {f"{FIRST}.weight", f"{SECOND}.weight"}
-    for name in case.folder.floats:
-        if name in tables or not isinstance(matrix(case.decode, name.removesuffix(".weight")), str):
-            continue
-        total += 1
-        line, lost = _constant(case, name, named(name))
-        wrong += [f"{name}: {line}"] if line else []
-        inexact += lost
+    wanted = {
+        name: name
+        for name in case.folder.floats
+        if name not in tables and isinstance(matrix(case.decode, name.removesuffix(".weight")), str)
+    }
     if "lm_head.weight" not in case.folder.floats and "lm_head" not in case.folder.packed:
-        total += 1
-        line, lost = _constant(case, f"{FIRST}.weight", "lm_head_weight")
-        wrong += [f"lm_head: {line}"] if line else []
-        inexact += lost
-    return [
-        none("float constants equal", wrong, "tensors", total),
-        stated("float constants that float16 cannot hold exactly", inexact, "values"),
-    ]
-
-
-def _constant(case: CoremlCase, key: str, name: str) -> tuple[str, int]:
-    """How a constant differs from the checkpoint's tensor, and how many of its values had to be rounded."""
-    found = case.decode.constant(name) if name in case.decode.producer else None
-    shape = case.folder.shape(key)
-    if found is None or found.type.dtype not in ("float16", "float32"):
-        return "not in the program", 0
-    if int(np.prod(found.type.shape)) != int(np.prod(shape)) or (len(shape) > 1 and found.type.shape != shape):
-        return f"shape {list(found.type.shape)}, the checkpoint has {list(shape)}", 0
-    blocks = case.folder.blocks(*shape) if len(shape) == 2 else [(0, None)]
-    different = inexact = 0
-    for start, stop in blocks:
-        stored = case.folder.values(key, start, stop).reshape(-1)
-        mine = found.array(start, stop).reshape(-1)
-        expected = stored.astype(mine.dtype)
-        different += int(np.count_nonzero(_words(mine) != _words(expected)))
-        inexact += int(np.count_nonzero(expected.astype(np.float32) != stored))
-    return (f"{different} values differ" if different else ""), inexact
-
-
-def _shared(case: CoremlCase) -> Check:
-    """Every function reads the records that decode reads: one copy of each weight."""
-    wrong, total = [], 0
-    for function in case.package.functions.values():
-        for op in function.operations:
-            if function.name != case.decode.name and _stored(op.name) and op.kind.startswith("const"):
-                total += 1
-                mine = case.decode.producer.get(op.name)
-                if mine is None or _places(function, op) != _places(case.decode, mine):
-                    wrong.append(f"{function.name}: {op.name}")
-    return none("weights shared by the functions", wrong, "weights", total)
-
-
-def _places(function: Function, op: Operation) -> list[object]:
-    """Where the constants behind an operation lie."""
-    found = [op.constant, *(function.constant(argument) for items in op.inputs.values() for argument in items)]
-    return [None if constant is None else where(constant) for constant in found]
-
-
-def _stored(name: str) -> bool:
-    return name.endswith(("_weight", "_gain", "_layer_scalar"))
+        wanted["lm_head"] = f"{FIRST}.weight"
+    return compare_floats(case, wanted)
 
 
 def _unused(case: CoremlCase, key: str) -> bool:
@@ -288,9 +119,3 @@ def _unused(case: CoremlCase, key: str) -> bool:
     first = case.dims.first_shared
     parts = key.split(".")
     return first > 0 and parts[0] == "layers" and int(parts[1]) >= first and parts[-1] in ("k_proj", "v_proj")
-
-
-def _words(values: NDArray[np.floating]) -> NDArray[np.unsignedinteger]:
-    """Bit patterns, so that equal means equal."""
-    found = np.ascontiguousarray(values)
-    return found.view(np.uint16 if found.dtype == np.float16 else np.uint32)

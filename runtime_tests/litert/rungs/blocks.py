@@ -15,6 +15,7 @@ import numpy as np
 from runtime_tests.errors import CannotRunError
 from runtime_tests.litert.cache import Cache
 from runtime_tests.litert.case import DECODER, EMBEDDER, PER_LAYER, LitertCase
+from runtime_tests.litert.compare.grids import cache_grids
 from runtime_tests.litert.cuts.forced import Cut, Forced, Part
 from runtime_tests.litert.drafter.drafts import compare_drafts
 from runtime_tests.litert.ends import end_of_context, last_rows, looks
@@ -59,7 +60,7 @@ def climb(case: LitertCase) -> Findings:
     checks.append(_complete(case, layout, tallies, wanted))
     everything = sum(len(floats[name]) + len(tally.linears) for name, tally in tallies.items())
     checks.append(stated("tensors compared", everything, "tensors"))
-    checks += [*compare_drafts(case), *compare_blocks(case)]
+    checks += [*cache_grids(case, layout), *compare_drafts(case), *compare_blocks(case)]
     return Findings(
         checks, Evidence(blocks=worst_by_layer((i.key, i.quality) for some in floats.values() for i in some))
     )

@@ -8,6 +8,7 @@ from typing import Any
 from runtime_tests.errors import InputError
 from runtime_tests.onnx.case import OnnxCase
 from runtime_tests.onnx.genai import CONFIG
+from runtime_tests.readers.dimensions import SLIDING
 from runtime_tests.readers.objects import read_object
 from runtime_tests.results import Check, none
 
@@ -45,6 +46,11 @@ def _both(case: OnnxCase, content: dict[str, Any]) -> Iterator[tuple[str, object
     for side, there in (("inputs", case.text.inputs), ("outputs", case.text.outputs)):
         yield side, sorted(_names(decoder[side], len(dims.owners))), sorted(there)
     yield "max_length", search["max_length"], case.context
+    # Caches of sliding layers do not grow by the tokens of a call: a runtime that made room for these would fail.
+    yield "past_present_share_buffer", search["past_present_share_buffer"], True
+    sliding = [i for i, owner in enumerate(dims.owners) if dims.kinds[owner.layer] == SLIDING]
+    window = {"window_size": dims.window, "layers": sliding, "slide_inputs": False, "slide_key_value_cache": False}
+    yield "sliding_window", decoder.get("sliding_window"), window if sliding else None
     beside = case.decoder.path.with_name("generation_config.json")
     drawn = read_object(beside) if beside.exists() else {}
     yield "do_sample", search["do_sample"], bool(drawn.get("do_sample"))

@@ -8,10 +8,10 @@ from runtime_tests.readers.dimensions import SLIDING
 from runtime_tests.readers.onnx.model import OnnxModel
 from runtime_tests.results import Check, none
 
-ATTENTION = "GroupQueryAttention"
+ATTENTION, PARTS = "GroupQueryAttention", ("key", "value")
 # Everything that such a model needs; a graph with a loop, a branch or a function is something else.
 KNOWN = frozenset(
-    "Add BitShift BitwiseAnd Cast Concat Cos DequantizeLinear Div Gather Gelu MatMul MatMulNBits Mul "
+    "Add BitShift BitwiseAnd Cast Concat Cos DequantizeLinear Div Gather Gelu MatMul MatMulNBits Max Min Mul "
     "QuantizeLinear Reciprocal ReduceMean Reshape Shape Sin Slice Sqrt Sub Tanh Transpose Unsqueeze "
     f"{ATTENTION}".split()
 )
@@ -46,9 +46,10 @@ def _decoder(case: OnnxCase) -> tuple[dict[str, tuple[object, ...]], dict[str, t
         given["per_layer_inputs"] = (1, "sequence", dims.layers * dims.per_layer_width, "float32")
     made: dict[str, tuple[object, ...]] = {"logits": (1, 1, dims.vocab, "float32")}
     for i, owner in enumerate(dims.owners):
-        for part in ("key", "value"):
-            given[past(i, part)] = (1, owner.kv_heads, "past", owner.head_dim, "float32")
-            made[f"present.{i}.{part}"] = (1, owner.kv_heads, "total", owner.head_dim, "float32")
+        rows = "window_" if dims.kinds[owner.layer] == SLIDING else ""
+        for part in PARTS:
+            given[past(i, part)] = (1, owner.kv_heads, f"{rows}past", owner.head_dim, "float32")
+            made[f"present.{i}.{part}"] = (1, owner.kv_heads, f"{rows}total", owner.head_dim, "float32")
     return given, made
 
 
@@ -82,18 +83,44 @@ def _attention(case: OnnxCase) -> list[str]:
     for layer, node in enumerate(nodes):
         same = [one for one in owners if dims.kinds[one] == dims.kinds[layer] and one <= layer]
         number, owner = owners[layer if layer in owners else same[-1]]
-        kind = "past_key_values" if layer in owners else "present"
-        held = tuple(f"{kind}.{number}.{part}" for part in ("key", "value"))
+        sliding = dims.kinds[layer] == SLIDING
+        kept = "seen" if sliding else "present"
+        held = tuple(f"{kept}.{number}.{part}" for part in PARTS)
         expected = {
             "num_heads": heads,
             "kv_num_heads": owner.kv_heads,
             "scale": 1.0,
-            "local_window_size": dims.window if dims.kinds[layer] == SLIDING else -1,
+            "local_window_size": dims.window if sliding else -1,
         }
         if node.attributes != expected:
             wrong.append(f"layer {layer}: {node.attributes}, expected {expected}")
-        if node.inputs[3:5] != held:
-            wrong.append(f"layer {layer} reads {', '.join(node.inputs[3:5])}, expected {', '.join(held)}")
-        if layer in owners and node.outputs[1:] != tuple(f"present.{number}.{part}" for part in ("key", "value")):
+        read = tuple(_source(case.decoder, name) for name in node.inputs[3:5]) if layer in owners else node.inputs[3:5]
+        given = tuple(past(number, part) for part in PARTS) if layer in owners else held
+        if read != given:
+            wrong.append(f"layer {layer} reads {', '.join(read)}, expected {', '.join(given)}")
+        if layer in owners and node.outputs[1:] != held:
             wrong.append(f"layer {layer} writes {', '.join(node.outputs[1:])}")
+        if layer in owners and sliding:
+            wrong += [line for part in PARTS if (line := _kept(case.decoder, number, part))]
     return wrong
+
+
+def _source(model: OnnxModel, name: str) -> str:
+    """What some of a cache's rows are taken from; the name itself where nothing is taken."""
+    node = model.producer.get(name)
+    return node.inputs[0] if node is not None and node.type == "Slice" else name
+
+
+def _kept(model: OnnxModel, number: int, part: str) -> str:
+    """What is wrong with how a window's cache is made: rows of what was seen, and of the cache of before behind them.
+
+    Which rows is asked in rung 2a.
+    """
+    node = model.producer.get(f"present.{number}.{part}")
+    if node is None:
+        return f"nothing makes present.{number}.{part}"
+    made = tuple(_source(model, name) for name in node.inputs)
+    expected = f"seen.{number}.{part}", past(number, part)
+    if (node.type, node.attributes, made) == ("Concat", {"axis": 2}, expected):
+        return ""
+    return f"present.{number}.{part} is {node.type} of {', '.join(made)}, expected Concat of {', '.join(expected)}"

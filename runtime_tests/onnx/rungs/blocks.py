@@ -20,6 +20,7 @@ from runtime_tests.measures.evidence import Evidence, worst_by_layer
 from runtime_tests.measures.flips import farthest, touched
 from runtime_tests.onnx.case import LONGEST, OnnxCase
 from runtime_tests.onnx.cut import GIVEN, Cut, boundaries, codes, cut
+from runtime_tests.onnx.ends import faults, first_kept, last_tokens
 from runtime_tests.onnx.runner import Arrays, Runner, places
 from runtime_tests.progress import walk
 from runtime_tests.questions.chunks import chunks
@@ -39,6 +40,7 @@ class Tally:
         equal: equal codes of each linear, and all of them.
         far, touched: see flips.py, by linear.
         caches: what is wrong with the caches.
+        seen: what is wrong with what tokens look at and what is kept of it at the end of the context.
     """
 
     qualities: dict[str, float] = field(default_factory=dict)
@@ -46,6 +48,7 @@ class Tally:
     far: dict[str, int] = field(default_factory=dict)
     touched: dict[str, float] = field(default_factory=dict)
     caches: list[str] = field(default_factory=list)
+    seen: list[str] = field(default_factory=list)
     writes: int = 0
 
 
@@ -69,6 +72,7 @@ def climb(case: OnnxCase) -> Findings:
     _head(case, tally, spans)
     checks = [*_tables(case), *_judge(case, tally)]
     checks.append(none("cache rows where they belong", tally.caches, "caches", tally.writes))
+    checks.append(none("end of the context: rows that are looked at and kept", tally.seen, "layers", case.dims.layers))
     checks.append(none("boundaries and int8 outputs that the graph does not name", absent, "names", total))
     checks.append(stated("tensors compared", len(tally.qualities) + len(tally.equal), "tensors"))
     return Findings(checks, Evidence(blocks=worst_by_layer(tally.qualities.items())))
@@ -109,6 +113,7 @@ def _layer(
                     steps[name].append((_codes(case, layer, key, rows), value.reshape(count, -1).astype(np.int32)))
             else:
                 floats[name].append((_rows(case, name, rows), value.reshape(count, -1)))
+    tally.seen += faults(case, layer, part, runner, _given(case, part, 0, last_tokens(case)))
     for name, pairs in floats.items():
         tally.qualities[name] = metrics.snr_db(*_joined(pairs))
     joined = {name: _joined(pairs) for name, pairs in steps.items()}
@@ -130,11 +135,12 @@ def _given(case: OnnxCase, part: Cut, start: int, count: int) -> Arrays:
         elif name == "per_layer_inputs":
             assert case.trace.per_layer is not None
             given[name] = case.trace.per_layer[rows].reshape(1, count, -1)
-        elif name.startswith(("past_key_values.", "present.")):
+        elif name.startswith(("past_key_values.", "present.", "seen.")):
             end = start if name.startswith("past") else start + count
             number, kind = name.split(".")[1:]
             layer = case.dims.owners[int(number)].layer
-            held = np.ascontiguousarray(case.trace.rows(layer)[0 if kind == "key" else 1][:, :end])[None]
+            first = first_kept(case, layer, start)
+            held = np.ascontiguousarray(case.trace.rows(layer)[0 if kind == "key" else 1][:, first:end])[None]
             given[name if name.startswith("past") else GIVEN + name] = held
         elif name not in given:
             found = _rows(case, name, rows)
@@ -167,14 +173,15 @@ def _codes(case: OnnxCase, layer: int, key: str, rows: slice) -> NDArray[np.int3
 
 
 def _cache(case: OnnxCase, layer: int, name: str, found: NDArray[Any], rows: slice) -> list[str]:
-    """All rows up to the call's last must be the reference's, those of before bit for bit."""
+    """Rows that the next token looks at must be the reference's, those of before bit for bit; there are no others."""
     held = case.trace.rows(layer)[0 if name.endswith("key") else 1]
-    where = f"{name} at {rows.start}"
-    if found.shape[1:3] != (held.shape[0], rows.stop):
-        return [f"{where}: {list(found.shape)}"]
-    if not np.array_equal(found[0, :, : rows.start], held[:, : rows.start]):
+    where, first = f"{name} at {rows.start}", first_kept(case, layer, rows.stop)
+    if found.shape[1:3] != (held.shape[0], rows.stop - first):
+        return [f"{where}: {list(found.shape)}, expected rows {first} to {rows.stop}"]
+    new = max(first, rows.start)
+    if not np.array_equal(found[0, :, : new - first], held[:, first:new]):
         return [f"{where}: rows of before changed"]
-    quality = metrics.snr_db(held[:, rows], found[0, :, rows])
+    quality = metrics.snr_db(held[:, new : rows.stop], found[0, :, new - first :])
     return [f"{where}: {quality:.0f} dB"] if quality < case.budget.cache_db else []
 
 

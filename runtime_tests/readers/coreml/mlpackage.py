@@ -36,6 +36,7 @@ class MlPackage:
         functions: by name.
         weights: opened weights files by their path in the package.
         parts: the packages that this one was linked of (``parts.py``), itself the first; empty for a single one.
+        beside: packages of the same model that are called by themselves.
     """
 
     path: Path
@@ -43,6 +44,7 @@ class MlPackage:
     functions: dict[str, Function]
     weights: dict[str, BlobFile]
     parts: tuple[MlPackage, ...] = ()
+    beside: tuple[MlPackage, ...] = ()
 
     @property
     def metadata(self) -> dict[str, str]:
@@ -51,9 +53,10 @@ class MlPackage:
 
     @cached_property
     def files(self) -> list[str]:
-        """All files of the package and its further parts, by relative path, sorted."""
+        """All files of the package, its further parts and those beside it, by relative path, sorted."""
         own = [file.relative_to(self.path).as_posix() for file in self.path.rglob("*") if file.is_file()]
-        return sorted([*own, *(f"../{part.path.name}/{name}" for part in self.parts[1:] for name in part.files)])
+        others = (*self.parts[1:], *self.beside)
+        return sorted([*own, *(f"../{part.path.name}/{name}" for part in others for name in part.files)])
 
     @cached_property
     def size(self) -> int:

@@ -16,6 +16,7 @@ from runtime_tests.readers.coreml.program import Argument, Function, Operation, 
 
 PART, PARTS, ORIGIN = "gemma_bridge.part", "gemma_bridge.parts", "gemma_bridge.inputs.sha256"
 MOST = 64
+IMAGES = "Vision.mlpackage"  # beside a model that takes images, and called by itself
 
 
 def open_parts(path: Path) -> MlPackage:

@@ -16,7 +16,8 @@ from convert.checkpoint import open_folder, resolve
 from convert.errors import ConvertError
 from convert.plan import Plan, Request
 from convert.tables import plan as table
-from tests.support.commands import convert
+from convert.tables import size
+from tests.support.commands import convert, refused
 
 
 def request(out: Path, **choices: Any) -> Request:
@@ -52,6 +53,8 @@ def test_a_plan_tells_what_images_take(mobile_tower: Path, tmp_path: Path) -> No
     assert 0 < with_images.weight_bytes - text.weight_bytes <= 1.02 * with_images.modalities["image"]
     lines = [line.split() for line in table(with_images).splitlines()]
     assert [line[2:3] for line in lines if line[:1] == ["image"]] == [["about"], ["280"]]
+    assert with_images.working == {"image": 4 * 2520 * 12 * 96 + (26 << 20)}
+    assert f"and {size(with_images.working['image'])} of memory while one is read" in table(with_images)
     assert not [line for line in table(text).splitlines() if line.startswith("image")]
 
 
@@ -59,8 +62,8 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "no such": ({"modalities": ("smell",)}, "there is no --modalities 'smell'. Use some of text, image"),
     "audio": ({"modalities": ("audio",)}, "there is no --modalities 'audio'"),
     "of another target": (
-        {"platform": "ios"},
-        "--modalities image was given, and coreml models have no place for it. Leave image out",
+        {"runtime": "onnx"},
+        "--modalities image was given, and onnx models have no place for it. Leave image out",
     ),
     "its flag alone": (
         {"modalities": (), "flags": {"image_tokens": "70"}},
@@ -131,3 +134,21 @@ def test_a_refusal_is_one_line_and_leaves_nothing(modalities: str, said: str, tm
     assert said in ran.err
     assert ran.err.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("platform", "flags", "said"),
+    [
+        ("ios", ("--modalities", "text,image"), "--modalities image was given, and coreml models have no place for it"),
+        (
+            "android",
+            ("--modalities", "text,image"),
+            "image input was asked for and the checkpoint has no vision encoder",
+        ),
+        ("android", ("--image-tokens", "70"), "--image-tokens was given, and image input is not converted"),
+    ],
+)
+def test_a_bundle_with_what_does_not_go_together_is_refused_before_any_work(
+    platform: str, flags: tuple[str, ...], said: str, tmp_path: Path
+) -> None:
+    assert said in refused(platform, "demo", tmp_path / "dist", *flags).err

@@ -9,10 +9,13 @@ from pathlib import Path
 from typing import ClassVar
 
 from convert import demo
+from convert.checkpoint import open_folder, resolve
+from convert.checkpoint.types import Checkpoint
 from convert.targets.litert import TARGET, LitertOptions
 from tests.mutants.beds.bed import CONTEXT, PREFILL, Bed
 from tests.mutants.patient import Patient
 from tests.support.drafter.assistant import write_assistant
+from tests.support.vision import towered
 
 # By bed the element type of the KV cache.
 BEDS = {
@@ -21,6 +24,7 @@ BEDS = {
     "q4_0": "float32",
     "drafter": "float32",
     "drafter with groups": "int8",
+    "images": "float32",
 }
 MAKES_ROWS = True
 
@@ -28,13 +32,24 @@ MAKES_ROWS = True
 @dataclass(frozen=True)
 class TargetBed(Bed):
     """``int8 cache`` is the demo with a quantized KV cache; ``drafter`` is the demo with its own, and
-    ``drafter with groups`` with a bfloat16 one that scores the likeliest groups alone, beside a quantized cache."""
+    ``drafter with groups`` with a bfloat16 one that scores the likeliest groups alone, beside a quantized cache.
+    ``images`` is a small checkpoint with a vision tower whose linears clip."""
 
     target: ClassVar[str] = "litert"
 
     @property
     def options(self) -> LitertOptions:
+        if self.name == "images":
+            return LitertOptions(context=2 * CONTEXT, prefill=(128,), image_tokens="70")
         return LitertOptions(context=CONTEXT, prefill=PREFILL, cache=BEDS[self.name])
+
+    @cached_property
+    def checkpoint(self) -> Path:
+        if self.name != "images":
+            return super().checkpoint
+        folder = towered.write(self.work / "images", "mobile")
+        towered.clipped(folder)
+        return folder
 
     @cached_property
     def drafter(self) -> Path | None:
@@ -43,6 +58,11 @@ class TargetBed(Bed):
         if self.name == "drafter with groups":
             return write_assistant(self.work / "drafter", demo.folder(), lattice=False, ordered=True)
         return None
+
+    def _opened(self, checkpoint: Path) -> Checkpoint:
+        if self.name == "images":
+            return open_folder(resolve(checkpoint), ("image",))
+        return super()._opened(checkpoint)
 
     def edit(self, change: Callable[[Patient], None], folder: Path) -> Path:
         patient = Patient(self.artifact)

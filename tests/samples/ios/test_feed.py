@@ -14,6 +14,7 @@ import pytest
 from convert.targets.coreml import rows as writer
 from runtime_tests.coreml.feeding import rotary_rows
 from runtime_tests.coreml.greedy import chunks
+from runtime_tests.readers.coreml import rings
 from runtime_tests.readers.coreml.rows import open_rows
 from runtime_tests.readers.feeding import Rotary
 from tests.support.ios import swift_tools
@@ -131,10 +132,11 @@ def test_a_row_that_a_table_does_not_have_is_refused(tmp_path: Path) -> None:
         assert told == {"type": "Refused", "error": f"table.rows: token {token} of 300 rows"}
 
 
-def layer(theta: float, head: int, turning: int, window: int | None = None) -> dict[str, Any]:
+def layer(theta: float, head: int, turning: int, window: int | None = None, ring: int | None = None) -> dict[str, Any]:
     kind = "default" if turning == head // 2 else "proportional"
     rotary = {"theta": theta, "kind": kind, "partial_factor": 2 * turning / head, "head_dim": head, "turning": turning}
-    return {"rotary": rotary | {"layout": "halves"}, "window": window}
+    found = None if ring is None else {"rows": ring, "rule": "before_the_call_then_its_own"}
+    return {"rotary": rotary | {"layout": "halves"}, "window": window, "ring": found}
 
 
 @pytest.mark.parametrize(
@@ -160,6 +162,31 @@ def test_masks_are_pythons_to_the_bit(window: int | None, tmp_path: Path) -> Non
     columns, rows = np.arange(context), np.array(positions)[:, None]
     seen = (columns <= rows) & (columns > rows - (window or 1 << 30))
     assert bits(np.fromfile(out, np.float32)) == bits(np.where(seen, np.float32(0), np.float32(-1e4)))
+
+
+@pytest.mark.parametrize(
+    ("first", "length", "count"), [(0, 16, 16), (5, 16, 7), (31, 1, 1), (60, 16, 16), (61, 64, 64), (1000, 16, 3)]
+)
+def test_rings_are_pythons_to_the_bit(first: int, length: int, count: int, tmp_path: Path) -> None:
+    out, rows, window = tmp_path / "out", 32, 24
+    mask = {"visible": 0.0, "hidden": -1e4, "rule": "causal"}
+    swift_tools.driver().ask(
+        "ring", type=layer(1e4, 32, 16, window, rows), mask=mask, first=first, length=length, count=count, out=str(out)
+    )
+    queries, columns = np.arange(first, first + length)[:, None], rings.columns(rows, first, length)
+    seen = (columns >= 0) & (columns <= queries) & (columns > queries - window)
+    found = out.read_bytes()
+    assert found[: 4 * seen.size] == np.where(seen, np.float32(0), np.float32(-1e4)).astype("<f4").tobytes()
+    assert found[4 * seen.size :] == rings.becomes(rows, first, count).astype("<i4").tobytes()
+
+
+def test_a_conversation_goes_on_where_its_window_is_still_in_the_ring() -> None:
+    cases = [(p, reached) for reached in (1, 24, 32, 33, 40, 200) for p in range(reached + 1)]
+    found = swift_tools.driver().ask(
+        "holds", type=layer(1e4, 32, 16, 24, 32), positions=[p for p, _ in cases], reached=[r for _, r in cases]
+    )["holds"]
+    kept = [set(rings.held(32, reached).tolist()) for _, reached in cases]
+    assert found == [{*range(max(0, p - 23), p)} <= rows for (p, _), rows in zip(cases, kept, strict=True)]
 
 
 def test_calls_are_planned_as_python_plans_them(tmp_path: Path) -> None:

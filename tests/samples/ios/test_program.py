@@ -71,7 +71,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def parts(tmp_path_factory: pytest.TempPathFactory) -> Path:
     swift_tools.built()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(CoremlOptions.__init__, "__defaults__", (*CoremlOptions.__init__.__defaults__[:-1], 5))
+        patch.setattr(CoremlOptions.__init__, "__defaults__", (*CoremlOptions.__init__.__defaults__[:2], 5, "280"))
         return made(tmp_path_factory.mktemp("parts"), profile="ane")
 
 

@@ -183,6 +183,7 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
     "transpose": lambda states, x, perm: x.permute(perm.tolist()),
     "concat": lambda states, values, axis, interleave: torch.cat(values, int(axis)),
     "slice_by_index": lambda states, x, begin, end: x[_box(begin, end)],
+    "gather": lambda states, x, indices, axis, batch_dims, validate_indices: x.index_select(int(axis), indices),
     "slice_update": lambda states, **given: _slice_update(**given),
     "matmul": _op(_matmul),
     "linear": _op(lambda x, weight: x @ weight.T),
@@ -205,13 +206,30 @@ def states(package: Package) -> dict[str, torch.Tensor]:
     return found
 
 
-def feed(package: Package, checkpoint: Checkpoint, ids: Array, start: int, count: int) -> dict[str, Array]:
-    """Inputs for ``count`` tokens from ``start`` on, as an app makes them."""
+def slots(ring: int, count: int) -> list[int | None]:
+    """Which position each row of a ring holds when so many were written, one after the other."""
+    out: list[int | None] = [None] * ring
+    for position in range(count):
+        out[position % ring] = position
+    return out
+
+
+def feed(
+    package: Package, checkpoint: Checkpoint, ids: Array, start: int, count: int, real: int | None = None
+) -> dict[str, Array]:
+    """Inputs for ``count`` tokens from ``start`` on, as an app makes them; those behind ``real`` ones are padding."""
     config, rows = checkpoint.text.config, ids[start : start + count]
     described = {f.name: f for f in package.model.description.functions[-1].input}
     float_ = {65552: np.float16, 65568: np.float32}[described["embeddings"].type.multiArrayType.dataType]
     context = described["mask_full"].type.multiArrayType.shape[-1]
     position, made = torch.arange(start, start + count), {"position": np.array([start], np.int32)}
+    real = count if real is None else real
+    ring = described["ring_rows"].type.multiArrayType.shape[0] if "ring_rows" in described else 0
+    if ring:
+        after = slots(ring, start + real)
+        made["ring_rows"] = np.array(
+            [row if p is None or p < start else ring + p - start for row, p in enumerate(after)], np.int32
+        )
     floats = {"embeddings": eager.look_up(checkpoint.text, "embed_tokens", rows, config.hidden**0.5)}
     table = eager.look_up(checkpoint.text, "embed_tokens_per_layer", rows, config.per_layer_width**0.5)
     floats["per_layer_embeddings"] = table.reshape(1, count, len(config.layers), config.per_layer_width)
@@ -222,6 +240,8 @@ def feed(package: Package, checkpoint: Checkpoint, ids: Array, start: int, count
         ):
             floats[f"{part}_{suffix}"] = torch.cat([turn, turn], -1).reshape(count, size)
         columns = torch.arange(context)
+        if ring and suffix == "sliding":
+            columns = torch.tensor([-1000 if p is None else p for p in slots(ring, start)] + position.tolist())
         seen = columns <= position[:, None]
         if suffix == "sliding":
             seen &= columns > position[:, None] - config.window

@@ -187,7 +187,8 @@ def test_the_description_says_what_every_input_state_and_output_is(q4_0_e4b: Pat
         assert [f.name for f in features] == [value.name for value in function.inputs]
         assert all(f.shortDescription.endswith(".") for f in (*features, *described[name].output))
     kept = [tuple(f.type.stateType.arrayType.shape) for f in described["decode"].state]
-    assert kept == [(5 + 1, 2, 64, 128)] * 2  # two states; owners, heads, positions, head size
+    # owners, heads, rows, head size: the window is 24
+    assert kept == [(5, 2, 32, 64)] * 2 + [(1, 2, 64, 128)] * 2
     about = model.description.metadata
     assert about.versionString
     assert about.userDefined["gemma_bridge.source.format"] == "q4_0"
@@ -207,7 +208,7 @@ def test_no_id_and_no_angle_goes_into_the_program(mobile_e2b: Path, build: Build
     config = replace(read_config(mobile_e2b), vocab=262_144)
     for entry in signatures(config, CoremlOptions(CONTEXT, (CHUNK,))):
         types = {f.name: f.dtype for f in entry.inputs}
-        assert {name for name, dtype in types.items() if dtype != "float16"} == {"position"}
+        assert {name for name, dtype in types.items() if dtype != "float16"} == {"position", "ring_rows"}
         assert {"cos_sliding", "sin_full", "embeddings", "per_layer_embeddings"} <= types.keys()
         assert entry.outputs[0].shape[-1] in (1, 262_144)
     kinds = {

@@ -128,6 +128,31 @@ def test_an_input_that_several_linears_read_is_quantized_once(mobile_tower: Path
     assert (codes["QUANTIZE"], codes["DEQUANTIZE"], codes["FULLY_CONNECTED"]) == (2 * 4, 2 * 7, 2 * 7 + 1)
 
 
+@pytest.mark.parametrize("kind", ["integers", "floats", "lattice"])
+def test_an_mlp_by_pieces_gives_the_rows_of_all_at_once(
+    kind: str, mobile_tower: Path, q4_0_tower: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Int8 codes are made whole, so that weights are read once; only between them the rows go by pieces."""
+    folder = shutil.copytree(mobile_tower if kind == "integers" else q4_0_tower, tmp_path / "model")
+    if kind == "lattice":
+        rewrite(folder / "model.safetensors", onto_lattice)
+    module = opened(folder).modules["vision"]
+    wide, products = module.config.intermediate, []
+    patches, positions = image(70, 9, 7, module.config, 7)
+    given, found = {"images": patches.numpy(), "positions_xy": positions.numpy()}, []
+    for rows in (630, 210):
+        monkeypatch.setattr("convert.model.vision._WIDE", 4 * wide * rows)
+        model = packed(lowered.encoder(module, OPTIONS))
+        graph = open_tflite(memoryview(model), "pieces").subgraph("vision_70")
+        shapes = [tensor.shape for tensor in graph.tensors if tensor.type == "FLOAT32" and len(tensor.shape) == 3]
+        # A product of floats with the lattice stacks its three terms.
+        assert {shape[1] for shape in shapes if shape[2] == wide} == {rows, *([3 * rows] if kind == "lattice" else ())}
+        products.append(sum(op.code == "FULLY_CONNECTED" for op in graph.operators))
+        found.append(runner(model, "vision_70")(**given)["features"])
+    assert decibels(*found) >= 100
+    assert (products[0] == products[1]) == (kind == "integers")
+
+
 def test_position_tables_are_cut_behind_the_last_patch_of_the_widest_image(mobile_tower: Path) -> None:
     config = opened(mobile_tower).modules["vision"].config
     for tokens, rows in (("70", 210), ("280", 840), ("1120", 3360)):

@@ -4,7 +4,7 @@
     print(Gemma(".").ask("What is 12 + 72?"))
 
 Needs onnxruntime, tokenizers and jinja2. The model is one graph for prompts and single tokens: it takes their ids and
-the keys and values of before, and gives the logits of the last token and all keys and values.
+the keys and values of before, and gives the logits of the last token and the keys and values that later ones look at.
 """
 
 from __future__ import annotations
@@ -130,12 +130,19 @@ class Gemma:
             logits = self.step(token)
 
     def read(self, prompt: Sequence[int]) -> NDArray[np.float32]:
-        """Logits ``[vocab]`` after a prompt. What it shares with what was read before is kept."""
+        """Logits ``[vocab]`` after a prompt. What it shares with what was read before is kept where it is there.
+
+        A sliding layer has lost rows once the conversation is longer than its window: from then on only a prompt that
+        goes on where the last one ended is not read again.
+        """
         same = 0
         while same < min(len(prompt) - 1, len(self._seen)) and prompt[same] == self._seen[same]:
             same += 1
-        self._seen = self._seen[:same]
-        self._past = {name: held[:, :, :same] for name, held in self._past.items()}
+        if same < len(self._seen):
+            whole = all(held.shape[2] == len(self._seen) for held in self._past.values())
+            same = same if whole else 0
+            self._seen = self._seen[:same]
+            self._past = {name: held[:, :, :same] for name, held in self._past.items()}
         logits = np.zeros(0, np.float32)
         for begin in range(same, len(prompt), PIECE):
             logits = self._run(prompt[begin : begin + PIECE])

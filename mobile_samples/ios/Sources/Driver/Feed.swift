@@ -36,6 +36,31 @@ let feedCommands: [String: Command] = [
         }
         return try write(cosines + sines, asked.text("out"))
     },
+    // Of a call in a ring: its mask, then what each row becomes, float32 and int32.
+    "ring": { asked in
+        let type = try LayerType(asked.child("type")), mask = try Mask(asked.child("mask"))
+        guard let ring = type.ring else { throw Refused("the layers have no ring") }
+        let first = try asked.count("first"), length = try asked.count("length")
+        let columns = ring.columns(first: first, length: length)
+        var floats = [Float](repeating: 0, count: length * columns.count)
+        floats.withUnsafeMutableBufferPointer { out in
+            for i in 0..<length {
+                let begin = i * columns.count
+                let row = UnsafeMutableBufferPointer(rebasing: out[begin..<(begin + columns.count)])
+                mask.write(position: first + i, window: type.window, columns: columns, into: row)
+            }
+        }
+        let becomes = ring.becomes(first: first, count: try asked.count("count"))
+        return try write(floats + becomes.map { Float(bitPattern: UInt32(bitPattern: $0)) }, asked.text("out"))
+    },
+    // Whether each conversation of a list, [position, reached], can go on there.
+    "holds": { asked in
+        let type = try LayerType(asked.child("type"))
+        guard let ring = type.ring, let window = type.window else { throw Refused("the layers have no ring") }
+        let positions = try asked.counts("positions"), reached = try asked.counts("reached")
+        let found = zip(positions, reached).map { ring.holds(before: $0, reached: $1, window: window) }
+        return .object(["holds": .array(found.map { .flag($0) })])
+    },
     "mask": { asked in
         let window = try LayerType(asked.child("type")).window, mask = try Mask(asked.child("mask"))
         let positions = try asked.counts("positions"), width = try asked.count("context")

@@ -69,7 +69,7 @@ def select(cond: Tensor, a: Tensor, b: Tensor) -> Tensor:
 def cast(x: Tensor, dtype: Text) -> Tensor:
     """Towards zero from floats to integers; the evaluator keeps integers as int32 and floats in its working type."""
     if dtype in ("fp16", "fp32"):
-        return x  # the declared output type rounds
+        return x  # the declared output type makes a float of it, and rounds
     if dtype == "bool":
         return x.bool()
     limits = {"int8": (8, True), "uint8": (8, False), "int16": (16, True), "uint16": (16, False), "int32": (32, True)}

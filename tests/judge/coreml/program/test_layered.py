@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from math import prod
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -79,13 +80,15 @@ def test_every_layer_is_a_segment_and_holds_the_weights_of_that_layer_alone(pack
 
 
 def test_only_layers_that_share_keys_see_those_of_another_layer(packages: dict[str, CoremlCase]) -> None:
+    """Of a ring they get what its owner saw, and do not look at the state."""
     case = packages["mobile"]
-    first = case.dims.first_shared
-    for part in segments.cut(case.package):
+    kinds, owners = case.dims.kinds, [owner.layer for owner in case.dims.owners]
+    for part in segments.cut(case.package)[: case.dims.layers]:
+        owner = case.dims.owner_of(part.layer)
+        number = [layer for layer in owners if kinds[layer] == kinds[owner]].index(owner)
         seen = {extent for extents in part.reads.values() for extent in extents}
-        if part.layer < case.dims.layers:
-            assert len(seen) == 1
-            assert (seen == {(part.layer, part.layer + 1)}) == (part.layer < first)
+        by_value = owner != part.layer and case.rows(owner) < case.context
+        assert seen == (set() if by_value else {(number, number + 1)})
 
 
 def test_wide_matrices_are_run_in_slices_of_rows(packages: dict[str, CoremlCase]) -> None:
@@ -126,9 +129,14 @@ def from_another_layer(patient: Patient) -> None:
     others = [op for op in block.operations if op.type != "const"]
     del block.operations[:]
     block.operations.extend([*constants, *others])
-    slices = [op for op in block.operations if any("value_cache" in out.name for out in op.outputs)]
+    read = {op.outputs[0].name for op in block.operations if _of_sliding_values(op)}
+    slices = [op for op in block.operations if op.type == "slice_by_index" and op.inputs["x"].arguments[0].name in read]
     for corner in ("begin", "end"):
         slices[1].inputs[corner].CopyFrom(slices[2].inputs[corner])
+
+
+def _of_sliding_values(op: Any) -> bool:
+    return bool(op.type == "read_state") and op.inputs["input"].arguments[0].name == "values_sliding"
 
 
 def not_written(patient: Patient) -> None:

@@ -46,7 +46,8 @@ def test_the_first_positions_give_what_the_whole_cache_gives(case: CoremlCase) -
     whole, cut = (forced(case, case.evaluator("float64", positions=n), 40) for n in (None, 64))
     assert np.abs(whole - cut).max() <= 1e-9 * np.abs(whole).max()  # sums in another order
     cut_types = case.evaluator("float64", positions=64).function("decode").inputs
-    assert cut_types["keys"].shape[2] == cut_types["mask_full"].shape[3] == 64
+    assert cut_types["keys_full"].shape[2] == cut_types["mask_full"].shape[3] == 64
+    assert cut_types["keys_sliding"].shape[2] == 32  # a ring is no longer than it must be
 
 
 def test_functions_of_more_tokens_than_positions_are_left_out(case: CoremlCase) -> None:
@@ -87,14 +88,14 @@ def updates(evaluator: Evaluator) -> list[str]:
 
 def test_the_callers_states_are_never_written_into(case: CoremlCase) -> None:
     evaluator = case.evaluator()
-    assert {"keys", "values", ""} == set(updates(evaluator))  # shared layers still look at some
+    assert {"keys_full", "values_full", ""} == set(updates(evaluator))  # shared layers still look at some, and at rings
     first, second = case.lookup(case.ids[:1])
     inputs = case.feed.inputs(case.decode, 5, first, second)
     kept = evaluator.new_state("decode")
     before, given = {name: value.clone() for name, value in kept.items()}, dict(kept)
     evaluator.run("decode", inputs, given)
     assert all(torch.equal(kept[name], before[name]) for name in kept)
-    assert not torch.equal(given["keys"], kept["keys"])
+    assert not torch.equal(given["keys_full"], kept["keys_full"])
 
 
 def test_an_update_that_an_older_reader_would_see_is_made_in_a_copy(tmp_path: Path) -> None:

@@ -144,17 +144,15 @@ def test_a_tensor_that_a_signature_does_not_use_is_missed_there(bed: Bed) -> Non
 class Unclipped(Vision[Any]):
     """Clips nothing."""
 
-    def _linear(self, x: Any, at: str) -> Any:
-        return self._ops.linear(x, f"{at}.linear")
+    def _clip(self, x: Any, bounds: str) -> Any:
+        return x
 
 
 class OneClip(Vision[Any]):
     """Takes the bounds of the queries for the keys' too."""
 
-    def _linear(self, x: Any, at: str) -> Any:
-        bounds = at.replace("k_proj", "q_proj")
-        made = self._ops.linear(self._ops.clip(x, f"{bounds}.input_min", f"{bounds}.input_max"), f"{at}.linear")
-        return self._ops.clip(made, f"{bounds}.output_min", f"{bounds}.output_max")
+    def _clip(self, x: Any, bounds: str) -> Any:
+        return super()._clip(x, bounds.replace("k_proj", "q_proj"))
 
 
 @pytest.mark.parametrize(

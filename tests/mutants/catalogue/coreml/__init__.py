@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tests.mutants.catalogue.coreml import beside, feeding, program, records, weights
+from tests.mutants.catalogue.coreml import beside, feeding, program, records, ring, weights
 
-MUTANTS = (*weights.MUTANTS, *records.MUTANTS, *program.MUTANTS, *beside.MUTANTS, *feeding.MUTANTS)
+MUTANTS = (*weights.MUTANTS, *records.MUTANTS, *program.MUTANTS, *beside.MUTANTS, *feeding.MUTANTS, *ring.MUTANTS)

@@ -60,6 +60,14 @@ def _spaced_as_usual(types: dict[str, Any]) -> None:
     rotary["head_dim"] = 2 * rotary["turning"]
 
 
+def _ring(**fields: Any) -> Change:
+    return _types(lambda types: types[SLIDING]["ring"].update(fields))
+
+
+def _no_ring(types: dict[str, Any]) -> None:
+    types[SLIDING]["ring"] = None
+
+
 def _mask(**fields: float) -> Change:
     return _calls(lambda calls: calls["mask"].update(fields))
 
@@ -172,9 +180,11 @@ MUTANTS = (
         "masks_said_the_other_way",
         "the masks under each other's name",
         _inputs_swapped("mask_sliding", "mask_full"),
-        "0",
-        "2a",
     ),
+    _mutant("ring_said_too_short", "positions come round half-way through the ring", _ring(rows=32)),
+    _mutant("ring_said_too_long", "a ring of more rows than there are", _ring(rows=96)),
+    _mutant("ring_unsaid", "sliding layers are said to keep all positions", _types(_no_ring)),
+    _mutant("ring_rule", "the ring is looked at after the write", _ring(rule="after_the_call"), REFUSED),
     _mutant("states_said_the_other_way", "keys are called values", _calls(_states_swapped)),
     _mutant("layers_of_a_state_reversed", "a state's layers in the wrong order", _calls(_layers_reversed)),
     _mutant("multiplier_said", "another factor of the embedding", _table(multiplier=1.0)),

@@ -83,10 +83,6 @@ def _input_for(old: str, new: str, functions: Iterable[str]) -> Callable[[Patien
     return change
 
 
-def _window_of_full_layers(patient: Patient) -> None:
-    _redirect(patient.block(DECODE).operations, "mask_full", "mask_sliding")
-
-
 def _gelu(patient: Patient) -> None:
     for function in FUNCTIONS:
         for op in (op for op in patient.block(function).operations if op.type == "gelu"):
@@ -111,9 +107,8 @@ def _weight_of_a_neighbour(patient: Patient) -> None:
 
 def _wrong_owner(patient: Patient) -> None:
     """Layers that share layer 3's keys read layer 2's, in decode alone."""
-    mine, other = (patient.operation(f"layers_{i}_key_cache", DECODE) for i in (3, 2))
-    for corner in ("begin", "end"):
-        mine.inputs[corner].CopyFrom(other.inputs[corner])
+    products = [op for op in patient.block(DECODE).operations if op.type == "matmul"]
+    _redirect(products, "layers_3_key_cache", "layers_2_key_cache")
 
 
 def _turned(patient: Patient) -> None:
@@ -124,11 +119,14 @@ def _turned(patient: Patient) -> None:
 
 
 def not_kept(state: str, functions: Iterable[str]) -> Callable[[Patient], None]:
+    """Writes to a state, or to that of each kind of layer, left out."""
+    names = (state, f"{state}_sliding", f"{state}_full")
+
     def change(patient: Patient) -> None:
         for function in functions:
             operations = patient.block(function).operations
             for i in reversed(range(len(operations))):
-                if operations[i].type == "write_state" and _reads(operations[i], state):
+                if operations[i].type == "write_state" and any(_reads(operations[i], name) for name in names):
                     del operations[i]
 
     return change
@@ -252,17 +250,25 @@ MUTANTS = (
     ),
     _mutant(
         "masks_exchanged",
-        "sliding layers see everything and full ones their window",
+        "the masks of sliding and full layers, which have other columns",
         _input_for("mask_sliding", "mask_full", FUNCTIONS),
+        REFUSED,
     ),
-    _mutant("window_of_full_layers", "full layers of decode see the window alone", _window_of_full_layers),
     _mutant("keys_not_kept_by_decode", "decode does not write its keys", not_kept("keys", (DECODE,)), "2a", "2b"),
     _mutant("values_not_kept_by_prefill", "prefill does not write its values", not_kept("values", PREFILL)),
     _mutant("keys_over_the_first", "decode writes the second owner's keys over the first's", over_the_first),
     _mutant(
-        "cache_written_one_late", "decode's new keys and values go one row too far", row_written_one_late, "2a", "2b"
+        "cache_written_one_late",
+        "decode's new keys and values of full layers go one row too far",
+        row_written_one_late,
+        "2a",
+        "2b",
     ),
-    _mutant("states_exchanged", "decode keeps keys as values and the reverse", _input_for("keys", "values", (DECODE,))),
+    _mutant(
+        "states_exchanged",
+        "decode keeps keys as values and the reverse",
+        _input_for("keys_sliding", "values_sliding", (DECODE,)),
+    ),
     _mutant("function_names_swapped", "each prefill function under the other's name", _functions_exchanged, "0"),
     _mutant("prefill_renamed", "prefill_16 calls itself prefill_17", _renamed("prefill_16", "prefill_17"), "0"),
     _mutant("decode_missing", "no function decode", _renamed("decode", "decoder"), REFUSED),

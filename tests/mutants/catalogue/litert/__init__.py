@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from tests.mutants.catalogue.litert import codes_and_scales, container, drafter, filled, graph, lowering, metadata, ring
+from tests.mutants.catalogue.litert import (
+    codes_and_scales,
+    container,
+    drafter,
+    filled,
+    graph,
+    lowering,
+    metadata,
+    ring,
+    vision,
+)
 
 MUTANTS = (
     *codes_and_scales.MUTANTS,
@@ -11,6 +21,7 @@ MUTANTS = (
     *metadata.MUTANTS,
     *container.MUTANTS,
     *ring.MUTANTS,
+    *vision.MUTANTS,
     *filled.MUTANTS,
     *drafter.MUTANTS,
 )

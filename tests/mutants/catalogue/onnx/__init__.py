@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tests.mutants.catalogue.onnx import beside, container, graph, weights
+from tests.mutants.catalogue.onnx import beside, container, graph, weights, windows
 
-MUTANTS = (*weights.MUTANTS, *container.MUTANTS, *graph.MUTANTS, *beside.MUTANTS)
+MUTANTS = (*weights.MUTANTS, *container.MUTANTS, *graph.MUTANTS, *beside.MUTANTS, *windows.MUTANTS)

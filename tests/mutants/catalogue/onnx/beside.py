@@ -36,6 +36,17 @@ MUTANTS = (
         _genai(lambda m, s: m["decoder"]["inputs"].update(past_key_names="past.%d.key")),
     ),
     _mutant("genai_layers", "one cache less", _genai(lambda m, s: m["decoder"].update(num_hidden_layers=1))),
+    _mutant("genai_no_window", "every cache is as long", _genai(lambda m, s: m["decoder"].pop("sliding_window"))),
+    _mutant(
+        "genai_window_of_another_layer",
+        "a full layer's cache is as short as a window",
+        _genai(lambda m, s: m["decoder"]["sliding_window"]["layers"].__setitem__(0, 4)),
+    ),
+    _mutant(
+        "genai_caches_grow",
+        "room is made for the tokens of a call in every cache",
+        _genai(lambda m, s: s.update(past_present_share_buffer=False)),
+    ),
     _mutant("genai_model_name", "another decoder", _genai(lambda m, s: m["decoder"].update(filename="other.onnx"))),
     _mutant("embedding_gone", "no embedding model", lambda patient: patient.beside.unlink(), REFUSED),
 )

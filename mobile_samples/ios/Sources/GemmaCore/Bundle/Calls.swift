@@ -67,6 +67,7 @@ public struct Calls: Sendable {
             case cosines(String)
             case sines(String)
             case mask(String)
+            case ringRows(String)
             case earlierPart
         }
 
@@ -76,12 +77,13 @@ public struct Calls: Sendable {
         init(_ fields: Fields) throws {
             try fields.only("name", "source", "table", "layer_type")
             name = try fields.text("name")
-            switch try fields.word("source", "table", "position", "cosines", "sines", "mask", "earlier_part") {
+            switch try fields.word("source", "table", "position", "cosines", "sines", "mask", "ring_rows", "earlier_part") {
             case "table": source = .table(try fields.text("table"))
             case "position": source = .position
             case "cosines": source = .cosines(try fields.text("layer_type"))
             case "sines": source = .sines(try fields.text("layer_type"))
             case "mask": source = .mask(try fields.text("layer_type"))
+            case "ring_rows": source = .ringRows(try fields.text("layer_type"))
             default: source = .earlierPart
             }
         }
@@ -121,11 +123,12 @@ public struct Calls: Sendable {
             switch input.source {
             case .table(let key): try known(input, tables[key] != nil, key)
             case .cosines(let type), .sines(let type), .mask(let type): try known(input, layerTypes[type] != nil, type)
+            case .ringRows(let type): try known(input, layerTypes[type]?.ring != nil, type)
             case .position, .earlierPart: break
             }
         }
         let names = Set(inputs.map(\.name))
-        for signature in signatures {
+        for signature in signatures where signature.section.hasPrefix("program") {  // not what reads images
             for input in signature.inputs where !names.contains(input.name) {
                 throw Refused("\(signature.name) takes \(Json.quoted(input.name)), which feeding.calls.inputs does not have")
             }

@@ -33,7 +33,7 @@ public struct Chunks: Equatable, Sendable {
         try fields.only("context", "lengths", "whole", "rest", "padding", "past_end", "last_token")
         _ = try fields.word("whole", "longest")
         _ = try fields.word("rest", "shortest_that_holds")
-        _ = try fields.word("past_end", "start_earlier")
+        _ = try fields.word("past_end", "shorter_or_decode")
         _ = try fields.word("last_token", Chunks.decode)
         let padding = try fields.child("padding")
         try padding.only("embeddings", "positions")
@@ -60,7 +60,8 @@ public struct Chunks: Equatable, Sendable {
     }
 
     /// The calls that prefill tokens `filled..<(count - 1)` of a conversation of `count` tokens; the last one is for
-    /// `decode`. Where a padded call would not fit the context it begins earlier, and feeds some tokens once more.
+    /// `decode`. Where a padded call would not fit the context, the longest function that is filled is called instead, or
+    /// `decode`, token by token.
     ///
     /// - Parameter filled: tokens whose rows the cache has already.
     /// - Precondition: `count <= context`.
@@ -70,10 +71,10 @@ public struct Chunks: Equatable, Sendable {
         var start = filled
         while start < count - 1 {
             let left = count - 1 - start
-            let length = lengths.first { $0.tokens >= left } ?? lengths[lengths.count - 1]
+            let length = lengths.first { $0.tokens >= left && start + $0.tokens <= context }
+                ?? lengths.last { $0.tokens <= left } ?? Length(function: Chunks.decode, tokens: 1)
             let end = min(start + length.tokens, count - 1)
-            let first = min(start, context - length.tokens)
-            calls.append(Call(function: length.function, length: length.tokens, first: first, end: end))
+            calls.append(Call(function: length.function, length: length.tokens, first: start, end: end))
             start = end
         }
         return calls

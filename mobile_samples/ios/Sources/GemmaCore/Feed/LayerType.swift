@@ -10,12 +10,16 @@ public struct LayerType: Equatable, Sendable {
     public let rotary: Rotary
     /// Positions that a token looks back, itself included; nil: all.
     public let window: Int?
+    /// Where their keys and values are kept; nil: in a row for each position.
+    public let ring: Ring?
 
     public init(_ fields: Fields) throws {
-        try fields.only("rotary", "window")
+        try fields.only("rotary", "window", "ring")
         rotary = try Rotary(fields.child("rotary"))
         window = try fields.countOrNil("window")
         if window == 0 { throw fields.refused("window", "is 0") }
+        ring = try fields.childOrNil("ring").map(Ring.init)
+        if let ring, ring.rows < window ?? .max { throw fields.refused("ring", "is shorter than the window") }
     }
 }
 

@@ -22,6 +22,14 @@ public struct Mask: Equatable, Sendable {
         let end = min(position + 1, row.count)
         if first < end { row[first..<end].update(repeating: visible) }
     }
+
+    /// The same where the columns stand for given positions, below 0 for none.
+    public func write(position: Int, window: Int?, columns: [Int], into row: UnsafeMutableBufferPointer<Float>) {
+        let first = window.map { max(0, position - $0 + 1) } ?? 0
+        for (i, column) in columns.enumerated() where i < row.count {
+            row[i] = column >= first && column <= position ? visible : hidden
+        }
+    }
 }
 
 extension Slice where Base == UnsafeMutableBufferPointer<Float> {

@@ -9,6 +9,8 @@ package actor Cache {
     /// Tokens whose rows are in the cache, from position 0 on. Rows behind them may hold anything: a mask shows none of
     /// them before it is written over.
     private(set) var filled: [Int32] = []
+    /// Positions that were ever written since position 0 was: in a ring, each has taken an older one's place.
+    private var reached = 0
 
     package init(_ program: any Program, _ feeder: Feeder) async throws {
         self.program = program
@@ -28,11 +30,12 @@ package actor Cache {
             throw EngineError.contextFull("\(ids.count) tokens do not fit a context of \(context)")
         }
         let common = zip(filled, ids).prefix { $0 == $1 }.count
-        filled.removeSubrange(min(common, ids.count - 1)...)
+        filled.removeSubrange(goingOn(at: min(common, ids.count - 1))...)
         for call in feeder.calls.chunks.calls(filled: filled.count, count: ids.count) {
             try Task.checkCancellation()
             let tokens = Array(ids[call.first..<call.end])
             filled.removeSubrange(min(call.first, filled.count)...)  // in the middle of a call nothing of it is sure
+            reached = max(reached, call.end)
             _ = try await self.call(call.function, first: call.first, ids: tokens)
             filled = Array(ids[..<call.end])
         }
@@ -45,12 +48,24 @@ package actor Cache {
     /// - Throws: `EngineError.contextFull`: all positions are taken.
     func step(_ token: Int32) async throws -> [Float] {
         guard filled.count < context else { throw EngineError.contextFull("all \(context) positions are taken") }
+        reached = max(reached, filled.count + 1)
         let out = try await call(Chunks.decode, first: filled.count, ids: [token])
         filled.append(token)
         guard let logits = out[feeder.calls.logits] else {
             throw EngineError.failed("\(Chunks.decode) gave no \(feeder.calls.logits)")
         }
         return try logits.floats
+    }
+
+    /// Where a conversation goes on that shares so many tokens with what the cache holds: there, or from the beginning where
+    /// a ring has lost rows that the next token looks back to.
+    private func goingOn(at position: Int) -> Int {
+        let lost = feeder.calls.layerTypes.values.contains { type in
+            guard let ring = type.ring, let window = type.window else { return false }
+            return !ring.holds(before: position, reached: reached, window: window)
+        }
+        if lost || position == 0 { reached = 0 }
+        return lost ? 0 : position
     }
 
     /// Runs a function in every part that has it, in order.

@@ -69,6 +69,7 @@ public final class Feeder: Sendable {
             case .cosines(let name): return try turned(type, name, first, \.cosines)
             case .sines(let name): return try turned(type, name, first, \.sines)
             case .mask(let name): return try mask(type, name, first)
+            case .ringRows(let name): return try ringRows(type, name, first, ids.count)
             case .earlierPart:
                 guard let found = earlier[type.name] else {
                     throw Refused("\(function) of \(calls.parts[part].model) takes \(type.name), which no earlier part gave")
@@ -120,6 +121,7 @@ public final class Feeder: Sendable {
 
     private func mask(_ type: TensorType, _ name: String, _ first: Int) throws -> Tensor {
         guard let layers = calls.layerTypes[name] else { throw Refused("no layer type \(name)") }
+        if let ring = layers.ring { return try mask(type, layers, ring, first) }
         let width = calls.chunks.context
         guard type.shape.last == width else { throw Refused("\(type.name) is \(type.shape), the context has \(width)") }
         var floats = [Float](repeating: 0, count: type.count)
@@ -130,5 +132,29 @@ public final class Feeder: Sendable {
             }
         }
         return try Tensor(type, floats: floats)
+    }
+
+    /// A mask `[1, 1, n, ring + n]`.
+    private func mask(_ type: TensorType, _ layers: LayerType, _ ring: Ring, _ first: Int) throws -> Tensor {
+        let width = type.shape.last ?? 0
+        guard width > ring.rows, type.count == (width - ring.rows) * width else {
+            throw Refused("\(type.name) is \(type.shape), a ring has \(ring.rows) rows")
+        }
+        let length = width - ring.rows, columns = ring.columns(first: first, length: length)
+        var floats = [Float](repeating: 0, count: type.count)
+        floats.withUnsafeMutableBufferPointer { out in
+            for row in 0..<length {
+                let each = UnsafeMutableBufferPointer(rebasing: out[(row * width)..<((row + 1) * width)])
+                calls.mask.write(position: first + row, window: layers.window, columns: columns, into: each)
+            }
+        }
+        return try Tensor(type, floats: floats)
+    }
+
+    private func ringRows(_ type: TensorType, _ name: String, _ first: Int, _ count: Int) throws -> Tensor {
+        guard let ring = calls.layerTypes[name]?.ring, type.count == ring.rows else {
+            throw Refused("\(type.name) is \(type.shape), and no ring of \(name) has as many rows")
+        }
+        return try Tensor(type, int32s: ring.becomes(first: first, count: count))
     }
 }

@@ -122,7 +122,7 @@ class Manifest private constructor(
                     pictures(memory),
                 ),
                 signatures = signatures,
-                cache = CacheLayout(cache.text("dtype"), cache.integers("owners"), cache.count("bytes")),
+                cache = CacheLayout(cache.text("dtype"), cache.integers("owners"), cache.count("bytes"), cache.countOrNull("ring")),
                 runtime = runtime,
                 minimumRuntime = ran.text("minimum"),
                 packedWeights = ran.countOrNull("packed_weights") ?: 0,

@@ -22,5 +22,6 @@ class Signature internal constructor(fields: Fields) {
  *
  * @property owners layers that have keys and values.
  * @property bytes at full context.
+ * @property ring most rows of sliding layers; null: as many as the context.
  */
-data class CacheLayout(val dtype: String, val owners: IntArray, val bytes: Long)
+data class CacheLayout(val dtype: String, val owners: IntArray, val bytes: Long, val ring: Long?)

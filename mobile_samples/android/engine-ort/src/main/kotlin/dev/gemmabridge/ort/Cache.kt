@@ -16,11 +16,14 @@ internal class Cache(private val graphs: Graphs, private val cancelled: () -> Bo
     val size: Int
         get() = seen.size
 
-    /** Logits after a prompt; null where it was cancelled. What it shares with what was read before is kept. */
+    /**
+     * Logits after a prompt; null where it was cancelled. What it shares with what was read before is kept where it is
+     * there: a sliding layer has lost rows once the conversation is longer than its window.
+     */
     fun read(prompt: IntArray): FloatArray? {
         var same = 0
         while (same < minOf(prompt.size - 1, seen.size) && prompt[same] == seen[same]) same++
-        cut(same)
+        same = cut(same)
         var logits: FloatArray? = null
         for (begin in same until prompt.size step PIECE) {
             if (cancelled()) return null
@@ -41,12 +44,15 @@ internal class Cache(private val graphs: Graphs, private val cancelled: () -> Bo
         return called.logits
     }
 
-    private fun cut(count: Int) {
-        val before = past ?: return
-        if (count == seen.size) return
-        past = if (count == 0) null else graphs.begin(before, count)
-        seen = seen.copyOf(count)
+    /** Keeps the first [count] tokens, or none of them; how many are left. */
+    private fun cut(count: Int): Int {
+        val before = past ?: return 0
+        if (count == seen.size) return count
+        val left = if (graphs.whole(before, seen.size)) count else 0
+        past = if (left == 0) null else graphs.begin(before, left)
+        seen = seen.copyOf(left)
         before.close()
+        return left
     }
 
     override fun close() {

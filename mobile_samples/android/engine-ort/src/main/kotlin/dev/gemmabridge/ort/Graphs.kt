@@ -23,7 +23,7 @@ internal class Past(val tensors: Map<String, OnnxTensor>, private val owner: () 
     override fun close() = owner()
 }
 
-/** What a call gave: the logits of the next token, `[vocabulary]`, and the longer past. */
+/** What a call gave: the logits of the next token, `[vocabulary]`, and the past with it. */
 internal class Called(val logits: FloatArray, val past: Past)
 
 /**
@@ -41,7 +41,10 @@ internal class Graphs private constructor(
     /** No tokens yet. */
     fun nothing(): Past = past(wiring.kept.map { floats(it, 0, FloatArray(0)) })
 
-    /** The first [count] tokens of a past, copied. */
+    /** Whether a past has the rows of all of its [count] tokens: where one was longer than a window, it has not. */
+    fun whole(of: Past, count: Int): Boolean = of.tensors.values.all { it.info.getShape()[2] == count.toLong() }
+
+    /** The first [count] tokens of a past that is whole, copied. */
     fun begin(of: Past, count: Int): Past = past(
         wiring.kept.map { kept ->
             floats(kept, count, kept.begin(of.tensors.getValue(kept.input).floatBuffer, count))

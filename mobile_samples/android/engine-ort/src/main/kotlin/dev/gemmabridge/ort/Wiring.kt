@@ -7,7 +7,7 @@ import dev.gemmabridge.core.TensorSpec
 import java.nio.Buffer
 import java.nio.FloatBuffer
 
-/** One tensor of the KV cache: where it goes in, and where it comes out, longer by the tokens of the call. */
+/** One tensor of the KV cache: where it goes in, and where it comes out, with the rows that later tokens look at. */
 internal class Kept(val input: String, val output: String, val heads: Int, val width: Int) {
     /** The rows of the first [count] tokens: of each head's, `[heads, tokens, width]`, the first ones. */
     fun begin(all: FloatBuffer, count: Int): FloatArray {
@@ -67,11 +67,13 @@ internal class Wiring private constructor(val embedding: Signature, val decoder:
 
         private fun check(manifest: Manifest, kept: List<Kept>) {
             val cache = manifest.cache
-            val bytes = kept.sumOf { it.heads.toLong() * it.width * FLOAT_BYTES } * manifest.contextTokens
-            if (cache.dtype != "float32" || kept.size != 2 * cache.owners.size || bytes != cache.bytes) {
+            // Which layers slide is not said here: all of them, or none.
+            val row = kept.sumOf { it.heads.toLong() * it.width * FLOAT_BYTES }
+            val (least, most) = Pair(row * (cache.ring ?: manifest.contextTokens.toLong()), row * manifest.contextTokens)
+            if (cache.dtype != "float32" || kept.size != 2 * cache.owners.size || cache.bytes !in least..most) {
                 throw RefusedException(
                     "manifest.kv_cache says ${cache.bytes} bytes of ${cache.dtype} in ${cache.owners.size} layers; " +
-                        "the signatures make $bytes of float32 in ${kept.size / 2}",
+                        "the signatures make $least to $most of float32 in ${kept.size / 2}",
                 )
             }
         }

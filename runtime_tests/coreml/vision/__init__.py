@@ -1,0 +1,1 @@
+"""What the judge asks of the package that makes rows of images, rung by rung."""
