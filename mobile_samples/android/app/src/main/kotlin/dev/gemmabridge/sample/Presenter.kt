@@ -105,6 +105,8 @@ class Presenter(
 
     /** A picture for the next message, in the place of one that was chosen before; [source] opens it. */
     fun attach(source: () -> InputStream?) {
+        // Where no model is loaded yet, the camera may have ended the app that asked for the photo: it is waited for.
+        if (screen.card == null && !screen.pictures) return
         update { it.copy(readsPicture = true, pictureTrouble = null) }
         work { take(source) }
     }
