@@ -24,6 +24,7 @@ extension Presenter {
 
     /// A picture for the next message, in the place of one that was chosen before.
     public func attach(_ source: @escaping PictureSource) {
+        guard screen.pictures else { return }
         update {
             $0.readsPicture = true
             $0.pictureTrouble = nil
