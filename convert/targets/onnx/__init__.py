@@ -48,7 +48,18 @@ from typing import TYPE_CHECKING
 
 from convert.errors import PlanError
 from convert.outputs import check_file, check_folder, listing_sha256
-from convert.targets.onnx.names import COMPANIONS, COPIED, EMBEDDING, GENAI, MODEL, MODELS, TEXT, VISION
+from convert.targets.onnx.names import (
+    COMPANIONS,
+    COPIED,
+    EMBEDDING,
+    GENAI,
+    IMAGES,
+    MODEL,
+    MODELS,
+    PROCESSOR,
+    TEXT,
+    VISION,
+)
 from convert.targets.onnx.options import OnnxOptions
 from convert.targets.target import Described, Sizes, Target
 
@@ -56,6 +67,7 @@ if TYPE_CHECKING:
     from convert.checkpoint.types import Checkpoint
     from convert.costs import TargetCosts
     from convert.feeding import Calls
+    from convert.images import Images
     from convert.inspection.report import Report
     from convert.progress import Progress
 
@@ -124,20 +136,24 @@ def _place(out: Path, asked: str) -> None:
 
 def _collect(checkpoint: Checkpoint, options: OnnxOptions, folder: Path) -> None:
     from convert.checkpoint.companions import carry
-    from convert.targets.onnx.genai import genai_config
+    from convert.targets.onnx.genai import genai_config, processor
 
     carry(checkpoint, folder, COPIED)
-    (folder / GENAI).write_text(genai_config(checkpoint, options.context, TEXT), "utf-8", newline="\n")
+    (folder / GENAI).write_text(genai_config(checkpoint, options.context), "utf-8", newline="\n")
+    if "vision" in checkpoint.modules:
+        config = checkpoint.modules["vision"].config
+        told = processor(int(options.image_tokens), config.patch, config.pool)
+        (folder / PROCESSOR).write_text(told, "utf-8", newline="\n")
 
 
 def _files(folder: Path, checkpoint: Checkpoint) -> set[str]:
-    images = (VISION, f"{VISION}.data") if "vision" in checkpoint.modules else ()
+    images = (*IMAGES, PROCESSOR) if "vision" in checkpoint.modules else ()
     return {*MODELS, *images, *COMPANIONS}
 
 
 def _digest(model: Path) -> str:
     beside = (EMBEDDING, f"{EMBEDDING}.data", TEXT)
-    images = (VISION, f"{VISION}.data") if model.with_name(VISION).is_file() else ()
+    images = IMAGES if model.with_name(VISION).is_file() else ()
     return listing_sha256(model.parent, (model.name, f"{model.name}.data", *beside, *images))
 
 
@@ -146,12 +162,27 @@ def _described(folder: Path) -> Described:
 
     images = [folder / VISION] if (folder / VISION).is_file() else []
     found = inspect_models([folder / MODEL, folder / EMBEDDING, *images])
-    return Described(found, found.weights, found.section(f"{MODEL}.data"), found.section(f"{EMBEDDING}.data"))
+    decoder, tables, seeing = (found.section(f"{name}.data") for name in (MODEL, EMBEDDING, VISION))
+    return Described(found, found.weights, decoder, tables, mapped_images=seeing)
 
 
 def _calls(checkpoint: Checkpoint, folder: Path) -> Calls | None:
     """Names and shapes stand in the graph and in ``genai_config.json``, which the runtime reads."""
     return None
+
+
+def _images(checkpoint: Checkpoint, folder: Path) -> Images | None:
+    if "vision" not in checkpoint.modules:
+        return None
+    from convert.targets.onnx.seen import images
+
+    return images(checkpoint, folder / VISION)
+
+
+def _image_working(checkpoint: Checkpoint, tokens: int) -> int:
+    from convert.targets.onnx.seen import working
+
+    return working(checkpoint.modules["vision"].config, tokens)
 
 
 def _inspect(path: Path) -> Report | None:
@@ -206,4 +237,6 @@ TARGET = Target(
     inspect=_inspect,
     kinds=("an .onnx",),
     modules=frozenset({"text", "vision"}),
+    images=_images,
+    image_working=_image_working,
 )

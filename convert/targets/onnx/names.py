@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 MODEL, EMBEDDING, TEXT = "model.onnx", "embedding.onnx", "text.onnx"
-VISION = "vision.onnx"
+VISION, PROCESSOR = "vision.onnx", "image_processor.json"
+IMAGES = (VISION, f"{VISION}.data")  # where images are converted
 MODELS = (MODEL, f"{MODEL}.data", EMBEDDING, f"{EMBEDDING}.data", TEXT)
 GENAI = "genai_config.json"
 # Of the checkpoint, as they are; template and settings follow them, and what onnxruntime-genai reads.

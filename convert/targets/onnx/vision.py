@@ -6,6 +6,8 @@ have, and the rows of the padding are left out: an image is resized until it has
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+
 import numpy as np
 
 from convert.checkpoint.modules.vision import VisionConfig
@@ -100,6 +102,14 @@ class TowerOps(Operations):
             out = self._dequantize(self._quantize(out, scales.output, f"{key}/codes"), scales.output)
         return self.mark(out, f"{key}/out")
 
+    def spread(self, x: Symbol, key: str, rows: int) -> Iterator[Symbol]:
+        """In one piece: the runtime gives the memory of what is read no more to what comes next."""
+        yield self.linear(x, key)
+
+    def gather(self, pieces: Iterable[Symbol], key: str) -> Symbol:
+        (whole,) = pieces
+        return self.linear(whole, key)
+
     def clip(self, x: Symbol, low: str, high: str) -> Symbol:
         """What is infinite clips nothing. The same tensor is clipped once to the same bounds."""
         bounds = [np.asarray(self._module.floats[key].float32()).reshape(()) for key in (low, high)]
@@ -127,6 +137,9 @@ class TowerOps(Operations):
 
     def attention_mix(self, weights: Symbol, values: Symbol) -> Symbol:
         return self._product(weights, self._turned(values))
+
+    def pool(self, weights: Symbol, values: Symbol) -> Symbol:
+        return self.attention_mix(weights, values)
 
     def _product(self, x: Symbol, y: Symbol) -> Symbol:
         shape = (*x.shape[:-1], y.shape[-1])

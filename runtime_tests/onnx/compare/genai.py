@@ -8,6 +8,7 @@ from typing import Any
 from runtime_tests.errors import InputError
 from runtime_tests.onnx.case import OnnxCase
 from runtime_tests.onnx.genai import CONFIG
+from runtime_tests.onnx.vision.encoded import budget
 from runtime_tests.readers.dimensions import SLIDING
 from runtime_tests.readers.objects import read_object
 from runtime_tests.results import Check, none
@@ -35,15 +36,17 @@ def compare_genai(case: OnnxCase) -> list[Check]:
 def _both(case: OnnxCase, content: dict[str, Any]) -> Iterator[tuple[str, object, object]]:
     """What stands there, and what has to."""
     model, search, dims = content["model"], content["search"], case.dims
-    decoder = model["decoder"]
+    decoder, sees = model["decoder"], case.artifact.images is not None
+    driven = case.decoder if sees else case.text
     yield "bos_token_id", model["bos_token_id"], case.start
     yield "eos_token_id", sorted(model["eos_token_id"]), case.stops
     yield "vocab_size", model["vocab_size"], dims.vocab
     yield "context_length", model["context_length"], case.context
-    yield "filename", decoder["filename"], case.text.path.name
+    yield "filename", decoder["filename"], driven.path.name
+    yield "type", model["type"], "gemma4" if sees else "gemma4_text"
     yield "num_hidden_layers", decoder["num_hidden_layers"], len(dims.owners)
     yield "hidden_size", decoder["hidden_size"], dims.hidden
-    for side, there in (("inputs", case.text.inputs), ("outputs", case.text.outputs)):
+    for side, there in (("inputs", driven.inputs), ("outputs", driven.outputs)):
         yield side, sorted(_names(decoder[side], len(dims.owners))), sorted(there)
     yield "max_length", search["max_length"], case.context
     # Caches of sliding layers do not grow by the tokens of a call: a runtime that made room for these would fail.
@@ -51,12 +54,32 @@ def _both(case: OnnxCase, content: dict[str, Any]) -> Iterator[tuple[str, object
     sliding = [i for i, owner in enumerate(dims.owners) if dims.kinds[owner.layer] == SLIDING]
     window = {"window_size": dims.window, "layers": sliding, "slide_inputs": False, "slide_key_value_cache": False}
     yield "sliding_window", decoder.get("sliding_window"), window if sliding else None
+    if sees:
+        yield from _seeing(case, model)
     beside = case.decoder.path.with_name("generation_config.json")
     drawn = read_object(beside) if beside.exists() else {}
     yield "do_sample", search["do_sample"], bool(drawn.get("do_sample"))
     if drawn.get("do_sample"):
         for name in _SAMPLER:
             yield name, search.get(name), drawn.get(name, search.get(name))
+
+
+def _seeing(case: OnnxCase, model: dict[str, Any]) -> Iterator[tuple[str, object, object]]:
+    """What is said of the models for images, and of how an image is cut."""
+    assert case.artifact.images is not None
+    yield "image_token_id", model["image_token_id"], case.folder.transformers.image_token_id
+    for name, its in (("embedding", case.embedding), ("vision", case.artifact.images)):
+        said = model[name]
+        yield f"{name}.filename", said["filename"], its.path.name
+        yield f"{name}.inputs", said["inputs"], {each: each for each in its.inputs}
+        yield f"{name}.outputs", said["outputs"], {each: each for each in its.outputs}
+    yield "speech", model["speech"], {"filename": "", "config_filename": ""}
+    sizes = case.tower.sizes
+    cut = {"patch_size": sizes.patch, "pooling_kernel_size": sizes.kernel, "max_soft_tokens": budget(case)}
+    told = read_object(case.decoder.path.with_name(str(model["vision"]["config_filename"])))
+    steps = [step["operation"] for step in told["processor"]["transforms"]]
+    yield "steps of an image", [step["type"] for step in steps], ["DecodeImage", "Gemma4ImageTransform"]
+    yield "patches of an image", [step["attrs"] for step in steps], [{"color_space": "RGB"}, cut]
 
 
 def _names(said: dict[str, str], owners: int) -> set[str]:

@@ -14,6 +14,7 @@ from runtime_tests.onnx.compare.activations import compare_activations
 from runtime_tests.onnx.compare.genai import compare_genai
 from runtime_tests.onnx.compare.layout import compare_layout
 from runtime_tests.onnx.compare.whole import compare_whole
+from runtime_tests.onnx.vision.told import compare_told
 from runtime_tests.onnx.vision.weights import compare_vision
 from runtime_tests.onnx.weights import Matrix, matrix
 from runtime_tests.questions.beside import compare_companions, compare_copies
@@ -38,6 +39,7 @@ def climb(case: OnnxCase) -> list[Check]:
         *compare_genai(case),
         *compare_whole(case),
         *compare_vision(case),
+        *compare_told(case),
     ]
     return [*weights, *_tables(case), *_floats(case), *compare_activations(case), *compare_layout(case), *told]
 

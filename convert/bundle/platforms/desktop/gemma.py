@@ -23,6 +23,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
+TEXT, IMAGES = "text.onnx", "image_features"
 PIECE = 512  # tokens of a prompt that go in at once
 TURN = "user"
 Messages = Sequence[dict[str, Any]]
@@ -46,9 +47,13 @@ class Gemma:
         self._model, self._search = model["model"], model["search"]
         self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         self._template = _template(folder)
-        self._session = _session(folder / Path(self._model["decoder"]["filename"]).name, threads)
+        # Of a model that takes images the decoder alone is named there, and both graphs lie in TEXT.
+        name = TEXT if "vision" in self._model else Path(self._model["decoder"]["filename"]).name
+        self._session = _session(folder / name, threads)
         self._outputs = [one.name for one in self._session.get_outputs()]
         self._shapes = {one.name: one.shape for one in self._session.get_inputs() if one.name.startswith("past_")}
+        rows = [one for one in self._session.get_inputs() if one.name == IMAGES]
+        self._images = {one.name: np.zeros((0, one.shape[1]), np.float32) for one in rows}  # this loop gives it none
         self._seen: list[int] = []
         self._past = self._nothing()
 
@@ -160,6 +165,7 @@ class Gemma:
         begin, end = len(self._seen), len(self._seen) + len(ids)
         given = {
             **self._past,
+            **self._images,
             "input_ids": np.array([ids], np.int64),
             "attention_mask": np.ones((1, end), np.int64),
             "position_ids": np.arange(begin, end, dtype=np.int64)[None],
