@@ -64,7 +64,8 @@ def test_onnxruntime_genai_answers_about_an_image_as_the_models_do(model: Path, 
     drawn(1, 240, 96).save(tmp_path / "image.png")
     loaded = genai.Model(str(model.parent))
     given = loaded.create_multimodal_processor()(
-        "<|turn>user\n<|image|>What is it?<turn|>\n<|turn>model\n", images=genai.Images.open(str(tmp_path / "image.png"))
+        "<|turn>user\n<|image|>What is it?<turn|>\n<|turn>model\n",
+        images=genai.Images.open(str(tmp_path / "image.png")),
     )
     params = genai.GeneratorParams(loaded)
     params.set_search_options(do_sample=False, max_length=OPTIONS.context)
