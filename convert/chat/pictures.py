@@ -114,8 +114,8 @@ def of_command(line: str, tokens: int | None) -> Picture | None:
 
 
 def _refuse(asked: str) -> NoReturn:
-    advice = "Build one with --modalities text,image from a checkpoint that has a vision encoder"
-    raise PlanError(asked, "the bundle takes no images", advice)
+    advice = "Take an Android bundle that was built with --modalities text,image"
+    raise PlanError(asked, "this bundle can be given no images here", advice)
 
 
 def _content(path: Path, asked: str) -> bytes:

@@ -92,9 +92,9 @@ class Boundaries:
             if state in states and state in self.case.held:
                 kind, layers = self.case.held[state]
                 positions = held(self.case.rows(layers[number]), count)
-                where = np.flatnonzero(positions >= 0)
+                where, into = np.flatnonzero(positions >= 0), states[state][number]
                 heads = torch.from_numpy(self._heads(layers[number], kind)[:, positions[where]])
-                states[state][number, : heads.shape[0], where, : heads.shape[2]] = heads.to(states[state].dtype)
+                into[: heads.shape[0], torch.from_numpy(where), : heads.shape[2]] = heads.to(into.dtype)
 
     def disturb(self, states: State, places: Iterable[Owned]) -> None:
         """Fills places of empty states with numbers that nobody wrote there."""

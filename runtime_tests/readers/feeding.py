@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from runtime_tests.errors import InputError
-from runtime_tests.readers.images import Images
+from runtime_tests.readers.manifest.images import Images
 from runtime_tests.readers.objects import read_object
 
 LIMIT = 16 << 20  # bytes of a manifest

@@ -10,8 +10,8 @@ struct MessageField: View {
 
     var body: some View {
         VStack(spacing: 0) {
-            if screen.picture != nil || screen.pictureTrouble != nil {
-                Attached(picture: screen.picture, trouble: screen.pictureTrouble, detach: presenter.detach)
+            if screen.picture != nil || screen.pictureTrouble != nil || screen.readsPicture {
+                Attached(screen: screen, detach: presenter.detach)
                     .padding(.top, 8)
             }
             row
@@ -40,7 +40,7 @@ struct MessageField: View {
                     .labelStyle(.iconOnly)
                     .font(.largeTitle)
                     .frame(minWidth: 44, minHeight: 44)
-                    .disabled(isEmpty)
+                    .disabled(isEmpty || screen.readsPicture)
             }
         }
         .padding(.horizontal, 12)
@@ -55,7 +55,7 @@ struct MessageField: View {
     }
 
     private func submit() {
-        guard !isEmpty else { return }
+        guard !isEmpty, !screen.readsPicture else { return }
         let message = text.trimmingCharacters(in: .whitespacesAndNewlines)
         text = ""
         presenter.send(message)

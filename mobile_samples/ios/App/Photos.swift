@@ -16,7 +16,9 @@ enum Photos {
     /// - Throws: `PictureTrouble`; nothing of it is left.
     static func read(_ data: Data, _ images: Images, into folder: URL, available: Int64) throws -> Picture {
         let none = [kCGImageSourceShouldCache: false] as CFDictionary
-        guard let source = CGImageSourceCreateWithData(data as CFData, none) else { throw PictureTrouble.unreadable }
+        guard let source = CGImageSourceCreateWithData(data as CFData, none), CGImageSourceGetCount(source) > 0 else {
+            throw PictureTrouble.unreadable
+        }
         let index = CGImageSourceGetPrimaryImageIndex(source)
         try checkWhole(CGImageSourceGetStatusAtIndex(source, index))
         let found = CGImageSourceCopyPropertiesAtIndex(source, index, none) as? [CFString: Any] ?? [:]

@@ -42,28 +42,28 @@ struct AddPicture: View {
 
 /// What goes with the next message, or why the picture that was chosen does not.
 struct Attached: View {
-    let picture: Picture?
-    let trouble: PictureTrouble?
+    let screen: Screen
     let detach: @MainActor () -> Void
 
     var body: some View {
         HStack(spacing: 10) {
-            if let picture {
+            if let picture = screen.picture {
                 PictureView(picture: picture)
                     .frame(maxWidth: 64, maxHeight: 64)
                     .accessibilityHidden(true)
             }
-            Text(trouble.map(Words.trouble) ?? picture.map(Words.picture) ?? "")
+            Text(Words.attached(screen))
                 .font(.footnote)
-                .foregroundStyle(trouble == nil ? Theme.muted : Theme.failed)
+                .foregroundStyle(screen.pictureTrouble == nil ? Theme.muted : Theme.failed)
                 .frame(maxWidth: .infinity, alignment: .leading)
             Button(Words.removePicture, systemImage: "xmark.circle", action: detach)
                 .labelStyle(.iconOnly)
                 .font(.title2)
                 .frame(minWidth: 44, minHeight: 44)
+                .disabled(screen.readsPicture)
         }
         .padding(.horizontal, 12)
-        .onChange(of: trouble) { _, now in
+        .onChange(of: screen.pictureTrouble) { _, now in
             if let now { AccessibilityNotification.Announcement(Words.trouble(now)).post() }
         }
     }

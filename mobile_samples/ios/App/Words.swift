@@ -39,6 +39,12 @@ enum Words {
     static var takePhoto: String { String(localized: "Take a photo") }
     static var removePicture: String { String(localized: "Remove the picture") }
 
+    /// What goes with the next message, or why the picture that was chosen does not.
+    static func attached(_ screen: Screen) -> String {
+        if screen.readsPicture { return String(localized: "Reading the picture…") }
+        return screen.pictureTrouble.map(trouble) ?? screen.picture.map(picture) ?? ""
+    }
+
     /// What can be said of a picture without looking at it.
     static func picture(_ picture: Picture) -> String {
         String(localized: "Your picture, \(String(picture.size.width)) by \(String(picture.size.height)) pixels")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from runtime_tests.coreml.case import CoremlCase
 from runtime_tests.coreml.vision.package import STEM, budgets
-from runtime_tests.readers.images import ImageLength
+from runtime_tests.readers.manifest.images import ImageLength
 from runtime_tests.results import Check, none
-from runtime_tests.rungs.images import compare_images
+from runtime_tests.rungs.images.told import compare_images
 
 SECTION = "vision"
 

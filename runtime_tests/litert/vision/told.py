@@ -11,12 +11,12 @@ from runtime_tests.errors import CannotRunError
 from runtime_tests.litert.case import LitertCase
 from runtime_tests.litert.vision.budgets import budgets
 from runtime_tests.litert.vision.encoded import call, encode
-from runtime_tests.readers.images import ImageLength, Images
+from runtime_tests.readers.manifest.images import ImageLength, Images
 from runtime_tests.reference.vision.patches import Patches
 from runtime_tests.reference.vision.pictures import drawn
 from runtime_tests.results import Check, none
-from runtime_tests.rungs.cutting import Cut, cut
-from runtime_tests.rungs.images import compare_images
+from runtime_tests.rungs.images.cutting import Cut, cut
+from runtime_tests.rungs.images.told import compare_images
 
 WIDE, HIGH = 160, 90  # pixels of the image that goes through the calls
 

@@ -8,12 +8,12 @@ from runtime_tests.errors import CannotRunError
 from runtime_tests.onnx.case import OnnxCase
 from runtime_tests.onnx.runner import Arrays, Runner
 from runtime_tests.onnx.vision.encoded import PIXELS, POSITIONS, ROWS, budget, encode, model
-from runtime_tests.readers.images import Images
+from runtime_tests.readers.manifest.images import Images
 from runtime_tests.reference.vision.patches import Patches
 from runtime_tests.reference.vision.pictures import drawn
 from runtime_tests.results import Check, none
-from runtime_tests.rungs.cutting import cut
-from runtime_tests.rungs.images import compare_images
+from runtime_tests.rungs.images.cutting import cut
+from runtime_tests.rungs.images.told import compare_images
 
 WIDE, HIGH = 160, 90  # pixels of the image that goes through the call
 

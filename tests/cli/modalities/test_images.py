@@ -17,6 +17,7 @@ from convert.errors import ConvertError
 from convert.plan import Plan, Request
 from convert.tables import plan as table
 from convert.tables import size
+from convert.targets import all_targets
 from tests.support.commands import convert, refused
 
 
@@ -61,10 +62,6 @@ def test_a_plan_tells_what_images_take(mobile_tower: Path, tmp_path: Path) -> No
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "no such": ({"modalities": ("smell",)}, "there is no --modalities 'smell'. Use some of text, image"),
     "audio": ({"modalities": ("audio",)}, "there is no --modalities 'audio'"),
-    "of another target": (
-        {"runtime": "onnx"},
-        "--modalities image was given, and onnx models have no place for it. Leave image out",
-    ),
     "its flag alone": (
         {"modalities": (), "flags": {"image_tokens": "70"}},
         "--image-tokens was given, and image input is not converted. Give --modalities text,image too",
@@ -86,6 +83,15 @@ def test_what_does_not_go_together_is_refused(name: str, mobile_tower: Path, tmp
     choices, said = REFUSED[name]
     with pytest.raises(ConvertError) as refused:
         made(mobile_tower, replace(request(tmp_path), **choices))
+    assert said in str(refused.value)
+
+
+def test_a_target_without_a_tower_refuses_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = replace(all_targets()["litert"], modules=frozenset({"text"}))
+    monkeypatch.setattr(plan, "find_target", lambda *asked: text)
+    with pytest.raises(ConvertError) as refused:
+        plan.choose(request(tmp_path))
+    said = "--modalities image was given, and litert models have no place for it. Leave image out"
     assert said in str(refused.value)
 
 
@@ -139,7 +145,6 @@ def test_a_refusal_is_one_line_and_leaves_nothing(modalities: str, said: str, tm
 @pytest.mark.parametrize(
     ("platform", "flags", "said"),
     [
-        ("ios", ("--modalities", "text,image"), "--modalities image was given, and coreml models have no place for it"),
         (
             "android",
             ("--modalities", "text,image"),

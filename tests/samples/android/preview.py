@@ -285,10 +285,12 @@ def screens(value: Mapping[str, str]) -> dict[str, Shown]:
     refused = {"attached": "", "attached_text": said("picture_unreadable")}
     fail = {"verdict": "pass", "attached_text": "fail"}
     large = {"attached": "", "attached_text": said("picture_memory")}
+    reading = {"attached": "", "attached_text": said("reading_picture")}
     no_image = chat | {"attached_image"}
     return {
         "picture": Shown(seeing, chat, {"verdict": "pass"}, seen, pictured=frozenset({0, 2})),
         "picture_chosen": Shown(seeing | chosen, chat, {"verdict": "pass"}, seen[:2], pictured=frozenset({0})),
+        "picture_reading": Shown(seeing | reading, no_image | {"detach"}, {"verdict": "pass"}, seen[:2]),
         "picture_unreadable": Shown(seeing | refused, no_image, fail, seen[:2], pictured=frozenset({0})),
         "picture_memory": Shown(seeing | large, no_image, fail, seen[:2], pictured=frozenset({0})),
         "tools": Shown(open_chat, chat, {"verdict": "pass"}, ended),

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from transformers.models.gemma4.image_processing_gemma4 import get_aspect_ratio_preserving_size
+from transformers.models.gemma4.image_processing_pil_gemma4 import get_aspect_ratio_preserving_size
 
 from tests.support.android import kotlin_tools
 from tests.support.android.kotlin_tools import Outcome

@@ -22,7 +22,7 @@ def write_pictures(folder: Path) -> None:
     for name, (what, data) in good.items():
         _write(folder / what / name, data)
         tail = 1 if name.endswith((".heic", ".webp", ".bmp")) else 0
-        for keep in sorted({40, len(data) // 2, len(data) - 1 - tail}):
+        for keep in sorted({45, len(data) // 2, len(data) - 1 - tail}):
             _write(folder / CUT_OFF / f"{keep} of {name}", data[:keep])
     # Behind a JPEG's end cameras write what they like.
     _write(folder / ROWS / "trailer.jpg", good["baseline.jpg"][1] + b"\0" * 999)

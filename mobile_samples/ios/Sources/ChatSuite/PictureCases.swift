@@ -79,6 +79,18 @@ func pictureCases(_ suite: Suite, _ bundle: URL) async {
         try same(run.double.seen.pictures, [[picture.file.path], []])
         await run.presenter.close()
     }
+    await suite.run("nothing is sent while a picture is read that belongs to it") { work in
+        let run = try await chatting(work)
+        run.presenter.attach { Data("one".utf8) }
+        try holds(run.screen.readsPicture)
+        run.presenter.send("look")
+        try same(run.screen.messages, [])
+        try holds(try await !run.until("a picture") { $0.picture != nil }.readsPicture)
+        run.presenter.send("look")
+        _ = try await run.answered()
+        try same(run.double.seen.pictures.map(\.count), [1])
+        await run.presenter.close()
+    }
     await suite.run("what cannot be read is said in a line, and the picture before it stays") { work in
         let run = try await chatting(work)
         let picture = try await attached(run, "one")

@@ -24,18 +24,27 @@ extension Presenter {
 
     /// A picture for the next message, in the place of one that was chosen before.
     public func attach(_ source: @escaping PictureSource) {
+        guard screen.pictures else { return }
+        update {
+            $0.readsPicture = true
+            $0.pictureTrouble = nil
+        }
         work { presenter in
+            defer { presenter.update { $0.readsPicture = false } }
             guard presenter.screen.pictures, let images = presenter.store?.manifest.feeding.images else { return }
             let before = presenter.screen.picture
             do {
                 let picture = try await presenter.read(source, images)
                 presenter.update {
                     $0.picture = picture
-                    $0.pictureTrouble = nil
+                    $0.readsPicture = false
                 }
                 if let before { presenter.forget(before) }
             } catch let trouble as PictureTrouble {
-                presenter.update { $0.pictureTrouble = trouble }
+                presenter.update {
+                    $0.pictureTrouble = trouble
+                    $0.readsPicture = false
+                }
             }
         }
     }

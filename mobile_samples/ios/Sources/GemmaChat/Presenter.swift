@@ -74,7 +74,9 @@ public final class Presenter {
     /// Sends the message with the picture that was chosen for it; a picture needs no words.
     public func send(_ text: String) {
         let picture = screen.picture
-        guard picture != nil || !text.allSatisfy(\.isWhitespace), !screen.answering, screen.cover == nil else { return }
+        guard picture != nil || !text.allSatisfy(\.isWhitespace), !screen.answering, screen.cover == nil,
+            !screen.readsPicture
+        else { return }
         let question = message(mine: true, text, picture), answer = message(mine: false, "")
         update {
             $0.messages += [question, answer]

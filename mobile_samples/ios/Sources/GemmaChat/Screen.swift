@@ -142,6 +142,8 @@ public struct Screen: Equatable, Sendable {
     public var pictures = false
     /// Goes with the next message.
     public var picture: Picture?
+    /// One is being read, and will go with it: nothing is sent until it is there.
+    public var readsPicture = false
     /// Why the one that was chosen last does not.
     public var pictureTrouble: PictureTrouble?
 

@@ -55,8 +55,10 @@ func pictures(_ models: Models, seeing: String, blind: String, folder: String) a
         _ = try await fails { _ = try await asked(engine, [path("one")]) }
         await engine.close()
     }
-    await Suite.run("a model without a tower does not load with a place for pictures") {
-        let error = try await fails { _ = try await models.factory(blind, pictures: 4).open(.cpu) }
+    await Suite.run("with a place for pictures a model without a tower says nothing at all") {
+        let engine = try await models.factory(blind, pictures: 4).open(.cpu)
+        let error = try await fails { _ = try await asked(engine, []) }
         Suite.figure("of a model without a tower", error.message)
+        await engine.close()
     }
 }

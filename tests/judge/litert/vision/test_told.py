@@ -17,7 +17,7 @@ from runtime_tests.errors import InputError
 from runtime_tests.litert.case import ADAPTER, ENCODER, IMAGE_END, LitertCase
 from runtime_tests.litert.vision.told import compare_calls, compare_told
 from runtime_tests.readers.feeding import read_feeding
-from runtime_tests.rungs.images import compare_images
+from runtime_tests.rungs.images.told import compare_images
 from tests.judge.litert.vision.bed import Bed, faults, opened, read
 
 Fields = dict[str, Any]

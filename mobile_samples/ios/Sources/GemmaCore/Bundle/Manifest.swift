@@ -62,7 +62,7 @@ public struct Manifest: Sendable {
         guard memory.has("images") else { return 0 }
         let images = try memory.child("images")
         try images.only("mapped_weights", "working")
-        return MemoryCheck.plus(Int64(try images.count("mapped_weights")), Int64(try images.count("working")))
+        return MemoryCheck.plus(Int64(try images.count("mapped_weights")), Int64(try images.countOrNil("working") ?? 0))
     }
 
     /// Reads a manifest and checks it against its own SHA-256.

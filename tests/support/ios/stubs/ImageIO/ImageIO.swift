@@ -17,6 +17,7 @@ public let kCGImagePropertyPixelHeight: CFString = ""
 public let kCGImagePropertyOrientation: CFString = ""
 
 public func CGImageSourceCreateWithData(_ data: CFData, _ options: CFDictionary?) -> CGImageSource? { nil }
+public func CGImageSourceGetCount(_ source: CGImageSource) -> Int { 0 }
 public func CGImageSourceGetPrimaryImageIndex(_ source: CGImageSource) -> Int { 0 }
 public func CGImageSourceGetStatusAtIndex(_ source: CGImageSource, _ index: Int) -> CGImageSourceStatus {
     .statusComplete

@@ -30,8 +30,7 @@ enum { LOG_SILENT = 1000, SAMPLER_TOP_P = 2, INPUT_TEXT = 0 };
 const char *litert_lm_get_last_error_message(void);
 void litert_lm_set_min_log_level(int level);
 
-/* A model in memory. Without a vision backend a message with an image is refused; a file without the encoder does not
- * load with one. Of the audio's backend the same is true. */
+/* A model in memory. Without a vision backend a message with an image is refused; of the audio's the same is true. */
 Settings *litert_lm_engine_settings_create(const char *path, const char *backend, const char *vision, const char *audio);
 void litert_lm_engine_settings_delete(Settings *);
 void litert_lm_engine_settings_set_cache_dir(Settings *, const char *folder);

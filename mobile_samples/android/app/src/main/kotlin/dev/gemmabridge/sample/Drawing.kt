@@ -27,6 +27,7 @@ internal class Drawing(private val activity: Activity, private val act: (Action)
     private val actions = activity.findViewById(R.id.actions) as LinearLayout
     private val addPicture = activity.findViewById(R.id.add_picture) as View
     private val attached = activity.findViewById(R.id.attached) as View
+    private val detach = activity.findViewById(R.id.detach) as View
     private val attachedText = activity.findViewById(R.id.attached_text) as TextView
     private val attachedImage = activity.findViewById(R.id.attached_image) as ImageView
     private val thumbnails = Thumbnails()
@@ -77,11 +78,13 @@ internal class Drawing(private val activity: Activity, private val act: (Action)
     private fun attach(screen: Screen) {
         val (picture, trouble) = Pair(screen.picture, screen.pictureTrouble)
         val open = screen.card ?: screen.trouble
-        show(attached, open == null && (picture != null || trouble != null))
+        show(attached, open == null && (picture != null || trouble != null || screen.readsPicture))
+        show(detach, !screen.readsPicture)
         show(attachedImage, picture != null)
         attachedImage.clipToOutline = true
         attachedImage.setImageBitmap(picture?.let { thumbnails.of(it) })
         val text = when {
+            screen.readsPicture -> activity.getString(R.string.reading_picture)
             trouble != null -> activity.getString(Words.trouble(trouble))
             picture != null -> Words.picture(activity, picture)
             else -> ""

@@ -1,6 +1,7 @@
 package dev.gemmabridge.sample
 
 import android.app.Activity
+import android.app.AlertDialog
 import android.content.ActivityNotFoundException
 import android.content.ClipData
 import android.content.Intent
@@ -9,7 +10,6 @@ import android.os.Bundle
 import android.provider.MediaStore
 import android.view.View
 import android.view.inputmethod.EditorInfo
-import android.widget.PopupMenu
 
 /** The only screen. */
 class MainActivity : Activity() {
@@ -23,7 +23,7 @@ class MainActivity : Activity() {
         drawing = Drawing(this, ::act)
         (findViewById(R.id.send) as View).setOnClickListener { sendOrStop() }
         (findViewById(R.id.new_chat) as View).setOnClickListener { app.presenter.newChat() }
-        (findViewById(R.id.add_picture) as View).setOnClickListener { addPicture(it) }
+        (findViewById(R.id.add_picture) as View).setOnClickListener { addPicture() }
         (findViewById(R.id.detach) as View).setOnClickListener { app.presenter.detach() }
         drawing.faster.setOnClickListener { app.presenter.faster(drawing.faster.isChecked) }
         drawing.message.setOnEditorActionListener { _, action, _ ->
@@ -62,18 +62,13 @@ class MainActivity : Activity() {
     }
 
     /** From the gallery or, where there is a camera, from that. */
-    private fun addPicture(at: View) {
+    private fun addPicture() {
         if (!packageManager.hasSystemFeature(PackageManager.FEATURE_CAMERA_ANY)) return choosePicture()
-        val menu = PopupMenu(this, at)
-        menu.menu.add(R.string.choose_picture).setOnMenuItemClickListener {
-            choosePicture()
-            true
-        }
-        menu.menu.add(R.string.take_photo).setOnMenuItemClickListener {
-            takePhoto()
-            true
-        }
-        menu.show()
+        val ways = arrayOf<CharSequence>(getString(R.string.choose_picture), getString(R.string.take_photo))
+        AlertDialog.Builder(this)
+            .setTitle(R.string.add_picture)
+            .setItems(ways) { _, way -> if (way == 0) choosePicture() else takePhoto() }
+            .show()
     }
 
     /** The system's photo picker (Android 13, and older with its update) asks for no permission; nor do documents. */
@@ -105,6 +100,7 @@ class MainActivity : Activity() {
 
     private fun sendOrStop() {
         if (app.presenter.screen.answering) return app.presenter.stop()
+        if (app.presenter.screen.readsPicture) return
         val text = drawing.message.text.toString().trim()
         if (text.isEmpty() && app.presenter.screen.picture == null) return
         drawing.message.setText("")

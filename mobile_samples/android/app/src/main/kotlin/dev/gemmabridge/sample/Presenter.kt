@@ -54,6 +54,7 @@ class Presenter(
     private val show: (Screen) -> Unit,
 ) {
     private val worker: ExecutorService = Executors.newSingleThreadExecutor()
+    private val lock = Any()
 
     @Volatile private var cancel = Cancel()
 
@@ -79,8 +80,8 @@ class Presenter(
             }
             Action.GO_ON -> work { open(careful = false) }
             Action.NEW_CHAT -> newChat()
-            Action.BACK -> update(screen.copy(trouble = null))
-            Action.RETRY -> if (screen.trouble != null) update(screen.copy(trouble = null)) else start()
+            Action.BACK -> update { it.copy(trouble = null) }
+            Action.RETRY -> if (screen.trouble != null) update { it.copy(trouble = null) } else start()
             Action.IMPORT -> error("the file picker answers this")
         }
     }
@@ -96,16 +97,23 @@ class Presenter(
     /** Sends the message with the picture that was chosen for it; a picture needs no words. */
     fun send(message: String) {
         val picture = screen.picture
-        if ((message.isBlank() && picture == null) || screen.answering || screen.card != null) return
+        if ((message.isBlank() && picture == null) || screen.answering || screen.card != null || screen.readsPicture) return
         val lines = screen.lines + Line(true, message, picture = picture) + Line(false, "")
-        update(screen.copy(lines = lines, answering = true, draft = "", picture = null, pictureTrouble = null))
+        update { it.copy(lines = lines, answering = true, draft = "", picture = null, pictureTrouble = null) }
         work { answer(message, picture) }
     }
 
     /** A picture for the next message, in the place of one that was chosen before; [source] opens it. */
-    fun attach(source: () -> InputStream?) = work {
+    fun attach(source: () -> InputStream?) {
+        // Where no model is loaded yet, the camera may have ended the app that asked for the photo: it is waited for.
+        if (screen.card == null && !screen.pictures) return
+        update { it.copy(readsPicture = true, pictureTrouble = null) }
+        work { take(source) }
+    }
+
+    private fun take(source: () -> InputStream?) {
         val images = store?.manifest?.feeding?.images
-        if (!screen.pictures || images == null) return@work
+        if (!screen.pictures || images == null) return update { it.copy(readsPicture = false) }
         val before = screen.picture
         try {
             val stream = try {
@@ -114,17 +122,17 @@ class Presenter(
                 throw PictureException(PictureTrouble.GONE, error)
             }
             val picture = (stream ?: throw PictureException(PictureTrouble.GONE)).use { device.picture(it, images) }
-            update(screen.copy(picture = picture, pictureTrouble = null))
+            update { it.copy(picture = picture, readsPicture = false) }
             before?.let { forget(it) }
         } catch (error: PictureException) {
-            update(screen.copy(pictureTrouble = error.trouble))
+            update { it.copy(pictureTrouble = error.trouble, readsPicture = false) }
         }
     }
 
     /** Takes back the picture that was chosen, or the word that there is none. */
     fun detach() {
         val picture = screen.picture
-        update(screen.copy(picture = null, pictureTrouble = null))
+        update { it.copy(picture = null, pictureTrouble = null) }
         if (picture != null) work { forget(picture) }
     }
 
@@ -142,7 +150,7 @@ class Presenter(
     /** Whether answers take the likeliest word each time, so that the drafter guesses; from the next message on. */
     fun faster(on: Boolean) {
         if (screen.faster == null) return
-        update(screen.copy(faster = on))
+        update { it.copy(faster = on) }
         work {
             chat?.sample(sampling(on))
             store?.faster = on
@@ -161,7 +169,7 @@ class Presenter(
         work {
             chat?.restart()
             forgetPictures()
-            update(screen.copy(lines = emptyList(), answering = false, trouble = null))
+            update { it.copy(lines = emptyList(), answering = false, trouble = null) }
         }
     }
 
@@ -181,7 +189,7 @@ class Presenter(
         } catch (error: RefusedException) {
             return fail(Trouble.BUNDLE, error.message, listOf(Action.RETRY))
         }
-        update(screen.copy(name = here.manifest.name))
+        update { it.copy(name = here.manifest.name) }
         if (here.isReady(progress(Task.CHECKING), cancel)) return load(here, careful)
         if (!here.isPacked()) return missing(here)
         bring(Task.UNPACKING) { store, watch ->
@@ -255,17 +263,17 @@ class Presenter(
         val faster = if (here.manifest.drafter) here.faster else null
         chat = Conversation(ready, settings = talking(here.manifest.contextTokens, sampling(faster == true)))
         val verdict = verdict(choice, ready)
-        update(
-            screen.copy(
+        update {
+            it.copy(
                 card = null,
                 verdict = verdict,
                 lines = emptyList(),
                 trouble = null,
                 faster = faster,
                 pictures = ready.pictures,
-                picture = screen.picture.takeIf { ready.pictures },
-            ),
-        )
+                picture = it.picture.takeIf { ready.pictures },
+            )
+        }
     }
 
     /** Says what is loaded; on the CPU the engine writes files at its first start, for which there has to be room. */
@@ -297,7 +305,7 @@ class Presenter(
         SessionSettings(sampling = sampling, maxTokens = context / 2, tools = listOf(Clock(), Calculator()))
 
     private fun answer(message: String, picture: Picture?) {
-        val talk = chat ?: return update(screen.copy(answering = false))
+        val talk = chat ?: return update { it.copy(answering = false) }
         var line = Line(false, "")
         val used = ToolListener { call, answer ->
             line = line.copy(used = line.used + Used(call.name, answer.shown()))
@@ -317,7 +325,7 @@ class Presenter(
                     cut = cut(answer.ending),
                 ),
             )
-            update(screen.copy(answering = false))
+            update { it.copy(answering = false) }
         } catch (error: ContextFullException) {
             // Where nothing was said yet, a new chat has no more room.
             if (talk.turns.isEmpty()) unanswered(message, picture, Trouble.TOO_LONG, error, Action.BACK)
@@ -343,10 +351,10 @@ class Presenter(
     ) {
         val card = Card.Failed(trouble, error.message ?: "", actions.toList())
         val lines = screen.lines.dropLast(2)
-        update(screen.copy(lines = lines, answering = false, trouble = card, draft = message, picture = picture))
+        update { it.copy(lines = lines, answering = false, trouble = card, draft = message, picture = picture) }
     }
 
-    private fun last(line: Line) = update(screen.copy(lines = screen.lines.dropLast(1) + line))
+    private fun last(line: Line) = update { it.copy(lines = it.lines.dropLast(1) + line) }
 
     private fun release() {
         chat?.close()
@@ -383,11 +391,12 @@ class Presenter(
         }
     }
 
-    private fun card(card: Card) = update(screen.copy(card = card, answering = false))
+    private fun card(card: Card) = update { it.copy(card = card, answering = false) }
 
-    private fun update(next: Screen) {
-        screen = next
-        show(next)
+    /** Also the user interface's thread changes the screen: one change after the other, and shown in that order. */
+    private fun update(change: (Screen) -> Screen) = synchronized(lock) {
+        screen = change(screen)
+        show(screen)
     }
 
     private fun work(step: () -> Unit) {

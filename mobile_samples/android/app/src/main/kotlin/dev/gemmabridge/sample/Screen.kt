@@ -68,6 +68,7 @@ data class Verdict(
  * @property draft goes back into the field: a message that was not answered.
  * @property pictures whether a picture can go with a message.
  * @property picture goes with the next message.
+ * @property readsPicture one is being read, and will go with it: nothing is sent until it is there.
  * @property pictureTrouble why the one that was chosen last does not.
  */
 data class Screen(
@@ -81,5 +82,6 @@ data class Screen(
     val faster: Boolean? = null,
     val pictures: Boolean = false,
     val picture: Picture? = null,
+    val readsPicture: Boolean = false,
     val pictureTrouble: PictureTrouble? = null,
 )

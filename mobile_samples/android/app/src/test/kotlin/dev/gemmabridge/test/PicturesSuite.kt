@@ -6,6 +6,7 @@ import dev.gemmabridge.sample.Screen
 import dev.gemmabridge.sample.Trouble
 import java.io.File
 import java.io.IOException
+import java.util.concurrent.CountDownLatch
 
 private const val IMAGES =
     "{\"tokens\":70,\"resize\":{\"rule\":\"largest_within\",\"multiple\":48},\"cut_by\":{\"formats\":[\"jpeg\",\"png\"]}}"
@@ -45,7 +46,8 @@ fun main(args: Array<String>) {
         attach("one")
         presenter.send("What is 17 + 25?")
         until("an answer") { it.lines.size == 2 && !it.answering }
-        equal(listOf(presenter.screen.picture, presenter.screen.pictureTrouble, files()), listOf(null, null, emptyList<String>()))
+        equal(presenter.screen.copy(lines = emptyList()).let { listOf(it.picture, it.pictureTrouble, it.readsPicture) }, listOf(null, null, false))
+        equal(files(), emptyList<String>())
     }
     case("a picture goes with the message and is seen above it") {
         start()
@@ -61,6 +63,23 @@ fun main(args: Array<String>) {
         presenter.send("Is a whale a fish?")
         until("an answer") { it.lines.size == 4 && !it.answering }
         equal(double.sent.last(), emptyList<String>())
+    }
+    case("nothing is sent while a picture is read that belongs to it") {
+        start()
+        chat()
+        val hold = CountDownLatch(1)
+        presenter.attach {
+            hold.await()
+            "one".byteInputStream()
+        }
+        equal(presenter.screen.readsPicture, true)
+        presenter.send("look")
+        equal(presenter.screen.lines.size, 0)
+        hold.countDown()
+        equal(until("a picture") { it.picture != null }.readsPicture, false)
+        presenter.send("look")
+        until("an answer") { it.lines.size == 2 && !it.answering }
+        equal(double.sent.single().size, 1)
     }
     case("a picture needs no words") {
         start()

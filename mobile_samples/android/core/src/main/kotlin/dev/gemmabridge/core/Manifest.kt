@@ -9,7 +9,7 @@ data class BundleFile(val name: String, val bytes: Long, val sha256: String)
  * @property mappedWeights every token reads them, so they must stay in memory.
  * @property mappedEmbeddings a token touches a few pages only.
  * @property kvCache at full context.
- * @property pictures weights that read a picture, and what reading one takes beside them; 0 where the model takes none.
+ * @property pictures weights that read a picture, and what reading one takes beside them, as far as it is known; 0 where the model takes none.
  */
 data class MemoryNeed(val mappedWeights: Long, val mappedEmbeddings: Long, val kvCache: Long, val pictures: Long = 0)
 
@@ -138,7 +138,7 @@ class Manifest private constructor(
         private fun pictures(memory: Fields): Long {
             if (!memory.has("images")) return 0
             val images = memory.child("images")
-            return MemoryCheck.plus(images.count("mapped_weights"), images.count("working"))
+            return MemoryCheck.plus(images.count("mapped_weights"), images.countOrNull("working") ?: 0)
         }
 
         /** `self_sha256` is of the file with these 64 digits as zeros. */

@@ -146,14 +146,14 @@ fun main(args: Array<String>) {
             val text = File(manifest).readText()
             val plain = Manifest.parse(text.toByteArray())
             same(listOf(null, 0L), listOf(plain.feeding.images, plain.memory.pictures))
-            val reading = "\"images\": {\"mapped_weights\": 30000000, \"working\": 12000000}"
-            val seeing = Manifest.parse(
-                signed(
-                    text.replace(Regex("(\"memory\": \\{[^}]*)\"images\": null"), "$1$reading")
-                        .replace(Regex("(\"feeding\": \\{.*)\"images\": null", RegexOption.DOT_MATCHES_ALL), "$1\"images\": ${images()}"),
-                ),
-            )
+            val fed = text.replace(Regex("(\"feeding\": \\{.*?)\"images\": null", RegexOption.DOT_MATCHES_ALL), "$1\"images\": ${images()}")
+            val reading = { working: String ->
+                val images = "\"images\": {\"mapped_weights\": 30000000, \"working\": $working}"
+                Manifest.parse(signed(fed.replace(Regex("(\"memory\": \\{[^}]*)\"images\": null"), "$1$images")))
+            }
+            val seeing = reading("12000000")
             same(listOf(IMAGES, 42_000_000L), listOf(seeing.feeding.images, seeing.memory.pictures))
+            same(30_000_000L, reading("null").memory.pictures) // nobody estimated it
             val need = { of: Manifest -> MemoryCheck.check(of.memory, PLENTY, PLENTY).need }
             same(42_000_000L, need(seeing) - need(plain))
         }

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime_tests.errors import CannotRunError
-from runtime_tests.readers.images import Images
+from runtime_tests.readers.manifest.images import Images
 
 LARGEST = 1 << 24  # pixels; of 1,120 tokens there are 2.6 million
 Floats = NDArray[np.float32]

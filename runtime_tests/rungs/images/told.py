@@ -10,10 +10,10 @@ import numpy as np
 
 from runtime_tests.case import Case
 from runtime_tests.errors import CannotRunError
-from runtime_tests.readers.images import Images
+from runtime_tests.readers.manifest.images import Images
 from runtime_tests.reference.vision.pictures import drawn, pictures
 from runtime_tests.results import Check, at_most, none
-from runtime_tests.rungs.cutting import cut
+from runtime_tests.rungs.images.cutting import cut
 
 # transformers divides a byte by 255 in double and rounds; a product in double may round to the other side.
 ROUNDING = 1e-7

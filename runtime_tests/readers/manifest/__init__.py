@@ -1,0 +1,1 @@
+"""Parts of a bundle's manifest.json, read strictly."""

@@ -1,0 +1,1 @@
+"""Images that are cut as a bundle's manifest says."""
