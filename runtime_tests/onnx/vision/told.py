@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
 from runtime_tests.errors import CannotRunError
 from runtime_tests.onnx.case import OnnxCase
-from runtime_tests.onnx.runner import Runner
+from runtime_tests.onnx.runner import Arrays, Runner
 from runtime_tests.onnx.vision.encoded import PIXELS, POSITIONS, ROWS, budget, encode, model
 from runtime_tests.readers.manifest.images import Images
 from runtime_tests.reference.vision.patches import Patches
@@ -45,7 +42,7 @@ def _through(case: OnnxCase, said: Images) -> list[str]:
         image = cut(drawn(13, WIDE, HIGH), said)
         pixels, positions = image.padded(said, said.lengths[0].patches)
         call, runner = said.lengths[0].calls[0], Runner(model(case).path, case.threads)
-        sources: dict[str, NDArray[Any]] = {"patches": pixels[None], "positions": positions[None].astype(np.int64)}
+        sources: Arrays = {"patches": pixels[None], "positions": positions[None].astype(np.int64)}
         made = runner.run({each.name: sources[each.source] for each in call.inputs if each.source in sources})
         rows = [made[each.name] for each in call.outputs if each.meaning == "rows" and each.name in made]
     except CannotRunError as error:
