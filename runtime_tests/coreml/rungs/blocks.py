@@ -51,6 +51,7 @@ class Tally:
         far: largest difference in steps, by linear, less what flips before it excuse (flips.py).
         touched: fraction of the tokens with more differing codes than noise makes, by linear.
         states: what is wrong with the states.
+        ended: the call at the end of the context runs so far.
     """
 
     qualities: dict[str, float] = field(default_factory=dict)
@@ -59,6 +60,7 @@ class Tally:
     far: dict[str, int] = field(default_factory=dict)
     touched: dict[str, float] = field(default_factory=dict)
     states: list[str] = field(default_factory=list)
+    ended: bool = True
 
     def add_floats(self, name: str, pairs: Pairs) -> None:
         """Expected and found values of all calls."""
@@ -205,13 +207,22 @@ def _last_owner(boundaries: Boundaries, run: _Run) -> int:
 def _at_the_end(
     boundaries: Boundaries, layered: Layered, part: Part, run: _Run, places: tuple[list[Owned], list[Owned]]
 ) -> list[str]:
-    """What is wrong with the states after the call at the end of the context, of which one segment is run."""
+    """What is wrong with the states after the call at the end of the context, of which one segment is run.
+
+    A call that does not run there is wrong in the first segment that says so.
+    """
+    if not run.tally.ended:
+        return []
     (at, count, call), (filled, checked), segment = run.end, places, part.segment
     rows, before, states = slice(0, count), layered.empty(segment), layered.empty(segment)
     for some in (before, states):
         boundaries.disturb(some, filled)
     names = boundaries.of(segment.functions[run.function.name])
-    part.run(call, states, {n: boundaries.place(run.function, n, rows) for n in names})
+    try:
+        part.run(call, states, {n: boundaries.place(run.function, n, rows) for n in names})
+    except CannotRunError as error:
+        run.tally.ended = False
+        return [f"at {at}: {error}"]
     call.outputs.clear()
     last = _last_owner(boundaries, run)
     return boundaries.written(before, states, checked, rows, length_of(run.function), last, at)

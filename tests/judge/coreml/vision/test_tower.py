@@ -105,9 +105,9 @@ class OneClip(Vision[Any]):
 @pytest.mark.parametrize(
     ("name", "fault", "words"),
     [
-        ("float_bed", Unclipped, "q_proj.linear: input_min is not there"),
+        ("float_bed", Unclipped, "k_proj.linear: input_min is not there"),
         ("float_bed", OneClip, "k_proj.linear: input_min is"),
-        ("clipped_bed", Unclipped, "q_proj.linear: input_min is not there"),
+        ("clipped_bed", Unclipped, "k_proj.linear: input_min is not there"),
         ("clipped_bed", OneClip, "k_proj.linear: output_m"),
     ],
 )

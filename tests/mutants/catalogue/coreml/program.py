@@ -258,11 +258,7 @@ MUTANTS = (
     _mutant("values_not_kept_by_prefill", "prefill does not write its values", not_kept("values", PREFILL)),
     _mutant("keys_over_the_first", "decode writes the second owner's keys over the first's", over_the_first),
     _mutant(
-        "cache_written_one_late",
-        "decode's new keys and values of full layers go one row too far",
-        row_written_one_late,
-        "2a",
-        "2b",
+        "cache_written_one_late", "decode's new keys and values of full layers go one row too far", row_written_one_late
     ),
     _mutant(
         "states_exchanged",
