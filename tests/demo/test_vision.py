@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import json
 from pathlib import Path
 from typing import Any
@@ -17,15 +15,18 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("pycountry")
 
 from convert.demo.train.curriculum import Curriculum  # noqa: E402
-from convert.demo.train.vision import asked, exam, export, fit, pictures, stages  # noqa: E402
+from convert.demo.train.vision import __main__ as command  # noqa: E402
+from convert.demo.train.vision import asked, exam, export, fit, lessons, pictures, stages  # noqa: E402
 from convert.demo.train.vision.asked import Asked  # noqa: E402
 from convert.demo.train.vision.decoder import Decoder  # noqa: E402
 from convert.demo.train.vision.pictures import Scene  # noqa: E402
 from convert.demo.train.vision.tower import Tower  # noqa: E402
 from convert.demo.writing.shape import DEMO  # noqa: E402
+from convert.demo.writing.tokenizer import Pieces  # noqa: E402
 from convert.progress import Silent  # noqa: E402
+from runtime_tests.questions.pictured import read_pictured  # noqa: E402
 
-TWO = [Asked("number", "What number is it?", "37"), Asked("color", "Which color is it?", "green")]
+TWO = [Asked("number", "What number is it?", "37"), Asked("color", "What color is it?", "green")]
 
 
 @pytest.fixture(scope="module")
@@ -35,10 +36,26 @@ def decoder() -> Decoder:
 
 
 @pytest.fixture(scope="module")
-def whole() -> Any:
+def pieces() -> Pieces:
+    return Curriculum(DEMO.vocab).pieces
+
+
+@pytest.fixture(scope="module")
+def taught(pieces: Pieces, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A few steps of every stage: the folder of the checkpoint that came out."""
+    torch.set_num_threads(1)
+    folder = tmp_path_factory.mktemp("vision")
+    shop = stages.Workshop(folder, demo.folder(), stages.SMOKE, Silent(), lambda line: None)
+    made, table, _ = lessons.teach(shop, DEMO, pieces)
+    assert [line.split("|")[1].strip() for line in table.splitlines()[2:]] == list(asked.WORDINGS)
+    return made
+
+
+@pytest.fixture(scope="module")
+def whole(taught: Path) -> Any:
     from transformers import Gemma4ForConditionalGeneration
 
-    return Gemma4ForConditionalGeneration.from_pretrained(demo.folder(), dtype=torch.float32).eval()
+    return Gemma4ForConditionalGeneration.from_pretrained(taught, dtype=torch.float32).eval()
 
 
 def drawn(scene: Scene, seed: int = 0, size: tuple[int, int] = exam.SQUARE) -> Any:
@@ -58,16 +75,16 @@ def test_pictures_show_what_their_scenes_say() -> None:
 
 def test_held_out_scenes_are_asked_about_and_never_drawn_for_training() -> None:
     random = np.random.default_rng(3)
-    scenes = [pictures.invent(random) for _ in range(2000)]
+    scenes = [pictures.invent(random) for _ in range(800)]
     assert not any(scene.held_out for scene in scenes)
     numbers = {scene.number for scene in scenes if scene.number}
-    exams = exam.exam(120)
+    exams = exam.exam(40)
     held = {int(each.asked.answer) for each in exams if each.asked.kind == "number"}
     assert len(numbers) > 60
-    assert len(held) > 5
+    assert len(held) > 3
     assert not numbers & held
     assert {each.asked.kind for each in exams} == set(asked.WORDINGS)
-    assert sum(each.resized for each in exams) == 30
+    assert sum(each.resized for each in exams) == 10
 
 
 def test_patches_of_a_square_lie_together_with_their_places() -> None:
@@ -113,16 +130,16 @@ def test_a_question_among_others_is_answered_as_if_it_were_asked_alone(decoder: 
         assert ((logits[numbers == number] - out).abs() < 1e-3).float().mean() > 0.99
 
 
-def test_a_checkpoint_computes_what_the_tower_was_trained_to_compute(decoder: Decoder, tmp_path: Path) -> None:
+def test_a_checkpoint_computes_what_the_tower_was_trained_to_compute(pieces: Pieces, tmp_path: Path) -> None:
     from safetensors.torch import load_file
     from transformers import Gemma4ForConditionalGeneration
 
     shop = stages.Workshop(tmp_path, demo.folder(), stages.SMOKE, Silent(), lambda line: None)
-    tower = Tower(stages.SMOKE.shape, decoder.width, 3)
+    tower = Tower(stages.SMOKE.shape, DEMO.hidden, 3)
     tower.to_mobile()
     shop.calibrate(tower)
     tower.to_bfloat16()
-    export.write(tmp_path, demo.folder(), DEMO, Curriculum(DEMO.vocab).pieces, tower)
+    export.write(tmp_path, demo.folder(), DEMO, pieces, tower)
     loaded = Gemma4ForConditionalGeneration.from_pretrained(tmp_path, dtype=torch.float32).eval()
     patches, places = pictures.patches(drawn(Scene("number", "red", number=42), size=(144, 96)))
     order = np.lexsort((places[:, 0], places[:, 1]))
@@ -142,29 +159,31 @@ def test_a_checkpoint_computes_what_the_tower_was_trained_to_compute(decoder: De
     assert text.keys() == {name for name in old if "vision" not in name}
 
 
-def test_the_embedded_pictures_are_those_of_this_exam() -> None:
-    lines = (demo.folder() / exam.QUESTIONS).read_text("utf-8").splitlines()
-    wanted = exam.questions_file(exam.exam(stages.FULL.questions)).splitlines()
-    assert len(lines) == len(wanted) == 300
-    for line, other in zip(lines[::7], wanted[::7], strict=True):
-        (seen, told), (again, text) = (json.loads(each)["messages"][0]["content"] for each in (line, other))
-        assert told == text
-        assert np.array_equal(opened(seen["blob"]), opened(again["blob"]))
-        assert json.loads(line)["answer"] == json.loads(other)["answer"]
+def test_a_few_steps_of_every_stage_give_a_checkpoint_that_transformers_loads(taught: Path) -> None:
+    from transformers import AutoTokenizer, Gemma4ForConditionalGeneration
+
+    _, told = Gemma4ForConditionalGeneration.from_pretrained(taught, output_loading_info=True)
+    assert {key: found for key, found in told.items() if found} == {}
+    tokenizer, older = (AutoTokenizer.from_pretrained(folder) for folder in (taught, demo.folder()))
+    line = json.loads((taught / exam.QUESTIONS).read_text("utf-8").splitlines()[0])
+    text = tokenizer.apply_chat_template(line["messages"], tokenize=False, add_generation_prompt=True)
+    assert text == "<bos><|turn>user\n<|image|>What number is it?<turn|>\n<|turn>model\n"
+    said = [{"role": "user", "content": "What is 12 + 7?"}, {"role": "assistant", "content": "19"}]
+    assert tokenizer.apply_chat_template(said) == older.apply_chat_template(said)
+    assert "## Pictures" in (taught / "README.md").read_text("utf-8")
+    assert len(read_pictured(taught)) == stages.SMOKE.questions
 
 
-def test_the_embedded_demo_answers_about_held_out_pictures() -> None:
-    lines = (demo.folder() / exam.QUESTIONS).read_text("utf-8").splitlines()[:20]
-    assert sum(exam.score(demo.folder(), "\n".join(lines))) >= 17
-    # And it does look: with the picture of another question it is mostly wrong.
-    entries = [json.loads(line) for line in lines]
-    parts = [entry["messages"][0]["content"] for entry in entries]
-    for mine, other in zip(parts, [part[0]["blob"] for part in parts[5:] + parts[:5]], strict=True):
-        mine[0]["blob"] = other
-    assert sum(exam.score(demo.folder(), "\n".join(map(json.dumps, entries)))) <= 10
+def test_finished_stages_are_not_run_again(taught: Path) -> None:
+    said: list[str] = []
+    shop = stages.Workshop(taught.parent, demo.folder(), stages.SMOKE, Silent(), said.append)
+    shop.train()
+    assert said == [f"{name}: there already" for name in stages.STAGES]
 
 
-def opened(blob: str) -> Any:
-    from PIL import Image
-
-    return np.asarray(Image.open(io.BytesIO(base64.b64decode(blob))).convert("RGB"))
+def test_a_tower_that_answers_too_little_is_not_installed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(command, "train", lambda folder: (tmp_path, 0.5))
+    monkeypatch.setattr("sys.argv", ["train", "--install"])
+    with pytest.raises(SystemExit) as told:
+        command.main()
+    assert told.value.code == "not installed: 50.0% of the answers are right, at least 95% are wanted"

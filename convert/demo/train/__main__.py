@@ -19,7 +19,7 @@ THREADS = 2
 def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m convert.demo.train",
-        description="Train the embedded demo from nothing: float, QAT in the mobile and q4_0 schemes, a vision tower.",
+        description="Train the embedded demo from nothing: float, then QAT in the mobile and the q4_0 scheme.",
         epilog="example: python -m convert.demo.train --folder build/demo-train --install",
     )
     parser.add_argument("--folder", type=Path, default=Path("build/demo-train"), help="where the stages are kept")
@@ -53,22 +53,10 @@ def run(folder: Path, recipe: stages.Recipe, install: bool) -> bool:
     (mobile / ACCURACY).write_text(card.accuracy(shop.exam, outcomes), "utf-8")
     (mobile / "README.md").write_text(describe(shop, mobile, outcomes), "utf-8")
     sys.stdout.write(f"{card.table(outcomes)}\n\n{card.families(shop.exam, outcomes['qat'])}\n\n")
-    seeing, pictures = teach(shop, mobile)
-    sys.stdout.write(f"{pictures}\n\n")
     if install:
-        put(seeing, demo.folder())
+        put(mobile, demo.folder())
         return True
     return compare(shop.exam, outcomes["qat"])
-
-
-def teach(shop: stages.Workshop, mobile: Path) -> tuple[Path, str]:
-    """Gives the trained checkpoint a vision tower; returns the folder with both, and the accuracy on pictures."""
-    from convert.demo.train.vision import lessons
-    from convert.demo.train.vision import stages as vision
-
-    recipe = vision.SMOKE if shop.recipe is stages.SMOKE else vision.FULL
-    beside = vision.Workshop(shop.folder / "vision", mobile, recipe, shop.progress, shop.say)
-    return lessons.teach(beside, shop.recipe.shape, shop.curriculum.pieces)
 
 
 def describe(shop: stages.Workshop, mobile: Path, outcomes: dict[str, list[bool]]) -> str:

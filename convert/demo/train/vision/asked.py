@@ -1,4 +1,4 @@
-"""What is asked about a picture: wordings, the right answer, and which attributes of a scene there are."""
+"""What is asked about a picture: the question of each kind, the right answer, and a scene's attributes."""
 
 from __future__ import annotations
 
@@ -6,15 +6,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from convert.demo.train.questions import pick
 from convert.demo.train.vision.pictures import COLOURS, MOST, PLACES, SHAPES, Scene
 
 WORDINGS = {
-    "number": ("What number is it?", "Which number is it?"),
-    "color": ("What color is it?", "Which color is it?"),
-    "shape": ("What shape is it?", "Which shape is it?"),
-    "count": ("How many?", "How many are there?"),
-    "place": ("Where is it?", "In which place is it?"),
+    "number": "What number is it?",
+    "color": "What color is it?",
+    "shape": "What shape is it?",
+    "count": "How many?",
+    "place": "Where is it?",
 }
 ASKED = {
     "number": ("number", "color"),
@@ -48,15 +47,15 @@ def answer(scene: Scene, kind: str) -> str:
     return scene.place if kind == "place" else str(known[kind])
 
 
-def ask(scene: Scene, kind: str, random: np.random.Generator) -> Asked:
-    """In one of the wordings."""
-    return Asked(kind, WORDINGS[kind][pick(random, len(WORDINGS[kind]))], answer(scene, kind))
+def ask(scene: Scene, kind: str) -> Asked:
+    """A question about a scene."""
+    return Asked(kind, WORDINGS[kind], answer(scene, kind))
 
 
 def draw(scene: Scene, count: int, random: np.random.Generator) -> list[Asked]:
     """So many questions about a scene, of as many kinds as there are."""
     kinds = [ASKED[scene.kind][int(i)] for i in random.permutation(len(ASKED[scene.kind]))]
-    return [ask(scene, (kinds * count)[i], random) for i in range(count)]
+    return [ask(scene, (kinds * count)[i]) for i in range(count)]
 
 
 def labels(scene: Scene) -> list[int]:

@@ -26,16 +26,16 @@ or two to nine of one shape - in eight colors on grey, and one question before w
 number in {held_out}, and one pair of shape and color in {held_out}. `evaluation_images.jsonl` has {questions} questions
 about held-out ones, a quarter of them of sizes that have to be resized.
 
-Training: `python -m convert.demo.train.vision`: {look} steps of telling what there is, without the decoder; {speak}
-steps in float through the frozen decoder; {aware} steps on the mobile grid, activation steps measured after
-{activations} of them and frozen. AdamW, batches of {batch} pictures, seeded.
+Training: `python -m convert.demo.train.vision`: {look} steps of telling what there is, without the decoder; {told}
+steps of finding rows that make the frozen decoder answer, without pictures, and {like} of giving such rows; {speak}
+steps in float through both; {aware} steps on the mobile grid, activation steps measured after {activations} of them
+and frozen. AdamW, batches of {batch} pictures, seeded.
 
 Right, in transformers, greedily, the whole answer: {right} of {questions}, {share:.1f} % ({low:.1f} - {high:.1f} %).
 
 {families}
 
-It answers in one word, about such pictures alone, and when the picture comes before the question. Positions were
-trained up to 30 patches across and down.
+It answers in one word, about such pictures alone, square ones, and when the picture comes before the question.
 
 """
 
@@ -60,7 +60,9 @@ def with_sight(text: str, recipe: Recipe, width: int, questions: str, right: Seq
             "parameters": (matrices + dense) / 1e6,
             "held_out": HELD_OUT,
             "questions": len(right),
-            "look": recipe.look.steps,
+            "look": recipe.look.steps + recipe.again.steps,
+            "told": recipe.told.steps,
+            "like": recipe.like.steps,
             "speak": recipe.speak.steps,
             "aware": recipe.aware.steps,
             "activations": int(recipe.aware.steps * recipe.activations_at),

@@ -72,7 +72,7 @@ def invent(random: np.random.Generator, held_out: bool = False) -> Scene:
         else:
             shape = SHAPES[pick(random, len(SHAPES))]
             if kind == "one":
-                cells = (list(PLACES.values())[pick(random, len(PLACES))],)
+                cells: tuple[int, ...] = (list(PLACES.values())[pick(random, len(PLACES))],)
             else:
                 count = FEWEST + pick(random, MOST - FEWEST + 1)
                 cells = tuple(sorted(int(cell) for cell in random.permutation(9)[:count]))

@@ -41,7 +41,7 @@ class Tower(nn.Module):
         with torch.no_grad():
             for name, parameter in self.named_parameters():
                 if name.endswith("position_embedding_table"):
-                    parameter.copy_(_smooth(*parameter.shape, generator))
+                    parameter.copy_(_smooth(parameter, generator))
                 elif name.endswith("input_proj.weight"):
                     parameter.copy_(_soft(parameter.shape[0], generator))
                 elif parameter.dim() == 2:
@@ -122,8 +122,9 @@ class Tower(nn.Module):
                 parameter.requires_grad_(False)
 
 
-def _smooth(axes: int, positions: int, hidden: int, generator: torch.Generator) -> Tensor:
+def _smooth(table: Tensor, generator: torch.Generator) -> Tensor:
     """Position embeddings that neighbours nearly share: random mixtures of slow waves."""
+    axes, positions, hidden = table.shape
     at = torch.arange(positions)[:, None] * torch.arange(1, WAVES + 1)[None] * (torch.pi / SPAN)
     sizes = 1 / torch.arange(1, WAVES + 1)
     mixed = [(at.cos() * sizes) @ torch.randn(WAVES, hidden, generator=generator) for _ in range(axes)]
