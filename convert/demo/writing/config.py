@@ -1,16 +1,18 @@
-"""config.json and generation_config.json as the published Gemma 4 checkpoints have them, without vision and audio."""
+"""config.json and generation_config.json as the published Gemma 4 checkpoints have them, without audio."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from convert.demo.writing.shape import FULL, SLIDING, TextShape
+from convert.demo.writing.tokenizer import PICTURE
+from convert.demo.writing.tower import VisionShape, vision_config
 
 STOP_TOKENS = [1, 106, 50]
 
 
-def model_config(shape: TextShape, format: str) -> dict[str, Any]:
-    """config.json of a ``Gemma4ForConditionalGeneration`` with a text decoder alone."""
+def model_config(shape: TextShape, format: str, tower: VisionShape | None = None) -> dict[str, Any]:
+    """config.json of a ``Gemma4ForConditionalGeneration``: a text decoder, and a vision tower if there is one."""
     tied = format != "mobile"
     config: dict[str, Any] = {
         "architectures": ["Gemma4ForConditionalGeneration"],
@@ -22,6 +24,9 @@ def model_config(shape: TextShape, format: str) -> dict[str, Any]:
         "tie_word_embeddings": tied,
         "vision_config": None,
     }
+    if tower:
+        ids = zip(("boi_token_id", "image_token_id", "eoi_token_id"), PICTURE.values(), strict=True)
+        config |= {**dict(ids), "vision_config": vision_config(tower), "vision_soft_tokens_per_image": tower.tokens}
     if format == "mobile":
         config["quantization_config"] = quantization(shape)
     return config
@@ -101,13 +106,13 @@ def quantization(shape: TextShape) -> dict[str, Any]:
     return {
         "module_quant_configs": {pattern: {"num_bits": width} for pattern, width in bits.items()},
         "modules_to_not_convert": [
-            "audio_tower.output_proj",
-            "audio_tower.subsample_conv_projection",
-            "embed_audio",
-            "embed_vision",
+            "model.audio_tower.output_proj",
+            "model.audio_tower.subsample_conv_projection",
+            "model.embed_audio",
+            "model.embed_vision",
             "per_layer_model_projection",
             "relative_k_proj",
-            "vision_tower.patch_embedder",
+            "model.vision_tower.patch_embedder",
         ],
         "num_bits": 4,
         "quant_method": "gemma",

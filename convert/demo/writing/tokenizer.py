@@ -33,6 +33,8 @@ NAMED = {
     "eot_token": (106, "<turn|>"),
 }
 FIRST_FREE = 107
+# Where a vocabulary has no room for published ids: before an image, each row of it, behind it.
+PICTURE = {"<|image>": 102, "<|image|>": 103, "<image|>": 104}
 # What published vocabularies have for images, sound and video, near their end, and by which ids.
 MEDIA = {
     "<|image>": 255999,
@@ -56,7 +58,10 @@ class Pieces:
     spoken: frozenset[int]
 
     def media_ids(self) -> dict[str, int]:
-        """Ids of the tokens for images, sound and video; a small vocabulary has them at its end, or none."""
+        """Ids of the tokens for images, sound and video; a small vocabulary has them at its end, or those for images
+        among its first ids, or none."""
+        if pictured := {token: i for token, i in PICTURE.items() if self.pieces[i] == token}:
+            return pictured
         last = len(self.pieces) - len(MEDIA)
         found = {token: i for i, token in enumerate(self.pieces[last:], last) if token in MEDIA}
         return found or {token: i for token, i in MEDIA.items() if self.pieces[i : i + 1] == (token,)}
@@ -97,6 +102,14 @@ def learn(size: int, corpus: Iterable[str], allowed: Callable[[str, str], bool] 
     last_text = len(pieces)
     pieces += [f"<unused{i}>" for i in range(last_text, size)]
     return Pieces(tuple(pieces), tuple(merges), frozenset(range(first_text, last_text)) | STOPS)
+
+
+def with_picture_tokens(vocabulary: Pieces) -> Pieces:
+    """The same with the tokens for images in place of unused ones; text is cut as before."""
+    pieces = list(vocabulary.pieces)
+    for token, i in PICTURE.items():
+        pieces[i] = token
+    return replace(vocabulary, pieces=tuple(pieces))
 
 
 def _most_frequent(
@@ -212,9 +225,11 @@ def published_text(vocabulary: Pieces) -> str:
     )
 
 
-def tokenizer_config(max_context: int) -> dict[str, Any]:
-    """tokenizer_config.json for transformers' ``AutoTokenizer``."""
+def tokenizer_config(max_context: int, pictures: bool = False) -> dict[str, Any]:
+    """tokenizer_config.json for transformers' ``AutoTokenizer``; with ``pictures`` of a model that sees."""
     names = {name: content for name, (_, content) in NAMED.items()}
+    if pictures:
+        names |= dict(zip(("boi_token", "image_token", "eoi_token"), PICTURE, strict=True))
     return dict(
         sorted(
             {
@@ -231,6 +246,19 @@ def tokenizer_config(max_context: int) -> dict[str, Any]:
     )
 
 
+def chat_template(pictures: bool) -> str:
+    """The chat template; where ``pictures`` are seen it prints their token, else it leaves them out."""
+    return CHAT_TEMPLATE.replace(_TEXT_ENDS, _IMAGE + _TEXT_ENDS) if pictures else CHAT_TEMPLATE
+
+
+_TEXT_ENDS = """\
+            {%- endif -%}
+        {%- endfor -%}
+"""
+_IMAGE = """\
+            {%- elif item['type'] == 'image' -%}
+                {{- '<|image|>' -}}
+"""
 CHAT_TEMPLATE = """\
 {{- bos_token -}}
 {%- for message in messages -%}

@@ -2,7 +2,8 @@
 
 Every held-out question is put to the artifact in the engine, greedily, through the checkpoint's chat template. Beside
 what rungs/task.py compares stands the reference without its static activations, and the artifact's text is held to the
-reference's, token by token up to the first near-tie; the near-ties come from the reference alone.
+reference's, token by token up to the first near-tie; the near-ties come from the reference alone. Questions
+about pictures, where the checkpoint brings them and the file takes images, are judged in vision/accuracy.py.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import numpy as np
 from runtime_tests.errors import CannotRunError
 from runtime_tests.litert.case import DECODER, LitertCase
 from runtime_tests.litert.runners.engine import Answer, Request, ask
+from runtime_tests.litert.vision.accuracy import compare_accuracy
 from runtime_tests.measures import accuracy as table
 from runtime_tests.measures.accuracy import System
 from runtime_tests.measures.evidence import Evidence
@@ -47,6 +49,7 @@ def climb(case: LitertCase) -> Findings:
     measured = task.measured(case.evaluation, asked, systems)
     gave_up = none("the engine answers every question", said.failed, "questions", len(said.texts))
     checks = [gave_up, *_judge_texts(case, asked, found, floor, said), *task.judge_accuracy(case, measured)]
+    checks += compare_accuracy(case)
     return Findings(checks, Evidence(accuracy=measured))
 
 
