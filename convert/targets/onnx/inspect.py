@@ -22,6 +22,21 @@ CONTEXT = "gemma_bridge.context"
 WINDOW = "window_past"  # the open dimension of a sliding layer's cache
 
 
+def said(path: Path, name: str) -> str:
+    """An entry of a model's metadata; empty where it has none of that name.
+
+    Raises:
+        ArtifactError: damaged, or no ONNX model.
+    """
+    from runtime_tests.errors import InputError
+    from runtime_tests.readers.onnx.model import open_onnx
+
+    try:
+        return open_onnx(path).metadata.get(name, "")
+    except InputError as error:
+        raise ArtifactError(f"inspect {path.name}", str(error), "Build the bundle again") from error
+
+
 def inspect_models(paths: list[Path]) -> Report:
     """Reads graphs and what they say of their data, no weights. The first is the decoder, where there are two.
 

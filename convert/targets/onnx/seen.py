@@ -9,6 +9,7 @@ from convert.checkpoint.types import Checkpoint
 from convert.errors import ArtifactError
 from convert.images import ImageCall, ImageInput, ImageLength, ImageOutput, Images
 from convert.images import images as described
+from convert.targets.onnx.inspect import said
 from convert.targets.onnx.vision import IMAGE_TOKENS
 
 # Floats that the runtime holds for each patch at once, in widths of the tower, beside the scores of some queries.
@@ -21,15 +22,9 @@ def images(checkpoint: Checkpoint, model: Path) -> Images:
     Raises:
         ArtifactError: the model does not say how many rows an image may become.
     """
-    from runtime_tests.errors import InputError
-    from runtime_tests.readers.onnx.model import open_onnx
-
-    try:
-        said = open_onnx(model).metadata.get(IMAGE_TOKENS, "")
-    except InputError as error:
-        raise ArtifactError(f"inspect {model.name}", str(error), "Build the bundle again") from error
-    if not said.isdecimal():
-        raise ArtifactError(f"inspect {model.name}", f"its metadata says {IMAGE_TOKENS} {said!r}", "Report this")
+    rows = said(model, IMAGE_TOKENS)
+    if not rows.isdecimal():
+        raise ArtifactError(f"inspect {model.name}", f"its metadata says {IMAGE_TOKENS} {rows!r}", "Report this")
     call = ImageCall(
         model=model.name,
         section=model.stem,
@@ -40,7 +35,7 @@ def images(checkpoint: Checkpoint, model: Path) -> Images:
         ],
         outputs=[ImageOutput(name="image_features", meaning="rows")],
     )
-    return described(checkpoint, [ImageLength(tokens=int(said), patches=None, calls=[call])], padded=False)
+    return described(checkpoint, [ImageLength(tokens=int(rows), patches=None, calls=[call])], padded=False)
 
 
 def working(config: VisionConfig, tokens: int) -> int:

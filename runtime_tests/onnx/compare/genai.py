@@ -8,7 +8,7 @@ from typing import Any
 from runtime_tests.errors import InputError
 from runtime_tests.onnx.case import OnnxCase
 from runtime_tests.onnx.genai import CONFIG
-from runtime_tests.onnx.vision.encoded import budget
+from runtime_tests.onnx.images import budget
 from runtime_tests.readers.dimensions import SLIDING
 from runtime_tests.readers.objects import read_object
 from runtime_tests.results import Check, none

@@ -19,8 +19,8 @@ from runtime_tests.measures import metrics
 from runtime_tests.measures.flips import farthest, touched
 from runtime_tests.onnx.case import OnnxCase
 from runtime_tests.onnx.cut import GIVEN, cut
+from runtime_tests.onnx.images import ROWS, budget, given, model
 from runtime_tests.onnx.runner import Arrays, Runner
-from runtime_tests.onnx.vision.encoded import ROWS, budget, given, model
 from runtime_tests.progress import walk
 from runtime_tests.reference.vision.patches import Patches, make, widest
 from runtime_tests.reference.vision.pictures import FEW, pictures

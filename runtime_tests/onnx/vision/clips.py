@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from runtime_tests.onnx.case import OnnxCase
-from runtime_tests.onnx.vision.encoded import model
+from runtime_tests.onnx.images import model
 from runtime_tests.readers.onnx.model import Node, OnnxModel
 from runtime_tests.results import Check, none
 

@@ -14,8 +14,8 @@ import numpy as np
 from runtime_tests.errors import CannotRunError
 from runtime_tests.measures import metrics
 from runtime_tests.onnx.case import OnnxCase
+from runtime_tests.onnx.images import budget, encode, model
 from runtime_tests.onnx.runner import Runner
-from runtime_tests.onnx.vision.encoded import budget, encode, model
 from runtime_tests.progress import walk
 from runtime_tests.reference.floor import DRAWS
 from runtime_tests.reference.vision.patches import Patches, make, widest

@@ -6,8 +6,8 @@ import numpy as np
 
 from runtime_tests.errors import CannotRunError
 from runtime_tests.onnx.case import OnnxCase
+from runtime_tests.onnx.images import PIXELS, POSITIONS, ROWS, budget, encode, model
 from runtime_tests.onnx.runner import Arrays, Runner
-from runtime_tests.onnx.vision.encoded import PIXELS, POSITIONS, ROWS, budget, encode, model
 from runtime_tests.readers.manifest.images import Images
 from runtime_tests.reference.vision.patches import Patches
 from runtime_tests.reference.vision.pictures import drawn

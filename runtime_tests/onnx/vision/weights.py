@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 
 from runtime_tests.onnx.case import OnnxCase
 from runtime_tests.onnx.compare.activations import ROUND, factor_differs, output_differs, scale_differs, scales_differ
+from runtime_tests.onnx.images import PIXELS, POSITIONS, ROWS, budget, model
 from runtime_tests.onnx.vision.clips import BOUNDS, compare_clips
-from runtime_tests.onnx.vision.encoded import PIXELS, POSITIONS, ROWS, budget, model
 from runtime_tests.onnx.weights import Matrix, matrix
 from runtime_tests.readers.bits import to_bfloat16
 from runtime_tests.readers.checkpoint import Folder
