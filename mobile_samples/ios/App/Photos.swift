@@ -32,8 +32,7 @@ enum Photos {
         let upright = try opaque(small(source, index, images.longest(size)))
         let name = UUID().uuidString
         let picture = Picture(
-            file: folder.appendingPathComponent(name + ".png"), thumbnail: folder.appendingPathComponent(name + ".jpg"),
-            size: size)
+            file: folder.appending(path: name + ".png"), thumbnail: folder.appending(path: name + ".jpg"), size: size)
         do {
             try write(upright, UTType.png, picture.file)
             try write(shrunk(upright), UTType.jpeg, picture.thumbnail)

@@ -9,12 +9,13 @@ func sizeCases(_ suite: Suite) async {
         let images = Images(tokens: 280, multiple: 48)
         let sizes = [
             (Extent(4032, 3024), Extent(912, 672)), (Extent(3024, 4032), Extent(672, 912)),
-            (Extent(10, 10), Extent(768, 768)), (Extent(9999, 1), Extent(13440, 48)), (Extent(1, 200), Extent(48, 9600)),
+            (Extent(10, 10), Extent(768, 768)), (Extent(9999, 1), Extent(13440, 48)), (Extent(1, 200), Extent(48, 11328)),
         ]
         for (size, target) in sizes { try same(images.target(size), target) }
         try same(images.longest(Extent(4032, 3024)), 912)
         try same(images.longest(Extent(1000, 100)), 1000)  // it is no larger than its target
-        try same(images.longest(Extent(4000, 1000)), 1536)  // 4 x 336 would be lower than the target's 384
+        try same(images.target(Extent(4000, 1800)), Extent(1152, 528))
+        try same(images.longest(Extent(4000, 1800)), 1174)  // with 1152 it would be lower than its target
     }
     await suite.run("a bomb is refused by its size, and a picture by the memory that it takes") { _ in
         func trouble(_ size: Extent, _ available: Int64) throws -> PictureTrouble? {

@@ -45,6 +45,7 @@ func symbol(_ name: String) -> String {
         "info.circle": "i", "square.and.pencil": "&#9998;", "stop.circle.fill": "&#9632;",
         "arrow.up.circle.fill": "&#8593;", "checkmark.seal": "&#10004;", "questionmark.circle": "?",
         "checkmark.circle": "&#10003;", "minus.circle": "&#8722;",
+        "photo.circle": "&#9635;", "xmark.circle": "&#10005;",
     ]
     let sign = signs[name] ?? "&#9633;"
     guard name.contains("circle") else { return "<span>\(sign)</span>" }

@@ -76,7 +76,9 @@ extension View {
             return box("width:100%", style.makeBody(configuration: configuration).draw(page))
         }
     }
-    public func labelStyle<S: LabelStyle>(_ style: S) -> some View { self }
+    public func labelStyle<S: LabelStyle>(_ style: S) -> some View {
+        Drawn { page in (self as? Label<Text, Image>)?.icon.draw(page) ?? draw(page) }
+    }
     public func defaultScrollAnchor(_ anchor: UnitPoint?, for role: ScrollAnchorRole) -> some View {
         styled("display:contents;" + (anchor.map(role.css) ?? ""))
     }
