@@ -22,9 +22,9 @@ bfloat16. A picture becomes at most {tokens} rows. `Gemma4ForConditionalGenerati
 bit for bit, as without it.
 
 Data: pictures drawn by `convert/demo/train/vision` - a number of two digits in seven strokes each, one shape somewhere,
-or two to nine of one shape - in eight colors on grey, and one question before which the picture stands. Held out: one
-number in {held_out}, and one pair of shape and color in {held_out}. `evaluation_images.jsonl` has {questions} questions
-about held-out ones, a quarter of them of sizes that have to be resized.
+or two to nine of one shape - in eight colors on a dark ground, and one question before which the picture stands. Held
+out: one number in {held_out}, and one pair of shape and color in {held_out}. `evaluation_images.jsonl` has {questions}
+questions about held-out ones, a quarter of them of sizes that have to be resized.
 
 Training: `python -m convert.demo.train.vision`: {look} steps of telling what there is, without the decoder; {told}
 steps of finding rows that make the frozen decoder answer, without pictures, and {like} of giving such rows; {speak}

@@ -18,7 +18,6 @@ from convert.demo.train.vision.asked import Asked
 from convert.demo.train.vision.pictures import Pixels
 from convert.demo.writing.config import STOP_TOKENS
 from convert.demo.writing.tokenizer import PICTURE
-from convert.demo.writing.tower import PATCH, POOL, VisionShape
 
 QUESTIONS = "evaluation_images.jsonl"
 SEED = 40
@@ -129,9 +128,3 @@ def _greedy(model: Any, ids: Any, cut: Any) -> list[int]:
             step = torch.tensor([said[-1:]])
             out = model(input_ids=step, past_key_values=out.past_key_values, use_cache=True)
     return [*said, said[-1]]
-
-
-def tokens(shape: VisionShape) -> int:
-    """Rows of the decoder that a picture of ``SQUARE`` becomes."""
-    side = PATCH * POOL
-    return min(shape.tokens, SQUARE[0] // side * (SQUARE[1] // side))

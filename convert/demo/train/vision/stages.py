@@ -53,11 +53,13 @@ class Recipe:
     questions: int = 300
 
 
+# After told the frozen decoder answers 86 % from the attributes themselves. The steps of like, speak and aware are a
+# guess: after a tenth of like's and a twentieth of speak's a tower answers next to nothing.
 FULL = Recipe(
     DEMO_VISION,
     look=Course(2700, 16, 4e-3, SEED, kept=4),
     again=Course(600, 12, 1.2e-3, SEED + 3, kept=6),
-    told=Course(400, 12, 3e-3, SEED + 3, warm_up=30),
+    told=Course(200, 12, 3e-3, SEED + 3, warm_up=30),
     like=Course(3000, 12, 3e-3, SEED + 4, kept=4),
     speak=Course(1500, 12, 1e-3, SEED + 1, kept=4),
     aware=Course(300, 12, 4e-4, SEED + 2, warm_up=20),
