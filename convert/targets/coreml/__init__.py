@@ -87,7 +87,7 @@ a function ``vision_<n>`` for each number of rows that an image may become:
 | rows (output) | [1, n, H] | float | rows of the decoder, the image's own first, to stand where embeddings do |
 
 It is of the kind of profile ``gpu`` whatever the decoder's is, with names of values as there: ``embedded``,
-``layers_<i>_attention``, ``layers_<i>_output``, ``features``; ``vision_tower_..._linear_in``, ``_codes``, ``_out``.
+``layers_<i>_attention``, ``layers_<i>_output``, ``features``; ``<linear>_in``, ``_codes``, ``_out``.
 The first rows of the tables of positions are float32 consts (``..._position_embedding_table_x``, ``_y``). Queries go
 through attention in parts, so that no more than 16 MB of scores are there at once.
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 from math import prod
 
 from convert import costs
-from convert.checkpoint.modules.vision import TABLE
+from convert.checkpoint.modules.vision import TABLE, VisionConfig
 from convert.checkpoint.types import Checkpoint
 from convert.lattice import packed_width
 from convert.targets.coreml.options import CoremlOptions
 from convert.targets.coreml.signature import states
-from convert.targets.coreml.vision import table_rows
 from convert.targets.target import Sizes
 
 LAYER_BYTES = 150_000  # of a layer's operations in the largest function for images
@@ -33,6 +32,11 @@ def sizes(checkpoint: Checkpoint, options: CoremlOptions) -> Sizes:
     images = {"image": vision_bytes(checkpoint, options)} if "vision" in checkpoint.modules else {}
     whole = costs.model_bytes(tables, others) + sum(images.values())
     return Sizes(whole, tables, state_bytes(checkpoint, options), options.precision, images)
+
+
+def table_rows(config: VisionConfig, options: CoremlOptions) -> int:
+    """Rows of the position tables that an image can reach: one of a single row of soft tokens is the widest."""
+    return min(config.positions, config.pool * options.image_rows[-1])
 
 
 def vision_bytes(checkpoint: Checkpoint, options: CoremlOptions) -> int:

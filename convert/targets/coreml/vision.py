@@ -21,6 +21,7 @@ from convert.targets.coreml.emit import Symbol, append, symbol
 from convert.targets.coreml.graph import Function, Program
 from convert.targets.coreml.ops import CoremlOps
 from convert.targets.coreml.options import CoremlOptions
+from convert.targets.coreml.sizes import table_rows
 
 
 def vision(module: Module[VisionConfig], options: CoremlOptions) -> tuple[Program, tuple[Signature, ...]]:
@@ -53,11 +54,6 @@ def signatures(config: VisionConfig, options: CoremlOptions) -> tuple[Signature,
         made = (Tensor("rows", (1, rows, config.width), options.precision, meaning),)
         out.append(Signature(f"vision_{rows}", rows, given, made))
     return tuple(out)
-
-
-def table_rows(config: VisionConfig, options: CoremlOptions) -> int:
-    """Rows of the position tables that an image can reach: one of a single row of soft tokens is the widest."""
-    return min(config.positions, config.pool * options.image_rows[-1])
 
 
 class TowerOps(CoremlOps):

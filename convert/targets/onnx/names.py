@@ -1,4 +1,4 @@
-"""Names of the files that the target writes."""
+"""Names of the files that the target writes, and of what a model says of itself."""
 
 from __future__ import annotations
 
@@ -10,3 +10,4 @@ GENAI = "genai_config.json"
 # Of the checkpoint, as they are; template and settings follow them, and what onnxruntime-genai reads.
 COPIED = ("tokenizer.json", "tokenizer_config.json")
 COMPANIONS = (*COPIED, "chat_template.jinja", "generation_config.json", GENAI)
+IMAGE_TOKENS = "gemma_bridge.image_tokens"  # in the model's metadata: rows that an image becomes, at most

@@ -10,7 +10,7 @@ from convert.errors import ArtifactError
 from convert.images import ImageCall, ImageInput, ImageLength, ImageOutput, Images
 from convert.images import images as described
 from convert.targets.onnx.inspect import said
-from convert.targets.onnx.vision import IMAGE_TOKENS
+from convert.targets.onnx.names import IMAGE_TOKENS
 
 # Floats that the runtime holds for each patch at once, in widths of the tower, beside the scores of some queries.
 OF_INNER, OF_HIDDEN, SCORES = 4, 6, 48 << 20

@@ -12,11 +12,15 @@ from convert.checkpoint.modules.vision import TABLE, VisionConfig
 from convert.checkpoint.types import Checkpoint, Module
 from convert.lattice import packed_width
 from convert.targets.onnx.options import OnnxOptions
-from convert.targets.onnx.vision import table_rows
 from convert.targets.onnx.weights import block_of, stored_bits
 from convert.targets.target import Sizes
 
 LAYER_BYTES = 120_000  # of a tower's layer: operators, and what aligns its weights
+
+
+def table_rows(config: VisionConfig, rows: int) -> int:
+    """Rows of the position tables that an image can reach: one of a single row of soft tokens is the widest."""
+    return min(config.positions, config.pool * rows)
 
 
 def sizes(checkpoint: Checkpoint, options: OnnxOptions) -> Sizes:

@@ -16,9 +16,10 @@ from convert.model.vision import Vision
 from convert.targets.onnx import weights
 from convert.targets.onnx.emit import Symbol, symbol
 from convert.targets.onnx.graph import IMAGE_ROWS, PATCHES, Graph, Value, element
+from convert.targets.onnx.names import IMAGE_TOKENS
 from convert.targets.onnx.ops import Operations
+from convert.targets.onnx.sizes import table_rows
 
-IMAGE_TOKENS = "gemma_bridge.image_tokens"  # in the model's metadata: rows that an image becomes, at most
 PADDING = -1  # both positions of a patch that is none
 
 
@@ -64,11 +65,6 @@ def _in_whole_numbers(module: Module[VisionConfig], key: str) -> bool:
     """Whether both sides of a product are codes of eight bits."""
     tensor, scales = module.quants[key], module.activations.get(key)
     return tensor.bits == 8 and tensor.groups == 1 and scales is not None and bool(scales.input)
-
-
-def table_rows(config: VisionConfig, rows: int) -> int:
-    """Rows of the position tables that an image can reach: one of a single row of soft tokens is the widest."""
-    return min(config.positions, config.pool * rows)
 
 
 class TowerOps(Operations):
