@@ -170,8 +170,12 @@ CASES = [
         lambda mb, v: mb.select(cond=v["b"], a=v["x"], b=v["y"]),
     ),
     case("cast", "int", lambda v: np.trunc(v["x"]), lambda mb, v: mb.cast(x=v["x"], dtype="int32")),
-    case("cast", "of int", lambda v: v["i"] * 0.5, lambda mb, v: mb.mul(x=mb.cast(x=v["i"], dtype="fp32"), y=0.5)),
-    case("cast", "of bool", lambda v: v["b"] * 0.5, lambda mb, v: mb.mul(x=mb.cast(x=v["b"], dtype="fp32"), y=0.5)),
+    case(
+        "mul", "of a cast int", lambda v: v["i"] * 0.5, lambda mb, v: mb.mul(x=mb.cast(x=v["i"], dtype="fp32"), y=0.5)
+    ),
+    case(
+        "mul", "of a cast bool", lambda v: v["b"] * 0.5, lambda mb, v: mb.mul(x=mb.cast(x=v["b"], dtype="fp32"), y=0.5)
+    ),
     case("cast", "bool", lambda v: v["i"] != 0, lambda mb, v: mb.cast(x=v["i"], dtype="bool")),
     case(
         "cast",
