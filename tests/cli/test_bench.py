@@ -61,7 +61,8 @@ def test_a_watch_sees_memory_and_files_of_children_and_their_children(tmp_path: 
     first, seen = watch.samples
     # What has just begun may still be the copy of its parent.
     assert (first.resident, first.commands) == (0, ())
-    assert len(seen.commands) == 2
+    # Another test's library may have left a helper process, which is a child of this one as well.
+    assert sum(str(watched) in line for line in seen.commands) == 2
     assert 72 * MEGA <= seen.own + 8 * MEGA <= seen.resident
     assert seen.resident < 200 * MEGA
     assert seen.disk == 24 * MEGA
