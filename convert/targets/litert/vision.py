@@ -106,7 +106,7 @@ class TowerOps(LitertOps):
         starts, grids = range(0, x.shape[1], rows), self._grids(key)
         if grids is None:
             for start in starts:
-                yield self.linear(x.narrow(1, start, rows), key)
+                yield self.linear(x if len(starts) == 1 else x.narrow(1, start, rows), key)
             return
         codes = self._codes(self.quantize(x, grids[0], f"{key}/in"), key)
         for start in starts:

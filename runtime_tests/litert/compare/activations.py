@@ -71,7 +71,10 @@ def _expected(case: LitertCase) -> list[str]:
 
 
 def scale_differs(folder: Folder, key: str, side: str, graph: Subgraph, tensor: Tensor) -> str:
-    """How the scale of a linear's input or output differs from the checkpoint's; empty when they are equal."""
+    """How the scale of a linear's input or output differs from the checkpoint's; empty when they are equal.
+
+    Codes may go by pieces: put together in front of a linear, cut behind it. Each piece must have the scale.
+    """
     expected = folder.scalar(f"{key}.{side}_activation_scale")
     if expected is None or expected == 0.0:
         return "" if tensor.type == "FLOAT32" else f"{side} is {tensor.type}, the checkpoint leaves it float"
@@ -83,6 +86,12 @@ def scale_differs(folder: Folder, key: str, side: str, graph: Subgraph, tensor: 
     found = np.float32(quantization.scales[0])
     if found.view(np.uint32) != expected.view(np.uint32):
         return f"{side} scale {found:g}, the checkpoint has {expected:g}"
-    if side == "input" and tensor.index in graph.producer and graph.producer[tensor.index].code != "QUANTIZE":
-        return f"{side} comes from {graph.producer[tensor.index].code}, expected QUANTIZE"
-    return ""
+    made, pieces = graph.producer.get(tensor.index), list[int]()
+    if side == "input" and made is not None and made.code != "QUANTIZE":
+        if made.code != "CONCATENATION":
+            return f"{side} comes from {made.code}, expected QUANTIZE"
+        pieces = list(made.inputs)
+    if side == "output":
+        pieces = [op.outputs[0] for op in graph.consumers.get(tensor.index, []) if op.code == "SLICE"]
+    wrong = (scale_differs(folder, key, side, graph, graph.tensors[piece]) for piece in pieces)
+    return next((f"of a piece: {line}" for line in wrong if line), "")

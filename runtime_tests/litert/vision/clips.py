@@ -2,6 +2,7 @@
 
 A bound is found where it works: on the way between a linear and the next operator that computes something else. In
 front of weights of 4 bits an activation is taken apart into terms that such kernels take; those are passed as well.
+Rows may go by pieces: a linear's output is cut, or put together, in front of its bounds.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from runtime_tests.readers.litert.tflite import Operator, Subgraph, Tflite
 from runtime_tests.results import Check, none
 
 BOUNDS = (".input_min", ".input_max", ".output_min", ".output_max")
-_PASSING = ("QUANTIZE", "DEQUANTIZE", "RESHAPE", "MINIMUM", "MAXIMUM")
+_PASSING = ("QUANTIZE", "DEQUANTIZE", "RESHAPE", "MINIMUM", "MAXIMUM", "SLICE")
 _APART = ("ADD", "SUB", "MUL", "DIV", "ROUND", "CONCATENATION", "REDUCE_MIN", "REDUCE_MAX")  # into terms
 _OF = {"MAXIMUM": "min", "MINIMUM": "max"}  # the operator that keeps a bound
 
@@ -78,17 +79,20 @@ def _another(graph: Subgraph, op: Operator) -> bool:
 def _whole(graph: Subgraph, key: str, made: int) -> int:
     """A linear's output, of all terms together where there are several."""
     named = graph.by_name.get(key + OUT)
-    return made if named is None else named.index
+    return made if named is None or graph.tensors[made].name == key + OUT else named.index
 
 
 def _behind(model: Tflite, graph: Subgraph, index: int) -> dict[str, np.float32]:
-    """Bounds between a linear and what uses its output."""
+    """Bounds between a linear and what uses its output; those that all pieces of it have, where it is cut."""
     out: dict[str, np.float32] = {}
-    while len(users := graph.consumers.get(index, [])) == 1 and users[0].code in _PASSING:
+    while len(users := graph.consumers.get(index, [])) == 1 and users[0].code in (*_PASSING, "CONCATENATION"):
         if users[0].code == "QUANTIZE":  # the next linear's own input begins
             break
         index = users[0].outputs[0]
         _take(out, model, graph, users[0])
+    if len(users) > 1 and all(user.code == "SLICE" for user in users):
+        first, *others = (_behind(model, graph, user.outputs[0]) for user in users)
+        return out | {side: value for side, value in first.items() if all(each.get(side) == value for each in others)}
     return out
 
 

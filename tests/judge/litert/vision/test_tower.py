@@ -32,6 +32,55 @@ def test_an_untouched_tower_passes(name: str, request: pytest.FixtureRequest) ->
         assert result.status == "pass", [f"{check.name}: {check.note}" for check in found if not check.passed]
 
 
+@pytest.mark.parametrize("name", ["bed", "float_bed", "lattice_bed", "clipped_bed"])
+def test_a_tower_whose_rows_go_by_pieces_passes(
+    name: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bed = request.getfixturevalue(name)
+    monkeypatch.setattr("convert.model.vision._WIDE", 4 * bed.case.tower.config.intermediate_size * 210)
+    case = bed.edited(lambda patient: patient.rebuild(bed.sections()))
+    assert sum(op.code == "GELU" for op in case.model(ENCODER).subgraph("vision_70").operators) == 3 * 2
+    for found in (compare_vision(case), compare_blocks(case)):
+        result = rung("vision", "", found)
+        assert result.status == "pass", [f"{check.name}: {check.note}" for check in found if not check.passed]
+
+
+class OnePieceUnclipped(Vision[Any]):
+    """Forgets the bounds of one piece of many."""
+
+    def _mlp(self, normed: Any, at: str) -> Any:
+        self.pieces = 0
+        return super()._mlp(normed, at)
+
+    def _clip(self, x: Any, bounds: str) -> Any:
+        if bounds.endswith("up_proj.output"):
+            self.pieces += 1
+            if self.pieces == 2:
+                return x
+        return super()._clip(x, bounds)
+
+
+def test_a_piece_that_is_not_clipped_is_caught_by_the_weights_rung(
+    clipped_bed: Bed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("convert.model.vision._WIDE", 4 * clipped_bed.case.tower.config.intermediate_size * 210)
+    found = faults(compare_vision(clipped_bed.lowered_with("Vision", OnePieceUnclipped)))
+    assert f"{LAYER}.mlp.up_proj.linear: output_min is not there" in found
+
+
+class OneScale(TowerOps):
+    """Cuts codes into pieces that are read by another scale."""
+
+    def _cut(self, codes: Any, start: int, rows: int, scale: float) -> Any:
+        return super()._cut(codes, start, rows, scale * (2.0 if start else 1.0))
+
+
+def test_a_piece_with_another_scale_is_caught_by_the_weights_rung(bed: Bed, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("convert.model.vision._WIDE", 4 * bed.case.tower.config.intermediate_size * 210)
+    found = faults(compare_vision(bed.lowered_with("TowerOps", OneScale)))
+    assert "mlp.gate_proj.linear: of a piece: output scale " in found
+
+
 def test_a_file_without_images_is_judged_as_before(bed: Bed) -> None:
     case = bed.edited(lambda patient: patient.rebuild(dict.fromkeys((ENCODER, ADAPTER, IMAGE_END))))
     assert [*compare_vision(case), *compare_blocks(case), *compare_rows(case)] == []
