@@ -77,9 +77,17 @@ def _another(graph: Subgraph, op: Operator) -> bool:
 
 
 def _whole(graph: Subgraph, key: str, made: int) -> int:
-    """A linear's output, of all terms together where there are several."""
-    named = graph.by_name.get(key + OUT)
-    return made if named is None or graph.tensors[made].name == key + OUT else named.index
+    """A product's output, of all terms together where there are several: several pieces have one of that name each."""
+    left, seen = [made], {made}
+    while left:
+        index = left.pop(0)
+        if graph.tensors[index].name == key + OUT:
+            return index
+        users = [op for op in graph.consumers.get(index, []) if op.code in (*_APART, "SLICE")]
+        new = [op.outputs[0] for op in users if op.outputs[0] not in seen]
+        seen.update(new)
+        left += new
+    return made
 
 
 def _behind(model: Tflite, graph: Subgraph, index: int) -> dict[str, np.float32]:
