@@ -107,9 +107,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from convert import image_tokens
 from convert.errors import PlanError
 from convert.outputs import check_file, check_folder, check_own_folder, escaped
-from convert.targets.coreml.options import IMAGE_ROWS, CoremlOptions
+from convert.targets.coreml.options import CoremlOptions
 from convert.targets.target import Described, Sizes, Target
 
 if TYPE_CHECKING:
@@ -123,7 +124,6 @@ if TYPE_CHECKING:
 __all__ = ["TARGET", "CoremlOptions", "convert", "part_path", "write_tables"]
 
 VISION = "Vision.mlpackage"
-PROMPT = 64  # tokens around an image, at least: a turn's control tokens and a question
 TABLES = ("embed_tokens.rows", "embed_tokens_per_layer.rows")
 
 
@@ -182,22 +182,7 @@ def _check(asked: str, checkpoint: Checkpoint, options: CoremlOptions) -> None:
             action = "Use --profile gpu, or a mobile checkpoint, whose scales are one a row"
             raise PlanError(asked, f"{found} columns, which the Neural Engine does not take", action)
     if "vision" in checkpoint.modules:
-        _check_images(asked, checkpoint, options)
-
-
-def _check_images(asked: str, checkpoint: Checkpoint, options: CoremlOptions) -> None:
-    most = options.image_rows[-1]
-    if options.context < most + PROMPT:
-        found = f"an image of {most} tokens with a prompt does not fit a context of {options.context}"
-        fewer = ", or a smaller --image-tokens" if most > IMAGE_ROWS[0] else ""
-        raise PlanError(asked, found, f"Give --context {most + PROMPT} or more{fewer}")
-    if checkpoint.modules["vision"].config.sees_ahead:
-        found = "rows of an image see what comes behind them (use_bidirectional_attention is 'vision' in config.json)"
-        raise PlanError(asked, f"{found}, which the masks do not say", "Leave image out, or use an E2B or E4B")
-    missing = [role for role in ("image_begin", "image_end") if role not in checkpoint.settings.placeholders]
-    if missing:
-        found = f"config.json and the tokenizer name no token for {missing[0].replace('_', ' ')}"
-        raise PlanError(asked, found, "Use a checkpoint as Google publishes it")
+        image_tokens.check(asked, checkpoint, options.image_rows[-1], options.context, "which the masks do not say")
 
 
 def _needs(checkpoint: Checkpoint) -> None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from convert.choices import choice
+from convert.image_tokens import IMAGE_ROWS
 
 ALIGNMENT = 32  # devices take state dimensions in multiples of this
 
 # Rows that an image can become, at most, in transformers' processor. A model has a function for each up to the chosen.
-IMAGE_ROWS = (70, 140, 280, 560, 1120)
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from convert import image_tokens
 from convert.errors import PlanError
 from convert.outputs import check_file, check_folder
 from convert.targets.litert.modules import names
-from convert.targets.litert.options import IMAGE_ROWS, LitertOptions
+from convert.targets.litert.options import LitertOptions
 from convert.targets.target import Described, Drafting, Sizes, Target
 
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ __all__ = ["TARGET", "LitertOptions", "convert"]
 
 ENGINE = "litert-lm-api"  # the engine that climbs rung 3
 IMAGE_SECTIONS = ("tf_lite_vision_encoder", "tf_lite_vision_adapter", "tf_lite_end_of_vision")
-PROMPT = 64  # tokens around an image, at least: a turn's control tokens and a question
 
 
 def convert(checkpoint: Checkpoint, options: LitertOptions, out: Path, progress: Progress) -> None:
@@ -48,29 +48,18 @@ def _check(asked: str, checkpoint: Checkpoint, options: LitertOptions) -> None:
         found = f"the checkpoint has no cache scales for layer {missing[0]}"
         raise PlanError(asked, f"--cache int8 was asked for and {found}", "Use --cache float32")
     if "vision" in checkpoint.modules:
-        _check_images(asked, checkpoint, options)
-
-
-def _check_images(asked: str, checkpoint: Checkpoint, options: LitertOptions) -> None:
-    most = options.image_rows[-1]
-    if options.context < most + PROMPT:
-        found = f"an image of {most} tokens with a prompt does not fit a context of {options.context}"
-        fewer = ", or a smaller --image-tokens" if most > IMAGE_ROWS[0] else ""
-        raise PlanError(asked, found, f"Give --context {most + PROMPT} or more{fewer}")
-    if checkpoint.modules["vision"].config.sees_ahead:
-        found = "rows of an image see what comes behind them (use_bidirectional_attention is 'vision' in config.json)"
-        raise PlanError(asked, f"{found}, which the decoder's masks do not", "Leave image out, or use an E2B or E4B")
-    missing = [role for role in ("image_begin", "image_end") if role not in checkpoint.settings.placeholders]
-    if missing:
-        found = f"config.json and the tokenizer name no token for {missing[0].replace('_', ' ')}"
-        raise PlanError(asked, found, "Use a checkpoint as Google publishes it")
+        image_tokens.check(
+            asked, checkpoint, options.image_rows[-1], options.context, "which the decoder's masks do not"
+        )
 
 
 def _longer(checkpoint: Checkpoint, options: LitertOptions) -> tuple[int, ...]:
     """One call that takes the largest image with a prompt around it."""
     if "vision" not in checkpoint.modules:
         return ()
-    return (next(length for length in (256, 512, 1024, 2048) if length >= options.image_rows[-1] + PROMPT),)
+    return (
+        next(length for length in (256, 512, 1024, 2048) if length >= options.image_rows[-1] + image_tokens.PROMPT),
+    )
 
 
 def _needs(checkpoint: Checkpoint) -> None:

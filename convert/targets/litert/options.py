@@ -6,6 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from convert.choices import choice
+from convert.image_tokens import IMAGE_ROWS
 
 # How many int8 terms a float activation is split into before it meets integer weights (see ``dynamic``). Two are 16
 # bits: plenty for logits, where all other activations are static. Where none are, the errors of all layers add up, so
@@ -13,7 +14,6 @@ from convert.choices import choice
 TERMS_OF_LOGITS, TERMS_OF_ALL = 2, 3
 
 # Rows that an image can become, at most, in transformers' processor. A model has a signature for each up to the chosen.
-IMAGE_ROWS = (70, 140, 280, 560, 1120)
 
 # Tokens that a drafter guesses before the decoder verifies them all at once.
 DRAFTS = 4

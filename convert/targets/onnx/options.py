@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from convert.choices import choice
+from convert.image_tokens import IMAGE_ROWS
 
 # Rows that an image can become, at most, in transformers' processor.
-IMAGE_ROWS = (70, 140, 280, 560, 1120)
 
 
 @dataclass(frozen=True)

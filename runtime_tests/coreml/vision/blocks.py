@@ -9,7 +9,6 @@ attention, the same way wherever that spreads evenly.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -19,27 +18,11 @@ from runtime_tests.coreml.case import CoremlCase
 from runtime_tests.coreml.program.matrices import named
 from runtime_tests.coreml.vision.package import STEM, budgets, exact, run
 from runtime_tests.measures import metrics
-from runtime_tests.measures.flips import farthest, touched
 from runtime_tests.progress import walk
 from runtime_tests.reference.vision.patches import Patches, make, widest
 from runtime_tests.reference.vision.pictures import FEW, pictures
-from runtime_tests.results import Check, at_least, at_most, none
-
-MIXED = ("q_proj.linear", "k_proj.linear", "v_proj.linear")  # what the attention mixes
-Codes = dict[str, tuple[NDArray[np.int32], NDArray[np.int32]]]
-
-
-@dataclass
-class _Found:
-    """What the layers of a function gave: dB by boundary, int8 outputs by linear, and names that are not there."""
-
-    floats: dict[str, float] = field(default_factory=dict)
-    different: int = 0
-    total: int = 0
-    far: dict[str, int] = field(default_factory=dict)
-    disturbed: dict[str, float] = field(default_factory=dict)
-    absent: list[str] = field(default_factory=list)
-    names: int = 0
+from runtime_tests.results import Check, at_least, none
+from runtime_tests.rungs.images.layers import MIXED, Codes, Found
 
 
 def compare_blocks(case: CoremlCase) -> list[Check]:
@@ -51,9 +34,9 @@ def compare_blocks(case: CoremlCase) -> list[Check]:
     return checks
 
 
-def _climb(case: CoremlCase, budget: int, image: Patches) -> _Found:
+def _climb(case: CoremlCase, budget: int, image: Patches) -> Found:
     assert case.images is not None
-    types, found = case.images.functions[f"{STEM}{budget}"].types, _Found()
+    types, found = case.images.functions[f"{STEM}{budget}"].types, Found()
     floats, codes = dict[str, Any](), dict[str, NDArray[np.int8]]()
     insides = case.tower.layers(image)
     for _ in walk("layers of the tower", range(case.tower.config.num_hidden_layers)):
@@ -79,7 +62,7 @@ def _climb(case: CoremlCase, budget: int, image: Patches) -> _Found:
     return found
 
 
-def _compare(case: CoremlCase, found: _Found, image: Patches, pairs: dict[str, tuple[Any, Any]]) -> None:
+def _compare(case: CoremlCase, found: Found, image: Patches, pairs: dict[str, tuple[Any, Any]]) -> None:
     """Int8 outputs, those of a layer together: what flips in a linear excuses what it feeds in its layer."""
     layers: dict[str, Codes] = {}
     for name, (steps, mine) in pairs.items():
@@ -87,27 +70,12 @@ def _compare(case: CoremlCase, found: _Found, image: Patches, pairs: dict[str, t
         some = mine.reshape(-1, steps.shape[1])[: image.count].astype(np.int32)
         layers.setdefault(name.partition("_layers_")[2].partition("_")[0], {})[name] = expected, some
     for codes in layers.values():
-        found.total += sum(steps.size for steps, _ in codes.values())
-        found.different += sum(int(np.count_nonzero(a != b)) for a, b in codes.values())
-        found.far |= farthest(codes)
-        found.disturbed |= touched(codes, 1 - case.budget.equal_codes)
+        found.add(codes, case.budget.equal_codes)
 
 
-def _judge(case: CoremlCase, name: str, found: _Found) -> list[Check]:
-    budget, checks = case.budget, list[Check]()
-    if found.total:
-        count = f"{found.different} of {found.total} in {len(found.far)} linears differ"
-        far = max(found.far, key=found.far.__getitem__)
-        most = max(found.disturbed, key=found.disturbed.__getitem__)
-        checks = [
-            at_least(
-                f"{name}: int8 outputs equal", 1 - found.different / found.total, budget.equal_codes, "of 1", count
-            ),
-            at_most(f"{name}: largest difference", found.far[far], budget.step, "steps", far),
-            at_most(
-                f"{name}: patches touched, worst linear", found.disturbed[most], budget.disturbed_rows, "of 1", most
-            ),
-        ]
+def _judge(case: CoremlCase, name: str, found: Found) -> list[Check]:
+    budget = case.budget
+    checks = found.codes(name, budget)
     for kind in ("attention", "output", "features", "rows"):
         some = {key: value for key, value in found.floats.items() if key.rpartition("_")[2] == kind}
         if some:

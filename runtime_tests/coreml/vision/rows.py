@@ -7,8 +7,6 @@ by them, and the report says so. A float16 package is evaluated in float64; what
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -18,26 +16,16 @@ from runtime_tests.coreml.vision.package import STEM, budgets, exact, run
 from runtime_tests.errors import CannotRunError
 from runtime_tests.measures import metrics
 from runtime_tests.progress import walk
-from runtime_tests.reference.floor import DRAWS
 from runtime_tests.reference.vision.patches import Patches, make, widest
 from runtime_tests.reference.vision.pictures import FEW, pictures
-from runtime_tests.results import Check, at_least, none, stated
+from runtime_tests.results import Check, none, stated
+from runtime_tests.rungs.images.rows import Figure, bar, noisy, worst
 
 Floats = NDArray[np.float32]
 # A tower without static activations, evaluated in float64 or float32, beside transformers in float32: what is left is
 # what attention makes of the last bits, which is its floor where that is lower.
 FLOAT_DB = 80.0
-LEAST_DB = 6.0  # below that a bar would let other rows pass as well
 FURTHER = 2  # images of the smallest budget that go through every other one
-
-
-@dataclass(frozen=True)
-class Figure:
-    """How near a package came to the reference with one image, and the bar for it; dB."""
-
-    image: str
-    quality: float
-    bar: float
 
 
 def compare_rows(case: CoremlCase) -> list[Check]:
@@ -73,15 +61,15 @@ def _judge(case: CoremlCase, budget: int, images: list[Patches], shorter: list[P
     others = [] if shorter is images else shorter[:FURTHER]  # behind which there is more padding
     for image in walk("images", [*images, *others]):
         quality = metrics.snr_db(case.tower.see(image).rows, _rows(case, budget, image, arithmetic))
-        rows.append(Figure(image.name, quality, _bar(case, image, quality)))
+        rows.append(Figure(image.name, quality, bar(case, case.tower, image, quality, FLOAT_DB)))
     padded = [item for item in images if item.count < len(item.pixels)][:2]
     padding = [
         f"{image.name}: pixels behind the image change its rows"
         for image in padded
-        if not np.array_equal(_rows(case, budget, image, arithmetic), _rows(case, budget, _noisy(image), arithmetic))
+        if not np.array_equal(_rows(case, budget, image, arithmetic), _rows(case, budget, noisy(image), arithmetic))
     ]
     checks = [
-        _worst(f"{where}: rows, worst of {len(rows)}", rows),
+        worst(f"{where}: rows, worst of {len(rows)}", rows),
         none(f"{where}: padding changes rows", padding, "images", len(padded)),
     ]
     if arithmetic == "float64":
@@ -94,32 +82,3 @@ def _judge(case: CoremlCase, budget: int, images: list[Patches], shorter: list[P
 def _rows(case: CoremlCase, budget: int, image: Patches, arithmetic: Arithmetic) -> Floats:
     found = run(case, budget, image, arithmetic)["rows"].numpy()[0, : image.rows]
     return np.asarray(found, np.float32)
-
-
-def _bar(case: CoremlCase, image: Patches, found: float) -> float:
-    """What is good enough in any case, or the tower's own floor where that is lower.
-
-    The floor takes several passes; nobody asks for it of an image that comes as near as is enough.
-    """
-    enough = case.budget.lowering_db if case.folder.static_activations else FLOAT_DB
-    if found >= enough:
-        return enough
-    drawn = 20.0 * float(np.log10(case.budget.floor_factor))
-    _, rows = case.tower.floor_db(image, case.draws(DRAWS))
-    return min(enough, rows - drawn)
-
-
-def _worst(name: str, figures: list[Figure]) -> Check:
-    """The figure that is nearest to its bar; only stated where the tower itself has no rows to hold them to."""
-    worst = min(figures, key=lambda item: (item.quality - item.bar, item.image))
-    nervous = [item for item in figures if item.bar < LEAST_DB]
-    if nervous:
-        why = f"not judged: {nervous[0].image}, disturbed in the last bits, gives rows of its own below {LEAST_DB:g} dB"
-        return stated(name, worst.quality, "dB", f"{why}; each layer by itself is judged by rung 2a")
-    return at_least(name, worst.quality, worst.bar, "dB", worst.image)
-
-
-def _noisy(image: Patches) -> Patches:
-    pixels = image.pixels.copy()
-    pixels[image.count :] = np.random.default_rng(5).random(pixels[image.count :].shape, np.float32)
-    return Patches(f"{image.name}, noise behind it", pixels, image.positions, image.rows)

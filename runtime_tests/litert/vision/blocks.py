@@ -11,7 +11,6 @@ attention, the same way wherever that spreads evenly: of a network of random wei
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -23,28 +22,12 @@ from runtime_tests.litert.cuts.forced import GIVEN, Cut, Forced
 from runtime_tests.litert.vision.budgets import ENCODES, FOREIGN, budgets
 from runtime_tests.litert.vision.encoded import end_row
 from runtime_tests.measures import metrics
-from runtime_tests.measures.flips import farthest, touched
 from runtime_tests.progress import walk
 from runtime_tests.reference.vision.patches import Patches, make, widest
 from runtime_tests.reference.vision.pictures import FEW, pictures
 from runtime_tests.reference.vision.tower import Insides
-from runtime_tests.results import Check, at_least, at_most, none, stated
-
-MIXED = ("q_proj.linear", "k_proj.linear", "v_proj.linear")  # what the attention mixes
-Codes = dict[str, tuple[NDArray[np.int32], NDArray[np.int32]]]
-
-
-@dataclass
-class _Found:
-    """What the layers of a signature gave: dB by boundary, int8 outputs by linear, and names that are not there."""
-
-    floats: dict[str, float] = field(default_factory=dict)
-    different: int = 0
-    total: int = 0
-    far: dict[str, int] = field(default_factory=dict)
-    disturbed: dict[str, float] = field(default_factory=dict)
-    absent: list[str] = field(default_factory=list)
-    names: int = 0
+from runtime_tests.results import Check, at_least, none, stated
+from runtime_tests.rungs.images.layers import MIXED, Codes, Found
 
 
 def compare_blocks(case: LitertCase) -> list[Check]:
@@ -60,8 +43,8 @@ def compare_blocks(case: LitertCase) -> list[Check]:
     return [*checks, _end(case)]
 
 
-def _climb(case: LitertCase, signature: str, image: Patches) -> _Found:
-    cut, found = Cut(case.model(ENCODER), signature, behind=MIXED), _Found()
+def _climb(case: LitertCase, signature: str, image: Patches) -> Found:
+    cut, found = Cut(case.model(ENCODER), signature, behind=MIXED), Found()
     entry = {"images": image.pixels[None], "positions_xy": image.positions[None]}
     last: dict[str, Any] = {}
     insides = case.tower.layers(image)
@@ -103,7 +86,7 @@ def _run(
     return out
 
 
-def _compare(case: LitertCase, found: _Found, image: Patches, inside: Insides, out: dict[str, NDArray[Any]]) -> None:
+def _compare(case: LitertCase, found: Found, image: Patches, inside: Insides, out: dict[str, NDArray[Any]]) -> None:
     codes: Codes = {}
     for name, expected in inside.boundary.items():
         found.names += 1
@@ -119,32 +102,12 @@ def _compare(case: LitertCase, found: _Found, image: Patches, inside: Insides, o
             continue
         steps = inside.codes(key)[: image.count]
         codes[key] = steps, out[key].reshape(-1, steps.shape[1])[: image.count].astype(np.int32)
-    found.total += sum(steps.size for steps, _ in codes.values())
-    found.different += sum(int(np.count_nonzero(a != b)) for a, b in codes.values())
-    found.far |= farthest(codes)
-    found.disturbed |= touched(codes, 1 - case.budget.equal_codes)
+    found.add(codes, case.budget.equal_codes)
 
 
-def _judge(case: LitertCase, name: str, found: _Found) -> list[Check]:
-    budget, checks = case.budget, list[Check]()
-    if found.total:
-        count = f"{found.different} of {found.total} in {len(found.far)} linears differ"
-        far, touched_most = (
-            max(found.far, key=found.far.__getitem__),
-            max(found.disturbed, key=found.disturbed.__getitem__),
-        )
-        equal = 1 - found.different / found.total
-        checks = [
-            at_least(f"{name}: int8 outputs equal", equal, budget.equal_codes, "of 1", count),
-            at_most(f"{name}: largest difference", found.far[far], budget.step, "steps", far),
-            at_most(
-                f"{name}: patches touched, worst linear",
-                found.disturbed[touched_most],
-                budget.disturbed_rows,
-                "of 1",
-                touched_most,
-            ),
-        ]
+def _judge(case: LitertCase, name: str, found: Found) -> list[Check]:
+    budget = case.budget
+    checks = found.codes(name, budget)
     bar = budget.block_db if budget.kernel_db is None else budget.kernel_db  # XNNPACK's own sums
     for kind in ("attention", "output", "features"):
         some = {key: value for key, value in found.floats.items() if key.rpartition("/")[2] == kind}

@@ -7,8 +7,6 @@ difference in the last bit until its rows are others cannot be judged by them, a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -21,26 +19,15 @@ from runtime_tests.progress import walk
 from runtime_tests.reference.floor import DRAWS
 from runtime_tests.reference.vision.patches import Patches, make, widest
 from runtime_tests.reference.vision.pictures import FEW, pictures
-from runtime_tests.results import Check, at_least, none, stated
+from runtime_tests.results import Check, none, stated
+from runtime_tests.rungs.images.rows import Figure, below, noisy, worst
 
 Floats = NDArray[np.float32]
 # A tower without static activations computes in float32. 123 dB were seen of one narrow layer. XNNPACK adds up a
 # product of 3,072 columns at some 94 dB, and sixteen layers add up to 12 dB more. What a tower's attention makes of the
 # last bits is its floor: 55 dB of a random one of the real size, of which a file came within 57 dB.
 FLOAT_DB = 80.0
-# Below that a bar would let other rows pass as well. A tower of the real depth with random activation scales keeps 2 dB
-# of itself when its last bits are disturbed, and so did a file of it.
-LEAST_DB = 6.0
 FURTHER = 2  # images of the smallest budget that go through every other one
-
-
-@dataclass(frozen=True)
-class Figure:
-    """How near a file came to the reference with one image, and the bar for it; dB."""
-
-    image: str
-    quality: float
-    bar: float
 
 
 def compare_rows(case: LitertCase) -> list[Check]:
@@ -93,11 +80,11 @@ def _judge(case: LitertCase, budget: int, images: list[Patches], shorter: list[P
         for some, quality, bar in zip((features, rows), figures, _bars(case, image, figures), strict=True):
             some.append(Figure(image.name, quality, bar))
     for image in [item for item in images if item.count < len(item.pixels)][:2]:
-        if not _same(encode(case, image, budget), encode(case, _noisy(image), budget)):
+        if not _same(encode(case, image, budget), encode(case, noisy(image), budget)):
             padding.append(f"{image.name}: pixels behind the image change its rows")
     return [
-        _worst(f"{where}: features, worst of {len(features)}", features),
-        _worst(f"{where}: rows, worst of {len(rows)}", rows),
+        worst(f"{where}: features, worst of {len(features)}", features),
+        worst(f"{where}: rows, worst of {len(rows)}", rows),
         none(f"{where}: another number of rows", masks, "images", len(features)),
         none(f"{where}: padding changes rows", padding, "images", min(2, len(images))),
     ]
@@ -111,7 +98,7 @@ def _bars(case: LitertCase, image: Patches, found: tuple[float, float]) -> tuple
     enough = case.budget.lowering_db if case.folder.static_activations else FLOAT_DB
     if min(found) >= enough:
         return enough, enough
-    drawn = 20.0 * float(np.log10(case.budget.floor_factor))
+    drawn = below(case.budget.floor_factor)
     features, rows = case.tower.floor_db(_measured(case, image), case.draws(DRAWS))
     return min(enough, features - drawn), min(enough, rows - drawn)
 
@@ -122,22 +109,6 @@ def _measured(case: LitertCase, image: Patches) -> Patches:
         return image
     rows, sizes = budgets(case)[0], case.tower.sizes
     return make(FEW[0], pictures(widest(rows, sizes))[FEW[0]](), rows, sizes)
-
-
-def _worst(name: str, figures: list[Figure]) -> Check:
-    """The figure that is nearest to its bar; only stated where the tower itself has no rows to hold them to."""
-    worst = min(figures, key=lambda item: (item.quality - item.bar, item.image))
-    nervous = [item for item in figures if item.bar < LEAST_DB]
-    if nervous:
-        why = f"not judged: {nervous[0].image}, disturbed in the last bits, gives rows of its own below {LEAST_DB:g} dB"
-        return stated(name, worst.quality, "dB", f"{why}; each layer by itself is judged by rung 2a")
-    return at_least(name, worst.quality, worst.bar, "dB", worst.image)
-
-
-def _noisy(image: Patches) -> Patches:
-    pixels = image.pixels.copy()
-    pixels[image.count :] = np.random.default_rng(5).random(pixels[image.count :].shape, np.float32)
-    return Patches(f"{image.name}, noise behind it", pixels, image.positions, image.rows)
 
 
 def _same(one: Encoded, other: Encoded) -> bool:

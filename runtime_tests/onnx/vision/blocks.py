@@ -10,13 +10,10 @@ And the embedding model: rows of images stand where their tokens are, and have t
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 import numpy as np
 from numpy.typing import NDArray
 
 from runtime_tests.measures import metrics
-from runtime_tests.measures.flips import farthest, touched
 from runtime_tests.onnx.case import OnnxCase
 from runtime_tests.onnx.cut import GIVEN, cut
 from runtime_tests.onnx.images import ROWS, budget, given, model
@@ -25,23 +22,8 @@ from runtime_tests.progress import walk
 from runtime_tests.reference.vision.patches import Patches, make, widest
 from runtime_tests.reference.vision.pictures import FEW, pictures
 from runtime_tests.reference.vision.tower import Insides
-from runtime_tests.results import Check, at_least, at_most, none
-
-MIXED = ("q_proj.linear", "k_proj.linear", "v_proj.linear")  # what the attention mixes
-Codes = dict[str, tuple[NDArray[np.int32], NDArray[np.int32]]]
-
-
-@dataclass
-class _Found:
-    """What the layers gave: dB by boundary, int8 outputs by linear, and names that are not there."""
-
-    floats: dict[str, float] = field(default_factory=dict)
-    different: int = 0
-    total: int = 0
-    far: dict[str, int] = field(default_factory=dict)
-    disturbed: dict[str, float] = field(default_factory=dict)
-    absent: list[str] = field(default_factory=list)
-    names: int = 0
+from runtime_tests.results import Check, at_least, none
+from runtime_tests.rungs.images.layers import MIXED, Codes, Found
 
 
 def compare_blocks(case: OnnxCase) -> list[Check]:
@@ -53,8 +35,8 @@ def compare_blocks(case: OnnxCase) -> list[Check]:
     return [*_judge(case, _climb(case, image)), *_among(case)]
 
 
-def _climb(case: OnnxCase, image: Patches) -> _Found:
-    found, last = _Found(), dict[str, NDArray[np.float32]]()
+def _climb(case: OnnxCase, image: Patches) -> Found:
+    found, last = Found(), dict[str, NDArray[np.float32]]()
     insides = case.tower.layers(image)
     for _ in walk("layers of the tower", range(case.tower.config.num_hidden_layers)):
         inside = next(insides)
@@ -88,7 +70,7 @@ def _run(case: OnnxCase, image: Patches, wanted: list[str], values: Arrays, more
     return part.runner(model(case), case.threads).run(inputs)
 
 
-def _compare(case: OnnxCase, found: _Found, image: Patches, inside: Insides, made: Arrays) -> None:
+def _compare(case: OnnxCase, found: Found, image: Patches, inside: Insides, made: Arrays) -> None:
     codes: Codes = {}
     for name, expected in inside.boundary.items():
         found.names += 1
@@ -105,26 +87,12 @@ def _compare(case: OnnxCase, found: _Found, image: Patches, inside: Insides, mad
             codes[key] = steps, mine.astype(np.int32)
         else:
             found.absent.append(key)
-    found.total += sum(steps.size for steps, _ in codes.values())
-    found.different += sum(int(np.count_nonzero(a != b)) for a, b in codes.values())
-    found.far |= farthest(codes)
-    found.disturbed |= touched(codes, 1 - case.budget.equal_codes)
+    found.add(codes, case.budget.equal_codes)
 
 
-def _judge(case: OnnxCase, found: _Found) -> list[Check]:
-    budget, checks = case.budget, list[Check]()
-    if found.total:
-        count = f"{found.different} of {found.total} in {len(found.far)} linears differ"
-        far = max(found.far, key=found.far.__getitem__)
-        most = max(found.disturbed, key=found.disturbed.__getitem__)
-        equal = 1 - found.different / found.total
-        checks = [
-            at_least("images: int8 outputs equal", equal, budget.equal_codes, "of 1", count),
-            at_most("images: largest difference", found.far[far], budget.step, "steps", far),
-            at_most(
-                "images: patches touched, worst linear", found.disturbed[most], budget.disturbed_rows, "of 1", most
-            ),
-        ]
+def _judge(case: OnnxCase, found: Found) -> list[Check]:
+    budget = case.budget
+    checks = found.codes("images", budget)
     for kind in ("attention", "output", "features", ROWS):
         some = {key: value for key, value in found.floats.items() if key.rpartition("/")[2] == kind}
         if some:

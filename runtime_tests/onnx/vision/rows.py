@@ -7,8 +7,6 @@ by them, and the report says so.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from runtime_tests.errors import CannotRunError
@@ -17,25 +15,14 @@ from runtime_tests.onnx.case import OnnxCase
 from runtime_tests.onnx.images import budget, encode, model
 from runtime_tests.onnx.runner import Runner
 from runtime_tests.progress import walk
-from runtime_tests.reference.floor import DRAWS
 from runtime_tests.reference.vision.patches import Patches, make, widest
 from runtime_tests.reference.vision.pictures import pictures
-from runtime_tests.results import Check, at_least, none, stated
+from runtime_tests.results import Check, none, stated
+from runtime_tests.rungs.images.rows import Figure, bar, noisy, worst
 
 # A tower without static activations computes in float32: 115 dB were seen of a small one. Sums of 3,072 columns add up
 # in another order, and sixteen layers add up to 12 dB more.
 FLOAT_DB = 80.0
-# Below that a bar would let other rows pass as well: so nervous can a tower with static activations be.
-LEAST_DB = 6.0
-
-
-@dataclass(frozen=True)
-class Figure:
-    """How near a model came to the reference with one image, and the bar for it; dB."""
-
-    image: str
-    quality: float
-    bar: float
 
 
 def compare_rows(case: OnnxCase) -> list[Check]:
@@ -55,10 +42,10 @@ def compare_rows(case: OnnxCase) -> list[Check]:
             wrong.append(f"{image.name}: {list(found.shape)}, expected {list(seen.shape)}")
             continue
         quality = metrics.snr_db(seen, found)
-        figures.append(Figure(image.name, quality, _bar(case, image, quality)))
-        others = {"without padding": (image, image.count), "with noise behind it": (_noisy(image), None)}
+        figures.append(Figure(image.name, quality, bar(case, case.tower, image, quality, FLOAT_DB)))
+        others = {"without padding": (image, image.count), "with noise behind it": (noisy(image), None)}
         padding += [f"{image.name} {how}" for how, other in others.items() if not _same(found, encode(runner, *other))]
-    checks = [] if not figures else [_worst(f"images: rows, worst of {len(figures)}", figures)]
+    checks = [] if not figures else [worst(f"images: rows, worst of {len(figures)}", figures)]
     checks += [
         none("images: another number of rows", wrong, "images", len(images)),
         none("images: padding changes rows", padding, "images", len(images)),
@@ -68,35 +55,6 @@ def compare_rows(case: OnnxCase) -> list[Check]:
         why = f"{left_out[0]}; {len(left_out)} in all"
         checks.append(stated("images with too many patches in a row", len(left_out), "images", why))
     return checks
-
-
-def _bar(case: OnnxCase, image: Patches, quality: float) -> float:
-    """What is good enough in any case, or the tower's own floor where that is lower.
-
-    The floor takes several passes; nobody asks for it of an image that comes as near as is enough.
-    """
-    enough = case.budget.lowering_db if case.folder.static_activations else FLOAT_DB
-    if quality >= enough:
-        return enough
-    drawn = 20.0 * float(np.log10(case.budget.floor_factor))
-    _, floor = case.tower.floor_db(image, case.draws(DRAWS))
-    return min(enough, floor - drawn)
-
-
-def _worst(name: str, figures: list[Figure]) -> Check:
-    """The figure that is nearest to its bar; only stated where the tower itself has no rows to hold them to."""
-    worst = min(figures, key=lambda item: (item.quality - item.bar, item.image))
-    nervous = [item for item in figures if item.bar < LEAST_DB]
-    if nervous:
-        why = f"not judged: {nervous[0].image}, disturbed in the last bits, gives rows of its own below {LEAST_DB:g} dB"
-        return stated(name, worst.quality, "dB", f"{why}; each layer by itself is judged by rung 2a")
-    return at_least(name, worst.quality, worst.bar, "dB", worst.image)
-
-
-def _noisy(image: Patches) -> Patches:
-    pixels = image.pixels.copy()
-    pixels[image.count :] = np.random.default_rng(5).random(pixels[image.count :].shape, np.float32)
-    return Patches(f"{image.name}, noise behind it", pixels, image.positions, image.rows)
 
 
 def _same(one: np.ndarray[tuple[int, ...], np.dtype[np.float32]], other: object) -> bool:

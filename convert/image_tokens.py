@@ -1,0 +1,36 @@
+"""How many tokens an image may become, and what a model needs to take it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from convert.errors import PlanError
+
+if TYPE_CHECKING:
+    from convert.checkpoint.types import Checkpoint
+
+IMAGE_ROWS = (70, 140, 280, 560, 1120)  # transformers 5.22.2, ``Gemma4ImageProcessor``
+PROMPT = 64  # tokens around an image, at least: a turn's control tokens and a question
+
+
+def check(asked: str, checkpoint: Checkpoint, most: int, context: int, causal: str) -> None:
+    """Refuses what could not be given an image.
+
+    Args:
+        most: tokens that an image becomes, at most.
+        causal: the words on what of the target lets no row see what comes behind it.
+
+    Raises:
+        PlanError: the context is too short, rows of an image see ahead, or a token around it has no name.
+    """
+    if context < most + PROMPT:
+        found = f"an image of {most} tokens with a prompt does not fit a context of {context}"
+        fewer = ", or a smaller --image-tokens" if most > IMAGE_ROWS[0] else ""
+        raise PlanError(asked, found, f"Give --context {most + PROMPT} or more{fewer}")
+    if checkpoint.modules["vision"].config.sees_ahead:
+        found = "rows of an image see what comes behind them (use_bidirectional_attention is 'vision' in config.json)"
+        raise PlanError(asked, f"{found}, {causal}", "Leave image out, or use an E2B or E4B")
+    missing = [role for role in ("image_begin", "image_end") if role not in checkpoint.settings.placeholders]
+    if missing:
+        found = f"config.json and the tokenizer name no token for {missing[0].replace('_', ' ')}"
+        raise PlanError(asked, found, "Use a checkpoint as Google publishes it")
