@@ -17,7 +17,8 @@ pytest.importorskip("pycountry")
 from convert.demo.train.curriculum import Curriculum  # noqa: E402
 from convert.demo.train.vision import __main__ as command  # noqa: E402
 from convert.demo.train.vision import asked, exam, export, fit, lessons, pictures, stages  # noqa: E402
-from convert.demo.train.vision.asked import Asked  # noqa: E402
+from convert.demo.train.vision.asked import ATTRIBUTES, UNKNOWN, Asked  # noqa: E402
+from convert.demo.train.vision.course import Course  # noqa: E402
 from convert.demo.train.vision.decoder import Decoder  # noqa: E402
 from convert.demo.train.vision.pictures import Scene  # noqa: E402
 from convert.demo.train.vision.tower import Tower  # noqa: E402
@@ -26,7 +27,7 @@ from convert.demo.writing.tokenizer import Pieces  # noqa: E402
 from convert.progress import Silent  # noqa: E402
 from runtime_tests.questions.pictured import read_pictured  # noqa: E402
 
-TWO = [Asked("number", "What number is it?", "37"), Asked("color", "What color is it?", "green")]
+TWO = [Asked("number", "What number is it?", "7"), Asked("color", "What color is it?", "green")]
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +70,7 @@ def test_pictures_show_what_their_scenes_say() -> None:
     assert [bool(of_ink[y, x]) for y in (64, 192, 320) for x in (64, 192, 320)] == [i in (0, 4) for i in range(9)]
     ring, circle = (drawn(Scene("one", "red", shape=shape, cells=(4,)))[192, 192, 0] for shape in ("ring", "circle"))
     assert ring < 60 < 200 < circle
-    one, eight = (drawn(Scene("number", "white", number=n)).astype(int).mean() for n in (11, 88))
+    one, eight = (drawn(Scene("digit", "white", digit=digit)).astype(int).mean() for digit in "18")
     assert one < eight
 
 
@@ -77,14 +78,34 @@ def test_held_out_scenes_are_asked_about_and_never_drawn_for_training() -> None:
     random = np.random.default_rng(3)
     scenes = [pictures.invent(random) for _ in range(800)]
     assert not any(scene.held_out for scene in scenes)
-    numbers = {scene.number for scene in scenes if scene.number}
+    assert {scene.digit for scene in scenes if scene.digit} == set("0123456789")
+    assert {scene.colour for scene in scenes} == set(pictures.COLOURS)
     exams = exam.exam(40)
-    held = {int(each.asked.answer) for each in exams if each.asked.kind == "number"}
-    assert len(numbers) > 60
-    assert len(held) > 3
-    assert not numbers & held
+    assert len({each.asked.answer for each in exams if each.asked.kind == "number"}) > 3
     assert {each.asked.kind for each in exams} == set(asked.WORDINGS)
     assert sum(each.resized for each in exams) == 10
+
+
+def test_what_is_imagined_asks_about_what_it_labels_and_keeps_held_out_pairs_out() -> None:
+    random, colours, digits = np.random.default_rng(5), list(ATTRIBUTES["color"]), list(ATTRIBUTES["digit"])
+    for _ in range(300):
+        labels, questions = asked.imagine(3, random)
+        known = {
+            name: str(values[at])
+            for at, (name, values) in zip(labels, ATTRIBUTES.items(), strict=True)
+            if at != UNKNOWN
+        }
+        assert all(each.answer == known[asked.ABOUT.get(each.kind, each.kind)] for each in questions)
+        if labels[0] >= 0 and labels[1] >= 0:
+            assert not Scene("digit", colours[labels[1]], digit=digits[labels[0]]).held_out
+
+
+def test_a_picture_in_a_colour_without_a_name_has_no_label_for_it() -> None:
+    drawn = fit.batch(np.random.default_rng(2), Course(1, 12, 1e-3, 0, kept=1, nameless=0.5)).labels[:, 1]
+    assert 0 < (drawn == UNKNOWN).sum() < 12
+    for _ in range(20):
+        found = pictures.nameless(np.random.default_rng(3))
+        assert min(np.abs(np.array(each) - found).max() for each in pictures.COLOURS.values()) > 40
 
 
 def test_patches_of_a_square_lie_together_with_their_places() -> None:
@@ -100,7 +121,8 @@ def test_patches_of_a_square_lie_together_with_their_places() -> None:
 
 
 def test_the_same_seed_draws_the_same_batches() -> None:
-    first, second, other = (fit.batch(np.random.default_rng(seed), 2, 3) for seed in (9, 9, 10))
+    course = Course(1, 2, 1e-3, 0, kept=3, nameless=0.5)
+    first, second, other = (fit.batch(np.random.default_rng(seed), course) for seed in (9, 9, 10))
     assert torch.equal(first.patches, second.patches)
     assert first.asked == second.asked
     assert first.patches.shape != other.patches.shape or not torch.equal(first.patches, other.patches)
@@ -141,7 +163,7 @@ def test_a_checkpoint_computes_what_the_tower_was_trained_to_compute(pieces: Pie
     tower.to_bfloat16()
     export.write(tmp_path, demo.folder(), DEMO, pieces, tower)
     loaded = Gemma4ForConditionalGeneration.from_pretrained(tmp_path, dtype=torch.float32).eval()
-    patches, places = pictures.patches(drawn(Scene("number", "red", number=42), size=(144, 96)))
+    patches, places = pictures.patches(drawn(Scene("digit", "red", digit="4"), size=(144, 96)))
     order = np.lexsort((places[:, 0], places[:, 1]))
     given = torch.from_numpy(patches).float()[None] / 255
     where = torch.from_numpy(places)[None]

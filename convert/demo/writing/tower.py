@@ -33,7 +33,7 @@ class VisionShape:
     tokens: int = 70
 
 
-DEMO_VISION = VisionShape(layers=2, hidden=64, intermediate=128, heads=2, head_dim=32, positions=210)
+DEMO_VISION = VisionShape(layers=3, hidden=64, intermediate=128, heads=4, head_dim=32, positions=210)
 
 
 def vision_config(shape: VisionShape) -> dict[str, Any]:

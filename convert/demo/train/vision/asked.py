@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from convert.demo.train.questions import pick
 from convert.demo.train.vision.pictures import COLOURS, MOST, PLACES, SHAPES, Scene
 
 WORDINGS = {
@@ -16,20 +17,25 @@ WORDINGS = {
     "place": "Where is it?",
 }
 ASKED = {
-    "number": ("number", "color"),
+    "digit": ("number", "color"),
     "one": ("shape", "color", "place", "count"),
     "many": ("count", "shape", "color"),
 }
 # Values of the attributes that the tower first learns to tell, each by a linear head.
 ATTRIBUTES = {
-    "tens": tuple(range(1, 10)),
-    "ones": tuple(range(10)),
+    "digit": tuple("0123456789"),
     "color": tuple(COLOURS),
     "shape": SHAPES,
     "count": tuple(range(1, MOST + 1)),
     "place": tuple(PLACES),
 }
 UNKNOWN = -100
+ABOUT = {"number": "digit"}  # the attribute that a kind of question is about, where it has another name
+
+
+def told_by(across: int) -> list[int]:
+    """Which attribute each column of an image's rows is to tell, by number: so that no row has to tell all of them."""
+    return [column * len(ATTRIBUTES) // across for column in range(across)]
 
 
 @dataclass(frozen=True)
@@ -43,13 +49,33 @@ class Asked:
 
 def answer(scene: Scene, kind: str) -> str:
     """The right one."""
-    known = {"number": scene.number, "color": scene.colour, "shape": scene.shape, "count": len(scene.cells)}
+    known = {"number": scene.digit, "color": scene.colour, "shape": scene.shape, "count": len(scene.cells)}
     return scene.place if kind == "place" else str(known[kind])
 
 
 def ask(scene: Scene, kind: str) -> Asked:
     """A question about a scene."""
     return Asked(kind, WORDINGS[kind], answer(scene, kind))
+
+
+def imagine(count: int, random: np.random.Generator) -> tuple[list[int], list[Asked]]:
+    """Labels of attributes as no picture has them together, a digit beside a shape for one, and questions about them.
+
+    So each is learned apart from the others. Pairs that are held out are not among them.
+    """
+    while True:
+        chosen = [pick(random, len(values)) if random.random() < 0.6 else UNKNOWN for values in ATTRIBUTES.values()]
+        known = {
+            name: str(values[at]) for at, (name, values) in zip(chosen, ATTRIBUTES.items(), strict=True) if at >= 0
+        }
+        colour, digit, shape = (known.get(name, "") for name in ("color", "digit", "shape"))
+        scenes = [Scene("digit", colour, digit=digit)] * bool(digit)
+        scenes += [Scene(kind, colour, shape=shape) for kind in ("one", "many") if shape]
+        if known and not (colour and any(scene.held_out for scene in scenes)):
+            break
+    kinds = [kind for kind in WORDINGS if ABOUT.get(kind, kind) in known]
+    asked = [kinds[int(i)] for i in random.permutation(len(kinds))] * count
+    return chosen, [Asked(kind, WORDINGS[kind], known[ABOUT.get(kind, kind)]) for kind in asked[:count]]
 
 
 def draw(scene: Scene, count: int, random: np.random.Generator) -> list[Asked]:
@@ -60,10 +86,8 @@ def draw(scene: Scene, count: int, random: np.random.Generator) -> list[Asked]:
 
 def labels(scene: Scene) -> list[int]:
     """Index of the scene's value of each attribute; ``UNKNOWN`` where it has none."""
-    tens, ones = divmod(scene.number, 10)
     value = {
-        "tens": tens if scene.number else None,
-        "ones": ones if scene.number else None,
+        "digit": scene.digit or None,
         "color": scene.colour,
         "shape": scene.shape or None,
         "count": len(scene.cells) or None,

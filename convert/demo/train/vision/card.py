@@ -21,10 +21,10 @@ clipping). Its linears have 8 bits and static int8 activations; patch embedder, 
 bfloat16. A picture becomes at most {tokens} rows. `Gemma4ForConditionalGeneration` loads it; the decoder is the same,
 bit for bit, as without it.
 
-Data: pictures drawn by `convert/demo/train/vision` - a number of two digits in seven strokes each, one shape somewhere,
-or two to nine of one shape - in eight colors on a dark ground, and one question before which the picture stands. Held
-out: one number in {held_out}, and one pair of shape and color in {held_out}. `evaluation_images.jsonl` has {questions}
-questions about held-out ones, a quarter of them of sizes that have to be resized.
+Data: pictures drawn by `convert/demo/train/vision` - a digit in seven strokes, one shape somewhere, or two to five of
+one shape - in eight colors on a dark ground, and one question before which the picture stands. Held out: one pair of
+digit and color, and of shape and color, in {held_out}. `evaluation_images.jsonl` has {questions} questions about
+held-out ones, a quarter of them of sizes that have to be resized.
 
 Training: `python -m convert.demo.train.vision`: {look} steps of telling what there is, without the decoder; {told}
 steps of finding rows that make the frozen decoder answer, without pictures, and {like} of giving such rows; {speak}
@@ -60,7 +60,7 @@ def with_sight(text: str, recipe: Recipe, width: int, questions: str, right: Seq
             "parameters": (matrices + dense) / 1e6,
             "held_out": HELD_OUT,
             "questions": len(right),
-            "look": recipe.look.steps + recipe.again.steps,
+            "look": recipe.look.steps,
             "told": recipe.told.steps,
             "like": recipe.like.steps,
             "speak": recipe.speak.steps,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from convert.demo.train.vision.pictures import KINDS
 from convert.demo.writing.tower import POOL
 
 # Sizes of a batch's pictures after an engine's resizing, in rows of the decoder across and down: square ones.
@@ -22,6 +23,8 @@ class Course:
         rate: highest learning rate.
         seed: of the pictures.
         kept: patches of each row's square of nine that the tower is given.
+        kinds: of pictures, drawn equally often.
+        nameless: share of pictures in colours without a name, so that shapes are learned apart from colours.
         warm_up: steps until the rate is reached.
     """
 
@@ -30,4 +33,6 @@ class Course:
     rate: float
     seed: int
     kept: int = ALL
+    kinds: tuple[str, ...] = KINDS
+    nameless: float = 0.0
     warm_up: int = 100

@@ -38,11 +38,10 @@ class _Linear(nn.Module):
     def __init__(self, loaded: Any) -> None:
         super().__init__()
         self.weight = nn.Buffer(loaded._dequantize_weights().clone())
-        self.rounding = True
         self.steps = loaded.input_activation_scale.item(), loaded.output_activation_scale.item()
 
     def forward(self, x: Tensor) -> Tensor:
-        entering, leaving = self.steps if self.rounding else (0.0, 0.0)
+        entering, leaving = self.steps
         x = F.linear(_Rounded.apply(x, entering) if entering else x, self.weight)
         return _Rounded.apply(x, leaving) if leaving else x
 
@@ -81,12 +80,6 @@ class Decoder:
         self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         begin, _, end = PICTURE.values()
         self._before, self._behind = [START, *self.ids(USER), begin], [end]
-
-    def rounds(self, rounding: bool) -> None:
-        """Whether activations are rounded to their static steps, as the checkpoint says; without is faster."""
-        for module in self._layers.modules():
-            if isinstance(module, _Linear):
-                module.rounding = rounding
 
     def ids(self, text: str) -> list[int]:
         return list(self._tokenizer.encode(text, add_special_tokens=False).ids)

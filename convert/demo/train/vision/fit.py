@@ -14,9 +14,10 @@ from torch import Tensor
 from convert.demo.train.fit import CLIP, rate
 from convert.demo.train.questions import pick
 from convert.demo.train.vision import asked, pictures
-from convert.demo.train.vision.asked import UNKNOWN, Asked
+from convert.demo.train.vision.asked import ATTRIBUTES, UNKNOWN, Asked
 from convert.demo.train.vision.course import ALL, QUESTIONS, SIZES, Course
 from convert.demo.train.vision.decoder import Decoder
+from convert.demo.train.vision.pictures import Scene
 from convert.demo.train.vision.told import Told
 from convert.demo.train.vision.tower import Tower
 from convert.demo.writing.tower import PATCH, POOL
@@ -40,31 +41,36 @@ class Batch:
     asked: list[list[Asked]]
 
 
-def batch(random: np.random.Generator, rows: int, kept: int = ALL) -> Batch:
-    """Draws pictures that are not held out, and questions.
-
-    Args:
-        kept: patches of each row's square of nine, by chance.
-    """
-    across, down = SIZES[pick(random, len(SIZES))]
-    scenes, cut = [pictures.invent(random) for _ in range(rows)], []
-    for scene in scenes:
+def batch(random: np.random.Generator, course: Course) -> Batch:
+    """Draws pictures that are not held out, and questions; of patches those that are kept, by chance."""
+    (across, down), kept = SIZES[pick(random, len(SIZES))], course.kept
+    scenes, labels, cut = list[Scene](), list[list[int]](), []
+    for _ in range(course.rows):
+        scene = pictures.invent(random, kinds=course.kinds)
+        scenes.append(scene)
+        labels.append(asked.labels(scene))
+        colour = None
+        if course.nameless and random.random() < course.nameless:
+            colour = pictures.nameless(random)
+            labels[-1][list(ATTRIBUTES).index("color")] = UNKNOWN
         blur = 0.0 if random.random() < 0.5 else 4.0 * random.random()
-        drawn = pictures.draw(scene, across * PIXELS, down * PIXELS, random, blur)
+        drawn = pictures.draw(scene, across * PIXELS, down * PIXELS, random, blur, colour)
         chosen = random.random((across * down, ALL)).argpartition(kept - 1, axis=1)[:, :kept] if kept < ALL else None
         cut.append(pictures.patches(drawn, chosen))
     return Batch(
         torch.from_numpy(np.stack([patches for patches, _ in cut])).float() / 255,
         torch.from_numpy(np.stack([places for _, places in cut])),
-        torch.tensor([asked.labels(scene) for scene in scenes]),
+        torch.tensor(labels),
         [asked.draw(scene, QUESTIONS, random) for scene in scenes],
     )
 
 
 def telling(tower: Tower, normed: Tensor, labels: Tensor) -> Tensor:
-    """Mean cross-entropy of the attributes that the scenes have, told by every row and by all rows together."""
+    """Mean cross-entropy of the attributes that the scenes have, told by each row of its columns and by all of them."""
     losses = []
+    tells = torch.tensor(asked.told_by(SIZES[0][0]) * SIZES[0][1])
     for number, logits in enumerate(tower.attributes(normed)):
+        logits = logits[:, tells == number]
         known = labels[:, number] != UNKNOWN
         if bool(known.any()):
             wanted = labels[known, number]
@@ -113,11 +119,11 @@ def fit(
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate(step, course.steps, course.warm_up))
     losses, right = list[float](), list[float]()
     with ThreadPoolExecutor(1) as painter:  # the next batch is drawn while this one is learned
-        ahead = painter.submit(batch, random, course.rows, course.kept)
+        ahead = painter.submit(batch, random, course)
         for step in range(course.steps):
             if at and step in at:
                 at[step]()
-            drawn, ahead = ahead.result(), painter.submit(batch, random, course.rows, course.kept)
+            drawn, ahead = ahead.result(), painter.submit(batch, random, course)
             normed, rows = tower(drawn.patches, drawn.places, course.kept)
             loss = hint = telling(tower, normed, drawn.labels)
             if decoder is not None:

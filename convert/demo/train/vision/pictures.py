@@ -1,7 +1,8 @@
-"""Pictures with something to ask about: a number, one shape somewhere, or a few of one shape; drawn by numpy alone."""
+"""Pictures with something to ask about: a digit, one shape somewhere, or a few of one shape; drawn by numpy alone."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,11 +27,12 @@ COLOURS = {
 SHAPES = ("circle", "square", "triangle", "cross", "ring")
 # Cells of a grid of three by three, row by row.
 PLACES = {"top": 1, "left": 3, "middle": 4, "right": 5, "bottom": 7}
-KINDS = ("number", "number", "one", "many")  # how often each is drawn
-FEWEST, MOST = 2, 9
+KINDS = ("digit", "digit", "one", "many")  # how often each is drawn
+FEWEST, MOST = 2, 5
+BRIGHT, APART = 130, 48
 # In seven strokes: top, upper left, upper right, middle, lower left, lower right, bottom.
 STROKES = ("1110111", "0010010", "1011101", "1011011", "0111010", "1101011", "1101111", "1010010", "1111111", "1111011")
-HELD_OUT = 6  # one number, and one pair of shape and colour, in so many
+HELD_OUT = 6  # one pair of digit and colour, or of shape and colour, in so many
 
 
 @dataclass(frozen=True)
@@ -38,24 +40,22 @@ class Scene:
     """What there is to see.
 
     Attributes:
-        kind: ``number``, ``one`` (shape, somewhere) or ``many`` (of one shape).
-        number: from 10 to 99; 0 where there is none.
-        shape: "" where there is a number.
+        kind: ``digit``, ``one`` (shape, somewhere) or ``many`` (of one shape).
+        digit: "" where there are shapes.
+        shape: "" where there is a digit.
         cells: where shapes stand, of the nine of the grid.
     """
 
     kind: str
     colour: str
-    number: int = 0
+    digit: str = ""
     shape: str = ""
     cells: tuple[int, ...] = ()
 
     @property
     def held_out(self) -> bool:
         """Whether training never draws it."""
-        return (
-            share(f"picture {self.kind} {self.number or self.shape} {self.colour if self.shape else ''}", HELD_OUT) == 0
-        )
+        return share(f"picture {self.kind} {self.digit or self.shape} {self.colour}", HELD_OUT) == 0
 
     @property
     def place(self) -> str:
@@ -63,12 +63,12 @@ class Scene:
         return next(name for name, cell in PLACES.items() if self.cells == (cell,))
 
 
-def invent(random: np.random.Generator, held_out: bool = False) -> Scene:
-    """A scene that is held out, or one that is not."""
+def invent(random: np.random.Generator, held_out: bool = False, kinds: Sequence[str] = KINDS) -> Scene:
+    """A scene that is held out, or one that is not; ``kinds`` are drawn equally often."""
     while True:
-        kind, colour = KINDS[pick(random, len(KINDS))], list(COLOURS)[pick(random, len(COLOURS))]
-        if kind == "number":
-            scene = Scene(kind, colour, number=10 + pick(random, 90))
+        kind, colour = kinds[pick(random, len(kinds))], list(COLOURS)[pick(random, len(COLOURS))]
+        if kind == "digit":
+            scene = Scene(kind, colour, digit=str(pick(random, 10)))
         else:
             shape = SHAPES[pick(random, len(SHAPES))]
             if kind == "one":
@@ -81,17 +81,34 @@ def invent(random: np.random.Generator, held_out: bool = False) -> Scene:
             return scene
 
 
-def draw(scene: Scene, wide: int, high: int, random: np.random.Generator, blur: float = 0.0) -> Pixels:
+def nameless(random: np.random.Generator) -> NDArray[np.int64]:
+    """A colour that is none of those with a name, and that the ground does not hide."""
+    while True:
+        found = random.integers(0, 256, 3)
+        distances = np.abs(np.array(list(COLOURS.values())) - found).max(axis=1)
+        if found.max() > BRIGHT and distances.min() > APART:
+            return found
+
+
+def draw(
+    scene: Scene,
+    wide: int,
+    high: int,
+    random: np.random.Generator,
+    blur: float = 0.0,
+    colour: NDArray[np.int64] | None = None,
+) -> Pixels:
     """The picture, ``[high, wide, 3]``: size and place of everything differ a little.
 
     Args:
+        colour: another than the scene's.
         blur: width of edges in pixels, as in a picture that was enlarged; 0 for sharp ones.
     """
     ground = np.full(3, 20 + pick(random, 21)) + random.integers(-6, 7, 3)
-    ink = np.clip(np.array(COLOURS[scene.colour]) + random.integers(-12, 13, 3), 0, 255)
+    ink = np.clip((np.array(COLOURS[scene.colour]) if colour is None else colour) + random.integers(-12, 13, 3), 0, 255)
     picture = np.frombuffer(bytearray(ground.astype(np.uint8).tobytes() * (high * wide)), np.uint8)
     picture = picture.reshape(high, wide, 3)
-    for x, y, half_wide, half_high, what in _strokes(scene, random) if scene.number else _figures(scene, random):
+    for x, y, half_wide, half_high, what in _strokes(scene, random) if scene.digit else _figures(scene, random):
         _put(picture, ink, (x * wide, y * high), (half_wide * wide, half_high * high), what, blur)
     return picture
 
@@ -99,7 +116,7 @@ def draw(scene: Scene, wide: int, high: int, random: np.random.Generator, blur: 
 def _figures(scene: Scene, random: np.random.Generator) -> list[tuple[float, float, float, float, str]]:
     """Centre, half of width and height, as shares of the picture's, and what to draw."""
     out = []
-    size = 0.125 + 0.03 * random.random()
+    size = 0.14 + 0.02 * random.random()
     for cell in scene.cells:
         x, y = ((cell % 3) + 0.5) / 3, ((cell // 3) + 0.5) / 3
         x, y = (each + 0.03 * (random.random() - 0.5) for each in (x, y))
@@ -108,22 +125,18 @@ def _figures(scene: Scene, random: np.random.Generator) -> list[tuple[float, flo
 
 
 def _strokes(scene: Scene, random: np.random.Generator) -> list[tuple[float, float, float, float, str]]:
-    out = []
-    wide, high, thick = 0.115 + 0.015 * random.random(), 0.25 + 0.05 * random.random(), 0.035 + 0.01 * random.random()
-    dx, dy = (0.03 * (random.random() - 0.5) for _ in range(2))
-    for middle, digit in zip((0.28, 0.72), divmod(scene.number, 10), strict=True):
-        x, y = middle + dx, 0.5 + dy
-        bars = (
-            (x, y - high, wide + thick, thick),
-            (x - wide, y - high / 2, thick, high / 2),
-            (x + wide, y - high / 2, thick, high / 2),
-            (x, y, wide + thick, thick),
-            (x - wide, y + high / 2, thick, high / 2),
-            (x + wide, y + high / 2, thick, high / 2),
-            (x, y + high, wide + thick, thick),
-        )
-        out += [(*bar, "bar") for bar, lit in zip(bars, STROKES[digit], strict=True) if lit == "1"]
-    return out
+    wide, high, thick = 0.2 + 0.02 * random.random(), 0.3 + 0.04 * random.random(), 0.055 + 0.015 * random.random()
+    x, y = (0.5 + 0.04 * (random.random() - 0.5) for _ in range(2))
+    bars = (
+        (x, y - high, wide + thick, thick),
+        (x - wide, y - high / 2, thick, high / 2),
+        (x + wide, y - high / 2, thick, high / 2),
+        (x, y, wide + thick, thick),
+        (x - wide, y + high / 2, thick, high / 2),
+        (x + wide, y + high / 2, thick, high / 2),
+        (x, y + high, wide + thick, thick),
+    )
+    return [(*bar, "bar") for bar, lit in zip(bars, STROKES[int(scene.digit)], strict=True) if lit == "1"]
 
 
 def _put(
