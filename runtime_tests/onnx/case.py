@@ -142,7 +142,7 @@ class OnnxCase(Case):
         """See :meth:`Case.greedy`.
 
         Args:
-            images: of each prompt its rows of images, float32 ``[n, H]``, one for each image token; none for text alone.
+            images: of each prompt the rows of its images, float32 ``[n, H]``, one for each image token; none for text.
         """
         stops, out, place = frozenset(self.stops), [], getattr(self.folder.transformers, "image_token_id", None)
         for number, (ids, most) in enumerate(zip(prompts, steps, strict=True)):

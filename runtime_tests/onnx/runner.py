@@ -76,7 +76,10 @@ class Session:
         Args:
             rows: of images, float32 ``[n, H]``, one for each of the image tokens among them; None where there are none.
         """
-        given: Arrays = {"input_ids": ids.astype(np.int64)[None], "image_features": self._none if rows is None else rows}
+        given: Arrays = {
+            "input_ids": ids.astype(np.int64)[None],
+            "image_features": self._none if rows is None else rows,
+        }
         found = self._model.run({**given, **places(self.position, len(ids)), **self._past})
         self._past = {name: found[name.replace("past_key_values", "present", 1)] for name in self._past}
         self.position += len(ids)

@@ -104,9 +104,7 @@ def _engine(case: LitertCase, asked: Asked) -> tuple[list[str], dict[int, str], 
                 places.append(number)
         chats += [_chat(sights[i], sights[i].question.pictures, Path(folder, f"{i}-own")) for i in places]
         most = max(len(sight.question.pictures) for sight in sights)
-        request = Request(
-            str(case.artifact.path), (), 1, (), tuple(chats), asked.steps, case.threads, images=most
-        )
+        request = Request(str(case.artifact.path), (), 1, (), tuple(chats), asked.steps, case.threads, images=most)
         said = ask(request)
     same = said.chats[: len(sights)]
     return same, dict(zip(places, said.chats[len(sights) :], strict=True)), said.failed

@@ -7,7 +7,7 @@ first; the reference reads its answer in one pass and goes on by itself where it
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -103,16 +103,16 @@ class Asked:
             out.append(np.concatenate([rows for _, rows in made]))
         return out
 
-    def text(self, new: Sequence[int]) -> str:
+    def text(self, new: Iterable[int]) -> str:
         """What the reader sees of an answer: its tokens but the stop token."""
         return self._case.detokenize([int(token) for token in new if int(token) not in self._case.stops])
 
-    def reference(self, drafts: Sequence[Sequence[int]]) -> list[str]:
+    def reference(self, drafts: Sequence[Iterable[int]]) -> list[str]:
         """transformers' greedy answers, read along an artifact's tokens."""
         every = [*zip(self.sights, self.ids, drafts, strict=True)]
         return [self._answer(*each) for each in walk("questions about pictures, read by the reference", every)]
 
-    def _answer(self, sight: Sight, ids: Ids, draft: Sequence[int]) -> str:
+    def _answer(self, sight: Sight, ids: Ids, draft: Iterable[int]) -> str:
         stops, patches = self._case.stops, sight.patches
         fed, new = [int(token) for token in draft if int(token) not in stops][: self.steps - 1], list[int]()
         while True:

@@ -16,7 +16,7 @@ from runtime_tests.rungs.images.accuracy import Asked, Sight
 
 SURE = 0.3  # logits between the first choice and the second
 SQUARE = (384, 384)  # pixels of a picture that nobody resizes for 70 rows
-TRIED = 30  # pictures
+TRIED = 16  # pictures
 
 
 def question(size: tuple[int, int] = SQUARE, answer: str = "3", family: str = "count", seed: int = 2) -> Pictured:
