@@ -1,21 +1,22 @@
 """Rung 4, part of images: right answers to a checkpoint's own questions about pictures, beside transformers'.
 
 Both sides are given the same pixels: each picture as transformers' image processor resizes it. The artifact answers
-first; the reference reads its answer in one pass and goes on by itself where its own first choice is another token.
+first; the reference reads its answer in one pass, several questions at once, and goes on by itself where its own first
+choice is another token.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from runtime_tests.case import Case
 from runtime_tests.errors import CannotRunError
 from runtime_tests.measures.statistics import Outcomes, paired, wilson
-from runtime_tests.progress import walk
+from runtime_tests.progress import steps, walk
 from runtime_tests.questions.pictured import Pictured
 from runtime_tests.reference.model import Floats, Ids
 from runtime_tests.reference.vision.patches import Patches, Sizes, make
@@ -25,6 +26,7 @@ from runtime_tests.results import Check, at_least, at_most, stated
 
 STEPS = 24  # tokens of an answer, at most
 POINTS = 0.5
+TOGETHER = 8  # sequences in a pass of the reference
 
 
 @dataclass(frozen=True)
@@ -109,26 +111,69 @@ class Asked:
 
     def reference(self, drafts: Sequence[Iterable[int]]) -> list[str]:
         """transformers' greedy answers, read along an artifact's tokens."""
-        every = [*zip(self.sights, self.ids, drafts, strict=True)]
-        return [self._answer(*each) for each in walk("questions about pictures, read by the reference", every)]
+        every = [
+            Reading(sight, ids, [int(token) for token in draft if int(token) not in self._case.stops][: self.steps - 1])
+            for sight, ids, draft in zip(self.sights, self.ids, drafts, strict=True)
+        ]
+        with steps("questions about pictures, read by the reference", len(every)) as advance:
+            going = every
+            while going:
+                for group in alike(going):
+                    self._read(group)
+                    advance(sum(each.ended for each in group))
+                going = [each for each in going if not each.ended]
+        return [self.text(each.new) for each in every]
 
-    def _answer(self, sight: Sight, ids: Ids, draft: Iterable[int]) -> str:
-        stops, patches = self._case.stops, sight.patches
-        fed, new = [int(token) for token in draft if int(token) not in stops][: self.steps - 1], list[int]()
-        while True:
-            sequence = np.concatenate([ids, new, fed]).astype(np.int32)
-            best = self.whole.logits(sequence, patches, len(ids) + len(new) - 1).argmax(axis=-1)
-            for place, token in enumerate(best):
-                new.append(int(token))
-                if new[-1] in stops or len(new) >= self.steps:
-                    return self.text(new)
-                if place >= len(fed) or new[-1] != fed[place]:
-                    break
-            fed = []
+    def _read(self, group: Sequence[Reading]) -> None:
+        """One pass over sequences of one length."""
+        starts = [len(each.ids) + len(each.new) - 1 for each in group]
+        first, images = min(starts), [each.sight.patches for each in group]
+        best = self.whole.together([each.sequence for each in group], images, first).argmax(axis=-1)
+        for each, start, row in zip(group, starts, best.tolist(), strict=True):
+            each.take(row[start - first :], self._case.stops, self.steps)
 
     def judge(self, reference: Sequence[str], said: Sequence[str], where: str) -> list[Check]:
         """The figures; see :func:`judge`."""
         return judge(self.sights, reference, said, where, self.total)
+
+
+@dataclass
+class Reading:
+    """A question that the reference answers.
+
+    Attributes:
+        fed: tokens of a draft that are read behind the answer so far.
+        new: the answer so far.
+    """
+
+    sight: Sight
+    ids: Ids
+    fed: list[int]
+    new: list[int] = field(default_factory=list)
+    ended: bool = False
+
+    @property
+    def sequence(self) -> Ids:
+        """What the reference reads next."""
+        return np.concatenate([self.ids, self.new, self.fed]).astype(np.int32)
+
+    def take(self, best: Sequence[int], stops: Sequence[int], most: int) -> None:
+        """Goes on by the first choices behind the answer so far and each fed token, until one is another than fed."""
+        fed, self.fed = self.fed, []
+        for place, token in enumerate(best):
+            self.new.append(token)
+            self.ended = token in stops or len(self.new) >= most
+            if self.ended or place >= len(fed) or token != fed[place]:
+                return
+
+
+def alike(readings: Sequence[Reading]) -> Iterator[list[Reading]]:
+    """Those of one length, as many as go through the reference together."""
+    lengths = defaultdict[int, list[Reading]](list)
+    for each in readings:
+        lengths[len(each.sequence)].append(each)
+    for some in lengths.values():
+        yield from (some[start : start + TOGETHER] for start in range(0, len(some), TOGETHER))
 
 
 def drawn(questions: Sequence[Pictured], most: int) -> list[Pictured]:

@@ -57,23 +57,24 @@ def test_questions_are_drawn_evenly_from_each_family_and_told() -> None:
     assert found["answered by the reference"].note == "of 20, evenly drawn from 100"
 
 
-def asked(answer: list[int], calls: list[int], steps: int = 5) -> Asked:
+def asked(answer: list[int], calls: list[int], steps: int = 5, count: int = 1) -> Asked:
     """Questions of a reference that always gives these tokens after a prompt of three."""
 
-    def logits(ids: Any, patches: Any, first: int) -> Any:
-        calls.append(len(ids) - 3)
-        out = np.zeros((len(ids) - first, 10), np.float32)
-        for row, place in enumerate(range(first, len(ids))):
-            # What was fed must be the answer so far; else anything follows.
-            so_far = [int(each) for each in ids[3 : place + 1]]
-            right = so_far == answer[: len(so_far)]
-            out[row, answer[place - 2] if right and place - 2 < len(answer) else 9] = 1
+    def together(sequences: Any, images: Any, first: int) -> Any:
+        calls.append(len(sequences[0]) - 3)
+        out = np.zeros((len(sequences), len(sequences[0]) - first, 10), np.float32)
+        for ids, logits in zip(sequences, out, strict=True):
+            for row, place in enumerate(range(first, len(ids))):
+                # What was fed must be the answer so far; else anything follows.
+                so_far = [int(each) for each in ids[3 : place + 1]]
+                right = so_far == answer[: len(so_far)]
+                logits[row, answer[place - 2] if right and place - 2 < len(answer) else 9] = 1
         return out
 
     made = object.__new__(Asked)
     case = SimpleNamespace(stops=[STOP], detokenize=lambda ids: " ".join(map(str, ids)), dims=SimpleNamespace(hidden=4))
-    made._case, made.whole, made.steps = cast(Any, case), cast(Any, SimpleNamespace(logits=logits)), steps
-    made.sights, made.ids = sights("count"), [np.array([2, 2, 2], np.int32)]
+    made._case, made.whole, made.steps = cast(Any, case), cast(Any, SimpleNamespace(together=together)), steps
+    made.sights, made.ids = sights(*["count"] * count), [np.array([2, 2, 2], np.int32)] * count
     return made
 
 
@@ -91,6 +92,13 @@ def test_the_references_answer_is_its_own_whatever_was_drafted(draft: list[int],
     calls: list[int] = []
     assert asked([5, 6, STOP], calls).reference([draft]) == ["5 6"]
     assert calls == passes
+
+
+def test_questions_of_one_length_go_through_the_reference_together() -> None:
+    calls: list[int] = []
+    drafts = [[5, 6, STOP], [4], [5, 6], *[[7, 7]] * 9]
+    assert asked([5, 6, STOP], calls, count=12).reference(drafts) == ["5 6"] * 12
+    assert calls == [2, 2, 1, 1, 1, 2, 2]  # eleven drafts of two tokens, one of one; then ten that parted, twice
 
 
 def test_an_answer_without_an_end_is_cut() -> None:
