@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from runtime_tests.onnx.case import TEXT, VISION
+from runtime_tests.onnx.rungs.task import climb
 from runtime_tests.onnx.vision import accuracy
 from runtime_tests.onnx.vision.accuracy import compare_accuracy
+from runtime_tests.questions.evaluation import read_evaluation
 from runtime_tests.questions.pictured import Pictured
 from runtime_tests.rungs.images import accuracy as shared
 from tests.judge.onnx.vision.bed import ROWS, Bed, Seeing, faults
@@ -77,3 +81,16 @@ def test_models_that_take_no_images_or_a_checkpoint_without_questions_are_not_as
     assert compare_accuracy(case) == []
     monkeypatch.setattr(accuracy, "read_pictured", lambda folder: ())
     assert compare_accuracy(float_bed.case) == []
+
+
+def test_who_asks_for_few_questions_is_asked_few_about_pictures_too(
+    float_bed: Bed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    case = float_bed.case
+    line = {"id": "a", "family": "sums", "messages": [{"role": "user", "content": "1 + 1?"}], "answer": "2"}
+    (tmp_path / "one.jsonl").write_text(json.dumps(line), "utf-8")
+    monkeypatch.setattr(case, "evaluation", read_evaluation(case.folder.path, tmp_path / "one.jsonl"))
+    found = {check.name: check for check in climb(case).checks}
+    assert found["questions"].found == 1
+    assert found["pictures: answered by the reference"].note == "of 1, evenly drawn from 5"
+    assert found["pictures: right in ONNX Runtime, same pixels"].found == 100
