@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pytest
+import torch
 
 from runtime_tests.coreml.greedy import answers
 from runtime_tests.coreml.rungs.task import climb
@@ -107,3 +109,19 @@ def test_who_asks_for_few_questions_is_asked_few_about_pictures_too(
     assert found["questions"].found == 1
     assert found["pictures: answered by the reference"].note == "of 1, evenly drawn from 5"
     assert found["pictures: right in the evaluator, same pixels"].found == 100
+
+
+@pytest.mark.parametrize(("rows", "length"), [(64, 70), (70, 70), (71, 140)])
+def test_a_picture_goes_through_the_shortest_function_that_has_room(
+    rows: int, length: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    called: list[int] = []
+
+    def run(case: Any, budget: int, image: Any, arithmetic: str) -> Any:
+        called.append(budget)
+        return {"rows": torch.zeros(1, budget, 8)}
+
+    monkeypatch.setattr(accuracy, "run", run)
+    image: Any = SimpleNamespace(rows=rows)
+    assert accuracy._encode(cast(Any, None), [70, 140], image).shape == (rows, 8)
+    assert called == [length]
