@@ -285,14 +285,16 @@ class CoremlCase(Case):
         """
         if self.large:
             raise CannotRunError("a large package does not generate")
-
         most = max(steps, default=0)
-        try:
-            evaluator = self.evaluator(positions=reach(self, prompts, most))
-        except CannotRunError:  # the cache cannot be cut
-            evaluator = self.evaluator()
-        found = answers(self, evaluator, prompts, most, frozenset(self.stops))
+        found = answers(self, self.evaluator_for(prompts, most), prompts, most, frozenset(self.stops))
         return [new[:own] for new, own in zip(found, steps, strict=True)]
+
+    def evaluator_for(self, prompts: Sequence[Ids], most: int) -> Evaluator:
+        """The package with a cache that has room for the prompts and ``most`` tokens more, cut where it can be."""
+        try:
+            return self.evaluator(positions=reach(self, prompts, most))
+        except CannotRunError:  # the cache cannot be cut
+            return self.evaluator()
 
     def session(self, evaluator: Evaluator) -> Session:
         """An empty conversation."""

@@ -3,12 +3,13 @@
 The program's functions take one sequence; ``torch.vmap`` runs them over a stack of sequences at one position. What all
 prompts of a stack are long enough for is prefilled. From there on every sequence takes its next token, which is the
 prompt's until that ends and then its own choice. So prompts of different lengths go together and none is padded.
+Rows of images stand in place of the embeddings of single positions of a prompt.
 The cache is cut down to the positions that are reached (``shorter.py``), where the program allows it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from math import prod
 from typing import Any
 
@@ -17,10 +18,11 @@ import torch
 from numpy.typing import NDArray
 
 from runtime_tests.coreml.program.evaluator import Evaluator, State
-from runtime_tests.coreml.session import DECODE, Fed
+from runtime_tests.coreml.session import DECODE, Fed, Floats
 from runtime_tests.errors import CannotRunError
 
 Ids = NDArray[np.int32]
+Placed = Mapping[int, Floats]  # rows float32 [H] by position
 TOGETHER, TOGETHER_BYTES = 64, 64 << 20  # sequences, and their states: those of more leave the processor's caches
 LARGE_BYTES = 1 << 30  # the same for a large package: each call unpacks all weights, for however many sequences
 STEP = 32  # positions: caches are cut to multiples of it
@@ -42,13 +44,22 @@ def reach(case: Fed, prompts: Sequence[Ids], steps: int) -> int:
     return min(case.context, -(-wanted // STEP) * STEP)
 
 
-def answers(case: Fed, evaluator: Evaluator, prompts: Sequence[Ids], steps: int, stops: frozenset[int]) -> list[Ids]:
+def answers(
+    case: Fed,
+    evaluator: Evaluator,
+    prompts: Sequence[Ids],
+    steps: int,
+    stops: frozenset[int],
+    placed: Sequence[Placed] = (),
+) -> list[Ids]:
     """Continues every prompt by at most ``steps`` tokens; a stop token ends an answer and is included.
 
     Args:
         evaluator: of the case; ``case.evaluator(activations=False)`` leaves the activation quantization out, and
             ``case.evaluator(positions=reach(...))`` is the faster one.
         prompts: token ids, start token included.
+        placed: of each prompt the rows that stand in place of its tokens' embeddings; what else a position takes, such
+            as a per-layer row, is still its token's. None for prompts of text alone.
 
     Raises:
         CannotRunError: a prompt and its answer do not fit the context.
@@ -56,7 +67,8 @@ def answers(case: Fed, evaluator: Evaluator, prompts: Sequence[Ids], steps: int,
     reach(case, prompts, steps)
     out: dict[int, Ids] = {}
     for group in _groups(case, evaluator, prompts):
-        stack = _Stack(case, evaluator, [prompts[i] for i in group], steps, stops)
+        rows = [placed[i] if placed else {} for i in group]
+        stack = _Stack(case, evaluator, [prompts[i] for i in group], steps, stops, rows)
         out.update(zip(group, stack.run(), strict=True))
     return [out[i] for i in range(len(prompts))]
 
@@ -82,8 +94,17 @@ def expected(case: Fed, evaluator: Evaluator, prompts: Sequence[Ids], steps: int
 class _Stack:
     """Sequences that go through the program together. ``going`` are the indices of those that are not finished."""
 
-    def __init__(self, case: Fed, evaluator: Evaluator, prompts: list[Ids], steps: int, stops: frozenset[int]) -> None:
+    def __init__(
+        self,
+        case: Fed,
+        evaluator: Evaluator,
+        prompts: list[Ids],
+        steps: int,
+        stops: frozenset[int],
+        placed: list[Placed],
+    ) -> None:
         self.case, self.evaluator, self.prompts, self.steps, self.stops = case, evaluator, prompts, steps, stops
+        self.placed = placed
         self.going = list(range(len(prompts)))
         self.chosen: list[list[int]] = [[] for _ in prompts]
         count = len(prompts)
@@ -116,11 +137,11 @@ class _Stack:
         return best in self.stops or len(self.chosen[i]) == self.steps
 
     def _call(self, name: str, start: int, tokens: Ids) -> torch.Tensor:
-        """One function over sequences ``tokens [N, m]``; states have the sequences first."""
+        """One function over ``tokens [N, m]`` of those that are going; states have the sequences first."""
         evaluator = self.evaluator
         function = evaluator.function(name)
         first, second = self.case.lookup(tokens.reshape(-1))
-        rows = first.reshape(*tokens.shape, *first.shape[1:])
+        rows = self._in_place(first.reshape(*tokens.shape, *first.shape[1:]), start)
         per_layer = None if second is None else second.reshape(*tokens.shape, *second.shape[1:])
         shared = self.case.feed.inputs(function, start, rows[0], None if per_layer is None else per_layer[0])
         own: dict[str, torch.Tensor] = {}
@@ -136,6 +157,16 @@ class _Stack:
 
         found, self.state = torch.vmap(one)(own, self.state)
         return found
+
+    def _in_place(self, embeddings: Floats, start: int) -> Floats:
+        """Embeddings ``[N, m, H]`` of positions from ``start`` on, with the rows that stand in place of some."""
+        positions = range(start, start + embeddings.shape[1])
+        there = [(k, at) for k, i in enumerate(self.going) for at in positions if at in self.placed[i]]
+        if there:
+            embeddings = embeddings.copy()
+        for k, at in there:
+            embeddings[k, at - start] = self.placed[self.going[k]][at]
+        return embeddings
 
 
 def chunks(lengths: dict[int, str], total: int, context: int, start: int = 0) -> Iterator[tuple[int, int, int]]:

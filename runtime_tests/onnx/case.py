@@ -19,7 +19,7 @@ from runtime_tests.questions.chunks import chunks
 from runtime_tests.readers.checkpoint import Folder, open_checkpoint
 from runtime_tests.readers.onnx.model import OnnxModel, open_onnx
 from runtime_tests.readers.regular import file_sha256, listing_sha256
-from runtime_tests.reference.model import Ids
+from runtime_tests.reference.model import Floats, Ids
 from runtime_tests.reference.vision.tower import Tower
 from runtime_tests.reference.widening import Source
 from runtime_tests.weights.recovered import Recovered
@@ -138,13 +138,22 @@ class OnnxCase(Case):
             session.run(ids[start:stop])
         return np.stack([session.run(ids[i : i + 1]) for i in range(prompt, len(ids))])
 
-    def greedy(self, prompts: Sequence[Ids], steps: Sequence[int]) -> list[Ids]:
-        """See :meth:`Case.greedy`."""
-        stops, out = frozenset(self.stops), []
-        for ids, most in zip(prompts, steps, strict=True):
+    def greedy(self, prompts: Sequence[Ids], steps: Sequence[int], images: Sequence[Floats] = ()) -> list[Ids]:
+        """See :meth:`Case.greedy`.
+
+        Args:
+            images: of each prompt the rows of its images, float32 ``[n, H]``, one for each image token; none for text.
+        """
+        stops, out, place = frozenset(self.stops), [], getattr(self.folder.transformers, "image_token_id", None)
+        for number, (ids, most) in enumerate(zip(prompts, steps, strict=True)):
             session, chosen, logits = self.session(), list[int](), None
+            rows = images[number] if images else None
             for start in range(0, len(ids), LONGEST):
-                logits = session.run(ids[start : start + LONGEST])
+                piece, some = ids[start : start + LONGEST], rows
+                if rows is not None:
+                    count = int(np.count_nonzero(piece == place))
+                    some, rows = rows[:count], rows[count:]
+                logits = session.run(piece, some)
             last = int(ids[-1])
             while len(chosen) < most and last not in stops:
                 assert logits is not None

@@ -70,9 +70,16 @@ class Session:
             for part in ("key", "value")
         }
 
-    def run(self, ids: Ids) -> Floats:
-        """Logits ``[V]`` after some more tokens."""
-        given: Arrays = {"input_ids": ids.astype(np.int64)[None], "image_features": self._none}
+    def run(self, ids: Ids, rows: Floats | None = None) -> Floats:
+        """Logits ``[V]`` after some more tokens.
+
+        Args:
+            rows: of images, float32 ``[n, H]``, one for each of the image tokens among them; None where there are none.
+        """
+        given: Arrays = {
+            "input_ids": ids.astype(np.int64)[None],
+            "image_features": self._none if rows is None else rows,
+        }
         found = self._model.run({**given, **places(self.position, len(ids)), **self._past})
         self._past = {name: found[name.replace("past_key_values", "present", 1)] for name in self._past}
         self.position += len(ids)

@@ -2,7 +2,8 @@
 
 The same questions as on the other targets go to the package in the evaluator, greedily, and its answers to the
 reference; and to the package once more with the static quantization of its activations left out, to show what that is
-there for.
+there for. Questions about pictures, where the checkpoint brings them and the package takes images, are judged in
+vision/accuracy.py.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import numpy as np
 from runtime_tests.coreml import greedy
 from runtime_tests.coreml.case import CoremlCase
 from runtime_tests.coreml.program.evaluator import Evaluator
+from runtime_tests.coreml.vision.accuracy import compare_accuracy
 from runtime_tests.errors import CannotRunError
 from runtime_tests.measures import accuracy as table
 from runtime_tests.measures.accuracy import System
@@ -57,6 +59,7 @@ def climb(case: CoremlCase) -> Findings:
         plain = system(PLAIN, "the same, activation quantization left out", package(PLAIN, activations=False))
         note = f"{plain.correct.sum()} of {len(plain.correct)} right; with it {systems[-1].correct.sum()}"
         checks.append(stated("package without its activation quantization", 100 * plain.accuracy, "%", note))
+    checks += compare_accuracy(case)
     return Findings(checks, Evidence(accuracy=measured))
 
 

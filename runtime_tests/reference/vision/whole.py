@@ -60,21 +60,28 @@ class Whole:
             ids: with a token for each row of an image.
             draw: of the disturbances that make a noise floor, in the tower and in the decoder; 0 for none.
         """
+        return self.together([ids], [images], first, draw)[0]
+
+    def together(
+        self, sequences: Sequence[Ids], images: Sequence[Sequence[Patches]], first: int, draw: int = 0
+    ) -> Floats:
+        """The same of several prompts of one length, in one pass, ``[N, T - first, V]``."""
         import torch
         from transformers.modeling_outputs import BaseModelOutputWithPooling
 
-        tokens = torch.from_numpy(ids.astype(np.int64))[None]
-        rows = tuple(torch.from_numpy(self._tower.see(image, draw).rows) for image in images)
-        with torch.no_grad(), self._reference.disturbing(RELATIVE, [(draw, len(ids))]):
+        tokens = torch.from_numpy(np.stack(sequences).astype(np.int64))
+        rows = tuple(torch.from_numpy(self._tower.see(image, draw).rows) for some in images for image in some)
+        count, length = tokens.shape
+        with torch.no_grad(), self._reference.disturbing(RELATIVE, [(draw, length)] * count):
             out = self._model(
                 input_ids=tokens,
                 mm_encoder_outputs={"image": BaseModelOutputWithPooling(pooler_output=rows)},
                 mm_token_type_ids=(tokens == self.image).long(),
                 past_key_values=self._reference.cache(),
                 use_cache=True,
-                logits_to_keep=len(ids) - first,
+                logits_to_keep=length - first,
             )
-        return np.asarray(out.logits[0].float().numpy())
+        return np.asarray(out.logits.float().numpy())
 
     @contextlib.contextmanager
     def plain_ends(self) -> Iterator[None]:

@@ -27,7 +27,7 @@ NAME = "vision.onnx"
 
 
 class Seeing:
-    """A copy of the graph that reads images, to be changed, and its weights, to be written into."""
+    """A copy of a graph, to be changed, and its weights, to be written into."""
 
     def __init__(self, path: Path) -> None:
         self.path, self.proto = path, onnx.load(str(path), load_external_data=False)
@@ -65,9 +65,9 @@ class Bed:
         convert(self._checkpoint, OPTIONS, self.model, Silent())
         self.case = OnnxCase(open_pair(self.model), open_checkpoint(checkpoint), 1)
 
-    def edited(self, change: Callable[[Seeing], None]) -> OnnxCase:
-        """A copy of the model, changed."""
-        seeing = Seeing(self._copied() / NAME)
+    def edited(self, change: Callable[[Seeing], None], name: str = NAME) -> OnnxCase:
+        """A copy of the model, one of its graphs changed: by default the one that reads images."""
+        seeing = Seeing(self._copied() / name)
         change(seeing)
         seeing.path.write_bytes(seeing.proto.SerializeToString())
         return self.case.like(open_pair(seeing.path.with_name(self.model.name)))
