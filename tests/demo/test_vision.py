@@ -103,8 +103,9 @@ def test_what_is_imagined_asks_about_what_it_labels_and_keeps_held_out_pairs_out
 def test_a_picture_in_a_colour_without_a_name_has_no_label_for_it() -> None:
     drawn = fit.batch(np.random.default_rng(2), Course(1, 12, 1e-3, 0, kept=1, nameless=0.5)).labels[:, 1]
     assert 0 < (drawn == UNKNOWN).sum() < 12
+    random = np.random.default_rng(3)
     for _ in range(20):
-        found = pictures.nameless(np.random.default_rng(3))
+        found = pictures.nameless(random)
         assert min(np.abs(np.array(each) - found).max() for each in pictures.COLOURS.values()) > 40
 
 

@@ -58,7 +58,7 @@ FULL = Recipe(
     told=Course(700, 12, 1e-2, SEED + 3, warm_up=30),
     like=Course(1200, 12, 2e-3, SEED + 4, kept=6, kinds=HARD, nameless=0.4),
     speak=Course(500, 12, 6e-4, SEED + 1, kept=6, kinds=HARD),
-    aware=Course(250, 12, 3e-4, SEED + 2, warm_up=20),
+    aware=Course(120, 12, 3e-4, SEED + 2, warm_up=10),
 )
 # A few steps: what the smoke test runs.
 SMOKE = Recipe(
