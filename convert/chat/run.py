@@ -10,7 +10,7 @@ from convert.chat.apart import apart
 from convert.chat.engine import opened
 from convert.chat.find import find
 from convert.chat.native_log import NativeLog
-from convert.chat.pictures import Picture, asked_for
+from convert.chat.pictures import MOST_PIXELS, Picture, asked_for
 from convert.chat.piped import answer_lines, once
 from convert.chat.settings import Settings
 from convert.chat.shown import shown
@@ -58,7 +58,12 @@ def _pictures(settings: Settings, model: Path) -> list[Picture]:
     """Read before the engine is opened, which takes seconds."""
     if not settings.images:
         return []
-    return asked_for(settings.images, None if model.suffix == ".onnx" else image_tokens(inspect(model)))
+    if model.suffix != ".onnx":
+        return asked_for(settings.images, image_tokens(inspect(model)))
+    from convert.bundle.platforms.desktop.pictures import told_in
+
+    told = told_in(model.parent)
+    return asked_for(settings.images, told and told["tokens"], MOST_PIXELS)
 
 
 def _check(ask: str | None) -> None:
