@@ -63,7 +63,7 @@ def _pictures(settings: Settings, model: Path) -> list[Picture]:
     from convert.bundle.platforms.desktop.pictures import told_in
 
     told = told_in(model.parent)
-    return asked_for(settings.images, told and told["tokens"], MOST_PIXELS)
+    return asked_for(settings.images, int(told["tokens"]) if told else None, MOST_PIXELS)
 
 
 def _check(ask: str | None) -> None:

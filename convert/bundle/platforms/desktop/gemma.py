@@ -193,7 +193,7 @@ class Gemma:
             raise FullError(f"the prompt has {len(prompt)} tokens{among} and {self.context} is the context")
         draw, logits = np.random.default_rng(seed), self.read(prompt, pictures)
         for _ in range(min(limit, self.context - len(prompt))):
-            if self._each is not None:
+            if self._each >= 0:
                 logits[self._each] = -np.inf
             token = self._drawn(logits, draw) if sample else int(logits.argmax())
             if token in self.stops:
@@ -238,9 +238,9 @@ class Gemma:
         self._seen, self._rows, self._past = [], self._no_rows, self._nothing()
 
     @property
-    def _each(self) -> int | None:
-        """The token in whose place a row of an image stands."""
-        return int(self._told["around"]["each"]["id"]) if self._told else None
+    def _each(self) -> int:
+        """The token in whose place a row of an image stands; -1 where the bundle takes no images."""
+        return int(self._told["around"]["each"]["id"]) if self._told else -1
 
     def _spread(self, ids: list[int], pictures: Sequence[Picture]) -> list[int]:
         """Tokens with one for each row of an image and those around it, where the template prints one for an image."""
