@@ -112,7 +112,10 @@ def of_command(line: str, tokens: int | None, most_pixels: int = MOST_HANDED_OVE
         name = name[1:-1]
     if not name:
         raise PlanError(COMMAND, "it names no file", f"Say {COMMAND} FILE")
-    return read(Path(name).expanduser(), tokens, most_pixels)
+    path = Path(name)
+    with suppress(RuntimeError):  # ~ of a user that there is not
+        path = path.expanduser()
+    return read(path, tokens, most_pixels)
 
 
 def _refuse(asked: str) -> NoReturn:

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from convert import streams
+from convert.bundle import manifest as m
 from convert.chat.apart import apart
 from convert.chat.engine import opened
 from convert.chat.find import find
@@ -60,10 +61,8 @@ def _pictures(settings: Settings, model: Path) -> list[Picture]:
         return []
     if model.suffix != ".onnx":
         return asked_for(settings.images, image_tokens(inspect(model)))
-    from convert.bundle.platforms.desktop.pictures import told_in
-
-    told = told_in(model.parent)
-    return asked_for(settings.images, int(told["tokens"]) if told else None, MOST_PIXELS)
+    told = m.read(model.parent).feeding.images if model.with_name("manifest.json").is_file() else None
+    return asked_for(settings.images, told and told.tokens, MOST_PIXELS)
 
 
 def _check(ask: str | None) -> None:

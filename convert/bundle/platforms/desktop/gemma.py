@@ -357,6 +357,8 @@ def _lines(gemma: Gemma, pictures: list[Picture]) -> int:
         try:
             if line.partition(" ")[0] == COMMAND:
                 name = line.removeprefix(COMMAND).strip().strip("'\"")  # terminals quote what is dropped on them
+                if not name:
+                    raise ImageError(f"{COMMAND} names no file. Say {COMMAND} FILE")
                 pictures = [*pictures, gemma.image(name)]
             elif line:
                 asked, pictures = [*messages, message(line, pictures)], []

@@ -50,8 +50,8 @@ class Cut:
 def told_in(folder: Path) -> dict[str, Any] | None:
     """What a bundle's manifest says of images; None where the bundle takes none, and without a manifest."""
     path = folder / "manifest.json"
-    told = json.loads(path.read_text("utf-8"))["feeding"].get("images") if path.is_file() else None
-    return dict(told) if told else None
+    feeding = json.loads(path.read_text("utf-8")).get("feeding", {}) if path.is_file() else {}
+    return feeding.get("images") or None
 
 
 def call_of(told: dict[str, Any]) -> dict[str, Any]:
