@@ -32,7 +32,7 @@ from convert.progress import Silent
 from convert.targets.onnx import IMAGES, MODELS, TARGET, OnnxOptions, convert
 from runtime_tests.onnx.case import OnnxCase, open_pair
 from runtime_tests.readers.checkpoint import open_checkpoint
-from runtime_tests.reference.vision.patches import Patches, make
+from runtime_tests.reference.vision.patches import Patches, Sizes, make
 from runtime_tests.reference.vision.pictures import drawn
 from runtime_tests.reference.vision.whole import Whole
 from tests.chat.test_pictures import HOSTILE
@@ -166,6 +166,27 @@ def test_a_conversation_that_goes_on_reads_an_image_again_where_it_is_another_on
     same = Gemma._same
     monkeypatch.setattr(Gemma, "_same", lambda self, prompt, rows: same(self, prompt, self._rows))  # by tokens alone
     assert after(other)[0] != expected
+
+
+def test_an_image_is_cut_as_transformers_cuts_it(folder: Path) -> None:
+    rules = pictures.told_in(folder)
+    assert rules is not None
+    for name, wide, high in (
+        ("photo", 397, 263),
+        ("tall", 90, 331),
+        ("tiny", 3, 2),
+        ("large", 1500, 1100),
+        ("row", 140, 1),
+    ):
+        picture = drawn(5, wide, high)
+        expected, found = make(name, picture, TOKENS, Sizes(16, 3, 10_240)), pictures.cut(png(picture), rules)
+        assert np.array_equal(found.patches, expected.pixels[: expected.count])
+        assert np.array_equal(found.positions, expected.positions[: expected.count])
+    upright, exif, out = drawn(6, 96, 70), Image.Exif(), io.BytesIO()
+    exif[0x0112] = 6
+    upright.transpose(Image.Transpose.ROTATE_90).save(out, "PNG", exif=exif)
+    assert np.array_equal(pictures.cut(out.getvalue(), rules).patches, pictures.cut(png(upright), rules).patches)
+    assert (pictures.cut(png(Image.new("RGBA", (96, 70), (0, 0, 0, 0))), rules).patches == 1).all()
 
 
 def test_what_does_not_go_together_is_one_line(loop: Gemma) -> None:
