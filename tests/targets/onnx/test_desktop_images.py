@@ -24,10 +24,11 @@ from convert.chat import Settings
 from convert.chat.engine import opened
 from convert.chat.find import find
 from convert.chat.native_log import NativeLog
-from convert.chat.pictures import MOST_PIXELS, asked_for
+from convert.chat.pictures import MOST_PIXELS, asked_for, of_command
 from convert.chat.piped import answer_lines
+from convert.chat.run import _pictures
 from convert.checkpoint import open_folder, resolve
-from convert.errors import ArtifactError
+from convert.errors import ArtifactError, PlanError
 from convert.progress import Silent
 from convert.targets.onnx import IMAGES, MODELS, TARGET, OnnxOptions, convert
 from runtime_tests.onnx.case import OnnxCase, open_pair
@@ -285,8 +286,27 @@ def test_chat_shows_them_by_the_same_loop(
         out, err = capsys.readouterr()
         assert out == "".join(f"{each}\n" for each in expected)
         assert "error: line 7: it is a folder. Give the path of an image file" in err
+        whole = of_command(f"/image {names[2]}", engine.images, engine.most_pixels)
+        assert whole is not None
+        assert np.array_equal(engine.native._picture(whole.png).rows, rows[2].rows)
         answer_lines(engine, settings, (), io.BytesIO(ASKED.encode()), held * 5)
         assert "tokens, which is more than the context of 320 takes. Say it shorter" in capsys.readouterr().err
+
+
+def test_chat_reads_an_image_by_what_the_manifest_says(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ONE.save(tmp_path / "one.png")
+    model, settings = folder / "model.onnx", Settings(False, STEPS, 1, images=(tmp_path / "one.png",))
+    told = SimpleNamespace(images=SimpleNamespace(tokens=TOKENS))
+    monkeypatch.setattr(manifest, "read", lambda folder: SimpleNamespace(feeding=told))
+    assert [(one.size, one.tokens) for one in _pictures(settings, model)] == [((624, 240), 67)]
+    told.images = None
+    for place in (model, tmp_path / "model.onnx"):
+        with pytest.raises(
+            PlanError, match=r"no images here\. Take a bundle that was built with --modalities text,image"
+        ):
+            _pictures(settings, place)
 
 
 def test_a_damaged_tower_is_not_run(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
