@@ -62,7 +62,7 @@ def _pictures(settings: Settings, model: Path) -> list[Picture]:
     if model.suffix != ".onnx":
         return asked_for(settings.images, image_tokens(inspect(model)))
     told = m.read(model.parent).feeding.images if model.with_name("manifest.json").is_file() else None
-    return asked_for(settings.images, told and told.tokens, MOST_PIXELS)
+    return asked_for(settings.images, told.tokens if told else None, MOST_PIXELS)
 
 
 def _check(ask: str | None) -> None:
