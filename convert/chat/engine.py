@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from convert.chat.native_log import NativeLog
+from convert.chat.pictures import MOST_HANDED_OVER, MOST_PIXELS
 from convert.errors import ArtifactError
 from convert.targets.litert.inspect import inspect
 from convert.targets.litert.seen import image_tokens
@@ -27,6 +28,7 @@ class Opened:
         context: positions of the KV cache; None where the file does not say.
         drafted: whether a drafter guesses tokens.
         images: tokens that an image becomes, at most; None where the model takes no images.
+        most_pixels: of an image that it is left to resize.
     """
 
     native: Any
@@ -34,6 +36,7 @@ class Opened:
     log: NativeLog
     drafted: bool = False
     images: int | None = None
+    most_pixels: int = MOST_HANDED_OVER
 
 
 @contextmanager
@@ -53,7 +56,7 @@ def opened(model: Path, threads: int, log: NativeLog, sample: bool = False) -> I
         from convert.chat.loop import LoopEngine
 
         loop = LoopEngine(model, threads)
-        yield Opened(loop, loop.gemma.context, log)
+        yield Opened(loop, loop.gemma.context, log, images=loop.gemma.images, most_pixels=MOST_PIXELS)
         return
     import litert_lm
 

@@ -29,7 +29,7 @@ def find(what: Path) -> Path:
         raise ArtifactError(asked, "it has no manifest.json, so it is no bundle", "Give the folder of a bundle")
     files = m.read(what).files
     if onnx.TARGET.model in files:
-        for name in (*onnx.MODELS, *onnx.COMPANIONS):
+        for name in (*onnx.MODELS, *(name for name in onnx.IMAGES if name in files), *onnx.COMPANIONS):
             _check(asked, what, name, files)
         return what / onnx.TARGET.model
     names = sorted(name for name in files if name.endswith(".litertlm") and Path(name).name == name)

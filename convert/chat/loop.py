@@ -5,14 +5,18 @@ Of ``litert_lm`` it has what ``convert.chat.talk`` calls where there are no tool
 
 from __future__ import annotations
 
+import base64
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from convert.bundle.platforms.desktop.gemma import FullError, Gemma
+from convert.bundle.platforms.desktop.gemma import FullError, Gemma, pictures_of
 from convert.errors import ArtifactError
+
+KEPT_IMAGES = 16
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,17 @@ class LoopEngine:
             said = " ".join(str(error).split())[:300]
             advice = "Give a bundle as it was built, or judge it with verify"
             raise ArtifactError(f"chat with {model.name}", f"it cannot be loaded ({said})", advice) from error
+        self._picture = lru_cache(KEPT_IMAGES)(lambda blob: self.gemma.image(base64.b64decode(blob)))
+
+    def taken(self, message: dict[str, Any]) -> dict[str, Any]:
+        """A message as the loop takes it: with the rows of its images, of which the last ones are kept."""
+        if isinstance(message.get("content"), str):
+            return message
+
+        def part(given: dict[str, Any]) -> dict[str, Any]:
+            return {"type": "image", "image": self._picture(given["blob"])} if given["type"] == "image" else given
+
+        return {**message, "content": [*map(part, message["content"])]}
 
     def tokenize(self, text: str) -> list[int]:
         return self.gemma.prompt([{"role": "user", "content": text}])
@@ -60,14 +75,14 @@ class LoopEngine:
         max_output_tokens: int = 512,
     ) -> LoopConversation:
         """``sampler_config`` None draws with the bundle's settings; any other takes the best token."""
-        return LoopConversation(self.gemma, list(messages or ()), sampler_config is None, max_output_tokens)
+        return LoopConversation(self, list(messages or ()), sampler_config is None, max_output_tokens)
 
 
 class LoopConversation:
     """What was said, and how the next answer is made."""
 
-    def __init__(self, gemma: Gemma, said: list[dict[str, Any]], sample: bool, limit: int) -> None:
-        self._gemma, self._said, self._sample, self._limit = gemma, said, sample, limit
+    def __init__(self, engine: LoopEngine, said: list[dict[str, Any]], sample: bool, limit: int) -> None:
+        self._engine, self._gemma, self._said, self._sample, self._limit = engine, engine.gemma, said, sample, limit
         self._cancelled, self._measured = False, Measured(0, 0.0)
         self.token_count = 0
 
@@ -80,8 +95,9 @@ class LoopConversation:
         self._cancelled, begin = False, 0.0
         said, answer = [*self._said, message], list[str]()
         try:
-            prompt = self._gemma.prompt(said)
-            for piece in self._gemma.text(prompt, self._limit, self._sample):
+            taken = [*map(self._engine.taken, said)]
+            prompt = self._gemma.prompt(taken)
+            for piece in self._gemma.text(prompt, self._limit, self._sample, pictures=pictures_of(taken)):
                 begin = begin or time.perf_counter()
                 answer.append(piece)
                 yield Part(piece)

@@ -4,7 +4,7 @@ The engine decodes JPEG, PNG and a few others, turns nothing, shows what lies un
 a filter of its own. So every image is decoded here, turned as its EXIF data say, laid over white, and brought to the
 size that it has for the model with transformers' filter; then the engine has nothing to resize, and the model sees what
 it sees in transformers. Where the same rule would change that size once more, as with 2:1 within 70 tokens, the engine
-is left to resize.
+is left to resize: the loop of a desktop bundle does it as transformers, and is given all pixels.
 """
 
 from __future__ import annotations
@@ -54,11 +54,12 @@ class Picture:
         return {"type": "image", "blob": self.png}
 
 
-def read(path: Path, tokens: int) -> Picture:
+def read(path: Path, tokens: int, most_pixels: int = MOST_HANDED_OVER) -> Picture:
     """Reads a file.
 
     Args:
         tokens: that an image becomes, at most.
+        most_pixels: of an image that the engine is left to resize.
 
     Raises:
         PlanError: it is no image that can be decoded here, or a larger one than is taken.
@@ -71,8 +72,8 @@ def read(path: Path, tokens: int) -> Picture:
     size = size_of(*image.size, tokens, MULTIPLE)
     if size_of(*size, tokens, MULTIPLE) == size:
         image = _resized(image, size)
-    elif image.width * image.height > MOST_HANDED_OVER:
-        part = (MOST_HANDED_OVER / (image.width * image.height)) ** 0.5
+    elif image.width * image.height > most_pixels:
+        part = (most_pixels / (image.width * image.height)) ** 0.5
         image = _resized(image, (max(1, int(image.width * part)), max(1, int(image.height * part))))
     out = io.BytesIO()
     image.save(out, "PNG", compress_level=1)
@@ -80,21 +81,22 @@ def read(path: Path, tokens: int) -> Picture:
     return Picture(path.name, base64.b64encode(out.getvalue()).decode("ascii"), size, taken)
 
 
-def asked_for(paths: Sequence[Path], tokens: int | None) -> list[Picture]:
+def asked_for(paths: Sequence[Path], tokens: int | None, most_pixels: int = MOST_HANDED_OVER) -> list[Picture]:
     """Images that were asked for with ``--image``.
 
     Args:
         tokens: that an image becomes, at most; None: the model takes none.
+        most_pixels: see :func:`read`.
 
     Raises:
         PlanError: see :func:`read`; or the model takes no images.
     """
     if paths and tokens is None:
         _refuse("chat --image")
-    return [read(path, tokens) for path in paths if tokens is not None]
+    return [read(path, tokens, most_pixels) for path in paths if tokens is not None]
 
 
-def of_command(line: str, tokens: int | None) -> Picture | None:
+def of_command(line: str, tokens: int | None, most_pixels: int = MOST_HANDED_OVER) -> Picture | None:
     """The image of a line ``/image FILE``; None: it is another line.
 
     Raises:
@@ -110,11 +112,14 @@ def of_command(line: str, tokens: int | None) -> Picture | None:
         name = name[1:-1]
     if not name:
         raise PlanError(COMMAND, "it names no file", f"Say {COMMAND} FILE")
-    return read(Path(name).expanduser(), tokens)
+    path = Path(name)
+    with suppress(RuntimeError):  # ~ of a user that there is not
+        path = path.expanduser()
+    return read(path, tokens, most_pixels)
 
 
 def _refuse(asked: str) -> NoReturn:
-    advice = "Take an Android bundle that was built with --modalities text,image"
+    advice = "Take a bundle that was built with --modalities text,image"
     raise PlanError(asked, "this bundle can be given no images here", advice)
 
 

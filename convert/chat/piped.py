@@ -53,7 +53,7 @@ def answer_lines(
                 line = _decoded(raw).strip()
                 if line == "/new":
                     talk.begin([])
-                elif (found := of_command(line, engine.images)) is not None:
+                elif (found := of_command(line, engine.images, engine.most_pixels)) is not None:
                     held.append(found)
                 elif line:
                     given, held = held, []

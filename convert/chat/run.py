@@ -6,11 +6,12 @@ import sys
 from pathlib import Path
 
 from convert import streams
+from convert.bundle import manifest as m
 from convert.chat.apart import apart
 from convert.chat.engine import opened
 from convert.chat.find import find
 from convert.chat.native_log import NativeLog
-from convert.chat.pictures import Picture, asked_for
+from convert.chat.pictures import MOST_PIXELS, Picture, asked_for
 from convert.chat.piped import answer_lines, once
 from convert.chat.settings import Settings
 from convert.chat.shown import shown
@@ -58,7 +59,10 @@ def _pictures(settings: Settings, model: Path) -> list[Picture]:
     """Read before the engine is opened, which takes seconds."""
     if not settings.images:
         return []
-    return asked_for(settings.images, None if model.suffix == ".onnx" else image_tokens(inspect(model)))
+    if model.suffix != ".onnx":
+        return asked_for(settings.images, image_tokens(inspect(model)))
+    told = m.read(model.parent).feeding.images if model.with_name("manifest.json").is_file() else None
+    return asked_for(settings.images, told.tokens if told else None, MOST_PIXELS)
 
 
 def _check(ask: str | None) -> None:

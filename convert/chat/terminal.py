@@ -53,7 +53,7 @@ def converse(
                 dim(help)
             elif line:
                 try:
-                    if (found := of_command(line, engine.images)) is not None:
+                    if (found := of_command(line, engine.images, engine.most_pixels)) is not None:
                         held.append(found)
                         dim(_held(found))
                     elif line.startswith("/"):

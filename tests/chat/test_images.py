@@ -82,9 +82,13 @@ def test_a_command_that_cannot_be_followed_is_told_and_the_lines_go_on(
     assert answer_lines(engine.opened(), PLAIN, (), BytesIO(lines.encode())) == 1
     out, err = capsys.readouterr()
     assert out == "one\ntwo\n"
-    told = "this bundle can be given no images here. Take an Android bundle that was built with --modalities text,image"
+    told = "this bundle can be given no images here. Take a bundle that was built with --modalities text,image"
     assert err.splitlines() == [f"error: line {n}: {told}" for n in (1, 2, 4)]
-    for line, words in (("/image", "it names no file"), ("/image  gone.png", "there is no such file")):
+    for line, words in (
+        ("/image", "it names no file"),
+        ("/image  gone.png", "there is no such file"),
+        ("/image ~nobody-of-this-name/a.png", "there is no such file"),
+    ):
         with pytest.raises(PlanError, match=words):
             of_command(line, 70)
 
@@ -92,7 +96,7 @@ def test_a_command_that_cannot_be_followed_is_told_and_the_lines_go_on(
 def test_a_bundle_without_a_tower_refuses_an_image_before_it_is_opened(demo_file: Path, images: Path) -> None:
     ran = piped(demo_file, "What is 1 + 1?\n", "--image", str(images / "a.png"))
     assert (ran.code, ran.out) == (2, "")
-    assert ran.err.startswith("error: chat --image: this bundle can be given no images here. Take an Android bundle")
+    assert ran.err.startswith("error: chat --image: this bundle can be given no images here. Take a bundle that")
     assert ran.err.count("\n") == 1
 
 

@@ -46,7 +46,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from convert.errors import PlanError
+from convert import image_tokens
 from convert.outputs import check_file, check_folder, listing_sha256
 from convert.targets.onnx.names import (
     COMPANIONS,
@@ -71,7 +71,7 @@ if TYPE_CHECKING:
     from convert.inspection.report import Report
     from convert.progress import Progress
 
-__all__ = ["COMPANIONS", "MODELS", "TARGET", "OnnxOptions", "convert"]
+__all__ = ["COMPANIONS", "IMAGES", "MODELS", "TARGET", "OnnxOptions", "convert"]
 
 
 def convert(checkpoint: Checkpoint, options: OnnxOptions, out: Path, progress: Progress) -> None:
@@ -96,17 +96,15 @@ def _check(asked: str, checkpoint: Checkpoint, options: OnnxOptions) -> None:
         if key not in checkpoint.text.tables:
             block_of(tensor)
     if "vision" in checkpoint.modules:
-        _check_images(asked, checkpoint)
+        _check_images(asked, checkpoint, options)
 
 
-def _check_images(asked: str, checkpoint: Checkpoint) -> None:
+def _check_images(asked: str, checkpoint: Checkpoint, options: OnnxOptions) -> None:
     from convert.targets.onnx.vision import products
 
-    module = checkpoint.modules["vision"]
-    products(module)
-    if module.config.sees_ahead:
-        found = "rows of an image see what comes behind them (use_bidirectional_attention is 'vision' in config.json)"
-        raise PlanError(asked, f"{found}, which the attention operator does not do", "Leave image out")
+    products(checkpoint.modules["vision"])
+    most, causal = int(options.image_tokens), "which the attention operator does not do"
+    image_tokens.check(asked, checkpoint, most, options.context, causal)
 
 
 def _needs(checkpoint: Checkpoint) -> None:

@@ -40,7 +40,7 @@ def test_it_holds_both_models_all_that_a_runtime_reads_and_the_sample(bundle: Pa
     assert manifest["files"].keys() == {
         *("model.onnx", "model.onnx.data", "embedding.onnx", "embedding.onnx.data", "text.onnx"),
         *("tokenizer.json", "tokenizer_config.json", "chat_template.jinja", "generation_config.json"),
-        *("genai_config.json", "gemma.py", "README.md"),
+        *("genai_config.json", "gemma.py", "pictures.py", "README.md"),
         *("LICENSE", "NOTICE", "golden.json", "parity.html", "parity.json"),
     }
     assert {rung["name"]: rung["status"] for rung in parity["rungs"]} == dict.fromkeys(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -108,6 +109,12 @@ def test_an_image_that_is_seen_ahead_is_refused(folder: Path, tmp_path: Path) ->
     (copy / "config.json").write_text(json.dumps(content), "utf-8")
     with pytest.raises(PlanError, match="which the attention operator does not do"):
         TARGET.check("convert copy", read(copy), OPTIONS)
+
+
+def test_a_context_without_room_for_an_image_and_a_prompt_is_refused(folder: Path) -> None:
+    TARGET.check("convert copy", read(folder), replace(OPTIONS, context=134))
+    with pytest.raises(PlanError, match=r"does not fit a context of 133\. Give --context 134 or more"):
+        TARGET.check("convert copy", read(folder), replace(OPTIONS, context=133))
 
 
 def test_an_app_that_gives_no_images_is_not_packed_around_such_models(folder: Path, tmp_path: Path) -> None:

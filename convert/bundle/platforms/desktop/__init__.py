@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from convert.progress import Progress
 
 SAMPLE = Path(__file__).parent
-FILES = ("README.md", "gemma.py")
+FILES = ("README.md", "gemma.py", "pictures.py")
 
 
 def _pack(folder: Path, tools: Any, choices: Any, work: Path, progress: Progress) -> str | None:
