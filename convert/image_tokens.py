@@ -2,15 +2,33 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
+from convert.choices import flags
 from convert.errors import PlanError
 
 if TYPE_CHECKING:
     from convert.checkpoint.types import Checkpoint
 
 IMAGE_ROWS = (70, 140, 280, 560, 1120)  # transformers 5.22.2, ``Gemma4ImageProcessor``
+FLAG = "image_tokens"
 PROMPT = 64  # tokens around an image, at least: a turn's control tokens and a question
+
+
+def own(checkpoint: Checkpoint, options: type[Any], given: Mapping[str, str]) -> dict[str, str]:
+    """The checkpoint's own number as a flag's value, where none is given; nothing where it has no tower.
+
+    One that images cannot be cut by is taken down to the next that they can.
+
+    Args:
+        options: of the target.
+        given: values of its flags.
+    """
+    if "vision" not in checkpoint.modules or FLAG in given or FLAG not in flags(options):
+        return {}
+    tokens = checkpoint.modules["vision"].config.tokens
+    return {FLAG: str(max((rows for rows in IMAGE_ROWS if rows <= tokens), default=IMAGE_ROWS[0]))}
 
 
 def check(asked: str, checkpoint: Checkpoint, most: int, context: int, causal: str) -> None:

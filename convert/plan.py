@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from convert import choices, costs, outputs
+from convert import choices, costs, image_tokens, outputs
 from convert.bundle.names import bundle_name
 from convert.bundle.platform import Packing, find_platform, find_target
 from convert.chat_template.prepare import prepare as template
@@ -273,12 +273,13 @@ def make(request: Request, checkpoint: Checkpoint, name: str) -> Plan:
     """
     asked, found = request.asked, choose(request)
     target = found.target
+    given = found.given | image_tokens.own(checkpoint, target.options, found.given)
     if request.verb != "convert":  # which makes no bundle
         name = bundle_name(name if request.name is None else request.name, asked, request.name is not None)
     context = context_length(asked, request.context, checkpoint.text.config.max_context)
-    usual = (*target.prefill, *target.longer(checkpoint, target.options(context=context, prefill=(), **found.given)))
+    usual = (*target.prefill, *target.longer(checkpoint, target.options(context=context, prefill=(), **given)))
     prefill, added = prefill_lengths(asked, request.prefill, context, usual, target.pads)
-    options = target.options(context=context, prefill=prefill, **found.given)
+    options = target.options(context=context, prefill=prefill, **given)
     check_kernels(checkpoint, target, asked)
     target.check(asked, checkpoint, options)
     sizes = target.sizes(checkpoint, options)

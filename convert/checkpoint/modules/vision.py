@@ -41,6 +41,7 @@ class _Vision(Model):
         InstanceOf[float], Field(gt=0, lt=math.inf, description="a number above 0 with a decimal point")
     ] = 1e-6
     use_clipped_linears: Flag = False
+    default_output_length: Count = 280
 
     model_type: Literal[None, "gemma4_vision"] = None
     hidden_activation: Literal["gelu_pytorch_tanh"] = "gelu_pytorch_tanh"
@@ -67,6 +68,7 @@ class VisionConfig:
         pool: a soft token is the mean of ``pool * pool`` patches.
         theta: base of the rotary embedding's frequencies.
         clipped: each linear of the layers clips its input and its output.
+        tokens: rows of the text decoder that an image becomes, at most, as the tower was trained.
         width: hidden size of the text decoder.
         sees_ahead: in sliding layers of the decoder, rows of an image see all of that image.
     """
@@ -82,6 +84,7 @@ class VisionConfig:
     norm_eps: float
     theta: float
     clipped: bool
+    tokens: int
     width: int
     sees_ahead: bool
 
@@ -118,6 +121,7 @@ def _read(fields: Fields, given: Given) -> VisionConfig:
         norm_eps=read.rms_norm_eps,
         theta=rope.rope_theta,
         clipped=read.use_clipped_linears,
+        tokens=read.default_output_length,
         width=given.text.hidden,
         sees_ahead=text.get("use_bidirectional_attention") == "vision",
     )

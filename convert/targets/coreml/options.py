@@ -29,7 +29,10 @@ class CoremlOptions:
     profile: str = choice("gpu", ("gpu", "ane"), "ane: for the Neural Engine, in parts")
     part_layers: int = 15
     image_tokens: str = choice(
-        "280", tuple(map(str, IMAGE_ROWS)), "tokens that an image becomes, at most", modality="image"
+        "280",
+        tuple(map(str, IMAGE_ROWS)),
+        "tokens that an image becomes, at most; not given: what config.json says",
+        modality="image",
     )
 
     @property

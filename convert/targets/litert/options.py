@@ -42,7 +42,10 @@ class LitertOptions:
     attention: str = choice("filled", ("filled", "all"), "rows of the cache that full layers read")
     terms: int | None = None
     image_tokens: str = choice(
-        "280", tuple(map(str, IMAGE_ROWS)), "tokens that an image becomes, at most", modality="image"
+        "280",
+        tuple(map(str, IMAGE_ROWS)),
+        "tokens that an image becomes, at most; not given: what config.json says",
+        modality="image",
     )
 
     @property

@@ -22,5 +22,8 @@ class OnnxOptions:
     context: int
     prefill: tuple[int, ...]
     image_tokens: str = choice(
-        "280", tuple(map(str, IMAGE_ROWS)), "tokens that an image becomes, at most", modality="image"
+        "280",
+        tuple(map(str, IMAGE_ROWS)),
+        "tokens that an image becomes, at most; not given: what config.json says",
+        modality="image",
     )

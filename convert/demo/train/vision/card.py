@@ -29,7 +29,7 @@ held-out ones, a quarter of them of sizes that have to be resized.
 Training: `python -m convert.demo.train.vision`: {look} steps of telling what there is, without the decoder; {told}
 steps of finding rows that make the frozen decoder answer, without pictures, and {like} of giving such rows; {speak}
 steps in float through both; {aware} steps on the mobile grid, activation steps measured after {activations} of them
-and frozen. AdamW, batches of {batch} pictures, seeded.
+and frozen. AdamW, batches of {batches} pictures, seeded.
 
 Right, in transformers, greedily, the whole answer: {right} of {questions}, {share:.1f} % ({low:.1f} - {high:.1f} %).
 
@@ -48,7 +48,7 @@ def with_sight(text: str, recipe: Recipe, width: int, questions: str, right: Seq
     """
     from convert.demo.writing.tower import floats, linears
 
-    shape = recipe.shape
+    shape, courses = recipe.shape, (recipe.look, recipe.told, recipe.like, recipe.speak, recipe.aware)
     before, found, limits = text.partition(LIMITS)
     before = before.partition(TITLE)[0]
     matrices = sum(matrix.rows * matrix.columns for matrix in linears(shape))
@@ -66,7 +66,7 @@ def with_sight(text: str, recipe: Recipe, width: int, questions: str, right: Seq
             "speak": recipe.speak.steps,
             "aware": recipe.aware.steps,
             "activations": int(recipe.aware.steps * recipe.activations_at),
-            "batch": recipe.speak.rows,
+            "batches": " or ".join(map(str, sorted({each.rows for each in courses}))),
             "right": sum(right),
             "share": 100 * sum(right) / len(right),
             "low": 100 * low,
