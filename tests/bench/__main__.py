@@ -31,7 +31,7 @@ def _command(arguments: list[str]) -> str:
         help="demo, a hub id, a folder, or "
         "coreml, products, nbits, runtimes, peers, cache, drafter, kernels, image, tokenizer, start",
     )
-    said = "of runtimes, cache, drafter and kernels: demo, a hub id or a folder"
+    said = "of runtimes, cache, drafter, kernels and image: demo, a hub id or a folder"
     parser.add_argument("of", nargs="?", help=said)
     parser.add_argument("with_", metavar="with", nargs="?", help="of drafter: its own hub id or folder")
     parser.add_argument("--out", type=Path, default=Path("dist"), help="where full-size files lie meanwhile")
@@ -77,7 +77,7 @@ def _command(arguments: list[str]) -> str:
     if options.model == "image":
         from tests.bench.engine.image import image
 
-        return image(options.out)
+        return image(options.of, options.out)
     if options.model == "tokenizer":
         from tests.bench.tokenizer import tokenizer
 

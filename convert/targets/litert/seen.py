@@ -12,7 +12,7 @@ ENCODER, ADAPTER = "tf_lite_vision_encoder", "tf_lite_vision_adapter"
 USUAL = 280  # tokens of an image, where a file of another maker does not say
 FORMATS = ("jpeg", "png")  # that were given to the engine; it decodes neither HEIC nor WebP
 # What the engine takes: so many widths of the tower for each patch, and beside them the scores of some queries and a
-# piece of an MLP. Of E2B's widths that makes 50, 74 and 120 MB for 70, 140 and 280 tokens; 43, 73 and 95 MB were seen
+# piece of an MLP. Of E2B's widths that makes 50, 74 and 120 MB for 70, 140 and 280 tokens; 31, 60 and 110 MB were seen
 # [litert-lm-api 0.18.1, two threads].
 WIDTHS, BESIDE = 12, 26 << 20
 

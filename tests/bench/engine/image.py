@@ -1,7 +1,8 @@
-"""``just bench image``: what an image costs in the stock engine, with a vision tower of E2B's dimensions.
+"""``just bench image [MODEL]``: what an image costs in the stock engine, beside a text of as many tokens.
 
-The weights are synthetic and the text decoder beside it is small, so that the tower is what is measured: its part of
-the file, how much memory of its own the engine takes while it reads the first image, and the processor time of that.
+A file is made for each budget, for the engine brings every image to about the most tokens that a file allows. An image
+and a text take turns, each in a process of its own, so that whatever else the machine does strikes both alike. Without
+MODEL the checkpoint has E2B's dimensions, its tower's too, and random weights, on which no kernel's time depends.
 """
 
 from __future__ import annotations
@@ -10,95 +11,85 @@ import json
 import os
 import sys
 import tempfile
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from convert import guard, tables
+from convert import tables
 from convert.child import run
-from convert.progress import Silent
+from convert.progress import Progress, for_terminal
 from convert.targets import all_targets
-from tests.bench.engine.cache import anonymous
+from tests.bench.engine.budget import Budget, Turn, table
+from tests.bench.engine.message import THREADS
+from tests.bench.peers.machine import Bandwidth, machine
+from tests.bench.rates import stage
 
-THREADS, TOKENS, CONTEXT = 2, (70, 140, 280), 512
+ROUNDS, TOKENS, CONTEXT = 3, (70, 140, 280), 1024
+MULTIPLE = 48  # pixels of a token's side: three patches of 16
 TARGET = "litert"
 
 
-def image(root: Path) -> str:
+def image(model: str | None, root: Path) -> str:
     """Writes, converts, runs, and gives the table."""
-    from tests.support.checkpoints.published.tower_shapes import REAL_TOWERS
-    from tests.support.checkpoints.write import write_checkpoint
-    from tests.support.vision.towered import SEED, SHAPE
-
-    assert SHAPE.towers is not None
     root.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="image-", dir=root) as work:
-        model = Path(work) / "model"
-        towers = replace(SHAPE.towers, vision=REAL_TOWERS.vision)
-        write_checkpoint(model, replace(SHAPE, towers=towers), "mobile", SEED)
-        rows = [_row(model, tokens, Path(work) / str(tokens)) for tokens in TOKENS]
-    title = f"an image in the stock engine, {THREADS} threads, a tower of E2B's dimensions with synthetic weights"
-    heads = ("tokens, at most ", "in the file ", "taken by the first image ", "processor time ")
-    return tables.table(title, heads, rows)
+    progress, bandwidth = for_terminal(), Bandwidth()
+    with tempfile.TemporaryDirectory(prefix="image-", dir=root) as name:
+        work, env = Path(name), os.environ | {"TMPDIR": name}
+        checkpoint = model or _written(work, env, progress)
+        budgets = []
+        for tokens in TOKENS:
+            with tempfile.TemporaryDirectory(prefix=f"{tokens}-", dir=work) as folder:
+                budgets.append(_budget(checkpoint, tokens, Path(folder), env, progress))
+            bandwidth.probe(env)
+    here = machine(bandwidth)
+    return table(
+        f"{model or 'E2B mobile, synthetic'}, context {CONTEXT}, {here.cores} cores of {here.processor}, {THREADS} "
+        f"threads, which read {tables.size(int(here.two.median))}/s from memory; load before it began {here.load:.1f}; "
+        f"medians of {ROUNDS} rounds (least - most)",
+        budgets,
+    )
 
 
-def _row(model: Path, tokens: int, work: Path) -> tuple[str, ...]:
-    work.mkdir()
-    target, env = all_targets()[TARGET], os.environ | {"TMPDIR": str(work)}
-    python = [sys.executable, "-m", "tests.bench.engine.image"]
-    run([*python, "make", str(model), str(work / target.model), str(tokens)], env).check("convert")
-    found = target.inspect(work / target.model)
-    assert found is not None
-    held = sum(section.bytes for section in found.sections if "vision" in section.kind)
-    for _ in range(2):  # the first start packs the weights
-        ran = run([*python, "run", str(work / target.model), str(work)], env)
-        ran.check("run")
-    told = json.loads(ran.output.splitlines()[-1])
-    return (str(tokens), tables.size(held), tables.size(told["taken"]), f"{told['seconds']:.1f} s")
+def sides(tokens: int) -> tuple[int, int]:
+    """Width and height, in pixels, of the image nearest to a square that becomes just so many tokens as it is."""
+    high = max(side for side in range(1, tokens + 1) if side * side <= tokens and not tokens % side)
+    return tokens // high * MULTIPLE, high * MULTIPLE
 
 
-def make(model: str, file: str, tokens: str) -> None:
-    """The model, with signatures up to so many tokens."""
-    from convert.checkpoint import open_folder, resolve
-
-    target = all_targets()[TARGET]
-    options = target.options(context=CONTEXT, prefill=(128,), image_tokens=tokens)
-    target.convert(open_folder(resolve(model), ("image",)), options, Path(file), Silent())
+def _written(work: Path, env: dict[str, str], progress: Progress) -> str:
+    folder = str(work / "e2b_mobile")
+    with progress.stage("checkpoint of E2B's size"):
+        stage("checkpoint", [sys.executable, "-m", "tests.support.checkpoints.fullsize", "e2b", "mobile", folder], env)
+    return folder
 
 
-def measured(file: str, scratch: str) -> dict[str, float]:
-    """Bytes that the first image took, and seconds of the processor."""
-    import litert_lm
-
+def _budget(model: str, tokens: int, work: Path, env: dict[str, str], progress: Progress) -> Budget:
     from tests.support.vision.png import write_png
 
-    # As wide as an image of the most tokens, so that it is made smaller and takes all of them.
-    pixels = np.random.default_rng(0).integers(0, 256, (1344, 1344, 3), dtype=np.uint8)
-    picture = write_png(Path(scratch) / "image.png", pixels)
-    cpu = litert_lm.Backend.CPU(thread_count=THREADS)
-    parts = [{"type": "image", "path": str(picture)}, {"type": "text", "text": "?"}]
-    with (
-        litert_lm.Engine(file, backend=cpu, vision_backend=cpu, max_num_images=1, cache_dir=scratch) as engine,
-        engine.create_conversation(max_output_tokens=1) as conversation,
-    ):
-        before, begun = anonymous(), _processor()
-        conversation.send_message({"role": "user", "content": parts})
-        return {"taken": anonymous() - before, "seconds": _processor() - begun}
+    target = all_targets()[TARGET]
+    file, python = work / target.model, [sys.executable, "-m"]
+    flags = ["--context", str(CONTEXT), "--prefill", "128", "--modalities", "text,image", "--image-tokens", str(tokens)]
+    with progress.elsewhere(f"file for {tokens} tokens"):
+        stage("convert", [*python, "convert", "convert", model, str(file), *flags], env)
+    found = target.inspect(file)
+    assert found is not None
+    wide, high = sides(tokens)
+    pixels = np.random.default_rng(0).integers(0, 256, (high, wide, 3), dtype=np.uint8)
+    picture = write_png(work / "image.png", pixels)
+    text = [*python, "tests.bench.engine.message", str(file), str(work), str(tokens)]
+    turns = dict[bool, list[Turn]]()
+    with progress.stage(f"messages, {tokens} tokens", 2 * ROUNDS + 1, "messages") as told:
+        for number in range(2 * ROUNDS + 1):
+            seen = number % 2 == 0
+            turn = _turn([*text, str(picture)] if seen else text, env)
+            if number:  # the first start packs the weights
+                turns.setdefault(seen, []).append(turn)
+            told.advance(1)
+    sections = sum(section.bytes for section in found.sections if "vision" in section.kind)
+    return Budget(tokens, sections, tuple(turns[True]), tuple(turns[False]))
 
 
-def _processor() -> float:
-    times = os.times()
-    return times.user + times.system
-
-
-def _main() -> str:
-    what, *rest = sys.argv[1:]
-    if what == "make":
-        make(*rest)
-        return ""
-    return json.dumps(measured(*rest)) + "\n"
-
-
-if __name__ == "__main__":
-    guard.guarded(lambda: print(_main(), end=""))  # noqa: T201
+def _turn(command: list[str], env: dict[str, str]) -> Turn:
+    ran = run(command, env)
+    ran.check("message")
+    return Turn(**json.loads(ran.output.splitlines()[-1]), resident=ran.peak_bytes)

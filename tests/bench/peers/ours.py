@@ -80,16 +80,16 @@ def _answers(
         engine.create_session(apply_prompt_template=False, sampler_config=greedy, max_output_tokens=answer) as session,
     ):
         reached("ready")
-        text = _text(engine, prompt - 1)  # the engine puts the start token before it
+        text = text_of(engine, prompt - 1)  # the engine puts the start token before it
         while True:
             session.run_prefill([text])
             reached("prefilled")
             session.run_decode()
             yield session.get_benchmark_info()
-            text = _text(engine, 1)
+            text = text_of(engine, 1)
 
 
-def _text(engine: Any, tokens: int) -> str:
+def text_of(engine: Any, tokens: int) -> str:
     """A text of so many tokens.
 
     Raises:
