@@ -61,7 +61,7 @@ def ask(scene: Scene, kind: str) -> Asked:
 def imagine(count: int, random: np.random.Generator) -> tuple[list[int], list[Asked]]:
     """Labels of attributes as no picture has them together, a digit beside a shape for one, and questions about them.
 
-    So each is learned apart from the others. Pairs that are held out are not among them.
+    So each is learned apart from the others. What is held out of pictures is not among them.
     """
     while True:
         chosen = [pick(random, len(values)) if random.random() < 0.6 else UNKNOWN for values in ATTRIBUTES.values()]
@@ -69,8 +69,9 @@ def imagine(count: int, random: np.random.Generator) -> tuple[list[int], list[As
             name: str(values[at]) for at, (name, values) in zip(chosen, ATTRIBUTES.items(), strict=True) if at >= 0
         }
         colour, digit, shape = (known.get(name, "") for name in ("color", "digit", "shape"))
+        cells = (PLACES[known["place"]],) if "place" in known else ()
         scenes = [Scene("digit", colour, digit=digit)] * bool(digit)
-        scenes += [Scene(kind, colour, shape=shape) for kind in ("one", "many") if shape]
+        scenes += [Scene("one", colour, shape=shape, cells=cells)] * bool(shape and cells)
         if known and not (colour and any(scene.held_out for scene in scenes)):
             break
     kinds = [kind for kind in WORDINGS if ABOUT.get(kind, kind) in known]

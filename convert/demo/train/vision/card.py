@@ -7,7 +7,7 @@ from math import prod
 
 from convert.demo.train.card import families
 from convert.demo.train.score import interval
-from convert.demo.train.vision.pictures import HELD_OUT
+from convert.demo.train.vision.pictures import HELD_OUT, WHERE
 from convert.demo.train.vision.stages import Recipe
 
 TITLE = "## Pictures"
@@ -23,8 +23,9 @@ bit for bit, as without it.
 
 Data: pictures drawn by `convert/demo/train/vision` - a digit in seven strokes, one shape somewhere, or two to five of
 one shape - in eight colors on a dark ground, and one question before which the picture stands. Held out: one pair of
-digit and color, and of shape and color, in {held_out}. `evaluation_images.jsonl` has {questions} questions about
-held-out ones, a quarter of them of sizes that have to be resized.
+digit and color in {held_out}; and of one pair of shape and color in {held_out}, one place or arrangement in {where}.
+`evaluation_images.jsonl` has {questions} questions about held-out ones, a quarter of them of sizes that have to be
+resized.
 
 Training: `python -m convert.demo.train.vision`: {look} steps of telling what there is, without the decoder; {told}
 steps of finding rows that make the frozen decoder answer, without pictures, and {like} of giving such rows; {speak}
@@ -59,6 +60,7 @@ def with_sight(text: str, recipe: Recipe, width: int, questions: str, right: Seq
             **vars(shape),
             "parameters": (matrices + dense) / 1e6,
             "held_out": HELD_OUT,
+            "where": WHERE,
             "questions": len(right),
             "look": recipe.look.steps,
             "told": recipe.told.steps,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from convert.demo.writing import bfloat16, companions, layout, safetensors, towe
 from convert.demo.writing.shape import TextShape
 from convert.demo.writing.stored import Tensor
 from convert.demo.writing.tokenizer import Pieces, with_picture_tokens
+
+TOWER = (f"{tower.PREFIX}vision_tower.", f"{tower.PREFIX}embed_vision.")
 
 
 def write(folder: Path, text: Path, shape: TextShape, pieces: Pieces, trained: Tower) -> None:
@@ -33,7 +36,7 @@ def write(folder: Path, text: Path, shape: TextShape, pieces: Pieces, trained: T
     with safe_open(text / "model.safetensors", "pt") as decoder:
 
         def fill(tensor: Tensor) -> Iterable[bytes]:
-            if not tensor.name.startswith((f"{tower.PREFIX}vision_tower.", f"{tower.PREFIX}embed_vision.")):
+            if not tensor.name.startswith(TOWER):
                 return [_bytes(decoder.get_tensor(tensor.name))]
             if tensor.part == "dense":
                 return [bfloat16.to_bits(_numpy(state[tensor.key])).tobytes()]
@@ -46,6 +49,17 @@ def write(folder: Path, text: Path, shape: TextShape, pieces: Pieces, trained: T
         folder.mkdir(parents=True, exist_ok=True)
         companions.write(folder, shape, "mobile", with_picture_tokens(pieces), trained.shape)
         safetensors.write(folder, sorted([*wanted, *beside], key=lambda tensor: tensor.name), fill)
+
+
+def text_digest(folder: Path) -> str:
+    """SHA-256 of a folder's text decoder: names and bytes of its tensors, those of a tower left out."""
+    from safetensors import safe_open
+
+    digest = hashlib.sha256()
+    with safe_open(folder / "model.safetensors", "pt") as stored:
+        for name in sorted(name for name in stored.keys() if not name.startswith(TOWER)):  # noqa: SIM118
+            digest.update(name.encode() + b"\0" + _bytes(stored.get_tensor(name)))
+    return digest.hexdigest()
 
 
 def _bytes(tensor: Any) -> bytes:

@@ -32,7 +32,7 @@ FEWEST, MOST = 2, 5
 BRIGHT, APART = 130, 48
 # In seven strokes: top, upper left, upper right, middle, lower left, lower right, bottom.
 STROKES = ("1110111", "0010010", "1011101", "1011011", "0111010", "1101011", "1101111", "1010010", "1111111", "1111011")
-HELD_OUT = 6  # one pair of digit and colour, or of shape and colour, in so many
+HELD_OUT, WHERE = 6, 2  # one pair in so many: digit and colour, shape and colour; of the latter, one in so many cells
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,9 @@ class Scene:
     @property
     def held_out(self) -> bool:
         """Whether training never draws it."""
-        return share(f"picture {self.kind} {self.digit or self.shape} {self.colour}", HELD_OUT) == 0
+        pair = f"picture {self.kind} {self.digit or self.shape} {self.colour}"
+        where = f"{pair} {' '.join(map(str, self.cells))}"
+        return share(pair, HELD_OUT) == 0 and (bool(self.digit) or share(where, WHERE) == 0)
 
     @property
     def place(self) -> str:

@@ -13,6 +13,7 @@ import torch
 
 from convert.demo.train.vision.course import ALL, Course
 from convert.demo.train.vision.decoder import Decoder
+from convert.demo.train.vision.export import text_digest
 from convert.demo.train.vision.fit import batch, fit
 from convert.demo.train.vision.told import Told, fit_told
 from convert.demo.train.vision.tower import Tower
@@ -57,8 +58,8 @@ FULL = Recipe(
     look=Course(3000, 16, 3e-3, SEED, kept=3),
     told=Course(700, 12, 1e-2, SEED + 3, warm_up=30),
     like=Course(1200, 12, 2e-3, SEED + 4, kept=6, kinds=HARD, nameless=0.4),
-    speak=Course(500, 12, 6e-4, SEED + 1, kept=6, kinds=HARD),
-    aware=Course(120, 12, 3e-4, SEED + 2, warm_up=10),
+    speak=Course(350, 12, 8e-4, SEED + 1, kept=6, kinds=HARD),
+    aware=Course(150, 12, 3e-4, SEED + 2, warm_up=10),
 )
 # A few steps: what the smoke test runs.
 SMOKE = Recipe(
@@ -169,7 +170,7 @@ class Workshop:
         until = STAGES[: STAGES.index(name) + 1]
         decides = [asdict(self.recipe.shape), *(asdict(self._course(each)) for each in until), self._width()]
         if name != "look":
-            decides.append(hashlib.sha256((self.decoder / "model.safetensors").read_bytes()).hexdigest())
+            decides.append(text_digest(self.decoder))
         if name == "aware":
             decides += [self.recipe.activations_at, self.recipe.bfloat16_at, self.recipe.calibration]
         return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()
