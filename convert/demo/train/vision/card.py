@@ -7,6 +7,7 @@ from math import prod
 
 from convert.demo.train.card import families
 from convert.demo.train.score import interval
+from convert.demo.train.vision.exam import COUNTED
 from convert.demo.train.vision.pictures import HELD_OUT, WHERE
 from convert.demo.train.vision.stages import Recipe
 
@@ -25,7 +26,8 @@ Data: pictures drawn by `convert/demo/train/vision` - a digit in seven strokes, 
 one shape - in eight colors on a dark ground, and one question before which the picture stands. Held out: one pair of
 digit and color in {held_out}; and of one pair of shape and color in {held_out}, one place or arrangement in {where}.
 `evaluation_images.jsonl` has {questions} questions about held-out ones, a quarter of them of sizes that have to be
-resized.
+resized. It asks for numbers of shapes up to {counted}: four and five are told apart as well, but some by a hair, and
+such answers say nothing of a conversion.
 
 Training: `python -m convert.demo.train.vision`: {look} steps of telling what there is, without the decoder; {told}
 steps of finding rows that make the frozen decoder answer, without pictures, and {like} of giving such rows; {speak}
@@ -61,6 +63,7 @@ def with_sight(text: str, recipe: Recipe, width: int, questions: str, right: Seq
             "parameters": (matrices + dense) / 1e6,
             "held_out": HELD_OUT,
             "where": WHERE,
+            "counted": COUNTED,
             "questions": len(right),
             "look": recipe.look.steps,
             "told": recipe.told.steps,

@@ -21,6 +21,8 @@ from convert.demo.writing.tokenizer import PICTURE
 
 QUESTIONS = "evaluation_images.jsonl"
 SEED = 40
+# Four and five are told apart as well, but some by a hair, and such answers say nothing of a conversion.
+COUNTED = 3
 SQUARE = (384, 384)  # pixels that neither transformers nor an engine resizes for 70 rows
 # Others, smaller and larger; every fourth picture has one of them. Square ones: the tower sees no others.
 OTHERS = ((96, 96), (200, 200), (640, 640), (800, 800), (300, 300))
@@ -47,7 +49,7 @@ def exam(count: int) -> list[Exam]:
     while len(out) < count:
         scene = pictures.invent(random, held_out=True)
         kind = kinds[len(out) % len(kinds)]
-        if kind not in asked.ASKED[scene.kind] or (kind == "count" and scene.kind == "one"):
+        if kind not in asked.ASKED[scene.kind] or (kind == "count" and not 1 < len(scene.cells) <= COUNTED):
             continue
         number = len(out) // len(kinds)
         size = OTHERS[number // 4 % len(OTHERS)] if number % 4 == 3 else SQUARE

@@ -49,7 +49,7 @@ class Recipe:
     activations_at: float = 0.2
     bfloat16_at: float = 0.6
     calibration: int = 24
-    questions: int = 600
+    questions: int = 300
 
 
 HARD = ("digit", "one", "many", "many")  # digits are learned before the rest is
