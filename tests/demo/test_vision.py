@@ -82,6 +82,7 @@ def test_held_out_scenes_are_asked_about_and_never_drawn_for_training() -> None:
     assert {scene.colour for scene in scenes} == set(pictures.COLOURS)
     exams = exam.exam(40)
     assert len({each.asked.answer for each in exams if each.asked.kind == "number"}) > 3
+    assert {each.asked.answer for each in exams if each.asked.kind == "count"} == {"2", "3"}
     assert {each.asked.kind for each in exams} == set(asked.WORDINGS)
     assert sum(each.resized for each in exams) == 10
 
@@ -202,6 +203,17 @@ def test_finished_stages_are_not_run_again(taught: Path) -> None:
     shop = stages.Workshop(taught.parent, demo.folder(), stages.SMOKE, Silent(), said.append)
     shop.train()
     assert said == [f"{name}: there already" for name in stages.STAGES]
+
+
+def test_a_stage_is_bound_to_the_text_decoder_and_not_to_the_tower_beside_it(taught: Path, tmp_path: Path) -> None:
+    """Else an embedded tower would make all stages begin anew."""
+    assert export.text_digest(taught) == export.text_digest(demo.folder())
+    changed = bytearray((taught / "model.safetensors").read_bytes())
+    header = json.loads(changed[8 : 8 + int.from_bytes(changed[:8], "little")])
+    begin, _ = next(said["data_offsets"] for name, said in header.items() if "language_model" in name)
+    changed[8 + int.from_bytes(changed[:8], "little") + begin] ^= 1
+    (tmp_path / "model.safetensors").write_bytes(changed)
+    assert export.text_digest(tmp_path) != export.text_digest(demo.folder())
 
 
 def test_a_tower_that_answers_too_little_is_not_installed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -9,8 +9,6 @@ from convert.image_tokens import IMAGE_ROWS
 
 ALIGNMENT = 32  # devices take state dimensions in multiples of this
 
-# Rows that an image can become, at most, in transformers' processor. A model has a function for each up to the chosen.
-
 
 @dataclass(frozen=True)
 class CoremlOptions:

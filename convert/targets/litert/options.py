@@ -13,8 +13,6 @@ from convert.image_tokens import IMAGE_ROWS
 # they get three, float32's 24 bits; one token takes the kernels as long with three as with two.
 TERMS_OF_LOGITS, TERMS_OF_ALL = 2, 3
 
-# Rows that an image can become, at most, in transformers' processor. A model has a signature for each up to the chosen.
-
 # Tokens that a drafter guesses before the decoder verifies them all at once.
 DRAFTS = 4
 

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from convert.choices import choice
 from convert.image_tokens import IMAGE_ROWS
 
-# Rows that an image can become, at most, in transformers' processor.
-
 
 @dataclass(frozen=True)
 class OnnxOptions:

@@ -46,6 +46,24 @@ def test_one_prefill_call_takes_the_largest_image_and_its_prompt(mobile_tower: P
     assert made(mobile_tower, request(tmp_path, modalities=())).prefill == (8, 32, 128)
 
 
+@pytest.mark.parametrize(("says", "becomes"), [(140, 140), (100, 70), (20, 70), (5000, 1120), (None, 280)])
+def test_an_image_becomes_as_many_tokens_as_the_checkpoint_says(
+    says: int | None, becomes: int, mobile_tower: Path, tmp_path: Path
+) -> None:
+    """Down to the next number that images can be cut by; a flag says otherwise."""
+
+    def say(config: dict[str, Any]) -> None:
+        config["text_config"]["max_position_embeddings"] = 2048
+        config["vision_config"].pop("default_output_length")
+        config["vision_config"].update({} if says is None else {"default_output_length": says})
+
+    folder = changed(mobile_tower, tmp_path / "model", say)
+    asked = request(tmp_path, context=2048)
+    assert made(folder, asked).flags["image_tokens"] == str(becomes)
+    assert made(folder, replace(asked, flags={"image_tokens": "560"})).flags["image_tokens"] == "560"
+    assert "image_tokens" not in made(folder, replace(asked, modalities=())).flags
+
+
 def test_a_plan_tells_what_images_take(mobile_tower: Path, tmp_path: Path) -> None:
     with_images, text = made(mobile_tower, request(tmp_path)), made(mobile_tower, request(tmp_path, modalities=()))
     assert with_images.modalities.keys() == {"image"}

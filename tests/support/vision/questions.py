@@ -4,6 +4,7 @@ sure of it."""
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -12,11 +13,23 @@ from runtime_tests.case import Case
 from runtime_tests.questions.pictured import Pictured
 from runtime_tests.reference.model import Ids
 from runtime_tests.reference.vision.tower import Tower
+from runtime_tests.results import Check
 from runtime_tests.rungs.images.accuracy import Asked, Sight
 
+AWAY = "pictures: artifact away from the reference, same pixels"
 SURE = 0.3  # logits between the first choice and the second
 SQUARE = (384, 384)  # pixels of a picture that nobody resizes for 70 rows
 TRIED = 16  # pictures
+
+
+def agreement(checks: Sequence[Check], where: str, count: int) -> None:
+    """Fails where an artifact that runs in ``where`` does not answer all of so many questions as transformers does."""
+    found = {check.name: check for check in checks}
+    assert [check.name for check in checks if not check.passed] == []
+    assert found["pictures: answered by the reference"].note == f"of {count}"
+    assert found["pictures: right in transformers"].found == 100
+    assert found[f"pictures: right in {where}, same pixels"].note == f"count {count} of {count}"
+    assert found[AWAY].note == "0 lost, 0 gained, 0 answers differ"
 
 
 def question(size: tuple[int, int] = SQUARE, answer: str = "3", family: str = "count", seed: int = 2) -> Pictured:

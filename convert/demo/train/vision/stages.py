@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from convert.demo.train.vision.course import ALL, Course
+from convert.demo.train.vision.course import Course
 from convert.demo.train.vision.decoder import Decoder
 from convert.demo.train.vision.export import text_digest
 from convert.demo.train.vision.fit import batch, fit
@@ -152,7 +152,7 @@ class Workshop:
         tower.watch(True)
         with torch.no_grad():
             for _ in range(self.recipe.calibration):
-                drawn = batch(random, replace(self.recipe.aware, kept=ALL))
+                drawn = batch(random, self.recipe.aware)
                 tower(drawn.patches, drawn.places)
         tower.watch(False)
         tower.freeze_activations()
