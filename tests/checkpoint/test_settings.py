@@ -64,6 +64,14 @@ def refusal(folder: Path) -> str:
 
 
 def test_placeholders_are_those_that_config_json_names_and_the_tokenizer_has(folder: Path) -> None:
+    own = read_settings(folder)
+    assert {role: own.texts[token] for role, token in own.placeholders.items()} == {
+        "image": "<|image|>",
+        "image_begin": "<|image>",
+        "image_end": "<image|>",
+    }
+    for key in ("image_token_id", "boi_token_id", "eoi_token_id"):
+        edit(folder / "config.json", lambda content, key=key: content.pop(key))
     assert read_settings(folder).placeholders == {}
     ids = {"image_token_id": 98, "eoa_token_index": 46, "audio_token_id": 258_881, "video_token_id": None}
     edit(folder / "config.json", lambda content: content.update(ids))

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from convert import demo
 from convert.checkpoint import check_small_files, open_checkpoint, open_folder, resolve
 from convert.checkpoint.modules.vision import BOUNDS, TABLE
 from convert.checkpoint.types import Checkpoint
@@ -167,7 +166,7 @@ def test_settings_that_have_no_meaning_are_refused_before_the_weights_are_there(
     check_small_files(folder)  # nobody asked for images
 
 
-@pytest.mark.parametrize("folder", ["demo", "mobile_e2b", "no tower"])
+@pytest.mark.parametrize("folder", ["mobile_e2b", "no tower"])
 def test_a_checkpoint_without_a_tower_is_refused_where_images_are_asked_for(
     folder: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
@@ -176,7 +175,7 @@ def test_a_checkpoint_without_a_tower_is_refused_where_images_are_asked_for(
         config = json.loads((source / "config.json").read_text("utf-8"))
         (source / "config.json").write_text(json.dumps(config | {"vision_config": None}), "utf-8")
     else:
-        source = demo.folder() if folder == "demo" else request.getfixturevalue(folder)
+        source = request.getfixturevalue(folder)
     said = "image input was asked for and the checkpoint has no vision encoder"
     with pytest.raises(CheckpointError, match=said):
         opened(source)
