@@ -52,10 +52,10 @@ Drafter = Annotated[
     ),
 ]
 Modalities = Annotated[
-    str,
+    str | None,
     typer.Option(
-        help="what the model takes in: text alone, or text,image: with the vision tower, where the checkpoint has one "
-        "and the target a place for it"
+        help="what the model takes in: text alone, or text,image: with the vision tower [default: all that the "
+        "checkpoint has and what is made of it can be given]"
     ),
 ]
 Out = Annotated[Path, typer.Option(envvar="GEMMA_BRIDGE_OUT", help="folder that takes <platform>/<name>/")]
@@ -86,7 +86,7 @@ def plan(
     prefill: Prefill = None,
     runtime: Runtime = None,
     drafter: Drafter = None,
-    modalities: Modalities = "text",
+    modalities: Modalities = None,
     out: Out = Path("dist"),
     name: Name = None,
     as_json: Json = False,
@@ -123,7 +123,7 @@ def convert(
     prefill: Prefill = None,
     runtime: Runtime = None,
     drafter: Drafter = None,
-    modalities: Modalities = "text",
+    modalities: Modalities = None,
     **flags: str,
 ) -> None:
     """One model, unjudged. To ship something, use bundle."""
@@ -175,7 +175,7 @@ def bundle(
     prefill: Prefill = None,
     runtime: Runtime = None,
     drafter: Drafter = None,
-    modalities: Modalities = "text",
+    modalities: Modalities = None,
     out: Out = Path("dist"),
     name: Name = None,
     evaluation: Evaluation = None,
@@ -233,7 +233,7 @@ def chat(
 
     Piped, every line is a message and stdout holds the answers alone; what was cut is told on stderr, and the exit
     code is 1 where a line could not be answered. /new in a line of its own begins another conversation, and
-    /image FILE puts an image before the next message, where the bundle takes images (bundle --modalities text,image).
+    /image FILE puts an image before the next message, where the bundle takes images.
     Text that spells a control token, such as <turn|>, reaches the model as text.
     """
     from convert import chat as talk
@@ -252,7 +252,7 @@ def _request(
     runtime: str | None,
     drafter: str | None,
     name: str | None = None,
-    modalities: str = "text",
+    modalities: str | None = None,
 ) -> Request:
     from convert.errors import PlanError
     from convert.plan import Request
@@ -263,11 +263,13 @@ def _request(
         found = f"--prefill {prefill!r} is no list of numbers"
         action = "Give whole numbers separated by commas, such as 128,1024"
         raise PlanError(f"{verb} {model}", found, action) from None
-    wanted = [each.strip() for each in modalities.split(",")]
-    if "text" not in wanted:
-        found = f"--modalities {modalities!r} leaves text out, which every model takes"
-        raise PlanError(f"{verb} {model}", found, "Give --modalities text, or text and others separated by commas")
-    others = tuple(sorted({*wanted} - {"text"}))
+    others = None
+    if modalities is not None:
+        wanted = {each.strip() for each in modalities.split(",")}
+        if "text" not in wanted:
+            found = f"--modalities {modalities!r} leaves text out, which every model takes"
+            raise PlanError(f"{verb} {model}", found, "Give --modalities text, or text and others separated by commas")
+        others = tuple(sorted(wanted - {"text"}))
     given = {key: value for key, value in flags.items() if value is not None}
     return Request(
         platform, model, out, context, lengths, given, runtime, verb, name, drafter=drafter, modalities=others

@@ -47,7 +47,7 @@ def check(asked: str, checkpoint: Checkpoint, most: int, context: int, causal: s
         raise PlanError(asked, found, f"Give --context {most + PROMPT} or more{fewer}")
     if checkpoint.modules["vision"].config.sees_ahead:
         found = "rows of an image see what comes behind them (use_bidirectional_attention is 'vision' in config.json)"
-        raise PlanError(asked, f"{found}, {causal}", "Leave image out, or use an E2B or E4B")
+        raise PlanError(asked, f"{found}, {causal}", "Use an E2B or E4B, or leave image out")
     missing = [role for role in ("image_begin", "image_end") if role not in checkpoint.settings.placeholders]
     if missing:
         found = f"config.json and the tokenizer name no token for {missing[0].replace('_', ' ')}"

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from convert import choices, costs, image_tokens, outputs
+from convert import choices, costs, image_tokens, modalities, outputs
 from convert.bundle.names import bundle_name
 from convert.bundle.platform import Packing, find_platform, find_target
 from convert.chat_template.prepare import prepare as template
@@ -18,7 +19,6 @@ from convert.checkpoint import check_small_files, name_of, open_folder, resolve
 from convert.checkpoint.drafter import AUTO, check_small, locate, open_drafter, published
 from convert.checkpoint.drafter import NAME as DRAFTER
 from convert.checkpoint.known import known
-from convert.checkpoint.module import modalities, of_modality
 from convert.checkpoint.settings import Stop, read_settings
 from convert.checkpoint.types import Checkpoint
 from convert.errors import PlanError
@@ -43,7 +43,7 @@ class Request:
         runtime: name of the target; by default the platform's.
         name: folder name of the bundle; by default the checkpoint's.
         drafter: a hub id or a folder, or ``auto`` for what is published for the model; None: there is none.
-        modalities: what is converted beside text.
+        modalities: what is converted beside text; None: all that the checkpoint has and the bundle can be given.
     """
 
     platform: str
@@ -58,7 +58,7 @@ class Request:
     evaluation: Path | None = None
     questions: int | None = None
     drafter: str | None = None
-    modalities: tuple[str, ...] = ()
+    modalities: tuple[str, ...] | None = None
 
     @property
     def asked(self) -> str:
@@ -203,12 +203,14 @@ class Chosen:
         packing: what the platform does with it.
         packed: the choices of that.
         given: flags of the target's own.
+        modalities: what is to be converted beside text, if the checkpoint has it where nobody asked for it.
     """
 
     target: Target
     packing: Packing
     packed: Any
     given: dict[str, str]
+    modalities: tuple[str, ...]
 
 
 def choose(request: Request) -> Chosen:
@@ -228,34 +230,17 @@ def choose(request: Request) -> Chosen:
     if request.drafter is not None and DRAFTER not in target.modules:
         found = f"--drafter was given, and {target.name} models have no place for one"
         raise PlanError(asked, found, "Leave --drafter out")
-    _check_modalities(request, target)
-    if "image" in request.modalities and request.verb != "convert" and not packing.images:
-        found = f"--modalities image was given, and what {whose} packs gives a model no images"
-        raise PlanError(asked, found, "Leave image out, or take another --runtime")
+    given_images = packing.images or request.verb == "convert"
+    beside = modalities.wanted(asked, request.modalities, target, whose, {"image"} if given_images else set())
+    modalities.check_idle(asked, request.modalities, target, request.flags, beside)
     packed = packing.choices(**choices.chosen(asked, packing.choices, request.flags))
-    return Chosen(target, packing, packed, given)
-
-
-def _check_modalities(request: Request, target: Target) -> None:
-    """Refuses what nothing converts, or the target has no place for, and flags of what is not asked for."""
-    asked, known = request.asked, ("text", *modalities())
-    for each in request.modalities:
-        module = of_modality(each)
-        if module is None:
-            raise PlanError(asked, f"there is no --modalities {each!r}", f"Use some of {', '.join(known)}")
-        if module not in target.modules:
-            found = f"--modalities {each} was given, and {target.name} models have no place for it"
-            raise PlanError(asked, found, f"Leave {each} out")
-    for name in sorted(choices.idle(target.options, request.modalities) & request.flags.keys()):
-        needed = choices.flags(target.options)[name].metadata["modality"]
-        found = f"{choices.spelled(name)} was given, and {needed} input is not converted"
-        raise PlanError(asked, found, f"Give --modalities text,{needed} too, or leave {choices.spelled(name)} out")
+    return Chosen(target, packing, packed, given, beside)
 
 
 def _check_placeholder(request: Request, checkpoint: Checkpoint, printed: str) -> None:
     """Refuses images where the chat template prints no token for one, or not the checkpoint's."""
     settings = checkpoint.settings
-    if "image" not in request.modalities:
+    if "image" not in modalities.opened(checkpoint):
         return
     if (token := settings.placeholders.get("image")) is None:
         found = "config.json and the tokenizer name no token for an image (image_token_id)"
@@ -273,6 +258,7 @@ def make(request: Request, checkpoint: Checkpoint, name: str) -> Plan:
     """
     asked, found = request.asked, choose(request)
     target = found.target
+    modalities.check_idle(asked, request.modalities, target, request.flags, modalities.opened(checkpoint))
     given = found.given | image_tokens.own(checkpoint, target.options, found.given)
     if request.verb != "convert":  # which makes no bundle
         name = bundle_name(name if request.name is None else request.name, asked, request.name is not None)
@@ -373,22 +359,27 @@ def prepare(request: Request, progress: Progress) -> tuple[Plan, Checkpoint]:
     Raises:
         ConvertError: the checkpoint or the request is refused.
     """
-    target = early(request).target
+    found = early(request)
     drafter = published(request.model, request.asked) if request.drafter == AUTO else request.drafter
+    required = request.modalities is not None
 
     def before_the_weights(folder: Path) -> None:
-        check_small_files(folder, request.modalities)
+        check = partial(check_small_files, folder, required=required)
+        modalities.telling(request.modalities, found.modalities, check)
         read_settings(folder)
-        template(folder, target.renders)
+        template(folder, found.target.renders)
+
+    def planned(beside: tuple[str, ...]) -> tuple[Plan, Checkpoint]:
+        checkpoint = open_folder(located, beside, required=required)
+        if drafter is not None:
+            config = checkpoint.text.config
+            second = locate(drafter, progress=progress, check=lambda folder: check_small(folder, config))
+            checkpoint = open_drafter(second, checkpoint)
+        return make(request, checkpoint, located.name), checkpoint
 
     located = resolve(request.model, progress=progress, check=before_the_weights)
-    checkpoint = open_folder(located, request.modalities)
-    if drafter is not None:
-        config = checkpoint.text.config
-        beside = locate(drafter, progress=progress, check=lambda folder: check_small(folder, config))
-        checkpoint = open_drafter(beside, checkpoint)
-    made = make(request, checkpoint, located.name)
+    made, checkpoint = modalities.telling(request.modalities, found.modalities, planned)
     if request.verb != "convert":
         check_questions(checkpoint.folder, request.asked, request.evaluation, request.questions)
-        target.needs(checkpoint)
+        found.target.needs(checkpoint)
     return made, checkpoint

@@ -30,7 +30,7 @@ from tests.mutants.mutant import FIRST, Build
 from tests.mutants.patient import Patient
 from tests.support.checkpoints.shapes import FULL_SIZE
 
-LENGTHS = ("--context", "1024", "--prefill", "128")
+LENGTHS = ("--context", "1024", "--prefill", "128", "--modalities", "text")
 
 
 class InPlace(Patient):

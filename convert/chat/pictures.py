@@ -119,7 +119,7 @@ def of_command(line: str, tokens: int | None, most_pixels: int = MOST_HANDED_OVE
 
 
 def _refuse(asked: str) -> NoReturn:
-    advice = "Take a bundle that was built with --modalities text,image"
+    advice = "Take a bundle of a model with a vision tower, built without --modalities text"
     raise PlanError(asked, "this bundle can be given no images here", advice)
 
 

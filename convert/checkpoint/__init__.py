@@ -133,11 +133,12 @@ def resolve(
     return Located(path, match["id"], commit, match["id"].split("/")[1])
 
 
-def check_small_files(folder: Path, modalities: Collection[str] = ()) -> None:
+def check_small_files(folder: Path, modalities: Collection[str] = (), *, required: bool = True) -> None:
     """What the files beside the weights can refuse: a config.json of another model, or of a format that is not read.
 
     Args:
         modalities: what is to be converted beside text.
+        required: the checkpoint has to have all of it; else what it has of it is meant.
 
     Raises:
         CheckpointError: says what it is.
@@ -145,8 +146,8 @@ def check_small_files(folder: Path, modalities: Collection[str] = ()) -> None:
     config = read_config(folder)
     text, whole = read_fields(folder)
     choose(text, whole)
-    outlines(Given(config, whole, text is not whole), modalities)
-    check_files(folder, f"read {folder}", modalities)
+    wanted = outlines(Given(config, whole, text is not whole), modalities, required=required)
+    check_files(folder, f"read {folder}", wanted)
 
 
 def open_checkpoint(model: str | Path, *, progress: Progress | None = None) -> Checkpoint:
@@ -163,11 +164,12 @@ def open_checkpoint(model: str | Path, *, progress: Progress | None = None) -> C
     return open_folder(resolve(model, progress=progress))
 
 
-def open_folder(located: Located, modalities: Collection[str] = ()) -> Checkpoint:
+def open_folder(located: Located, modalities: Collection[str] = (), *, required: bool = True) -> Checkpoint:
     """Opens a checkpoint that has been found.
 
     Args:
         modalities: what is to be converted beside text; of the others, modules are recognized and left out.
+        required: the checkpoint has to have all of it; else what it has of it is meant.
     """
     folder = located.folder
     asked = f"read {folder}"
@@ -177,8 +179,8 @@ def open_folder(located: Located, modalities: Collection[str] = ()) -> Checkpoin
     text, whole = read_fields(folder)
     name, settings = choose(text, whole)
     nested = text is not whole
-    wanted = outlines(Given(config, whole, nested), modalities)
-    check_files(folder, asked, modalities)
+    wanted = outlines(Given(config, whole, nested), modalities, required=required)
+    check_files(folder, asked, wanted)
     stored = read_folder(folder, asked)
     check_beside(folder, asked)
     names = by_published_name(stored, nested, asked, str(folder))

@@ -88,22 +88,22 @@ def modalities() -> tuple[str, ...]:
     return tuple(kind.modality for kind in kinds().values() if kind.modality)
 
 
-def check_files(folder: Path, asked: str, modalities: Collection[str]) -> None:
-    """Refuses files beside the weights that ask for what is not done with a modality.
+def check_files(folder: Path, asked: str, modules: Collection[str]) -> None:
+    """Refuses files beside the weights that ask for what is not done with a module that is converted.
 
     Raises:
         CheckpointError: names the file and the field.
     """
-    for kind in kinds().values():
-        if kind.modality in modalities:
-            kind.beside(folder, asked)
+    for name in modules:
+        kinds()[name].beside(folder, asked)
 
 
-def outlines(given: Given, asked: Collection[str] = ()) -> dict[str, Outline[Any]]:
+def outlines(given: Given, asked: Collection[str] = (), *, required: bool = True) -> dict[str, Outline[Any]]:
     """What a checkpoint has to hold, by module.
 
     Args:
         asked: modalities beside text that are to be converted.
+        required: the checkpoint has to have them; else those that it has are meant.
 
     Raises:
         CheckpointError: config.json speaks of a module in a way that has no meaning, or not of one that is asked for.
@@ -116,7 +116,7 @@ def outlines(given: Given, asked: Collection[str] = ()) -> dict[str, Outline[Any
             continue
         if (outline := kind.outline(given)) is not None:
             found[name] = outline
-        elif kind.modality:
+        elif kind.modality and required:
             said = f"{kind.modality} input was asked for and the checkpoint has no {kind.title}"
             action = f"Use a checkpoint whose config.json has a {kind.config}, or leave {kind.modality} out"
             raise CheckpointError(given.whole.asked, said, action)

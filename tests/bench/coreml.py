@@ -28,6 +28,7 @@ def coreml(size: str, root: Path) -> str:
         env = os.environ | {"TMPDIR": work}
         write = [*python, "tests.support.checkpoints.fullsize", size, "mobile", str(checkpoint)]
         made = [*python, "convert", "convert", str(checkpoint), str(package), "--context", "4096", "--prefill", "128"]
+        made += ["--modalities", "text"]
         measures = [stage("write checkpoint", write, env), stage("convert", made, env)]
         billions = sum(share.parameters for share in histogram(open_checkpoint(checkpoint))) / 1e9
         bytes_ = {p.name: p.stat().st_size for p in package.parent.rglob("*") if p.is_file()}

@@ -66,9 +66,9 @@ root = pytest.mark.skipif(not can_mount(), reason="only root may mount a file sy
 def test_a_bundle_is_built_in_just_the_disk_that_was_planned(tmp_path: Path, mobile_e2b: Path) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()
-    flags = ("--out", str(disk), "--context", "192", "--prefill", "16,64", "--apk", "skip")
+    flags = ("--out", str(disk), "--context", "192", "--prefill", "16,64", "--apk", "skip", "--modalities", "text")
     needed = plan.make(
-        Request("android", str(mobile_e2b), disk, context=192, prefill=(16, 64), flags={"apk": "skip"}),
+        Request("android", str(mobile_e2b), disk, context=192, prefill=(16, 64), flags={"apk": "skip"}, modalities=()),
         open_checkpoint(mobile_e2b),
         "demo",
     ).disk_needed

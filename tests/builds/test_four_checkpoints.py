@@ -41,7 +41,9 @@ def test_a_tokenizer_of_real_size_is_packed_as_sentencepiece_and_splits_text_as_
     # Logits of this vocabulary take megabytes a token; given back to the system each time, they cost half of the time.
     monkeypatch.setenv("MALLOC_MMAP_THRESHOLD_", str(1 << 32))
     monkeypatch.setenv("MALLOC_TRIM_THRESHOLD_", str(1 << 33))
-    ran = convert("bundle", "android", wide, "--out", tmp_path, "--prefill", "16", "--context", "512")
+    ran = convert(
+        "bundle", "android", wide, "--out", tmp_path, "--prefill", "16", "--context", "512", "--modalities", "text"
+    )
     assert ran.code == 0, ran.err
     bundle = tmp_path / "android" / wide.name
     kinds = [section.kind for section in open_litertlm(bundle / "model.litertlm").sections]

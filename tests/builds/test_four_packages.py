@@ -13,7 +13,7 @@ from tests.support.commands import convert
 
 @pytest.mark.slow
 def test_each_small_checkpoint_becomes_a_proven_package(any_checkpoint: Path, tmp_path: Path) -> None:
-    flags = ("--prefill", "16,128", "--context", "192")
+    flags = ("--prefill", "16,128", "--context", "192", "--image-tokens", "70")
     ran = convert("bundle", "ios", any_checkpoint, "--out", tmp_path, *flags)
     assert (ran.code, ran.err.count("Traceback")) == (0, 0), ran.err
     bundle = tmp_path / "ios" / any_checkpoint.name

@@ -252,7 +252,7 @@ def test_a_models_id_is_that_of_its_inputs_by_whichever_command_it_is_made(tmp_p
     def made(model: str, name: str) -> set[str]:
         bundled = quick_build.build(tmp_path / name, model=model).bundle / LITERT.model
         alone = tmp_path / f"{name}.litertlm"
-        request = Request("android", model, tmp_path, context=96, prefill=(16,), verb="convert")
+        request = Request("android", model, tmp_path, context=96, prefill=(16,), modalities=(), verb="convert")
         pipeline.convert_file(request, alone, Silent())
         assert bundled.read_bytes() == alone.read_bytes()
         return {str(open_litertlm(path).system["uuid"]) for path in (bundled, alone)}

@@ -143,9 +143,9 @@ def test_a_plan_stands_beside_what_a_bundle_took(tmp_path: Path) -> None:
         resident: int
         disk: int
 
-    planned = ask(["android", "demo", "--apk", "skip", "--questions", "5", "--out", str(tmp_path), "--context", "128"])
+    planned = ask(["android", "demo", "--apk", "skip", "--questions", "5", "--out", str(tmp_path), "--context", "160"])
     assert planned is not None
-    assert planned["options"]["context"] == 128
+    assert planned["options"]["context"] == 160
     shown = table(planned, [Taken("rung 2a", 120.0, 3 * GB, 5 * GB), Taken("judge: open", 1.0, 1, 1)])
     (line,) = (line for line in shown.splitlines() if line.startswith("rung 2a"))
     assert line.split()[3] == "2.00"

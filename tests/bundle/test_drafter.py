@@ -18,7 +18,7 @@ from tests.support.drafter.assistant import write_assistant
 
 def request(out: Path, platform: str = "android", drafter: str = "demo") -> Request:
     flags = {"apk": "skip"} if platform == "android" else {}
-    return Request(platform, "demo", out, context=96, prefill=(16,), flags=flags, drafter=drafter)
+    return Request(platform, "demo", out, context=96, prefill=(16,), modalities=(), flags=flags, drafter=drafter)
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +64,7 @@ def test_a_plan_says_how_the_drafter_is_stored(tmp_path: Path) -> None:
 
 def test_plan_and_manifest_say_what_a_first_start_writes_with_the_drafter(bundle: Path, tmp_path: Path) -> None:
     with_drafter = prepare(request(tmp_path), Silent())[0]
-    without = prepare(Request("android", "demo", tmp_path, context=96, prefill=(16,)), Silent())[0]
+    without = prepare(Request("android", "demo", tmp_path, context=96, prefill=(16,), modalities=()), Silent())[0]
     assert manifest.read(bundle).runtime.packed_weights == with_drafter.packed_bytes > without.packed_bytes
     assert "writes 1.80 MB on the device, once" in tables.plan(with_drafter)
     assert "writes 1.56 MB on the device, once" in tables.plan(without)

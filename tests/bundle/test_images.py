@@ -59,7 +59,7 @@ def test_list_and_inspect_show_it(bundle: Path) -> None:
 
 def test_a_bundle_for_which_nobody_asked_images_takes_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pipeline, "judge", quick_build.judge("pass"))
-    asked = Request("android", "demo", tmp_path, context=96, prefill=(16,), flags={"apk": "skip"})
+    asked = Request("android", "demo", tmp_path, context=96, prefill=(16,), modalities=(), flags={"apk": "skip"})
     found = manifest.read(pipeline.build(asked, Silent()).bundle)
     assert (found.modalities, found.feeding.images, found.memory.images) == (("text",), None, None)
 

@@ -24,7 +24,7 @@ from convert.progress import Silent
 from convert.targets.coreml import TABLES, companions, write_tables
 from convert.targets.coreml.inspect import inspect_table
 from tests.support import quick_build
-from tests.support.commands import convert, digests
+from tests.support.commands import QUICK, convert, digests
 
 # A judge that takes any package: its digest is worked out here, apart from the writer.
 JUDGE = """
@@ -44,7 +44,7 @@ sys.exit(verdict == "over")
 
 
 def request(out: Path, model: str | Path = "demo", **flags: str) -> Request:
-    return Request("ios", str(model), out, context=96, prefill=(16,), flags=flags)
+    return Request("ios", str(model), out, context=96, prefill=(16,), modalities=(), flags=flags)
 
 
 def build(monkeypatch: pytest.MonkeyPatch, out: Path, verdict: str = "pass", **flags: str) -> pipeline.Built:
@@ -157,7 +157,7 @@ def test_android_has_no_precision(tmp_path: Path) -> None:
 
 
 def test_a_converted_package_appears_with_its_tables_and_nothing_else(tmp_path: Path) -> None:
-    ran = convert("convert", "demo", tmp_path / "x.mlpackage", "--context", "96", "--prefill", "16")
+    ran = convert("convert", "demo", tmp_path / "x.mlpackage", *QUICK)
     assert ran.code == 0, ran.err
     assert {path.name for path in tmp_path.iterdir()} == {"x.mlpackage", *TABLES}
 

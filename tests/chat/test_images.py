@@ -82,7 +82,8 @@ def test_a_command_that_cannot_be_followed_is_told_and_the_lines_go_on(
     assert answer_lines(engine.opened(), PLAIN, (), BytesIO(lines.encode())) == 1
     out, err = capsys.readouterr()
     assert out == "one\ntwo\n"
-    told = "this bundle can be given no images here. Take a bundle that was built with --modalities text,image"
+    told = "this bundle can be given no images here. "
+    told += "Take a bundle of a model with a vision tower, built without --modalities text"
     assert err.splitlines() == [f"error: line {n}: {told}" for n in (1, 2, 4)]
     for line, words in (
         ("/image", "it names no file"),

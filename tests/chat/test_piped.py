@@ -15,7 +15,7 @@ from convert import demo
 from convert.chat.piped import LONGEST, answer_lines
 from convert.chat.settings import Settings
 from tests.support.chat import scripted_engine as scripted
-from tests.support.commands import REPOSITORY, Outcome, convert
+from tests.support.commands import QUICK, REPOSITORY, Outcome, convert
 
 
 def piped(
@@ -106,7 +106,7 @@ def test_a_template_that_fails_is_named_by_the_engine(tmp_path: Path) -> None:
     template = tmp_path / "broken" / "chat_template.jinja"
     rare = "{% if 'Zebra' in messages[0]['content'] | string %}{{ nothing.of.that }}{% endif %}"
     template.write_text(rare + template.read_text("utf-8"), "utf-8")
-    made = convert("convert", tmp_path / "broken", tmp_path / "broken.litertlm", "--context", "64", "--prefill", "16")
+    made = convert("convert", tmp_path / "broken", tmp_path / "broken.litertlm", *QUICK)
     assert made.code == 0, made.err
     ran = piped(tmp_path / "broken.litertlm", b"Zebra\nWhat is 47 + 38?\n")
     assert (ran.code, ran.out) == (1, "85\n")

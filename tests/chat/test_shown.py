@@ -11,7 +11,7 @@ from convert.chat.shown import shown
 from convert.chat.talk import Talk
 from tests.support.chat import forged_answers
 from tests.support.chat import scripted_engine as scripted
-from tests.support.commands import convert
+from tests.support.commands import QUICK, convert
 
 
 @pytest.mark.parametrize(
@@ -55,6 +55,6 @@ def test_bytes_of_a_character_that_was_cut_are_not_shown() -> None:
 def test_a_joiner_gets_through_the_stock_engine_and_the_program(tmp_path: Path) -> None:
     folder = forged_answers.write(tmp_path / "joiner", ("<0xE2>", "<0x80>", "<0x8D>"))
     model = tmp_path / "joiner.litertlm"
-    assert convert("convert", folder, model, "--context", "64", "--prefill", "16").code == 0
+    assert convert("convert", folder, model, *QUICK).code == 0
     assert convert("chat", model, "--ask", forged_answers.QUESTION).out == "\u200d\n"
     assert convert("chat", model, "--ask", forged_answers.QUESTION, "--limit", "2").out == "\n"

@@ -25,6 +25,7 @@ from tests.support.commands import Outcome, convert
 
 CALL = 'call:calculator{expression:<|"|>(47 + 38) * 2<|"|>}'
 SETTINGS = Settings(False, 64, 1)
+FLAGS = ("--context", "512", "--prefill", "16,64", "--modalities", "text")
 
 
 def weather(city: str, days: int = 1, scale: Literal["C", "F"] = "C", hours: list[int] | None = None) -> dict[str, Any]:
@@ -242,7 +243,7 @@ def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     folder = tmp_path_factory.mktemp("tools")
     spelled = ("<|tool_call>", CALL, "<tool_call|>")
     forged_answers.write(folder / "calls", spelled, request.param)
-    made = convert("convert", folder / "calls", folder / "calls.litertlm", "--context", "512", "--prefill", "16,64")
+    made = convert("convert", folder / "calls", folder / "calls.litertlm", *FLAGS)
     assert made.code == 0, made.err
     return folder / "calls.litertlm"
 

@@ -28,7 +28,7 @@ CONTEXT, PREFILL = 96, 8
 @pytest.fixture(scope="module")
 def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("inspect") / "demo.litertlm"
-    ran = convert("convert", "demo", path, "--context", CONTEXT, "--prefill", PREFILL)
+    ran = convert("convert", "demo", path, "--context", CONTEXT, "--prefill", PREFILL, "--modalities", "text")
     assert ran.code == 0, ran.err
     return path
 
@@ -73,7 +73,9 @@ def test_quantized_weights_of_the_file_are_those_of_the_checkpoint(report: Repor
 
 def test_block_scales_are_counted_once_and_with_their_weights(q4_0_e4b: Path, tmp_path: Path) -> None:
     path = tmp_path / "q4_0.litertlm"
-    assert convert("convert", q4_0_e4b, path, "--context", CONTEXT, "--prefill", PREFILL).code == 0
+    assert (
+        convert("convert", q4_0_e4b, path, "--context", CONTEXT, "--prefill", PREFILL, "--modalities", "text").code == 0
+    )
     there = {s.component: s for s in histogram(open_checkpoint(q4_0_e4b)) if s.bits == 4}
     found = {s.component: s for s in inspect(path).weights if s.bits == 4}
     assert found.keys() == there.keys() == {"attention", "mlp", "per-layer input"}

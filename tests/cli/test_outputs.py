@@ -20,7 +20,7 @@ from tests.support import quick_build
 from tests.support.commands import Outcome, convert, digests
 
 LITERT, COREML = (all_targets()[name] for name in ("litert", "coreml"))
-SHORT = ("--context", "64", "--prefill", "16")
+SHORT = ("--context", "64", "--prefill", "16", "--modalities", "text")
 
 
 def pipe(path: Path) -> None:

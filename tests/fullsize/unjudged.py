@@ -25,7 +25,7 @@ def fullsize(size: str, format: str, root: Path) -> str:
     with tempfile.TemporaryDirectory(prefix="fullsize-", dir=root) as work:
         checkpoint, file = Path(work) / model, Path(work) / f"{model}.litertlm"
         env = os.environ | {"TMPDIR": work}
-        lengths = ["--context", str(CONTEXT), "--prefill", "128"]
+        lengths = ["--context", str(CONTEXT), "--prefill", "128", "--modalities", "text"]
         write = [*python, "tests.support.checkpoints.fullsize", size, format, str(checkpoint)]
         measures = [
             stage("write checkpoint", write, env),

@@ -89,7 +89,9 @@ def test_a_build_whose_source_changes_in_any_stage_publishes_nothing(
     monkeypatch.setattr(child, "run", runs)
     monkeypatch.setattr(pipeline, "with_digests", digests)
     monkeypatch.setattr(pipeline, "judge", judge)
-    asked = Request("android", str(source), tmp_path / "out", context=96, prefill=(16,), flags={"apk": "skip"})
+    asked = Request(
+        "android", str(source), tmp_path / "out", context=96, prefill=(16,), modalities=(), flags={"apk": "skip"}
+    )
     with pytest.raises(CheckpointError, match=f"model.safetensors was written to {WORDS}"):
         pipeline.build(asked, Silent())
     assert ran_in == list(STAGES[1 : STAGES.index(stage) + 1])  # nothing goes on after it
@@ -107,7 +109,7 @@ def test_a_bare_conversion_whose_source_changes_leaves_no_file(
             return super().stage(name, *given)
 
     out = tmp_path / "out" / ("x.litertlm" if platform == "android" else "x.mlpackage")
-    request = Request(platform, str(source), out.parent, context=96, prefill=(16,), verb="convert")
+    request = Request(platform, str(source), out.parent, context=96, prefill=(16,), modalities=(), verb="convert")
     with pytest.raises(CheckpointError, match=f"model.safetensors was written to {WORDS}"):
         pipeline.convert_file(request, out, Changing())
     assert not out.parent.exists()

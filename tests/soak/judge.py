@@ -71,6 +71,7 @@ class Stand:
         out = self.work / "dist"
         command = [sys.executable, "-m", "convert", "bundle", self.platform, str(self.checkpoint), "--out", str(out)]
         command += ["--context", str(self.drawn.context), "--prefill", ",".join(map(str, self.drawn.prefill))]
+        command += ["--modalities", "text"]
         command += ["--cache", self.drawn.cache, "--apk", "skip"] if self.platform == ANDROID else []
         command += [] if self.platform == ANDROID else ["--precision", self.drawn.precision]
         env = os.environ | {"COLUMNS": "160"}

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 REPOSITORY = Path(__file__).parents[2]
-QUICK = ("--context", "96", "--prefill", "16")
+QUICK = ("--context", "96", "--prefill", "16", "--modalities", "text")
 
 
 @dataclass(frozen=True)

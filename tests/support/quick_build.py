@@ -52,7 +52,9 @@ def judge(verdict: str) -> object:
 def build(out: Path, verdict: str = "pass", model: str = "demo", apk: str = "skip", told: str = "") -> pipeline.Built:
     pipeline.judge = judge(verdict)  # type: ignore[assignment]
     progress = Lines() if told else Silent()
-    return pipeline.build(Request("android", model, out, context=96, prefill=(16,), flags={"apk": apk}), progress)
+    return pipeline.build(
+        Request("android", model, out, context=96, prefill=(16,), modalities=(), flags={"apk": apk}), progress
+    )
 
 
 if __name__ == "__main__":

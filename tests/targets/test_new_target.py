@@ -13,7 +13,7 @@ import pytest
 from tests.support.commands import REPOSITORY, Outcome, convert
 
 TOY = REPOSITORY / "tests" / "support" / "toy_target"
-SHORT = ("--context", "128", "--prefill", "16")
+SHORT = ("--context", "128", "--prefill", "16", "--modalities", "text")
 KNOWN = {"PYTHONPATH": os.pathsep.join(map(str, (TOY, REPOSITORY)))}
 
 

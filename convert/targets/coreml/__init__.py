@@ -77,8 +77,8 @@ runs a function in each part that has it, in order. An output of a part is the i
 ``values`` of its own layers, so it has at most two states. The last part gives ``logits``; the last part that has
 ``prefill_<n>`` gives ``done``.
 
-**Images.** With ``--modalities text,image`` a package of its own lies beside the decoder's, ``Vision.mlpackage``, with
-a function ``vision_<n>`` for each number of rows that an image may become:
+**Images.** Where the model takes images, a package of its own lies beside the decoder's, ``Vision.mlpackage``, with a
+function ``vision_<n>`` for each number of rows that an image may become:
 
 | name | shape | type | |
 |---|---|---|---|

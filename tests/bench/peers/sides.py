@@ -46,7 +46,7 @@ def ours(checkpoint: Path, context: int, work: Path, env: dict[str, str]) -> Ite
         target = all_targets()["litert"]
         file, cache = Path(name) / target.model, Path(name) / "cache"
         cache.mkdir()
-        flags = ["--context", str(context), "--prefill", "128"]
+        flags = ["--context", str(context), "--prefill", "128", "--modalities", "text"]
         command = [sys.executable, "-m", "convert", "convert", str(checkpoint), str(file), *flags]
         measure = stage(f"convert for context {context}", command, env)
         start = (sys.executable, "-m", "tests.bench.peers.ours", str(file))

@@ -34,7 +34,7 @@ def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
 
 def planned(out: Path, drafter: str, model: str = "demo") -> Plan:
-    made, _ = prepare(Request("android", model, out, context=96, drafter=drafter), Silent())
+    made, _ = prepare(Request("android", model, out, context=96, modalities=(), drafter=drafter), Silent())
     return made
 
 
@@ -157,10 +157,10 @@ def test_a_plan_without_a_drafter_names_the_one_that_is_published(
     stand_in: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nothing is fetched that nobody asked for."""
-    made, _ = prepare(Request("android", "demo", tmp_path / "out", context=96), Silent())
+    made, _ = prepare(Request("android", "demo", tmp_path / "out", context=96, modalities=()), Silent())
     assert made.published_drafter is None
     assert "--drafter" not in tables.plan(made)
     monkeypatch.setattr("convert.plan.known", lambda: known().__class__({}, {}, {"demo": ID}))
-    made, _ = prepare(Request("android", "demo", tmp_path / "out", context=96), Silent())
+    made, _ = prepare(Request("android", "demo", tmp_path / "out", context=96, modalities=()), Silent())
     assert f"none; published for this model: {ID} (--drafter auto)" in tables.plan(made)
     assert stand_in.requests == []

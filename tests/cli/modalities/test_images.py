@@ -147,15 +147,18 @@ def test_a_template_that_prints_nothing_for_an_image_is_refused(mobile_tower: Pa
     assert "the chat template prints '' for an image and not '<|image|>'" in str(refused.value)
 
 
+NO_TOWER = "image input was asked for and the checkpoint has no vision encoder"
+
+
 @pytest.mark.parametrize(
     ("modalities", "said"),
     [
         ("image", "--modalities 'image' leaves text out, which every model takes"),
-        ("text,image", "image input was asked for and the checkpoint has no vision encoder"),
+        ("text,image", NO_TOWER),
     ],
 )
-def test_a_refusal_is_one_line_and_leaves_nothing(modalities: str, said: str, tmp_path: Path) -> None:
-    ran = convert("convert", "demo", tmp_path / "model.litertlm", "--modalities", modalities)
+def test_a_refusal_is_one_line_and_leaves_nothing(modalities: str, said: str, mobile_e2b: Path, tmp_path: Path) -> None:
+    ran = convert("convert", mobile_e2b, tmp_path / "model.litertlm", "--modalities", modalities)
     assert ran.code == 2
     assert said in ran.err
     assert ran.err.count("\n") == 1
@@ -165,15 +168,11 @@ def test_a_refusal_is_one_line_and_leaves_nothing(modalities: str, said: str, tm
 @pytest.mark.parametrize(
     ("platform", "flags", "said"),
     [
-        (
-            "android",
-            ("--modalities", "text,image"),
-            "image input was asked for and the checkpoint has no vision encoder",
-        ),
-        ("android", ("--image-tokens", "70"), "--image-tokens was given, and image input is not converted"),
+        ("android", ("--modalities", "text,image"), NO_TOWER),
+        ("android", ("--image-tokens", "70"), "--image-tokens was given, and image input is not converted. Leave"),
     ],
 )
 def test_a_bundle_with_what_does_not_go_together_is_refused_before_any_work(
-    platform: str, flags: tuple[str, ...], said: str, tmp_path: Path
+    platform: str, flags: tuple[str, ...], said: str, mobile_e2b: Path, tmp_path: Path
 ) -> None:
-    assert said in refused(platform, "demo", tmp_path / "dist", *flags).err
+    assert said in refused(platform, mobile_e2b, tmp_path / "dist", *flags).err

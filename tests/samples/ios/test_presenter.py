@@ -62,7 +62,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("built")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pipeline, "judge", judge)
-        asked = Request("ios", "demo", out, CONTEXT, (16,), flags={"app": "no"})
+        asked = Request("ios", "demo", out, CONTEXT, (16,), flags={"app": "no"}, modalities=())
         folder = pipeline.build(asked, Silent()).bundle
     manifest = (folder / "manifest.json").read_text("utf-8")
     fields: dict[str, Any] = {"schema_version": 1, "stop_tokens": [1], "tolerance": 1.0, "mean_tolerance": 0.1}

@@ -51,7 +51,9 @@ def made(out: Path, **flags: str) -> Path:
     """A bundle of the demo with the judge's own goldens."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pipeline, "judge", judge)
-        bundle = pipeline.build(Request("ios", "demo", out, CONTEXT, PREFILL, flags=flags), Silent()).bundle
+        bundle = pipeline.build(
+            Request("ios", "demo", out, CONTEXT, PREFILL, flags=flags, modalities=()), Silent()
+        ).bundle
     verify = [sys.executable, "-m", "runtime_tests", "verify", str(bundle), "--checkpoint", str(demo.folder())]
     words = [*verify, "--rungs", "0", "--golden", str(out / "golden.json")]
     done = subprocess.run(words, cwd=REPOSITORY, capture_output=True, text=True, timeout=600, check=False)

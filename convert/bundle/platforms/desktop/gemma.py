@@ -119,7 +119,7 @@ class Gemma:
             ImageError: the bundle takes no images, pillow is missing, or the file is no image that can be decoded.
         """
         if self._told is None or not self._sees:
-            raise ImageError("this bundle takes no images. Build it with --modalities text,image")
+            raise ImageError("this bundle takes no images. Build one of a model with a vision tower")
         call, image = call_of(self._told), cut(source, self._told)
         if self._tower is None:
             self._tower = _session(self._folder / Path(call["model"]).name, self._threads)
