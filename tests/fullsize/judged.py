@@ -241,7 +241,7 @@ def _against_bars(which: tuple[str, str, str], whole: Row, planned: Mapping[str,
     if which not in BARS:
         return note
     more = SEEING if planned is not None and planned["modalities"] else 1.0
-    minutes, bytes_ = (bar * more for bar in BARS[which])
+    minutes, bytes_ = BARS[which][0] * more, int(BARS[which][1] * more)
     parts = [
         f"{whole.seconds / 60:.1f} of {minutes:.0f} minutes {_met(whole.seconds / 60 <= minutes)}",
         f"{tables.size(whole.resident)} of {tables.size(bytes_)} memory {_met(whole.resident <= bytes_)}",
