@@ -21,8 +21,10 @@ def found(report: dict[str, object], rung: str, check: str) -> float:
 @pytest.mark.slow
 def test_each_small_checkpoint_becomes_a_proven_bundle(any_checkpoint: Path, tmp_path: Path) -> None:
     # One of them has the context that is built by default; the others' engine need not look over so many empty rows.
+    # The same one, and one of the other format, take images as well.
     context = () if any_checkpoint.name == "mobile_e2b" else ("--context", "512")
-    ran = convert("bundle", "android", any_checkpoint, "--out", tmp_path, "--prefill", "16,128", *context)
+    beside = () if any_checkpoint.name in ("mobile_e2b", "q4_0_e4b") else ("--modalities", "text")
+    ran = convert("bundle", "android", any_checkpoint, "--out", tmp_path, "--prefill", "16,128", *context, *beside)
     assert (ran.code, ran.err.count("Traceback")) == (0, 0), ran.err
     bundle = tmp_path / "android" / any_checkpoint.name
     report = json.loads((bundle / "parity.json").read_text())
@@ -30,6 +32,7 @@ def test_each_small_checkpoint_becomes_a_proven_bundle(any_checkpoint: Path, tmp
     assert statuses == [*((name, "pass") for name in RUNGS), ("4", "not run")]  # they bring no questions
     assert "verdict: pass" in ran.out
     assert any_checkpoint.name in ran.out.splitlines()[-1]
+    assert json.loads((bundle / "manifest.json").read_text())["modalities"] == ["text", *([] if beside else ["image"])]
     if any_checkpoint.name.startswith("q4_0"):
         assert found(report, "1", "logits of the eager decoder") >= 100
 
