@@ -229,9 +229,6 @@ def choose(request: Request) -> Chosen:
         found = f"--drafter was given, and {target.name} models have no place for one"
         raise PlanError(asked, found, "Leave --drafter out")
     _check_modalities(request, target)
-    if "image" in request.modalities and request.verb != "convert" and not packing.images:
-        found = f"--modalities image was given, and what {whose} packs gives a model no images"
-        raise PlanError(asked, found, "Leave image out, or take another --runtime")
     packed = packing.choices(**choices.chosen(asked, packing.choices, request.flags))
     return Chosen(target, packing, packed, given)
 
