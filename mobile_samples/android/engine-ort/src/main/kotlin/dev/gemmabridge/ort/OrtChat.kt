@@ -58,7 +58,7 @@ internal class OrtChat(
         var rows = FloatArray(0)
         for (picture in pictures) {
             if (aborted.get()) return CANCEL
-            rows += picture.rows(engine.graphs)
+            rows += OrtEngine.told { picture.rows(engine.graphs) }
         }
         var logits = cache.read(ids, rows) ?: return CANCEL
         val first = System.nanoTime()
