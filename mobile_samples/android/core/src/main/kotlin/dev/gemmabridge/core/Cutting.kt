@@ -82,6 +82,8 @@ data class Cutting(
                     if (found != known) refuse("$part.$key is ${Json.quote(found)}; this app knows $known")
                 }
             }
+            val pixels = tokens.toLong() * multiple * multiple
+            if (pixels > Pixels.MOST_PIXELS) refuse("tokens is $tokens, of $pixels pixels; ${Pixels.MOST_PIXELS} are allowed")
             val patches = images.child("patches")
             if (patches.has("padding")) refuse("patches.padding is not null; this app gives a model a picture's own patches alone")
             val (side, pool) = Pair(patches.count("side"), patches.count("pool"))

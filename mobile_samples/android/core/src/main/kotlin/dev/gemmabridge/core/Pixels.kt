@@ -47,7 +47,9 @@ class Pixels(override val size: Extent, val bytes: ByteArray) : PixelRows {
         private const val KIND = "P6"
         private const val LARGEST = "255"
         private const val DIGITS = 9
-        private const val MOST_PIXELS = 1L shl 26
+
+        /** More than any model looks at. */
+        const val MOST_PIXELS = 1L shl 26
 
         /** Takes the colours apart of pixels that hold red, green and blue in the lowest three bytes, as Android and Java do. */
         fun split(pixels: IntArray, into: ByteArray) {

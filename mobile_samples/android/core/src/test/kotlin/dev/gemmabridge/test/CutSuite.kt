@@ -86,6 +86,7 @@ fun main(args: Array<String>) {
                 Triple("\"source\":\"positions\"", "\"source\":\"earlier_call\"", "other inputs than patches, positions"),
                 Triple("\"meaning\":\"rows\"", "\"meaning\":\"later_call\"", "other outputs than rows"),
                 Triple("\"id\":103", "\"id\":102", "around.each is also"),
+                Triple("\"tokens\":70", "\"tokens\":65536", "tokens is 65536, of 150994944 pixels"),
                 Triple("\"around\":", "\"ahead\":", "around is missing"),
                 Triple("\"cut_by\":null", "\"cut\":null", "cut_by is missing"),
                 Triple("\"scale\":0", "\"scale\":-0", "pixels.scale is -0.00"),
