@@ -55,7 +55,7 @@ Modalities = Annotated[
     str | None,
     typer.Option(
         help="what the model takes in: text alone, or text,image: with the vision tower [default: all that the "
-        "checkpoint has and what is made of it can be given]"
+        "checkpoint has]"
     ),
 ]
 Out = Annotated[Path, typer.Option(envvar="GEMMA_BRIDGE_OUT", help="folder that takes <platform>/<name>/")]

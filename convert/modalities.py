@@ -14,21 +14,17 @@ from convert.targets.target import Target
 T = TypeVar("T")
 
 
-def wanted(
-    asked: str, given: tuple[str, ...] | None, target: Target, whose: str, fed: Collection[str]
-) -> tuple[str, ...]:
+def wanted(asked: str, given: tuple[str, ...] | None, target: Target) -> tuple[str, ...]:
     """What is to be converted beside text, where the checkpoint has it.
 
     Args:
         given: by the user; None: all that can be.
-        whose: what is packed, in words.
-        fed: what the model can be given by what is packed around it.
 
     Raises:
-        PlanError: nothing converts it, the target has no place for it, or it could not be given to the model.
+        PlanError: nothing converts it, or the target has no place for it.
     """
     if given is None:
-        return tuple(each for each in modalities() if of_modality(each) in target.modules and each in fed)
+        return tuple(each for each in modalities() if of_modality(each) in target.modules)
     for each in given:
         module = of_modality(each)
         if module is None:
@@ -37,9 +33,6 @@ def wanted(
         if module not in target.modules:
             found = f"--modalities {each} was given, and {target.name} models have no place for it"
             raise PlanError(asked, found, f"Leave {each} out")
-        if each not in fed:
-            found = f"--modalities {each} was given, and what {whose} packs gives a model no {each}s"
-            raise PlanError(asked, found, f"Leave {each} out, or take another --runtime")
     return given
 
 

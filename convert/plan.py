@@ -43,7 +43,7 @@ class Request:
         runtime: name of the target; by default the platform's.
         name: folder name of the bundle; by default the checkpoint's.
         drafter: a hub id or a folder, or ``auto`` for what is published for the model; None: there is none.
-        modalities: what is converted beside text; None: all that the checkpoint has and the bundle can be given.
+        modalities: what is converted beside text; None: all that the checkpoint has and the target has a place for.
     """
 
     platform: str
@@ -230,8 +230,7 @@ def choose(request: Request) -> Chosen:
     if request.drafter is not None and DRAFTER not in target.modules:
         found = f"--drafter was given, and {target.name} models have no place for one"
         raise PlanError(asked, found, "Leave --drafter out")
-    given_images = packing.images or request.verb == "convert"
-    beside = modalities.wanted(asked, request.modalities, target, whose, {"image"} if given_images else set())
+    beside = modalities.wanted(asked, request.modalities, target)
     modalities.check_idle(asked, request.modalities, target, request.flags, beside)
     packed = packing.choices(**choices.chosen(asked, packing.choices, request.flags))
     return Chosen(target, packing, packed, given, beside)

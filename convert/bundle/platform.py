@@ -39,14 +39,12 @@ class Packing:
         tools: what packing needs, or why it will not be done; sought before the long work. Whatever it gives is handed
             to ``pack``.
         pack: adds to a bundle with finished papers, and to its manifest; what became of it, in a line, or None.
-        images: what it packs gives a model images that takes some.
     """
 
     choices: type[Any] = Unchanged
     stages: Callable[[Any, int, Rates], tuple[Stage, ...]] = lambda choices, model, rates: ()
     tools: Callable[[Any, Progress], Any] = lambda choices, progress: None
     pack: Callable[[Path, Any, Any, Path, Progress], str | None] = lambda folder, tools, choices, work, progress: None
-    images: bool = True
 
 
 @dataclass(frozen=True)

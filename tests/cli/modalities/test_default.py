@@ -11,8 +11,7 @@ from typing import Any
 import pytest
 
 from convert import plan
-from convert.bundle import platform
-from convert.bundle.platform import Packing, all_platforms
+from convert.bundle.platform import all_platforms
 from convert.errors import ConvertError
 from convert.plan import Plan, Request
 from convert.progress import Silent
@@ -71,12 +70,9 @@ def test_a_tower_that_is_not_computed_is_refused_and_the_text_is_not(mobile_towe
     assert planned(folder, tmp_path, modalities=()).modalities == {}
 
 
-def test_what_is_made_takes_none_where_it_could_be_given_none(
+def test_a_target_without_a_tower_takes_text_alone(
     mobile_tower: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(platform.Platform, "packing", lambda self, target: Packing(images=False))
-    assert planned(mobile_tower, tmp_path).modalities == {}
-    assert planned(mobile_tower, tmp_path, verb="convert").modalities.keys() == {"image"}
     text = replace(all_targets()["litert"], modules=frozenset({"text"}))
     monkeypatch.setattr(plan, "find_target", lambda *asked: text)
-    assert planned(mobile_tower, tmp_path, verb="convert").modalities == {}
+    assert planned(mobile_tower, tmp_path).modalities == {}

@@ -23,7 +23,6 @@ from runtime_tests.onnx.case import OnnxCase, open_pair
 from runtime_tests.onnx.runner import Runner
 from runtime_tests.readers.checkpoint import open_checkpoint
 from runtime_tests.reference.vision.pictures import drawn
-from tests.support.commands import convert as command
 from tests.support.vision import towered
 
 OPTIONS = OnnxOptions(context=320, prefill=(512,), image_tokens="70")
@@ -115,10 +114,3 @@ def test_a_context_without_room_for_an_image_and_a_prompt_is_refused(folder: Pat
     TARGET.check("convert copy", read(folder), replace(OPTIONS, context=134))
     with pytest.raises(PlanError, match=r"does not fit a context of 133\. Give --context 134 or more"):
         TARGET.check("convert copy", read(folder), replace(OPTIONS, context=133))
-
-
-def test_an_app_that_gives_no_images_is_not_packed_around_such_models(folder: Path, tmp_path: Path) -> None:
-    flags = ("--runtime", "onnx", "--modalities", "text,image", "--out", tmp_path / "dist")
-    ran = command("bundle", "android", folder, *flags)
-    assert (ran.code, ran.err.count("\n")) == (2, 1)
-    assert "what android with onnx packs gives a model no images" in ran.err

@@ -77,6 +77,6 @@ def _pack_project(folder: Path, tools: Any, choices: ProjectChoices, work: Path,
 
 _PACKINGS = {
     "litert": Packing(Choices, _stages, _tools, _pack),
-    "onnx": Packing(ProjectChoices, _project_stages, pack=_pack_project, images=False),
+    "onnx": Packing(ProjectChoices, _project_stages, pack=_pack_project),
 }
 PLATFORM = Platform("android", "litert", _PACKINGS)

@@ -65,6 +65,21 @@ def test_any_conversation_is_rendered_as_transformers_renders_it(kind: str, driv
     assert alike(rendered(driver, source, asked), wanted, [json.dumps(each) for each in asked]) == []
 
 
+@pytest.mark.parametrize("kind", [kind for kind, source in TEMPLATES.items() if "'image'" in source])
+def test_a_turn_with_pictures_is_rendered_as_transformers_renders_its_parts(kind: str, driver: TextDriver) -> None:
+    source, given, wanted = TEMPLATES[kind], [], []
+    for counts in ((1,), (2, 0, 1), (0, 0, 2)):
+        roles = ("user", "assistant", "user")[: len(counts)]
+        turns = [{"role": role, "content": f" {role}? "} for role in roles]
+        parts = [[{"type": "image"}] * count + [{"type": "text", "text": " user? "}] for count in counts]
+        given.append([one | {"pictures": count} for one, count in zip(turns, counts, strict=True)])
+        seen = [one | {"content": each} if len(each) > 1 else one for one, each in zip(turns, parts, strict=True)]
+        wanted.append(expected(source, variables(seen, enable_thinking=False, eos_token="")))
+    found = rendered(driver, source, [{"turns": one, "thinking": False} for one in given])
+    assert alike(found, wanted, [str(one) for one in given]) == []
+    assert kind != "demo" or [(one.text or "").count("<|image|>") for one in found] == [1, 3, 2]
+
+
 def test_a_construct_gives_what_jinja_gives_or_is_refused(driver: TextDriver) -> None:
     sources = [f"{{{{ {one} }}}}" for one in expressions()] + list(BLOCKS)
     wanted = [expected(source, GIVEN) for source in sources]

@@ -6,6 +6,7 @@ import android.graphics.Canvas
 import android.graphics.Color
 import android.graphics.Matrix
 import android.media.ExifInterface
+import dev.gemmabridge.core.Bicubic
 import dev.gemmabridge.core.Extent
 import dev.gemmabridge.core.Images
 import dev.gemmabridge.core.Orientation
@@ -14,13 +15,16 @@ import dev.gemmabridge.core.PictureException
 import dev.gemmabridge.core.PictureFile
 import dev.gemmabridge.core.PicturePlan
 import dev.gemmabridge.core.PictureTrouble
+import dev.gemmabridge.core.PixelRows
+import dev.gemmabridge.core.Pixels
 import java.io.File
 import java.io.IOException
 import java.io.InputStream
 
 /**
- * Decodes pictures with what Android has, which is more than the engine reads: also HEIC, WebP and AVIF where the phone
- * knows them. What to decode is decided in `core`, before a pixel is.
+ * Decodes pictures with what Android has, which is more than an engine reads: also HEIC, WebP and AVIF where the phone
+ * knows them. What to decode is decided in `core`, before a pixel is. Where the app cuts pictures for the engine, they get
+ * the size that the model looks at here, by the filter that it was trained with: Android has none such.
  */
 internal class Photos(private val folder: File) {
     /**
@@ -29,7 +33,8 @@ internal class Photos(private val folder: File) {
      */
     fun read(source: InputStream, images: Images, available: Long): Picture {
         val name = System.nanoTime().toString()
-        val (kept, large, small) = listOf("source", "png", "jpg").map { File(folder, "$name.$it") }
+        val kind = if (images.cutting == null) "png" else Pixels.SUFFIX
+        val (kept, large, small) = listOf("source", kind, "jpg").map { File(folder, "$name.$it") }
         var whole = false
         try {
             PictureFile.keep(source, kept)
@@ -60,7 +65,11 @@ internal class Photos(private val folder: File) {
         var bitmap = BitmapFactory.decodeFile(kept.path, options) ?: throw PictureException(PictureTrouble.UNREADABLE)
         repeat(plan.halvings) { bitmap = scaled(bitmap, bitmap.width / 2, bitmap.height / 2) }
         bitmap = upright(bitmap, turn)
-        write(bitmap, Bitmap.CompressFormat.PNG, large)
+        if (images.cutting == null) {
+            write(bitmap, Bitmap.CompressFormat.PNG, large)
+        } else {
+            Bicubic.resize(BitmapRows(bitmap), images.target(turn.turned(size))).write(large)
+        }
         val shrink = minOf(1.0, THUMBNAIL.toDouble() / maxOf(bitmap.width, bitmap.height))
         bitmap = scaled(bitmap, (bitmap.width * shrink).toInt(), (bitmap.height * shrink).toInt())
         write(bitmap, Bitmap.CompressFormat.JPEG, small)
@@ -98,6 +107,16 @@ internal class Photos(private val folder: File) {
     private fun write(bitmap: Bitmap, format: Bitmap.CompressFormat, file: File) {
         val whole = file.outputStream().use { bitmap.compress(format, QUALITY, it) }
         if (!whole) throw IOException("${file.name} cannot be written")
+    }
+
+    private class BitmapRows(private val bitmap: Bitmap) : PixelRows {
+        override val size = Extent(bitmap.width, bitmap.height)
+        private val row = IntArray(size.width)
+
+        override fun read(y: Int, into: ByteArray) {
+            bitmap.getPixels(row, 0, size.width, 0, y, size.width, 1)
+            Pixels.split(row, into)
+        }
     }
 
     private companion object {

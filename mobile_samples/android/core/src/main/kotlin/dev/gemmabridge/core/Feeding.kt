@@ -54,7 +54,7 @@ class Feeding private constructor(
 
         private fun thought(fields: Fields) = Pair(token(fields.child("begin")), token(fields.child("end")))
 
-        private fun token(fields: Fields) = NamedToken(index(fields, "id", 0), fields.textOrNull("text"))
+        internal fun token(fields: Fields) = NamedToken(index(fields, "id", 0), fields.textOrNull("text"))
 
         private fun sampler(fields: Fields): SamplerSettings? {
             if (!fields.flag("sample")) return null

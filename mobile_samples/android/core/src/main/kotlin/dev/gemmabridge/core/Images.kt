@@ -11,11 +11,12 @@ data class Extent(val width: Int, val height: Int) {
  *
  * @property tokens that a picture becomes, at most.
  * @property multiple pixels: each token is a square of this side, and both sides of a picture become a multiple of it.
+ * @property cutting how an app cuts a picture; null where the engine does, and is given a file.
  */
-data class Images(val tokens: Int, val multiple: Int) {
+data class Images(val tokens: Int, val multiple: Int, val cutting: Cutting? = null) {
     /**
-     * The size that a picture gets before the model looks at it, by the rule `largest_within`. The engine resizes; an app
-     * that gives it less than this gives detail away, and one that gives much more only makes it work.
+     * The size that a picture gets before the model looks at it, by the rule `largest_within`. Where the engine resizes, an
+     * app that gives it less than this gives detail away, and one that gives much more only makes it work.
      */
     fun target(picture: Extent): Extent {
         val factor = Math.sqrt(tokens.toDouble() * multiple * multiple / picture.pixels)
@@ -26,6 +27,21 @@ data class Images(val tokens: Int, val multiple: Int) {
             width == 0 -> Extent(multiple, long(picture.height, picture.width))
             else -> Extent(width * multiple, height * multiple)
         }
+    }
+
+    /**
+     * Tokens that a picture becomes which has the size of a [target].
+     *
+     * @throws RefusedException no picture gets this size.
+     */
+    fun count(size: Extent): Int {
+        val count = (size.width / multiple).toLong() * (size.height / multiple)
+        if (size.width % multiple != 0 || size.height % multiple != 0 || count !in 1..tokens.toLong()) {
+            throw RefusedException(
+                "a picture has ${size.width} x ${size.height} pixels; the model looks at multiples of $multiple that make 1 to $tokens tokens",
+            )
+        }
+        return count.toInt()
     }
 
     private fun long(long: Int, short: Int) = minOf(long / short, tokens) * multiple
@@ -43,20 +59,16 @@ data class Images(val tokens: Int, val multiple: Int) {
         fun read(feeding: Fields): Images? {
             if (!feeding.has("images")) return null
             val images = feeding.child("images")
-            if (!images.has("cut_by")) {
-                throw RefusedException("manifest.feeding.images.cut_by is null: this app leaves the cutting to its engine")
-            }
-            val formats = images.child("cut_by").texts("formats")
-            if (PNG !in formats) {
+            val engine = images.childOrNull("cut_by")
+            if (engine != null && PNG !in engine.texts("formats")) {
                 throw RefusedException("manifest.feeding.images.cut_by.formats lacks $PNG, which this app writes")
             }
             val resize = images.child("resize")
             val rule = resize.text("rule")
             if (rule != RULE) throw RefusedException("manifest.feeding.images.resize.rule is $rule; this app knows $RULE")
-            return Images(
-                count(images, "tokens", MOST_TOKENS),
-                count(resize, "multiple", MOST_PIXELS),
-            )
+            val tokens = count(images, "tokens", MOST_TOKENS)
+            val multiple = count(resize, "multiple", MOST_PIXELS)
+            return Images(tokens, multiple, if (engine == null) Cutting.read(images, tokens, multiple) else null)
         }
 
         private fun count(fields: Fields, key: String, most: Long): Int {

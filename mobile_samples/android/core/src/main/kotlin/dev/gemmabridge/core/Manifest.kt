@@ -107,6 +107,8 @@ class Manifest private constructor(
             val context = cache.count("context")
             if (context !in 1..MAX_CONTEXT) throw RefusedException("manifest.kv_cache.context is $context")
             val memory = root.child("memory")
+            val feeding = Feeding.read(root.child("feeding"))
+            checkImages(feeding, runtime)
             return Manifest(
                 name = root.text("name"),
                 model = model,
@@ -114,7 +116,7 @@ class Manifest private constructor(
                 modelFiles = runtime.files(parts),
                 artifactSha256 = artifact,
                 contextTokens = context.toInt(),
-                feeding = Feeding.read(root.child("feeding")),
+                feeding = feeding,
                 memory = MemoryNeed(
                     memory.count("mapped_weights"),
                     memory.count("mapped_embeddings"),
@@ -133,6 +135,13 @@ class Manifest private constructor(
                 licence = root.child("licence").text("spdx"),
                 source = root.child("source").text("id"),
             )
+        }
+
+        private fun checkImages(feeding: Feeding, runtime: Runtime) {
+            val images = feeding.images ?: return
+            if ((images.cutting == null) == runtime.cuts) return
+            val (said, done) = if (runtime.cuts) Pair("null", "cuts pictures itself") else Pair("a runtime's", "leaves that to the app")
+            throw RefusedException("manifest.feeding.images.cut_by is $said; ${runtime.wire} $done")
         }
 
         private fun pictures(memory: Fields): Long {

@@ -1,7 +1,8 @@
 package dev.gemmabridge.core
 
 /**
- * A picture as the engine is given it: turned upright, small, without transparency, as PNG.
+ * A picture as the engine is given it: turned upright, small, without transparency; as PNG, or where the app cuts pictures
+ * for the engine as the [Pixels] that the model looks at.
  *
  * @property path of the file; it stays as long as a conversation has the picture in it.
  * @property thumbnail path of a smaller one for the screen.

@@ -5,7 +5,8 @@ package dev.gemmabridge.core
  * huge costs nothing.
  *
  * @property sample the decoder keeps one of so many pixels in each direction: a power of two.
- * @property halvings then both sides are halved so often, each pixel the mean of four.
+ * @property halvings then both sides are halved so often, each pixel the mean of four. None where an app cuts pictures: the
+ *     filter that the model was trained with makes them small.
  */
 data class PicturePlan(val sample: Int, val halvings: Int) {
     companion object {
@@ -18,6 +19,9 @@ data class PicturePlan(val sample: Int, val halvings: Int) {
 
         /** Of each pixel of a file that is decoded as a whole: two bytes of three colours, as of a progressive JPEG. */
         private const val WHOLE_BYTES = 6L
+
+        /** Of each pixel of a side, where the app resizes: four weights of four bytes, and a few rows of three colours. */
+        private const val SIDE_BYTES = 64L
 
         /**
          * The plan for a picture of [size]: what comes is no smaller than what the model looks at, unless the picture is,
@@ -35,10 +39,11 @@ data class PicturePlan(val sample: Int, val halvings: Int) {
             var sample = 1
             while (size.pixels / (sample.toLong() * sample) > MOST_DECODED) sample *= 2
             var halvings = 0
-            while (covers(size, sample.toLong() shl (halvings + 1), target)) halvings++
+            while (images.cutting == null && covers(size, sample.toLong() shl (halvings + 1), target)) halvings++
             val decoded = size.pixels / (sample.toLong() * sample)
             // What was decoded, and beside it a half of it, or as much where it is turned.
-            val need = (if (whole) size.pixels * WHOLE_BYTES else 0) + decoded * BYTES * 2
+            val resizing = if (images.cutting == null) 0 else (size.width.toLong() + size.height) / sample * SIDE_BYTES
+            val need = (if (whole) size.pixels * WHOLE_BYTES else 0) + decoded * BYTES * 2 + resizing
             if (need > available) throw PictureException(PictureTrouble.MEMORY)
             return PicturePlan(sample, halvings)
         }

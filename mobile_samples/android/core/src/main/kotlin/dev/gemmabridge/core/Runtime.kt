@@ -4,17 +4,18 @@ package dev.gemmabridge.core
  * An engine that bundles are made for, by its name in the manifest.
  *
  * @property wire that name.
+ * @property cuts whether it cuts pictures itself, from a file; otherwise it is given what an app cuts.
  */
-enum class Runtime(val wire: String) {
+enum class Runtime(val wire: String, val cuts: Boolean) {
     /** One file holds everything; the engine makes the calls. */
-    LITERT_LM("LiteRT-LM") {
+    LITERT_LM("LiteRT-LM", cuts = true) {
         override fun files(manifest: Listed) = listOf(manifest.model)
 
         override fun artifact(manifest: Listed) = manifest.model.sha256
     },
 
     /** Graphs with their weights beside them, tokenizer and template; the app makes the calls. */
-    ONNX("ONNX Runtime") {
+    ONNX("ONNX Runtime", cuts = false) {
         override fun files(manifest: Listed): List<BundleFile> {
             val graphs = manifest.signatures.map { it.section + GRAPH }
             if (manifest.model.name !in graphs) throw RefusedException("manifest.signatures does not tell of ${manifest.model.name}")

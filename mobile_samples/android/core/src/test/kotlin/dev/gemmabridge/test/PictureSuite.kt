@@ -136,7 +136,7 @@ fun main(args: Array<String>) {
         case("the manifest says how large a picture is to be, and what this app does not do is refused") {
             same(Images(280, 48), Images.read(feeding(images())))
             same(null, Images.read(feeding("null")))
-            failsWith<RefusedException>("leaves the cutting to its engine") { Images.read(feeding(images(cut = "null"))) }
+            failsWith<RefusedException>("resize.filter is missing") { Images.read(feeding(images(cut = "null"))) }
             failsWith<RefusedException>("lacks png") { Images.read(feeding(images(cut = "{\"formats\":[\"jpeg\"]}"))) }
             failsWith<RefusedException>("this app knows largest_within") { Images.read(feeding(images(rule = "stretched"))) }
             for (tokens in listOf("0", "65537")) failsWith<RefusedException>("tokens is $tokens") { Images.read(feeding(images(tokens))) }

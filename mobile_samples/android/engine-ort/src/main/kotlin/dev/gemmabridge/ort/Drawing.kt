@@ -6,9 +6,9 @@ import dev.gemmabridge.core.Sampling
 import dev.gemmabridge.ort.text.StreamDecoder
 import dev.gemmabridge.ort.text.Tokenizer
 
-/** Draws the tokens of one answer and makes text of them; thoughts are left out. */
+/** Draws the tokens of one answer and makes text of them; thoughts are left out, and no picture is drawn. */
 internal class Drawing(feeding: Feeding, tokenizer: Tokenizer, sampling: Sampling) {
-    private val sampler = Sampler(sampling, feeding.suppressed)
+    private val sampler = Sampler(sampling, feeding.suppressed + listOfNotNull(feeding.images?.cutting?.around?.each?.id))
     private val stops = feeding.stops.map { it.id }.toSet()
     private val begin = feeding.thought?.first?.id
     private val end = feeding.thought?.second?.id

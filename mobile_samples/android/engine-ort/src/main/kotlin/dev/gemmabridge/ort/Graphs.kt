@@ -1,14 +1,11 @@
 package dev.gemmabridge.ort
 
-import ai.onnxruntime.OnnxJavaType
 import ai.onnxruntime.OnnxTensor
 import ai.onnxruntime.OrtEnvironment
 import ai.onnxruntime.OrtSession
-import ai.onnxruntime.TensorInfo
+import dev.gemmabridge.core.Cut
 import dev.gemmabridge.core.Manifest
 import dev.gemmabridge.core.RefusedException
-import dev.gemmabridge.core.Signature
-import dev.gemmabridge.core.TensorSpec
 import java.io.File
 import java.nio.Buffer
 import java.nio.ByteBuffer
@@ -27,7 +24,8 @@ internal class Past(val tensors: Map<String, OnnxTensor>, private val owner: () 
 internal class Called(val logits: FloatArray, val past: Past)
 
 /**
- * The two graphs of a bundle, loaded. May be called by several threads at a time; [close] by nobody else meanwhile.
+ * The two graphs of a bundle, loaded, and a third where the model takes pictures, which is loaded when one comes. May be
+ * called by several threads at a time; [close] by nobody else meanwhile.
  *
  * ONNX Runtime knows no phone's GPU or NPU for these products: the CPU is what was judged, and what runs.
  */
@@ -37,7 +35,21 @@ internal class Graphs private constructor(
     private val embedding: OrtSession,
     private val decoder: OrtSession,
     private val wiring: Wiring,
+    private val tower: Tower?,
 ) : AutoCloseable {
+    /** How pictures are read; null where the model takes none. */
+    val sight: Sight?
+        get() = wiring.sight
+
+    /** Numbers of a picture's row; 0 where the model takes none. */
+    val width: Int = wiring.sight?.width ?: 0
+
+    /** The token in whose place a picture's row stands; -1 where the model takes none. */
+    val each: Int = wiring.sight?.cutting?.around?.each?.id ?: -1
+
+    /** Rows of a picture, `[tokens, width]`; only where the model takes pictures. */
+    fun see(picture: Cut, tokens: Int): FloatArray = tower!!.rows(picture, tokens)
+
     /** No tokens yet. */
     fun nothing(): Past = past(wiring.kept.map { floats(it, 0, FloatArray(0)) })
 
@@ -56,17 +68,21 @@ internal class Graphs private constructor(
      *
      * @param first position of the first of them: so many tokens are in the past.
      * @param past stays as it is; whoever gave it closes it.
+     * @param rows of pictures, one for each token in whose place one stands.
      */
-    fun call(ids: IntArray, first: Int, past: Past): Called {
+    fun call(ids: IntArray, first: Int, past: Past, rows: FloatArray): Called {
         val given = ArrayList<OnnxTensor>()
         val longs = { shape: Int, value: (Int) -> Long ->
             val buffer = LongBuffer.wrap(LongArray(shape, value))
             OnnxTensor.createTensor(environment, buffer, longArrayOf(1, shape.toLong())).also { given.add(it) }
         }
         try {
-            embedding.run(mapOf(Wiring.IDS to longs(ids.size) { ids[it].toLong() })).use { rows ->
+            val asked = HashMap<String, OnnxTensor>()
+            asked[Wiring.IDS] = longs(ids.size) { ids[it].toLong() }
+            if (width > 0) asked[Wiring.IMAGES] = floats(rows, rows.size / width, width).also { given.add(it) }
+            embedding.run(asked).use { embedded ->
                 val inputs = HashMap<String, OnnxTensor>(past.tensors)
-                for (name in wiring.rows) inputs[name] = tensor(rows, name)
+                for (name in wiring.rows) inputs[name] = tensor(embedded, name)
                 inputs[Wiring.MASK] = longs(first + ids.size) { 1 }
                 inputs[Wiring.POSITIONS] = longs(ids.size) { (first + it).toLong() }
                 return called(decoder.run(inputs))
@@ -91,28 +107,27 @@ internal class Graphs private constructor(
 
     private fun tensor(of: OrtSession.Result, name: String): OnnxTensor = of.get(name).get() as OnnxTensor
 
-    private fun floats(kept: Kept, count: Int, values: FloatArray): OnnxTensor {
+    private fun floats(kept: Kept, count: Int, values: FloatArray) = floats(values, 1, kept.heads, count, kept.width)
+
+    private fun floats(values: FloatArray, vararg shape: Int): OnnxTensor {
         // A buffer of the system's memory: what is none would be copied into one.
         val buffer = ByteBuffer.allocateDirect(4 * values.size).order(ByteOrder.nativeOrder()).asFloatBuffer()
         buffer.put(values)
         (buffer as Buffer).rewind() // as an older Java knows it
-        return OnnxTensor.createTensor(environment, buffer, longArrayOf(1, kept.heads.toLong(), count.toLong(), kept.width.toLong()))
+        return OnnxTensor.createTensor(environment, buffer, LongArray(shape.size) { shape[it].toLong() })
     }
 
     private fun past(tensors: List<OnnxTensor>): Past =
         Past(wiring.kept.mapIndexed { i, kept -> Pair(kept.input, tensors[i]) }.toMap()) { for (tensor in tensors) tensor.close() }
 
     override fun close() {
+        tower?.close()
         decoder.close()
         embedding.close()
         options.close()
     }
 
     companion object {
-        /** What the converter writes into a graph of the most tokens that it was made for. */
-        private const val CONTEXT = "gemma_bridge.context"
-        private val TYPES = mapOf("float32" to OnnxJavaType.FLOAT, "int64" to OnnxJavaType.INT64)
-
         /**
          * Loads the graphs, whose files were checked.
          *
@@ -128,34 +143,14 @@ internal class Graphs private constructor(
                 val options = OrtSession.SessionOptions().also { opened.add(it) }
                 options.setIntraOpNumThreads(threads)
                 val (embedding, decoder) = listOf(wiring.embedding, wiring.decoder).map { signature ->
-                    val path = File(folder, signature.section + ".onnx").path
-                    environment.createSession(path, options).also { opened.add(it) }.also { check(it, signature, manifest) }
+                    val path = File(folder, signature.section + Wiring.GRAPH).path
+                    environment.createSession(path, options).also { opened.add(it) }.also { Agreement.check(it, signature, manifest) }
                 }
-                return Graphs(environment, options, embedding, decoder, wiring)
+                val tower = wiring.sight?.let { Tower(environment, options, manifest, folder, it) }
+                return Graphs(environment, options, embedding, decoder, wiring, tower)
             } catch (error: Exception) {
                 for (one in opened.reversed()) one.close()
                 throw error
-            }
-        }
-
-        private fun check(session: OrtSession, signature: Signature, manifest: Manifest) {
-            val where = signature.section + ".onnx"
-            for ((said, found) in listOf(Pair(signature.inputs, session.inputInfo), Pair(signature.outputs, session.outputInfo))) {
-                val names = said.map { it.name }
-                if (names.toSet() != found.keys) throw RefusedException("$where has ${found.keys}, the manifest says $names")
-                for (spec in said) check(where, spec, found.getValue(spec.name).info as? TensorInfo)
-            }
-            val context = session.metadata.customMetadata[CONTEXT]
-            if (context != manifest.contextTokens.toString()) {
-                throw RefusedException("$where was made for $context tokens, manifest.kv_cache.context is ${manifest.contextTokens}")
-            }
-        }
-
-        private fun check(where: String, spec: TensorSpec, found: TensorInfo?) {
-            val open = spec.shape.map { if (it == 0L) -1L else it }
-            if (found == null || found.type != TYPES[spec.dtype] || found.getShape().toList() != open) {
-                val has = "${found?.type} ${found?.getShape()?.toList()}"
-                throw RefusedException("$where has ${spec.name} as $has; the manifest says ${spec.dtype} $open")
             }
         }
     }

@@ -22,6 +22,7 @@ internal class OrtChat(
 ) : StreamSession(chunks, settings.maxTokens, engine.context) {
     private val aborted = AtomicBoolean(false)
     private val cache = Cache(engine.graphs) { aborted.get() }
+    private val gallery = Gallery(engine.graphs)
     private var turns = settings.history.map { it.harmless() }
 
     @Volatile private var speed: Speed? = null
@@ -29,26 +30,37 @@ internal class OrtChat(
     override fun begin(turn: Turn) {
         if (turn.role != Role.USER) throw EngineException("this engine takes no answers of tools")
         val all = turns + turn
-        val ids = engine.prompt(all, settings.thinking)
-        if (ids.size >= engine.context) throw ContextFullException("${ids.size} tokens do not fit a context of ${engine.context}")
-        thread(name = "answer") { whole(all, ids) }
+        val pictures = OrtEngine.told { gallery.of(all) }
+        val ids = engine.prompt(all, settings.thinking, pictures.map { it.tokens })
+        if (ids.size >= engine.context) throw ContextFullException(full(ids.size, pictures.sumOf { it.tokens }))
+        thread(name = "answer") { whole(all, ids, pictures) }
+    }
+
+    private fun full(tokens: Int, seen: Int): String {
+        val among = if (seen > 0) ", $seen of them of pictures," else ""
+        return "$tokens tokens$among do not fit a context of ${engine.context}"
     }
 
     /** The last chunk comes in any case. */
-    private fun whole(all: List<Turn>, ids: IntArray) {
+    private fun whole(all: List<Turn>, ids: IntArray, pictures: List<Shown>) {
         val last = try {
-            answer(all, ids)
+            answer(all, ids, pictures)
         } catch (error: Throwable) { // whoever waits would wait for ever
             Chunk(error.message ?: error.toString(), failed = true, last = true)
         }
         chunks.put(last)
     }
 
-    private fun answer(all: List<Turn>, ids: IntArray): Chunk {
+    private fun answer(all: List<Turn>, ids: IntArray, pictures: List<Shown>): Chunk {
         val began = System.nanoTime()
         val drawing = Drawing(engine.feeding, engine.tokenizer, sampling)
         val text = StringBuilder()
-        var logits = cache.read(ids) ?: return CANCEL
+        var rows = FloatArray(0)
+        for (picture in pictures) {
+            if (aborted.get()) return CANCEL
+            rows += OrtEngine.told { picture.rows(engine.graphs) }
+        }
+        var logits = cache.read(ids, rows) ?: return CANCEL
         val first = System.nanoTime()
         while (true) {
             val token = drawing.next(logits) ?: break

@@ -29,6 +29,9 @@ class OrtEngine internal constructor(
     internal val context: Int,
 ) : Engine {
     override val backend = Backend.CPU
+
+    override val pictures: Boolean
+        get() = graphs.sight != null
     private val sessions = Sessions<OrtChat> { graphs.close() }
 
     override fun start(settings: SessionSettings): Session = sessions.begin {
@@ -63,9 +66,14 @@ class OrtEngine internal constructor(
 
     override fun close() = sessions.close()
 
-    /** Tokens of a conversation, ready for the answer. */
-    internal fun prompt(turns: List<Turn>, thinking: Boolean): IntArray = told {
-        started(tokenizer.encode(template.render(turns, feeding.start.text ?: "", thinking)))
+    /**
+     * Tokens of a conversation, ready for the answer.
+     *
+     * @param pictures tokens that each of its pictures becomes, in their order.
+     */
+    internal fun prompt(turns: List<Turn>, thinking: Boolean, pictures: List<Int> = emptyList()): IntArray = told {
+        val ids = started(tokenizer.encode(template.render(turns, feeding.start.text ?: "", thinking)))
+        feeding.images?.cutting?.around?.spread(ids, pictures) ?: ids
     }
 
     /** The template prints the start token most often; it is fed once in any case. */

@@ -28,7 +28,8 @@ class OrtEngineFactory(private val manifest: Manifest) : EngineFactory {
         val folder = File(settings.modelPath).absoluteFile.parentFile!!
         val tokenizer = Tokenizer.read(File(folder, Runtime.TOKENIZER))
         val feeding = manifest.feeding
-        for (token in feeding.stops + feeding.start + feeding.roles.values) check(token, tokenizer)
+        val around = feeding.images?.cutting?.around?.let { listOf(it.begin, it.each, it.end) }.orEmpty()
+        for (token in feeding.stops + feeding.start + feeding.roles.values + around) check(token, tokenizer)
         agree(feeding)
         val template = ChatTemplate(read(File(folder, Runtime.TEMPLATE)))
         OrtEngine(Graphs.open(manifest, folder, settings.threads), tokenizer, template, feeding, manifest.contextTokens)

@@ -1,5 +1,7 @@
 package dev.gemmabridge.ort
 
+import dev.gemmabridge.core.Cutting
+import dev.gemmabridge.core.Images
 import dev.gemmabridge.core.Manifest
 import dev.gemmabridge.core.RefusedException
 import dev.gemmabridge.core.Signature
@@ -22,28 +24,53 @@ internal class Kept(val input: String, val output: String, val heads: Int, val w
 }
 
 /**
+ * Where pictures go: through a tower, whose rows the embedding puts in the places of their tokens.
+ *
+ * @property given the embedding's input of the rows, `[0, width]`.
+ */
+internal class Sight(val images: Images, val tower: Signature, val cutting: Cutting, val given: TensorSpec) {
+    /** Numbers of a row. */
+    val width = given.shape[1].toInt()
+
+    val file: String
+        get() = tower.section + Wiring.GRAPH
+}
+
+/**
  * Which tensor goes where, by the manifest's `signatures`: ids to the embedding, its rows to the decoder, the decoder's
  * keys and values back to it.
  *
  * @property rows outputs of the embedding that the decoder takes by the same names.
+ * @property sight null where the model takes no pictures.
  */
-internal class Wiring private constructor(val embedding: Signature, val decoder: Signature, val rows: List<String>, val kept: List<Kept>) {
+internal class Wiring private constructor(
+    val embedding: Signature,
+    val decoder: Signature,
+    val rows: List<String>,
+    val kept: List<Kept>,
+    val sight: Sight?,
+) {
     companion object {
+        const val GRAPH = ".onnx"
         const val IDS = "input_ids"
+        const val IMAGES = "image_features"
         const val MASK = "attention_mask"
         const val POSITIONS = "position_ids"
         const val LOGITS = "logits"
+        private val TOKENS = TensorSpec(IDS, "int64", listOf(1, 0))
         private const val PAST = "past_key_values."
         private const val PRESENT = "present."
         private const val FLOAT_BYTES = 4L
 
         /** @throws RefusedException the signatures are others than this app feeds, or not those of the cache. */
         fun of(manifest: Manifest): Wiring {
-            val section = manifest.model.name.removeSuffix(".onnx")
-            val (decoders, others) = manifest.signatures.partition { it.section == section }
+            val section = manifest.model.name.removeSuffix(GRAPH)
+            val seeing = manifest.feeding.images?.cutting?.section
+            val (towers, rest) = manifest.signatures.partition { it.section == seeing }
+            val (decoders, others) = rest.partition { it.section == section }
             val decoder = decoders.singleOrNull() ?: refuse("has ${decoders.size} entries of $section")
-            val embedding = others.singleOrNull() ?: refuse("has ${others.size} entries besides $section; this app knows one embedding")
-            if (embedding.inputs != listOf(TensorSpec(IDS, "int64", listOf(1, 0)))) refuse("gives the embedding other inputs than $IDS")
+            val embedding = others.singleOrNull()
+                ?: refuse("has ${others.size} entries besides ${listOfNotNull(section, seeing).joinToString()}; this app knows one embedding")
             val rows = embedding.outputs.map { it.name }
             for (row in embedding.outputs) if (row !in decoder.inputs) refuse("has no input of the decoder that is the embedding's ${row.name}")
             val kept = decoder.inputs.filter { it.name.startsWith(PAST) }.map { kept(it, decoder) }
@@ -53,7 +80,28 @@ internal class Wiring private constructor(val embedding: Signature, val decoder:
             val outputs = decoder.outputs.map { it.name }
             if (outputs.toSet() != (kept.map { it.output } + LOGITS).toSet()) refuse("gives the decoder the outputs $outputs")
             check(manifest, kept)
-            return Wiring(embedding, decoder, rows, kept)
+            val sight = manifest.feeding.images?.let { sight(it, towers, embedding) }
+            val given = if (sight == null) setOf(TOKENS) else setOf(TOKENS, sight.given)
+            if (embedding.inputs.toSet() != given || embedding.inputs.size != given.size) {
+                refuse("gives the embedding other inputs than ${given.joinToString { it.name }}")
+            }
+            return Wiring(embedding, decoder, rows, kept, sight)
+        }
+
+        private fun sight(images: Images, towers: List<Signature>, embedding: Signature): Sight {
+            val cutting = images.cutting ?: throw RefusedException("manifest.feeding.images.cut_by is not null; this engine cuts no pictures")
+            val tower = towers.singleOrNull() ?: refuse("has ${towers.size} entries of ${cutting.section}, which reads pictures")
+            val taken = embedding.inputs.firstOrNull { it.name == IMAGES }
+            if (taken == null || taken.dtype != "float32" || taken.shape.size != 2 || taken.shape[0] != 0L || taken.shape[1] <= 0) {
+                refuse("gives the embedding no rows of pictures, $IMAGES")
+            }
+            val inputs = setOf(
+                TensorSpec(cutting.patches, "float32", listOf(1, 0, cutting.numbers.toLong())),
+                TensorSpec(cutting.positions, "int64", listOf(1, 0, 2)),
+            )
+            if (tower.inputs.toSet() != inputs) refuse("gives ${cutting.section} other inputs than patches and their positions")
+            if (tower.outputs != listOf(taken.copy(name = cutting.rows))) refuse("gives ${cutting.section} other outputs than rows of ${taken.shape[1]}")
+            return Sight(images, tower, cutting, taken)
         }
 
         private fun kept(input: TensorSpec, decoder: Signature): Kept {

@@ -10,10 +10,8 @@ import dev.gemmabridge.core.EngineException
 import dev.gemmabridge.core.EngineSettings
 import dev.gemmabridge.core.Fallback
 import dev.gemmabridge.core.GoldenFile
-import dev.gemmabridge.core.Images
 import dev.gemmabridge.core.Json
 import dev.gemmabridge.core.Manifest
-import dev.gemmabridge.core.Picture
 import dev.gemmabridge.core.RefusedException
 import dev.gemmabridge.core.Role
 import dev.gemmabridge.core.Runtime
@@ -32,7 +30,6 @@ import dev.gemmabridge.sample.Presenter
 import dev.gemmabridge.sample.Screen
 import dev.gemmabridge.sample.Store
 import java.io.File
-import java.io.InputStream
 import java.nio.FloatBuffer
 import java.util.concurrent.CountDownLatch
 import java.util.concurrent.LinkedBlockingQueue
@@ -64,21 +61,6 @@ private fun verdict(bundle: File): String = try {
     "${choice.verdict}: ${choice.reasons()}"
 } catch (error: RefusedException) {
     "REFUSED: ${error.message}"
-}
-
-/** A phone whose app holds the bundle. */
-private class Handheld(private val bundle: File, override val folder: File) : Device {
-    override val name = "desk"
-    override val cache = File(folder, "cache")
-    override val pictures = File(folder, "pictures")
-
-    override fun picture(source: InputStream, images: Images): Picture = throw AssertionError("no bundle of this engine sees")
-
-    override fun free() = 8_000_000_000L
-
-    override fun memory() = Pair(8_000_000_000L, 8_000_000_000L)
-
-    override fun packed(name: String) = File(bundle, name).takeIf { it.isFile }?.inputStream()
 }
 
 /** What the app answers, from its start on. */

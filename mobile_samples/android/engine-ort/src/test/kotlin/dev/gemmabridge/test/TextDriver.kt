@@ -64,11 +64,14 @@ private class TextDriver {
     @Suppress("UNCHECKED_CAST")
     private fun rendered(given: Map<*, *>): Map<String, Any?> = try {
         given["source"]?.let { template = ChatTemplate(it as String) } // a template for each line
-        val turns = given["turns"] as List<Map<String, String>>?
+        val turns = given["turns"] as List<Map<String, Any>>?
         val text = if (turns == null) {
             template.render(given["variables"] as Map<String, Any?>)
         } else {
-            val said = turns.map { turn -> Turn(Role.values().first { it.wire == turn["role"] }, turn["content"]!!) }
+            val said = turns.map { turn ->
+                val pictures = List(((turn["pictures"] ?: 0L) as Long).toInt()) { "$it.ppm" }
+                Turn(Role.values().first { it.wire == turn["role"] }, turn["content"] as String, pictures = pictures)
+            }
             template.render(said, "<bos>", given["thinking"] as Boolean)
         }
         mapOf("text" to text)

@@ -28,7 +28,7 @@ class ChatTemplate(source: String) {
      */
     fun render(turns: List<Turn>, start: String, thinking: Boolean): String = render(
         mapOf(
-            "messages" to turns.map { mapOf("role" to it.role.wire, "content" to it.text) },
+            "messages" to turns.map { mapOf("role" to it.role.wire, "content" to content(it)) },
             "bos_token" to start,
             "enable_thinking" to thinking,
             "add_generation_prompt" to true,
@@ -36,6 +36,12 @@ class ChatTemplate(source: String) {
             "documents" to null,
         ),
     )
+
+    /** A text, or of a turn with pictures a list of parts, as transformers gives it to a template: these before the text. */
+    private fun content(turn: Turn): Any {
+        if (turn.pictures.isEmpty()) return turn.text
+        return turn.pictures.map { mapOf("type" to "image") } + mapOf("type" to "text", "text" to turn.text)
+    }
 
     /** The text that the template makes of its variables: texts, Long, Double, Boolean, null, lists, maps. */
     fun render(variables: Map<String, Any?>): String = named {
