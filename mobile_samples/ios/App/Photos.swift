@@ -12,8 +12,8 @@ enum Photos {
     /// Pixels of a thumbnail's longer side.
     private static let thumbnail = 640
 
-    /// For an engine that is given a file the picture is made small and written as PNG. One that cuts pictures itself makes
-    /// them small by the manifest's own filter, so it opens the file as it came.
+    /// For an engine that is given a file the picture is made small and written as PNG. One that cuts pictures itself
+    /// makes them small by the manifest's own filter, so it opens the file as it came.
     ///
     /// - Parameter available: bytes of memory that this app may still take.
     /// - Throws: `PictureTrouble`; nothing of it is left.

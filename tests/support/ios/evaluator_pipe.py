@@ -17,7 +17,6 @@ import numpy as np
 from runtime_tests.coreml.program.evaluator import Evaluator
 from runtime_tests.readers.coreml.mlpackage import open_mlpackage
 
-
 # What changes the inputs of a call that reads a picture, by name, in place: a fault.
 Alter = Callable[[dict[str, Any]], None]
 

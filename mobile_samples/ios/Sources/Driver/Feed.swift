@@ -8,8 +8,7 @@ private func write(_ floats: [Float], _ path: String) throws -> Json {
     return .object(["count": .integer(Int64(floats.count))])
 }
 
-/// A picture of a file that holds `<width> <height>`, a newline, and three bytes a pixel; its rows are read when they are
-/// asked for.
+/// A picture of a file that holds `<width> <height>`, a newline, and three bytes a pixel.
 func rawPicture(_ path: String) throws -> any PixelRows {
     guard let file = FileManager.default.contents(atPath: path) else { throw PictureTrouble.gone }
     guard let end = file.firstIndex(of: UInt8(ascii: "\n")) else { throw PictureTrouble.unreadable }

@@ -3,8 +3,8 @@ import CoreML
 import Foundation
 import GemmaCore
 
-/// The package of a bundle that reads pictures, in Core ML: compiled and loaded when the first one comes. Of its functions,
-/// which differ in the size of a picture, the last one stays.
+/// The package of a bundle that reads pictures, in Core ML: compiled and loaded when the first one comes. Of its
+/// functions, which differ in the size of a picture, the last one stays.
 actor CoreMLPictures: PictureProgram {
     private let folder: URL
     private let place: URL

@@ -113,7 +113,8 @@ public struct Manifest: Sendable {
 
     /// Files of the model: one, or those of all packages, with those that read pictures.
     public var modelFiles: [BundleFile] {
-        let folders = (feeding.calls?.parts.map(\.model) ?? [model]) + (feeding.images?.cutting?.lengths.map(\.model) ?? [])
+        let seeing = feeding.images?.cutting?.lengths.map(\.model) ?? []
+        let folders = (feeding.calls?.parts.map(\.model) ?? [model]) + seeing
         return files.values
             .filter { file in folders.contains { file.name == $0 || file.name.hasPrefix($0 + "/") } }
             .sorted { $0.name < $1.name }

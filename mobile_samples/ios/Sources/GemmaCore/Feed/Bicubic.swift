@@ -1,15 +1,15 @@
-/// Makes a picture smaller or larger as the filter `bicubic` of the manifest says, to the bit as pillow 13.0.0 does it for
-/// eight bits a channel: one direction first, then the other, each with weights in fixed point, and rounded to a byte in
-/// between.
+/// Makes a picture smaller or larger as the filter `bicubic` of the manifest says, to the bit as pillow 13.0.0 does it
+/// for eight bits a channel: one direction first, then the other, each with weights in fixed point, and rounded to a
+/// byte in between.
 ///
 /// The cubic is Keys' (1981) with a = -0.5, as much wider as the picture is made smaller.
 public enum Bicubic {
     /// Rows that are asked for at once.
     private static let batch = 64
 
-    /// Whether the columns are made first, which changes what is rounded in between. Found by trying pillow with many
-    /// sizes: it does where the picture becomes lower by more than twice the pixels by which it becomes narrower.
-    static func columnsFirst(_ size: Extent, _ target: Extent) -> Bool {
+    /// Whether the vertical direction comes first, which changes what is rounded in between. Found by trying pillow with
+    /// many sizes: it does where the picture becomes lower by more than twice the pixels by which it becomes narrower.
+    static func verticalFirst(_ size: Extent, _ target: Extent) -> Bool {
         target.height < size.height && size.height - target.height > 2 * (size.width - target.width)
     }
 
@@ -17,11 +17,11 @@ public enum Bicubic {
     ///
     /// - Throws: what the picture throws; `Refused`: it gives another number of bytes than it should.
     public static func resized(_ picture: some PixelRows, to target: Extent) throws -> Pixels {
-        let size = picture.size, columnsFirst = columnsFirst(size, target)
+        let size = picture.size, verticalFirst = verticalFirst(size, target)
         let across = Taps(size.width, to: target.width), down = Taps(size.height, to: target.height)
         let width = 3 * target.width
         // Rows of the picture, or what became of their width; row r lies at r modulo their number.
-        var window = Rows(columnsFirst ? 3 * size.width : width, count: down.most)
+        var window = Rows(verticalFirst ? 3 * size.width : width, count: down.most)
         var lowered = Rows(window.width, count: 1), out = Rows(width, count: target.height)
         var source = Rows(3 * size.width, []), begin = 0, next = 0
         for y in 0..<target.height {
@@ -34,14 +34,14 @@ public enum Bicubic {
                         throw Refused("a picture gave \(source.count) rows for \(some.count)")
                     }
                 }
-                if columnsFirst {
+                if verticalFirst {
                     window.copy(source, next - begin, to: next % down.most)
                 } else {
                     across.narrow(source, next - begin, into: &window, next % down.most)
                 }
                 next += 1
             }
-            if columnsFirst {
+            if verticalFirst {
                 down.lower(window, y, into: &lowered, 0)
                 across.narrow(lowered, 0, into: &out, y)
             } else {
@@ -69,7 +69,8 @@ private struct Rows {
     var count: Int { bytes.count % width == 0 ? bytes.count / width : 0 }
 
     mutating func copy(_ from: Rows, _ row: Int, to place: Int) {
-        bytes.replaceSubrange((place * width)..<((place + 1) * width), with: from.bytes[(row * width)..<((row + 1) * width)])
+        let line = from.bytes[(row * width)..<((row + 1) * width)]
+        bytes.replaceSubrange((place * width)..<((place + 1) * width), with: line)
     }
 }
 

@@ -61,18 +61,21 @@ public struct Cutting: Equatable, Sendable {
         self.padding = position
         let side = try patches.count("side"), pool = try patches.count("pool")
         guard (1...multiple).contains(side), (1...multiple).contains(pool), side * pool == multiple else {
-            throw patches.refused("side", "is \(side), pool \(pool); both together have to be resize.multiple, \(multiple)")
+            throw patches.refused("side", "is \(side), pool \(pool); both together are resize.multiple, \(multiple)")
         }
         self.side = side
         self.pool = pool
         guard tokens <= Cutting.mostPixels / (multiple * multiple) else {
-            throw fields.refused("tokens", "is \(tokens) squares of \(multiple) pixels; \(Cutting.mostPixels) pixels are allowed")
+            let most = Cutting.mostPixels
+            throw fields.refused("tokens", "is \(tokens) squares of \(multiple) pixels; \(most) pixels are allowed")
         }
         lengths = try fields.children("lengths").map { try Length($0, square: pool * pool) }
         guard zip(lengths, lengths.dropFirst()).allSatisfy({ $0.tokens < $1.tokens }) else {
             throw fields.refused("lengths", "does not ascend")
         }
-        guard lengths.last?.tokens == tokens else { throw fields.refused("lengths", "does not end with \(tokens) tokens") }
+        guard lengths.last?.tokens == tokens else {
+            throw fields.refused("lengths", "does not end with \(tokens) tokens")
+        }
         let around = try fields.child("around")
         try around.only("begin", "each", "end")
         begin = try NamedToken(around.child("begin")).id

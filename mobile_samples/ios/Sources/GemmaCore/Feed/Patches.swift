@@ -32,14 +32,13 @@ public struct Patches: Sendable {
         padding = cutting.padding
     }
 
-    /// Numbers and positions for a call that takes so many patches: zeros and the padding's position behind the picture's.
+    /// Numbers and positions for a call that takes so many patches: zeros and the padding's position behind its own.
     ///
     /// - Throws: `Refused`: the picture has more.
     public func padded(_ patches: Int) throws -> (numbers: [Float], positions: [Int32]) {
         guard patches >= count else { throw Refused("a picture has \(count) patches, a call takes \(patches)") }
         let more = patches - count, width = numbers.count / max(1, count)
-        return (
-            numbers + [Float](repeating: 0, count: more * width), positions + [Int32](repeating: padding, count: 2 * more)
-        )
+        let places = [Int32](repeating: padding, count: 2 * more)
+        return (numbers + [Float](repeating: 0, count: more * width), positions + places)
     }
 }

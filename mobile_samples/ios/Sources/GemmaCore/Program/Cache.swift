@@ -6,8 +6,8 @@ package actor Cache {
     private let program: any Program
     private let feeder: Feeder
     private let states: any ProgramStates
-    /// What is in the cache, from position 0 on. Rows behind it may hold anything: a mask shows none of them before it is
-    /// written over.
+    /// What is in the cache, from position 0 on. Rows behind it may hold anything: a mask shows none of them before it
+    /// is written over.
     private(set) var filled: [Slot] = []
     /// Positions that were ever written since position 0 was: in a ring, each has taken an older one's place.
     private var reached = 0

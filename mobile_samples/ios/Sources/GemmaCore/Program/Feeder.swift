@@ -108,7 +108,9 @@ public final class Feeder: Sendable {
                 }
                 picture.write(row: row, into: out)
             } else {
-                guard let beside = perLayer else { throw Refused("feeding.images.per_layer is null; the model has such rows") }
+                guard let beside = perLayer else {
+                    throw Refused("feeding.images.per_layer is null; the model has such rows")
+                }
                 try table.write(row: beside, into: out)
             }
         }

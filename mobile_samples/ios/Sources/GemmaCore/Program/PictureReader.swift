@@ -30,19 +30,21 @@ package final class PictureReader: Sendable {
         self.signatures = signatures
     }
 
-    private static func check(_ signature: Signature, _ length: Cutting.Length, _ cutting: Cutting, _ width: Int) throws {
-        let shapes = [
-            length.numbers: [1, length.patches, 3 * cutting.side * cutting.side], length.positions: [1, length.patches, 2],
-        ]
+    private static func check(
+        _ signature: Signature, _ length: Cutting.Length, _ cutting: Cutting, _ width: Int
+    ) throws {
+        let numbers = 3 * cutting.side * cutting.side
+        let shapes = [length.numbers: [1, length.patches, numbers], length.positions: [1, length.patches, 2]]
         for input in signature.inputs where shapes[input.name] != input.shape {
-            throw Refused("\(signature.name) takes \(input.name) \(input.shape), pictures give \(shapes[input.name] ?? [])")
+            let given = shapes[input.name] ?? []
+            throw Refused("\(signature.name) takes \(input.name) \(input.shape), pictures give \(given)")
         }
         guard signature.inputs.count == shapes.count else {
             throw Refused("\(signature.name) takes \(signature.inputs.count) inputs, pictures give \(shapes.count)")
         }
-        let rows = signature.outputs.first { $0.name == length.rows }
-        guard rows?.shape == [1, length.tokens, width] else {
-            throw Refused("\(signature.name) gives \(length.rows) \(rows?.shape ?? []), expected \([1, length.tokens, width])")
+        let found = signature.outputs.first { $0.name == length.rows }?.shape ?? [], right = [1, length.tokens, width]
+        guard found == right else {
+            throw Refused("\(signature.name) gives \(length.rows) \(found), expected \(right)")
         }
     }
 

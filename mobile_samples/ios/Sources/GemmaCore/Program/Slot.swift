@@ -1,5 +1,5 @@
-/// Rows that the model reads where a picture stands, float32 `[count, width]`: two of them are the same only if they were
-/// made at once.
+/// Rows that the model reads where a picture stands, float32 `[count, width]`: two of them are the same only if they
+/// were made at once.
 package final class PictureRows: Sendable {
     package let count: Int
     let width: Int
