@@ -270,6 +270,18 @@ def test_pictures_stand_wherever_the_template_prints_them(
         assert away(logits, expected) < AWAY
 
 
+def test_another_picture_in_the_same_place_is_another_prompt(bundle: Path, tmp_path: Path) -> None:
+    """Also where it has the same size: nothing of the first one stays in the cache."""
+    noise = np.random.default_rng(6).integers(0, 256, (2, 96, 96, 3), np.uint8)
+    one, other = (str(write(tmp_path / f"{i}", pixels)) for i, pixels in enumerate(noise))
+    each = json.loads((bundle / "manifest.json").read_text("utf-8"))["feeding"]["images"]["around"]["each"]["id"]
+    prompts = [([2, 9, each, 7], [file]) for file in (one, other, other)]
+    kept, fresh = (read(bundle, tmp_path, prompts, together) for together in (True, False))
+    assert np.array_equal(fresh[1], fresh[2])
+    assert away(fresh[0], fresh[1]) > AWAY
+    assert away(kept, fresh) < AWAY
+
+
 def x_and_y(inputs: dict[str, Any]) -> None:
     inputs["positions_xy"] = inputs["positions_xy"][..., ::-1]
 

@@ -8,7 +8,8 @@ public enum Bicubic {
     private static let batch = 64
 
     /// Whether the vertical direction comes first, which changes what is rounded in between. Found by trying pillow with
-    /// many sizes: it does where the picture becomes lower by more than twice the pixels by which it becomes narrower.
+    /// many sizes: it does where the picture becomes lower by more than twice the pixels by which it becomes
+    /// narrower.
     static func verticalFirst(_ size: Extent, _ target: Extent) -> Bool {
         target.height < size.height && size.height - target.height > 2 * (size.width - target.width)
     }
