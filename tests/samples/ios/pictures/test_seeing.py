@@ -123,6 +123,17 @@ def talk(
         return swift_tools.driver().tell("talk", folder=str(bundle), to=pipes.to, **asked), pipes
 
 
+@pytest.mark.parametrize(
+    ("question", "answer"), [("How many?", "4"), ("What shape is it?", "triangle"), ("What color is it?", "orange")]
+)
+def test_the_demos_picture_is_seen(
+    question: str, answer: str, bundle: Path, files: dict[str, str], reference: Reference, tmp_path: Path
+) -> None:
+    found, _ = talk(bundle, tmp_path, [(question, [files["triangles"]])])
+    assert found["answers"] == [{"text": answer, "ending": "done"}]
+    reference.agrees([{"role": "user", "content": content(question, ["triangles"])}], ["triangles"], answer)
+
+
 def test_a_conversation_with_pictures_is_transformers_own(
     bundle: Path, files: dict[str, str], reference: Reference, tmp_path: Path
 ) -> None:
