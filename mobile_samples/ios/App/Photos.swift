@@ -12,29 +12,21 @@ enum Photos {
     /// Pixels of a thumbnail's longer side.
     private static let thumbnail = 640
 
+    /// For an engine that is given a file the picture is made small and written as PNG. One that cuts pictures itself
+    /// makes them small by the manifest's own filter, so it opens the file as it came.
+    ///
     /// - Parameter available: bytes of memory that this app may still take.
     /// - Throws: `PictureTrouble`; nothing of it is left.
     static func read(_ data: Data, _ images: Images, into folder: URL, available: Int64) throws -> Picture {
-        let none = [kCGImageSourceShouldCache: false] as CFDictionary
-        guard let source = CGImageSourceCreateWithData(data as CFData, none), CGImageSourceGetCount(source) > 0 else {
-            throw PictureTrouble.unreadable
-        }
-        let index = CGImageSourceGetPrimaryImageIndex(source)
-        try checkWhole(CGImageSourceGetStatusAtIndex(source, index))
-        let found = CGImageSourceCopyPropertiesAtIndex(source, index, none) as? [CFString: Any] ?? [:]
-        let wide = found[kCGImagePropertyPixelWidth] as? Int ?? 0
-        let high = found[kCGImagePropertyPixelHeight] as? Int ?? 0
-        // Exif 2.32, tag 0x0112: from 5 on a side that was stored as a row stands upright.
-        let lies = (found[kCGImagePropertyOrientation] as? Int ?? 1) > 4
-        let size = lies ? Extent(high, wide) : Extent(wide, high)
-        try PictureCheck.check(size, available: available)
-
-        let upright = try opaque(small(source, index, images.longest(size)))
+        let photo = try Photo(data, available: available), size = photo.size
+        let asItCame = images.cutting != nil
+        let upright = try opaque(photo.decoded(longest: asItCame ? thumbnail : images.longest(size)))
         let name = UUID().uuidString
         let picture = Picture(
-            file: folder.appending(path: name + ".png"), thumbnail: folder.appending(path: name + ".jpg"), size: size)
+            file: folder.appending(path: asItCame ? name : name + ".png"),
+            thumbnail: folder.appending(path: name + ".jpg"), size: size)
         do {
-            try write(upright, UTType.png, picture.file)
+            if asItCame { try keep(data, picture.file) } else { try write(upright, UTType.png, picture.file) }
             try write(shrunk(upright), UTType.jpeg, picture.thumbnail)
         } catch {
             for file in [picture.file, picture.thumbnail] { try? FileManager.default.removeItem(at: file) }
@@ -43,24 +35,12 @@ enum Photos {
         return picture
     }
 
-    /// Of a file that ends too early ImageIO gives what is there, with grey below.
-    private static func checkWhole(_ status: CGImageSourceStatus) throws {
-        switch status {
-        case .statusComplete: return
-        case .statusIncomplete, .statusUnexpectedEOF, .statusReadingHeader: throw PictureTrouble.cutOff
-        default: throw PictureTrouble.unreadable
+    private static func keep(_ data: Data, _ file: URL) throws {
+        do {
+            try data.write(to: file)
+        } catch {
+            throw PictureTrouble.space
         }
-    }
-
-    private static func small(_ source: CGImageSource, _ index: Int, _ longest: Int) throws -> CGImage {
-        let options: [CFString: Any] = [
-            kCGImageSourceCreateThumbnailFromImageAlways: true, kCGImageSourceCreateThumbnailWithTransform: true,
-            kCGImageSourceThumbnailMaxPixelSize: longest,
-        ]
-        guard let image = CGImageSourceCreateThumbnailAtIndex(source, index, options as CFDictionary) else {
-            throw PictureTrouble.unreadable
-        }
-        return image
     }
 
     private static func shrunk(_ image: CGImage) throws -> CGImage {
@@ -69,21 +49,26 @@ enum Photos {
         return try opaque(image, Extent(max(1, Int(part * Double(image.width))), max(1, Int(part * Double(image.height)))))
     }
 
-    /// Over white, and in the colours of sRGB, which the engine takes every picture for.
     private static func opaque(_ image: CGImage, _ size: Extent? = nil) throws -> CGImage {
         let size = size ?? Extent(image.width, image.height)
-        guard let colours = CGColorSpace(name: CGColorSpace.sRGB),
-            let context = CGContext(
-                data: nil, width: size.width, height: size.height, bitsPerComponent: 8, bytesPerRow: 0, space: colours,
-                bitmapInfo: CGImageAlphaInfo.noneSkipLast.rawValue)
-        else { throw PictureTrouble.memory }
-        let all = CGRect(x: 0, y: 0, width: size.width, height: size.height)
+        let context = try white(size)
         context.interpolationQuality = .high
-        context.setFillColor(gray: 1, alpha: 1)
-        context.fill(all)
-        context.draw(image, in: all)
+        context.draw(image, in: CGRect(x: 0, y: 0, width: size.width, height: size.height))
         guard let drawn = context.makeImage() else { throw PictureTrouble.memory }
         return drawn
+    }
+
+    /// A white sheet in the colours of sRGB, which the engine takes every picture for: four bytes a pixel, red, green and
+    /// blue first.
+    static func white(_ size: Extent) throws -> CGContext {
+        guard let colours = CGColorSpace(name: CGColorSpace.sRGB),
+            let context = CGContext(
+                data: nil, width: size.width, height: size.height, bitsPerComponent: 8, bytesPerRow: 4 * size.width,
+                space: colours, bitmapInfo: CGImageAlphaInfo.noneSkipLast.rawValue)
+        else { throw PictureTrouble.memory }
+        context.setFillColor(gray: 1, alpha: 1)
+        context.fill(CGRect(x: 0, y: 0, width: size.width, height: size.height))
+        return context
     }
 
     private static func write(_ image: CGImage, _ type: UTType, _ file: URL) throws {

@@ -10,7 +10,9 @@ final class Shown {
 
     init() {
         presenter = Presenter(phone: ThisPhone(), url: Launch.modelURL) { manifest, folder in
-            CoreMLFactory(manifest: manifest, folder: folder)
+            let pictures = CoreMLFactory.Pictures(
+                open: { try PhotoRows($0, available: ThisPhone.available) }, available: { ThisPhone.available })
+            return CoreMLFactory(manifest: manifest, folder: folder, pictures: pictures)
         }
         presenter.show = { [weak self] in self?.screen = $0 }
     }

@@ -27,11 +27,13 @@ struct ThisPhone: Phone {
 
     /// With the entitlement for more memory the system says here what the app may take, which is less than there is.
     func memory() -> (total: Int64, available: Int64) {
-        (Int64(clamping: ProcessInfo.processInfo.physicalMemory), Int64(os_proc_available_memory()))
+        (Int64(clamping: ProcessInfo.processInfo.physicalMemory), ThisPhone.available)
     }
 
+    static var available: Int64 { Int64(os_proc_available_memory()) }
+
     func picture(_ data: Data, _ images: Images, into folder: URL) throws -> Picture {
-        try Photos.read(data, images, into: folder, available: memory().available)
+        try Photos.read(data, images, into: folder, available: ThisPhone.available)
     }
 
     /// As the maker counts, for instance "iPhone17,1".

@@ -105,7 +105,7 @@ def test_the_app_has_the_types_that_apples_frameworks_ask_for(whole: Path) -> No
         ("CardView.swift", "spacing: 12", 'spacing: "12"', "cannot convert value of type"),
         ("ChatView.swift", ".accessibilityLabel(Words.said(message))", ".accessibilityLable(message)", "has no member"),
         ("PictureViews.swift", "let detach: @MainActor () -> Void", "let detach: () -> Void", "data races"),
-        ("Photos.swift", "Extent(high, wide)", "(high, wide)", "mismatching types"),
+        ("Photo.swift", "Extent(high, wide)", "(high, wide)", "mismatching types"),
         ("Camera.swift", "info[.originalImage] as? UIImage", "info[.originalImage]", "cannot convert"),
         ("Words.swift", "case .goOn:", "case .forward:", "has no member"),
         ("Words.swift", '        case .back: return String(localized: "Back to the chat")\n', "", "must be exhaustive"),

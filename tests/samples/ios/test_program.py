@@ -206,7 +206,8 @@ def test_parts_in_the_wrong_order_are_found_out(parts: Path, tmp_path: Path) -> 
 def talk(bundle: Path, scratch: Path, messages: list[str], history: list[dict[str, str]], limit: int) -> dict[str, Any]:
     """What a session answers to messages, and the positions at which it prefilled."""
     with evaluator_pipe.serving(bundle, scratch) as pipes:
-        more = {"messages": messages, "history": history, "max_tokens": limit, "from": pipes.back}
+        said = [{"text": message, "pictures": []} for message in messages]
+        more = {"messages": said, "history": history, "max_tokens": limit, "from": pipes.back}
         found = swift_tools.driver().tell("talk", folder=str(bundle), to=pipes.to, **more)
     return found | {"starts": [position for _, function, position in pipes.calls if function.startswith("prefill")]}
 

@@ -8,7 +8,34 @@ private func write(_ floats: [Float], _ path: String) throws -> Json {
     return .object(["count": .integer(Int64(floats.count))])
 }
 
+/// A picture of a file that holds `<width> <height>`, a newline, and three bytes a pixel.
+func rawPicture(_ path: String) throws -> any PixelRows {
+    guard let file = FileManager.default.contents(atPath: path) else { throw PictureTrouble.gone }
+    guard let end = file.firstIndex(of: UInt8(ascii: "\n")) else { throw PictureTrouble.unreadable }
+    let sides = String(decoding: file[..<end], as: UTF8.self).split(separator: " ").compactMap { Int($0) }
+    guard sides.count == 2 else { throw PictureTrouble.unreadable }
+    return try Pixels(Extent(sides[0], sides[1]), [UInt8](file[(end + 1)...]))
+}
+
 let feedCommands: [String: Command] = [
+    // A picture in another size: its bytes.
+    "resize": { asked in
+        let target = Extent(try asked.count("width"), try asked.count("height"))
+        let made = try Bicubic.resized(rawPicture(asked.text("file")), to: target)
+        try Data(made.bytes).write(to: URL(fileURLWithPath: try asked.text("out")))
+        return .object(["count": .integer(Int64(made.bytes.count))])
+    },
+    // A picture cut as a manifest's `feeding.images` say: numbers of its patches to one file, positions to another.
+    "cut": { asked in
+        let images = try Images(asked.child("images"))
+        guard let cutting = images.cutting else { throw Refused("the runtime cuts") }
+        let picture = try rawPicture(asked.text("file")), target = images.target(picture.size)
+        let tokens = cutting.tokens(target), length = try cutting.length(tokens)
+        let (numbers, positions) = try Patches(Bicubic.resized(picture, to: target), cutting).padded(length.patches)
+        try positions.withUnsafeBytes { try Data($0).write(to: URL(fileURLWithPath: asked.text("positions"))) }
+        _ = try write(numbers, asked.text("numbers"))
+        return .object(["tokens": .integer(Int64(tokens)), "function": .text(length.function)])
+    },
     // Rows of a table, one after the other; `table` as a manifest says it.
     "rows": { asked in
         let stated = try Calls.Table(asked.child("table"))

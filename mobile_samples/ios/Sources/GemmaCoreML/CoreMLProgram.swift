@@ -11,33 +11,9 @@ final class CoreMLProgram: Program {
         let function: String
     }
 
-    /// A loaded function. Its asynchronous predictions may be asked for from any thread.
-    private struct Loaded: @unchecked Sendable {
-        let model: MLModel
-
-        init(_ url: URL, _ function: String, _ units: MLComputeUnits) async throws {
-            let configuration = MLModelConfiguration()
-            configuration.computeUnits = units
-            configuration.functionName = function
-            model = try await MLModel.load(contentsOf: url, configuration: configuration)
-        }
-
-        func predict(_ inputs: [Tensor], _ state: MLState) async throws -> [String: Tensor] {
-            var features: [String: MLFeatureValue] = [:]
-            for input in inputs { features[input.type.name] = MLFeatureValue(multiArray: try MLMultiArray(input)) }
-            let provider = try MLDictionaryFeatureProvider(dictionary: features)
-            let out = try await model.prediction(from: provider, using: state)
-            var made: [String: Tensor] = [:]
-            for name in out.featureNames {
-                if let array = out.featureValue(for: name)?.multiArrayValue { made[name] = try Tensor(name, array) }
-            }
-            return made
-        }
-    }
-
     /// The loaded functions by part and name.
     private actor Models {
-        private var loaded: [Key: Loaded] = [:]
+        private var loaded: [Key: CoreMLFunction] = [:]
         private let urls: [URL]
         private let units: MLComputeUnits
 
@@ -46,9 +22,9 @@ final class CoreMLProgram: Program {
             self.units = units
         }
 
-        func model(_ key: Key) async throws -> Loaded {
+        func model(_ key: Key) async throws -> CoreMLFunction {
             if let found = loaded[key] { return found }
-            let made = try await Loaded(urls[key.part], key.function, units)
+            let made = try await CoreMLFunction(urls[key.part], key.function, units)
             loaded[key] = made
             return made
         }
@@ -72,22 +48,13 @@ final class CoreMLProgram: Program {
     init(_ manifest: Manifest, folder: URL, compiled: URL, units: MLComputeUnits) async throws {
         guard let calls = manifest.feeding.calls else { throw Refused("it is not said how this model is fed") }
         parts = calls.parts
-        let place = compiled.appendingPathComponent("compiled-\(manifest.artifactSha256.prefix(16))")
+        let place = CoreMLPackage.place(manifest, in: compiled)
         var urls: [URL] = []
-        for part in parts { urls.append(try await CoreMLProgram.compile(part.model, folder: folder, place: place)) }
+        for part in parts { urls.append(try await CoreMLPackage.compile(part.model, folder: folder, place: place)) }
         models = Models(urls, units)
         for (index, part) in parts.enumerated() where part.functions[Chunks.decode] != nil {
             _ = try await models.model(Key(part: index, function: Chunks.decode))
         }
-    }
-
-    private static func compile(_ name: String, folder: URL, place: URL) async throws -> URL {
-        let kept = place.appendingPathComponent(name + "c")
-        if FileManager.default.fileExists(atPath: kept.path) { return kept }
-        let made = try await MLModel.compileModel(at: folder.appendingPathComponent(name))
-        try FileManager.default.createDirectory(at: place, withIntermediateDirectories: true)
-        try FileManager.default.moveItem(at: made, to: kept)
-        return kept
     }
 
     func makeStates() async throws -> any ProgramStates {
@@ -102,15 +69,9 @@ final class CoreMLProgram: Program {
         part: Int, function: String, inputs: [Tensor], states: any ProgramStates
     ) async throws -> [String: Tensor] {
         guard let states = states as? States else { throw EngineError.failed("states of another program") }
-        do {
+        return try await asEngine {
             let loaded = try await models.model(Key(part: part, function: function))
             return try await loaded.predict(inputs, states.parts[part])
-        } catch is CancellationError {
-            throw CancellationError()
-        } catch let error as Refused {
-            throw EngineError.failed(error.message)
-        } catch {
-            throw EngineError.failed(error.localizedDescription)
         }
     }
 

@@ -5,7 +5,7 @@ import GemmaCore
 ///
 /// Asked for is a line of JSON, then the inputs' bytes; answered a line with names, shapes and types of the outputs, then
 /// their bytes.
-public actor PipedProgram: Program {
+public actor PipedProgram: Program, PictureProgram {
     private struct Number: ProgramStates {
         let number: Int
     }
@@ -33,23 +33,34 @@ public actor PipedProgram: Program {
         part: Int, function: String, inputs: [Tensor], states: any ProgramStates
     ) async throws -> [String: Tensor] {
         guard let states = states as? Number else { throw EngineError.failed("states of another program") }
+        let asked: [String: Json] = [
+            "states": .integer(Int64(states.number)), "part": .integer(Int64(part)), "function": .text(function),
+        ]
+        return try await outputs(asked, inputs)
+    }
+
+    private func outputs(_ asked: [String: Json], _ inputs: [Tensor]) async throws -> [String: Tensor] {
         let described = inputs.map { input -> Json in
             .object([
                 "name": .text(input.type.name), "dtype": .text(input.type.dtype.rawValue),
                 "shape": .array(input.type.shape.map { .integer(Int64($0)) }),
             ])
         }
-        let answer = try await ask(
-            [
-                "states": .integer(Int64(states.number)), "part": .integer(Int64(part)), "function": .text(function),
-                "inputs": .array(described),
-            ], inputs)
+        let answer = try await ask(asked.merging(["inputs": .array(described)]) { $1 }, inputs)
         var made: [String: Tensor] = [:]
         for each in try answer.children("outputs") {
             let type = try TensorType(each)
             made[type.name] = try Tensor(type, bytes: read(type.count * type.dtype.size))
         }
         return made
+    }
+
+    public func see(model: String, function: String, inputs: [Tensor]) async throws -> [String: Tensor] {
+        try await outputs(["model": .text(model), "function": .text(function)], inputs)
+    }
+
+    public func rest() async {
+        _ = try? await ask(["rest": .flag(true)], [])
     }
 
     public func close() async {

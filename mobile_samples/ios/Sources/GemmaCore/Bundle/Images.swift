@@ -9,22 +9,22 @@ public struct Extent: Equatable, Sendable {
     }
 }
 
-/// The part `feeding.images` of a manifest: how large a picture the model looks at.
+/// The part `feeding.images` of a manifest: how large a picture the model looks at, and how it is cut.
 public struct Images: Equatable, Sendable {
     /// That a picture becomes, at most.
     public let tokens: Int
     /// Pixels: each token is a square of this side, and both sides of a picture become a multiple of it.
     public let multiple: Int
-    /// Whether the runtime cuts a picture and is given a file.
-    public let cutByRuntime: Bool
+    /// How the app cuts a picture; nil where the runtime does, and is given a file.
+    public let cutting: Cutting?
 
-    public init(tokens: Int, multiple: Int, cutByRuntime: Bool = true) {
+    public init(tokens: Int, multiple: Int) {
         self.tokens = tokens
         self.multiple = multiple
-        self.cutByRuntime = cutByRuntime
+        cutting = nil
     }
 
-    init(_ fields: Fields) throws {
+    public init(_ fields: Fields) throws {
         try fields.only("tokens", "resize", "pixels", "patches", "lengths", "around", "per_layer", "cut_by")
         let resize = try fields.child("resize")
         try resize.only("rule", "multiple", "filter")
@@ -35,7 +35,7 @@ public struct Images: Equatable, Sendable {
         if let runtime, try !runtime.texts("formats").contains("png") {
             throw runtime.refused("formats", "lacks png, which this app writes")
         }
-        cutByRuntime = runtime != nil
+        cutting = runtime == nil ? try Cutting(fields, tokens: tokens, multiple: multiple) : nil
     }
 
     private static func count(_ fields: Fields, _ key: String) throws -> Int {

@@ -111,9 +111,10 @@ public struct Manifest: Sendable {
         try feeding.calls?.check(signatures: signatures, files: files, context: contextTokens)
     }
 
-    /// Files of the model: one, or those of all packages.
+    /// Files of the model: one, or those of all packages, with those that read pictures.
     public var modelFiles: [BundleFile] {
-        let folders = feeding.calls?.parts.map(\.model) ?? [model]
+        let seeing = feeding.images?.cutting?.lengths.map(\.model) ?? []
+        let folders = (feeding.calls?.parts.map(\.model) ?? [model]) + seeing
         return files.values
             .filter { file in folders.contains { file.name == $0 || file.name.hasPrefix($0 + "/") } }
             .sorted { $0.name < $1.name }
@@ -122,7 +123,7 @@ public struct Manifest: Sendable {
     /// What `artifactSha256` has to be, of the digests in `files`.
     private func digest() -> String {
         if let file = files[model] { return file.sha256 }
-        // By relative path as the judge sorts it: that of further parts begins with "../".
+        // By relative path as the judge sorts it: that of further packages begins with "../".
         let lines = modelFiles.map { file -> (String, String) in
             let path = file.name.hasPrefix(model + "/") ? String(file.name.dropFirst(model.count + 1)) : "../" + file.name
             return (path, file.sha256)

@@ -6,9 +6,9 @@ package actor Cache {
     private let program: any Program
     private let feeder: Feeder
     private let states: any ProgramStates
-    /// Tokens whose rows are in the cache, from position 0 on. Rows behind them may hold anything: a mask shows none of
-    /// them before it is written over.
-    private(set) var filled: [Int32] = []
+    /// What is in the cache, from position 0 on. Rows behind it may hold anything: a mask shows none of them before it
+    /// is written over.
+    private(set) var filled: [Slot] = []
     /// Positions that were ever written since position 0 was: in a ring, each has taken an older one's place.
     private var reached = 0
 
@@ -25,19 +25,24 @@ package actor Cache {
     /// - Returns: logits of the next token, `[vocabulary]`.
     /// - Throws: `EngineError.contextFull`: more tokens than positions. `CancellationError` between two calls.
     package func read(_ ids: [Int32]) async throws -> [Float] {
-        guard let last = ids.last else { throw EngineError.failed("there is nothing to read") }
-        guard ids.count <= context else {
-            throw EngineError.contextFull("\(ids.count) tokens do not fit a context of \(context)")
+        try await read(ids.map(Slot.token))
+    }
+
+    /// The same of a prompt with pictures; a token is the last of it.
+    package func read(_ slots: [Slot]) async throws -> [Float] {
+        guard case .token(let last)? = slots.last else { throw EngineError.failed("there is no token to read at the end") }
+        guard slots.count <= context else {
+            throw EngineError.contextFull("\(slots.count) tokens do not fit a context of \(context)")
         }
-        let common = zip(filled, ids).prefix { $0 == $1 }.count
-        filled.removeSubrange(goingOn(at: min(common, ids.count - 1))...)
-        for call in feeder.calls.chunks.calls(filled: filled.count, count: ids.count) {
+        let common = zip(filled, slots).prefix { $0 == $1 }.count
+        filled.removeSubrange(goingOn(at: min(common, slots.count - 1))...)
+        for call in feeder.calls.chunks.calls(filled: filled.count, count: slots.count) {
             try Task.checkCancellation()
-            let tokens = Array(ids[call.first..<call.end])
+            let some = Array(slots[call.first..<call.end])
             filled.removeSubrange(min(call.first, filled.count)...)  // in the middle of a call nothing of it is sure
             reached = max(reached, call.end)
-            _ = try await self.call(call.function, first: call.first, ids: tokens)
-            filled = Array(ids[..<call.end])
+            _ = try await self.call(call.function, first: call.first, some)
+            filled = Array(slots[..<call.end])
         }
         return try await step(last)
     }
@@ -49,8 +54,8 @@ package actor Cache {
     func step(_ token: Int32) async throws -> [Float] {
         guard filled.count < context else { throw EngineError.contextFull("all \(context) positions are taken") }
         reached = max(reached, filled.count + 1)
-        let out = try await call(Chunks.decode, first: filled.count, ids: [token])
-        filled.append(token)
+        let out = try await call(Chunks.decode, first: filled.count, [.token(token)])
+        filled.append(.token(token))
         guard let logits = out[feeder.calls.logits] else {
             throw EngineError.failed("\(Chunks.decode) gave no \(feeder.calls.logits)")
         }
@@ -69,12 +74,12 @@ package actor Cache {
     }
 
     /// Runs a function in every part that has it, in order.
-    private func call(_ function: String, first: Int, ids: [Int32]) async throws -> [String: Tensor] {
+    private func call(_ function: String, first: Int, _ slots: [Slot]) async throws -> [String: Tensor] {
         var known: [String: Tensor] = [:]
         for (index, part) in feeder.calls.parts.enumerated() {
             guard let linked = part.functions[function] else { continue }
             let earlier = known.filter { linked.takes.contains($0.key) }
-            let inputs = try feeder.inputs(part: index, function: function, first: first, ids: ids, earlier: earlier)
+            let inputs = try feeder.inputs(part: index, function: function, first: first, slots, earlier: earlier)
             known.merge(try await program.run(part: index, function: function, inputs: inputs, states: states)) { $1 }
         }
         return known

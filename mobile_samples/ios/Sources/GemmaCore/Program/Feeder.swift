@@ -11,6 +11,7 @@ public final class Feeder: Sendable {
     private let tables: [String: RowTable]
     private let sources: [String: Calls.Input.Source]
     private let signatures: [Key: Signature]
+    private let perLayer: Int32?
 
     /// Maps the tables.
     ///
@@ -21,6 +22,7 @@ public final class Feeder: Sendable {
             throw Refused("manifest.feeding.calls is null: it is not said how this model is fed")
         }
         self.calls = calls
+        perLayer = manifest.feeding.images?.cutting?.perLayer
         tables = try Dictionary(uniqueKeysWithValues: calls.tables.map { key, table in
             (key, try RowTable(table, file: folder.appendingPathComponent(table.file), name: key))
         })
@@ -56,20 +58,20 @@ public final class Feeder: Sendable {
     ///
     /// - Parameters:
     ///   - first: position of the function's first row.
-    ///   - ids: tokens from there on; the function's further rows are padding: zeros from tables, rotary and mask rows
-    ///     of the positions that follow.
+    ///   - slots: what stands from there on; the function's further rows are padding: zeros from tables, rotary and mask
+    ///     rows of the positions that follow.
     ///   - earlier: outputs of earlier parts by name.
-    public func inputs(
-        part: Int, function: String, first: Int, ids: [Int32], earlier: [String: Tensor]
+    package func inputs(
+        part: Int, function: String, first: Int, _ slots: [Slot], earlier: [String: Tensor]
     ) throws -> [Tensor] {
         try signature(part: part, function: function).inputs.map { type in
             switch sources[type.name] {
-            case .table(let key): return try rows(type, key, ids)
+            case .table(let key): return try rows(type, key, slots)
             case .position: return try Tensor(type, int32s: [Int32(first)])
             case .cosines(let name): return try turned(type, name, first, \.cosines)
             case .sines(let name): return try turned(type, name, first, \.sines)
             case .mask(let name): return try mask(type, name, first)
-            case .ringRows(let name): return try ringRows(type, name, first, ids.count)
+            case .ringRows(let name): return try ringRows(type, name, first, slots.count)
             case .earlierPart:
                 guard let found = earlier[type.name] else {
                     throw Refused("\(function) of \(calls.parts[part].model) takes \(type.name), which no earlier part gave")
@@ -81,18 +83,46 @@ public final class Feeder: Sendable {
         }
     }
 
-    private func rows(_ type: TensorType, _ key: String, _ ids: [Int32]) throws -> Tensor {
+    private func rows(_ type: TensorType, _ key: String, _ slots: [Slot]) throws -> Tensor {
         guard let table = tables[key] else { throw Refused("no table \(key)") }
         let width = table.table.columns
-        guard type.count % width == 0, ids.count <= type.count / width else {
-            throw Refused("\(type.name) is \(type.shape); \(ids.count) rows of \(width) do not fit it")
+        guard type.count % width == 0, slots.count <= type.count / width else {
+            throw Refused("\(type.name) is \(type.shape); \(slots.count) rows of \(width) do not fit it")
         }
         var floats = [Float](repeating: 0, count: type.count)
         try floats.withUnsafeMutableBufferPointer { out in
             guard let base = out.baseAddress else { return }
-            for (i, id) in ids.enumerated() { try table.write(row: id, into: base + i * width) }
+            for (i, slot) in slots.enumerated() { try write(slot, table, into: base + i * width) }
         }
         return try Tensor(type, floats: floats)
+    }
+
+    /// A picture's row stands where a token's embedding does, and beside it in a table of layers that of `per_layer`.
+    private func write(_ slot: Slot, _ table: RowTable, into out: UnsafeMutablePointer<Float>) throws {
+        switch slot {
+        case .token(let id): try table.write(row: id, into: out)
+        case .row(let picture, let row):
+            if table.table.shape.count == 1 {
+                guard picture.width == table.table.columns else {
+                    throw Refused("a picture's rows have \(picture.width), the table's \(table.table.columns)")
+                }
+                picture.write(row: row, into: out)
+            } else {
+                guard let beside = perLayer else {
+                    throw Refused("feeding.images.per_layer is null; the model has such rows")
+                }
+                try table.write(row: beside, into: out)
+            }
+        }
+    }
+
+    /// Numbers of the row that is a token's embedding.
+    ///
+    /// - Throws: `Refused`: there is not one table of such rows.
+    func width() throws -> Int {
+        let found = tables.values.filter { $0.table.shape.count == 1 }
+        guard found.count == 1 else { throw Refused("\(found.count) tables have rows without layers; one is known") }
+        return found[0].table.columns
     }
 
     private struct Turned {

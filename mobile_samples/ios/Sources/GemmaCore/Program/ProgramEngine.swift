@@ -8,16 +8,21 @@ public final class ProgramEngine: Engine {
     let template: ChatTemplate
     package let feeder: Feeder
     package let program: any Program
+    package let pictures: PictureReader?
 
     /// - Parameters:
     ///   - folder: of the bundle, whose files were checked against the manifest.
     ///   - program: the manifest's packages, loaded.
+    ///   - sight: what reads pictures, where the manifest says how they are cut; nil for an engine that takes none.
     /// - Throws: `Refused`: a file of the bundle is not what it must be.
-    public init(_ manifest: Manifest, folder: URL, program: any Program, backend: Backend) throws {
+    public init(
+        _ manifest: Manifest, folder: URL, program: any Program, backend: Backend, sight: Sight? = nil
+    ) throws {
         self.manifest = manifest
         self.program = program
         self.backend = backend
         feeder = try Feeder(manifest, folder: folder)
+        pictures = try sight.flatMap { [feeder] in try PictureReader(manifest, $0, feeder) }
         tokenizer = try Tokenizer(file: folder.appendingPathComponent("tokenizer.json"))
         let file = folder.appendingPathComponent("chat_template.jinja")
         guard let source = try? String(contentsOf: file, encoding: .utf8) else {
@@ -35,11 +40,15 @@ public final class ProgramEngine: Engine {
 
     public var replay: Replay { .logits(self) }
 
+    public var takesPictures: Bool { pictures != nil }
+
     public func close() async {
+        await pictures?.close()
         await program.close()
     }
 
-    /// Token ids of a conversation, as the model was trained to read one: it goes on with the model's turn.
+    /// Token ids of a conversation, as the model was trained to read one: it goes on with the model's turn. A picture is
+    /// one token in it.
     func ids(_ turns: [Turn], thinking: Bool) throws -> [Int32] {
         let start = manifest.feeding.start
         let text = try template.render(turns, start: start.text ?? "", thinking: thinking)

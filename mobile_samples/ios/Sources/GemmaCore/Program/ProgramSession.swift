@@ -7,6 +7,8 @@ actor ProgramSession: Session {
     private let cache: Cache
     private let sampling: Sampling
     private var history: [Turn]
+    /// By their files.
+    private var seen: [String: PictureRows] = [:]
     private var answering: Task<Void, Never>?
     private var closed = false
 
@@ -23,15 +25,21 @@ actor ProgramSession: Session {
     var usable: Bool { !closed }
 
     func send(_ message: String) async -> Events {
+        await send(message, pictures: [])
+    }
+
+    func send(_ message: String, pictures: [String]) async -> Events {
         let before = answering
         let (events, continuation) = Events.makeStream()
         let task = Task {
             await before?.value  // one answer at a time
             do {
-                continuation.yield(.ended(try await self.answer(message) { continuation.yield(.piece($0)) }))
+                continuation.yield(.ended(try await self.answer(Turn(.user, message, pictures: pictures)) { continuation.yield(.piece($0)) }))
                 continuation.finish()
             } catch let error as EngineError {
                 continuation.finish(throwing: error)
+            } catch let trouble as PictureTrouble {
+                continuation.finish(throwing: EngineError.failed("a picture cannot be read: \(trouble.rawValue)"))
             } catch let error as Refused {
                 continuation.finish(throwing: EngineError.failed(error.message))
             } catch {
@@ -54,18 +62,20 @@ actor ProgramSession: Session {
     }
 
     /// Reads the conversation with the message and draws an answer.
-    private func answer(_ message: String, piece: (String) -> Void) async throws -> Answer {
+    private func answer(_ question: Turn, piece: (String) -> Void) async throws -> Answer {
         guard !closed else { throw EngineError.closed }
-        let turns = history + [Turn(.user, message)]
-        let ids = try engine.ids(turns.map { Turn($0.role, ControlTokens.harmless($0.text)) }, thinking: settings.thinking)
-        guard ids.count < cacheContext else {
-            throw EngineError.contextFull("\(ids.count) tokens do not fit a context of \(cacheContext)")
-        }
         let clock = ContinuousClock(), begin = clock.now
+        let turns = history + [question]
+        let slots: [Slot]
+        do {
+            slots = try await self.slots(turns)
+        } catch is CancellationError {
+            return Answer(text: "", ending: .cancelled, speed: nil)
+        }
         var drawing = Drawing(engine, sampling)
         var ending = Ending.done, first: Duration?
         do {
-            var logits = try await cache.read(ids)
+            var logits = try await cache.read(slots)
             first = clock.now - begin
             while let token = try drawing.next(logits) {
                 let text = try drawing.take(token)
@@ -89,6 +99,35 @@ actor ProgramSession: Session {
         // A question without any answer is forgotten: two of the user's turns in a row are not what a model knows.
         if !drawing.text.isEmpty { history = turns + [Turn(.assistant, drawing.text)] }
         return Answer(text: drawing.text, ending: ending, speed: speed(drawing.tokens, first, clock.now - begin))
+    }
+
+    /// What stands at each position of a conversation; pictures that are new are read.
+    ///
+    /// - Throws: `EngineError.contextFull`, before any picture is decoded.
+    private func slots(_ turns: [Turn]) async throws -> [Slot] {
+        let harmless = turns.map { Turn($0.role, ControlTokens.harmless($0.text), pictures: $0.pictures) }
+        let ids = try engine.ids(harmless, thinking: settings.thinking), files = turns.flatMap(\.pictures)
+        guard !files.isEmpty else {
+            try fits(ids.count)
+            return ids.map(Slot.token)
+        }
+        guard let reader = engine.pictures else { throw EngineError.failed("this engine takes no pictures") }
+        try Slot.check(ids, files.count, reader.cutting)
+        // A place becomes a picture's rows and the two tokens around them.
+        try fits(ids.count + files.reduce(0) { $0 + (try seen[$1]?.count ?? reader.count($1)) + 1 })
+        let fresh = files.filter { seen[$0] == nil }
+        for file in fresh where seen[file] == nil {
+            try Task.checkCancellation()
+            seen[file] = try await reader.read(file)
+        }
+        if !fresh.isEmpty { await reader.rest() }
+        return try Slot.spread(ids, files.compactMap { seen[$0] }, reader.cutting)
+    }
+
+    private func fits(_ count: Int) throws {
+        guard count < cacheContext else {
+            throw EngineError.contextFull("\(count) tokens do not fit a context of \(cacheContext)")
+        }
     }
 
     private var cacheContext: Int { engine.feeder.calls.chunks.context }

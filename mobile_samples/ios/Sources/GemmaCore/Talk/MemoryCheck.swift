@@ -43,6 +43,15 @@ public enum MemoryCheck {
         return MemoryResult(verdict: .enough, need: bytes, message: "")
     }
 
+    /// Whether what reads pictures may stay in memory until the next one comes.
+    ///
+    /// - Parameters:
+    ///   - pictures: bytes that it takes.
+    ///   - available: what this app may still take, beside it.
+    static func keeps(_ pictures: Int64, available: Int64) -> Bool {
+        available >= plus(pictures, working)
+    }
+
     /// A sum that stops at the largest number.
     static func plus(_ a: Int64, _ b: Int64) -> Int64 {
         let (sum, over) = a.addingReportingOverflow(b)

@@ -24,6 +24,7 @@ public final class CGContext {
         data: UnsafeMutableRawPointer?, width: Int, height: Int, bitsPerComponent: Int, bytesPerRow: Int,
         space: CGColorSpace, bitmapInfo: UInt32
     ) {}
+    public var data: UnsafeMutableRawPointer? { nil }
     public var interpolationQuality: CGInterpolationQuality = .default
     public func setFillColor(gray: CGFloat, alpha: CGFloat) {}
     public func fill(_ rect: CGRect) {}

@@ -71,6 +71,14 @@ open class MLModel: NSObject {
 
     open func makeState() -> MLState { MLState() }
 
+    open func prediction(from input: any MLFeatureProvider) throws -> any MLFeatureProvider { input }
+
+    open func prediction(
+        from input: any MLFeatureProvider, options: MLPredictionOptions = MLPredictionOptions()
+    ) async throws -> any MLFeatureProvider {
+        input
+    }
+
     open func prediction(from input: any MLFeatureProvider, using state: MLState) throws -> any MLFeatureProvider {
         input
     }

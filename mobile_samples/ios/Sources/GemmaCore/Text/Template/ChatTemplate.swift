@@ -44,12 +44,25 @@ public struct ChatTemplate: Sendable {
                 turns.map { turn in
                     var message = Mapping()
                     try message.set(.text("role"), .text(turn.role.rawValue))
-                    try message.set(.text("content"), .text(turn.text))
+                    try message.set(.text("content"), ChatTemplate.content(turn))
                     return .mapping(message)
                 })
             for (name, json) in more { variables[name] = try Value(json) }
             return variables
         }
+    }
+
+    /// Text, or a list of pictures and the text behind them.
+    private static func content(_ turn: Turn) throws -> Value {
+        if turn.pictures.isEmpty { return .text(turn.text) }
+        func part(_ kind: String, _ text: String? = nil) throws -> Value {
+            var made = Mapping()
+            try made.set(.text("type"), .text(kind))
+            if let text { try made.set(.text(kind), .text(text)) }
+            return .mapping(made)
+        }
+        let seen = try turn.pictures.map { _ in try part("image") }
+        return try .list(turn.text.isEmpty ? seen : seen + [part("text", turn.text)])
     }
 
     /// The text that the template makes of all its variables.

@@ -1,0 +1,1 @@
+"""Pictures in the iOS sample, where the app cuts them itself."""
