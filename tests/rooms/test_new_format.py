@@ -65,7 +65,7 @@ def test_a_target_of_the_project_makes_of_it_what_it_makes_of_the_same_numbers_i
 ) -> None:
     made = [tmp_path / "toy.litertlm", tmp_path / "plain.litertlm"]
     for path, model in zip(made, (checkpoint, "demo"), strict=True):
-        ran = known("convert", model, path, "--context", "96", "--prefill", "16")
+        ran = known("convert", model, path, "--context", "160", "--prefill", "16")
         assert ran.code == 0, ran.err
     toy, plain = (path.read_bytes() for path in made)
     assert len(toy) == len(plain)
