@@ -31,26 +31,16 @@ CONTEXT, PREFILL = 320, (16, 64)
 
 
 # A judge that takes any package; the goldens come from the real one afterwards.
-JUDGE = f"""
-import json, pathlib, sys
+DIGEST = """
 from runtime_tests.readers.coreml.parts import open_parts
-model, reports = map(pathlib.Path, sys.argv[1:3])
-report = {quick_build.REPORT!r}
-report["artifact"]["sha256"] = open_parts(model).sha256()
-(reports / "parity.json").write_text(json.dumps(report))
-(reports / "golden.json").write_text("[]")
-(reports / "parity.html").write_text("<!doctype html>")
+digest = open_parts(model).sha256()
 """
-
-
-def judge(model: Path, checkpoint: Path, reports: Path) -> list[str]:
-    return [sys.executable, "-c", JUDGE, str(model), str(reports)]
 
 
 def made(out: Path, **flags: str) -> Path:
     """A bundle of the demo with the judge's own goldens."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pipeline, "judge", judge)
+        patch.setattr(pipeline, "judge", quick_build.taking(DIGEST))
         bundle = pipeline.build(
             Request("ios", "demo", out, CONTEXT, PREFILL, flags=flags, modalities=()), Silent()
         ).bundle

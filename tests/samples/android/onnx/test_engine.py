@@ -34,20 +34,10 @@ QUESTIONS = (
 )  # fmt: skip
 
 # A judge that takes any models; the goldens come from the real one afterwards.
-JUDGE = f"""
-import json, pathlib, sys
+DIGEST = """
 from convert.targets.onnx import TARGET
-model, reports = map(pathlib.Path, sys.argv[1:3])
-report = {quick_build.REPORT!r}
-report["artifact"]["sha256"] = TARGET.digest(model)
-(reports / "parity.json").write_text(json.dumps(report))
-(reports / "golden.json").write_text("[]")
-(reports / "parity.html").write_text("<!doctype html>")
+digest = TARGET.digest(model)
 """
-
-
-def judge(model: Path, checkpoint: Path, reports: Path) -> list[str]:
-    return [sys.executable, "-c", JUDGE, str(model), str(reports)]
 
 
 @pytest.fixture(scope="module")
@@ -55,8 +45,8 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Of the demo, with the judge's own goldens."""
     out = tmp_path_factory.mktemp("dist")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pipeline, "judge", judge)
-        request = Request("android", "demo", out, CONTEXT, runtime="onnx")
+        patch.setattr(pipeline, "judge", quick_build.taking(DIGEST))
+        request = Request("android", "demo", out, CONTEXT, runtime="onnx", modalities=())
         folder = pipeline.build(request, Silent()).bundle
     verify = [sys.executable, "-m", "runtime_tests", "verify", str(folder), "--checkpoint", str(demo.folder())]
     words = [*verify, "--rungs", "0", "--golden", str(out / "golden.json")]

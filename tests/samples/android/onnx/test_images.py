@@ -23,8 +23,9 @@ from convert.bundle.platforms.desktop.gemma import Gemma
 from convert.plan import Request
 from convert.progress import Silent
 from runtime_tests.reference.vision.pictures import drawn
-from tests.samples.android.onnx.test_engine import changed, judge, tensor
+from tests.samples.android.onnx.test_engine import DIGEST, changed, tensor
 from tests.samples.android.test_presenter import golden
+from tests.support import quick_build
 from tests.support.android import kotlin_tools, onnx_pipe
 from tests.support.android.kotlin_tools import Outcome
 
@@ -58,7 +59,7 @@ def shown() -> dict[str, Image.Image]:
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Of the demo with its tower; its golden is what Python's loop says."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pipeline, "judge", judge)
+        patch.setattr(pipeline, "judge", quick_build.taking(DIGEST))
         out = tmp_path_factory.mktemp("dist")
         request = Request("android", "demo", out, CONTEXT, runtime="onnx", modalities=("image",))
         folder = pipeline.build(request, Silent()).bundle
