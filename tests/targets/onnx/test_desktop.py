@@ -34,12 +34,13 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out / "desktop" / "demo"
 
 
-def test_it_holds_both_models_all_that_a_runtime_reads_and_the_sample(bundle: Path) -> None:
+def test_it_holds_the_models_all_that_a_runtime_reads_and_the_sample(bundle: Path) -> None:
     manifest, parity = (json.loads((bundle / name).read_text("utf-8")) for name in ("manifest.json", "parity.json"))
     assert (manifest["platform"], manifest["model"], manifest["apk"]) == ("desktop", "model.onnx", None)
     assert manifest["files"].keys() == {
         *("model.onnx", "model.onnx.data", "embedding.onnx", "embedding.onnx.data", "text.onnx"),
         *("tokenizer.json", "tokenizer_config.json", "chat_template.jinja", "generation_config.json"),
+        *("vision.onnx", "vision.onnx.data", "image_processor.json"),
         *("genai_config.json", "gemma.py", "pictures.py", "README.md"),
         *("LICENSE", "NOTICE", "golden.json", "parity.html", "parity.json"),
     }
