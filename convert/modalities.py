@@ -8,7 +8,7 @@ from typing import TypeVar
 from convert import choices
 from convert.checkpoint.module import modalities, of_modality
 from convert.checkpoint.types import Checkpoint
-from convert.errors import ConvertError, PlanError
+from convert.errors import ConvertError, HubError, PlanError
 from convert.targets.target import Target
 
 T = TypeVar("T")
@@ -70,6 +70,8 @@ def telling(given: tuple[str, ...] | None, beside: tuple[str, ...], run: Callabl
     """
     try:
         return run(beside)
+    except HubError:  # has nothing to do with it, and asking again takes as long
+        raise
     except ConvertError as error:
         if given is not None or not beside:
             raise

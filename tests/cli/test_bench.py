@@ -136,6 +136,15 @@ def test_a_refused_bundle_is_told_with_its_exit_code_and_leaves_nothing(
     assert sorted(mobile_e2b.iterdir()) == kept
 
 
+def test_a_bundle_that_takes_images_may_take_more() -> None:
+    row = judged.Row("whole bundle", 12 * 60.0, 7_000_000_000, 0, 0, 0, "pass")
+    text, seeing = (
+        judged._against_bars(("android", "e2b", "mobile"), row, {"modalities": found}) for found in ({}, {"image": 1})
+    )
+    assert "12.0 of 10 minutes missed, 7.00 GB of 6.00 GB memory missed" in text
+    assert "12.0 of 13 minutes met, 7.00 GB of 7.80 GB memory met" in seeing
+
+
 @linux
 @pytest.mark.parametrize("politely", [True, False], ids=["terminated", "killed"])
 def test_an_end_from_outside_ends_the_bundle_and_what_is_told_of_it_removes_the_files(

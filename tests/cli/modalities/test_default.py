@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from convert import plan
+from convert import modalities, plan
 from convert.bundle.platform import all_platforms
-from convert.errors import ConvertError
+from convert.errors import ConvertError, HubError
 from convert.plan import Plan, Request
 from convert.progress import Silent
 from convert.targets import all_targets
@@ -57,6 +57,18 @@ def test_what_is_refused_for_images_says_how_to_do_without(mobile_tower: Path, t
     assert planned(mobile_tower, tmp_path, context=128, modalities=()).context == 128
     assert OUT not in refusal(mobile_tower, tmp_path, context=128, modalities=("image",))
     assert OUT not in refusal(mobile_tower, tmp_path, context=8)  # too short for text as well
+
+
+def test_a_hub_that_fails_is_asked_once() -> None:
+    asked: list[tuple[str, ...]] = []
+
+    def run(beside: tuple[str, ...]) -> None:
+        asked.append(beside)
+        raise HubError("open org/name", "the hub cannot be reached", "Try again")
+
+    with pytest.raises(HubError, match=r"Try again$"):
+        modalities.telling(None, ("image",), run)
+    assert asked == [("image",)]
 
 
 def test_a_tower_that_is_not_computed_is_refused_and_the_text_is_not(mobile_tower: Path, tmp_path: Path) -> None:
