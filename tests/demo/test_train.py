@@ -217,7 +217,7 @@ def test_a_converter_whose_training_was_taken_away_converts_the_demo(tmp_path: P
     package, made = tmp_path / "convert", tmp_path / "model.litertlm"
     shutil.copytree(TRAINING.parents[1], package, ignore=shutil.ignore_patterns("__pycache__", "train", "writing"))
     (tmp_path / "runtime_tests").symlink_to(REPOSITORY / "runtime_tests")
-    assert sorted(path.name for path in (package / "demo").iterdir()) == ["__init__.py", "checkpoint", "drafter"]
+    assert not {"train", "writing"} & {path.name for path in (package / "demo").iterdir()}
     for words in (("plan", "ios", "demo"), ("convert", "demo", made, *QUICK), ("inspect", made)):
         ran = convert(*words, cwd=tmp_path, PYTHONPATH=str(tmp_path))
         assert ran.code == 0, ran.err
