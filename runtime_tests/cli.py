@@ -11,6 +11,7 @@ from typing import Annotated, NamedTuple, NoReturn
 import typer
 
 from runtime_tests.errors import InputError
+from runtime_tests.memory import heap
 from runtime_tests.reference import torch_cache
 from runtime_tests.report import outputs as files
 
@@ -43,6 +44,7 @@ def main_program() -> NoReturn:
     """Runs the command line; what the system refuses, a full disk for one, is a line and exit code 2 as well."""
     code: object = 0
     torch_cache.make_none()
+    heap.reuse()
     try:
         app(prog_name="python -m runtime_tests")
     except SystemExit as ended:

@@ -43,3 +43,5 @@ QUESTIONS = (
         ("other",),
     ),
 )
+# Of a large model two show all of this, for an image is some hundred tokens to read.
+FEWER = QUESTIONS[2:]

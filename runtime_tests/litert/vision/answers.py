@@ -28,7 +28,7 @@ from runtime_tests.litert.vision.budgets import budgets, of_any_maker
 from runtime_tests.litert.vision.encoded import encode, end_row
 from runtime_tests.measures import metrics
 from runtime_tests.progress import walk
-from runtime_tests.questions.images import QUESTIONS, STEPS, Message, Question
+from runtime_tests.questions.images import FEWER, QUESTIONS, STEPS, Message, Question
 from runtime_tests.reference.model import Floats, Ids
 from runtime_tests.reference.vision.patches import Patches, make
 from runtime_tests.reference.vision.pictures import drawn
@@ -63,7 +63,7 @@ def _compare(case: LitertCase) -> list[Check]:
     whole, rows = Whole(case.folder.path, case.reference, case.tower), budgets(case)[-1]
     pictures = {name: drawn(seed, *_unresized(case, rows)) for seed, name in ((11, "one"), (12, "other"))}
     patches = {name: _cut(make(name, picture, rows, case.tower.sizes)) for name, picture in pictures.items()}
-    asked = [(item, _ids(case, whole, item, patches)) for item in QUESTIONS]
+    asked = [(item, _ids(case, whole, item, patches)) for item in (FEWER if case.large else QUESTIONS)]
     fitting = [(item, ids) for item, ids in asked if len(ids) + STEPS <= case.context]
     if not fitting:
         raise CannotRunError(f"a context of {case.context} has no room for an image of {rows} tokens and an answer")
@@ -167,12 +167,7 @@ def _against_reference(case: LitertCase, whole: Whole, talks: list[Talk]) -> lis
     sure, total, trained, divergence = 0, 0, 0, 0.0
     for talk in walk("answers read by the reference", talks):
         ids, first = np.concatenate([talk.ids, talk.new[:-1]]).astype(np.int32), len(talk.ids) - 1
-        with whole.plain_ends():
-            plain = whole.logits(ids, talk.images, first)
-            draws = [whole.logits(ids, talk.images, first, draw) for draw in range(1, case.draws(DRAWS) + 1)]
-            if not case.lattice_fault:  # the rounding of the stored weights counts like a draw
-                with case.on_lattice():
-                    draws.append(whole.logits(ids, talk.images, first))
+        own, plain, *draws = _read(case, whole, talk, ids, first)
         moved = np.max([np.abs(draw - plain).max(axis=-1) for draw in draws], axis=0)
         ties = metrics.near_ties(plain, np.maximum(moved, np.median(moved)))
         until = int(np.argmax(ties)) if ties.any() else len(ties)
@@ -180,7 +175,6 @@ def _against_reference(case: LitertCase, whole: Whole, talks: list[Talk]) -> lis
         wrong = np.flatnonzero(best[:until] != talk.new[:until])
         parted += [f"{talk.question.name}, step {i}: {talk.new[i]}, expected {best[i]}" for i in wrong[:1]]
         sure, total = sure + until, total + len(ties)
-        own = whole.logits(ids, talk.images, first)
         trained += int(np.count_nonzero(own.argmax(axis=-1) != best))
         divergence = max(divergence, metrics.mean_kl(own, plain))
     checks = [stated("images: tokens certain enough to be compared", sure, f"tokens of {total}")]
@@ -192,6 +186,20 @@ def _against_reference(case: LitertCase, whole: Whole, talks: list[Talk]) -> lis
         stated("images: first choices that this changes", trained, f"of {total}", told),
         stated("images: mean KL of this, worst question", divergence, "nats", told),
     ]
+
+
+def _read(case: LitertCase, whole: Whole, talk: Talk, ids: Ids, first: int) -> list[Floats]:
+    """Logits as the model was trained, as an engine asks it, and of the latter's disturbances.
+
+    One pass for all, so that a large model's weights are unpacked once; and each draw takes a pass of the tower.
+    """
+    draws = (0, 0, *range(1, (1 if case.large else DRAWS) + 1))
+    with whole.plain_ends(after=1):
+        found = [*whole.together([ids] * len(draws), [talk.images] * len(draws), first, draws)]
+    if not case.lattice_fault:  # the rounding of the stored weights counts like a draw
+        with whole.plain_ends(), case.on_lattice():
+            found.append(whole.logits(ids, talk.images, first))
+    return found
 
 
 def _against_engine(case: LitertCase, talks: list[Talk], pictures: dict[str, Any], rows: int) -> list[Check]:

@@ -104,8 +104,7 @@ class Tower:
         key = patches.name, len(patches.pixels), draw
         if key not in self._seen:
             with self._disturbing(draw) if draw else contextlib.nullcontext():
-                features, rows = self._run(patches)
-            self._seen[key] = Seen(np.asarray(features.numpy()), np.asarray(rows.numpy()))
+                self._keep(patches, draw)
         return self._seen[key]
 
     def floor_db(self, patches: Patches, draws: int) -> tuple[float, float]:
@@ -127,7 +126,7 @@ class Tower:
             for layer in layers
         ]
         try:
-            self._run(patches)
+            self._keep(patches, 0)
         finally:
             for handle in told:
                 handle.remove()
@@ -141,6 +140,11 @@ class Tower:
                 for handle in handles:
                     handle.remove()
             yield out
+
+    def _keep(self, patches: Patches, draw: int) -> None:
+        features, rows = self._run(patches)
+        key = patches.name, len(patches.pixels), draw
+        self._seen[key] = Seen(np.asarray(features.numpy()), np.asarray(rows.numpy()))
 
     def _run(self, patches: Patches) -> tuple[Any, Any]:
         import torch

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,19 +61,26 @@ class Whole:
             ids: with a token for each row of an image.
             draw: of the disturbances that make a noise floor, in the tower and in the decoder; 0 for none.
         """
-        return self.together([ids], [images], first, draw)[0]
+        return self.together([ids], [images], first, [draw])[0]
 
     def together(
-        self, sequences: Sequence[Ids], images: Sequence[Sequence[Patches]], first: int, draw: int = 0
+        self,
+        sequences: Sequence[Ids],
+        images: Sequence[Sequence[Patches]],
+        first: int,
+        draws: Sequence[int] | None = None,
     ) -> Floats:
-        """The same of several prompts of one length, in one pass, ``[N, T - first, V]``."""
+        """The same of several prompts of one length, in one pass, ``[N, T - first, V]``; by default undisturbed."""
         import torch
         from transformers.modeling_outputs import BaseModelOutputWithPooling
 
         tokens = torch.from_numpy(np.stack(sequences).astype(np.int64))
-        rows = tuple(torch.from_numpy(self._tower.see(image, draw).rows) for some in images for image in some)
         count, length = tokens.shape
-        with torch.no_grad(), self._reference.disturbing(RELATIVE, [(draw, length)] * count):
+        drawn = [0] * count if draws is None else draws
+        pairs = [(image, draw) for some, draw in zip(images, drawn, strict=True) for image in some]
+        rows = tuple(torch.from_numpy(self._tower.see(image, draw).rows) for image, draw in pairs)
+        disturbed = self._reference.disturbing(RELATIVE, [(draw, length) for draw in drawn])
+        with torch.no_grad(), disturbed, _row_by_row(self._reference.decoder.embed_tokens):
             out = self._model(
                 input_ids=tokens,
                 mm_encoder_outputs={"image": BaseModelOutputWithPooling(pooler_output=rows)},
@@ -84,24 +92,60 @@ class Whole:
         return np.asarray(out.logits.float().numpy())
 
     @contextlib.contextmanager
-    def plain_ends(self) -> Iterator[None]:
+    def plain_ends(self, after: int = 0) -> Iterator[None]:
         """Within this, the token behind an image has the padding's per-layer row, as in an engine that has no other.
 
         Of a model without per-layer rows nothing changes.
+
+        Args:
+            after: so many prompts of a pass, its first ones, keep what they have.
         """
-        import torch
 
         table = getattr(self._reference.decoder, "embed_tokens_per_layer", None)
         if table is None:
             yield
             return
-        handle = table.register_forward_pre_hook(
-            lambda _m, args: (torch.where(args[0] == self.end, self.padding, args[0]), *args[1:])
-        )
+
+        def plain(_module: Any, args: Any) -> Any:
+            ids = args[0].clone()
+            ids[after:][ids[after:] == self.end] = self.padding
+            return ids, *args[1:]
+
+        handle = table.register_forward_pre_hook(plain)
         try:
             yield
         finally:
             handle.remove()
+
+
+@contextlib.contextmanager
+def _row_by_row(table: Any) -> Iterator[None]:
+    """Within this, one row of a packed table's float32 form is made without all others.
+
+    transformers asks for the padding's in every pass, which takes gigabytes and seconds of a large vocabulary.
+    """
+    kind = type(table)
+    kept = vars(kind).get("weight")
+    if not isinstance(kept, property):
+        yield
+        return
+    kind.weight = property(_Rows)
+    try:
+        yield
+    finally:
+        kind.weight = kept
+
+
+class _Rows:
+    """A ``QuantizedEmbedding``'s weight, of which single rows are taken."""
+
+    def __init__(self, table: Any) -> None:
+        self._table = table
+
+    def __getitem__(self, place: tuple[int, slice]) -> Any:
+        row, columns = place
+        stored = self._table.embedding_quantized[row : row + 1], self._table.embedding_scale[row : row + 1]
+        return self._table._dequantize_weights(*stored)[0, columns]
 
 
 def per_layer_ids(ids: Ids, whole: Whole) -> NDArray[np.int32]:

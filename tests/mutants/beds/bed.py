@@ -15,7 +15,7 @@ from convert.bundle import papers
 from convert.bundle.manifest import Parity, Rung
 from convert.bundle.names import GOLDEN, PAGE, PARITY
 from convert.checkpoint import open_checkpoint as read
-from convert.checkpoint import resolve, with_digests
+from convert.checkpoint import open_folder, resolve, with_digests
 from convert.checkpoint.drafter import open_drafter
 from convert.checkpoint.types import Checkpoint
 from convert.demo import folder as demo
@@ -26,6 +26,7 @@ from runtime_tests.case import Case
 from runtime_tests.kinds import open_case
 from runtime_tests.ladder import climb
 from tests.support.checkpoints import small
+from tests.support.vision import towered
 
 # Short, so that a build and a judgement take about a second; two prefill lengths, so that chunks cross them.
 CONTEXT, PREFILL = 256, (16, 64)
@@ -37,7 +38,8 @@ _SHARED = ("named_stops", "_templates", "_tokenizer")
 class Bed(ABC):
     """Attributes:
     target: of its models.
-    name: ``q4_0`` is a small checkpoint of that format, any other the demo; what else is in a name is the target's.
+    name: ``q4_0`` is a small checkpoint of that format, ``images`` one with a vision tower whose linears clip, any
+        other the demo; what else is in a name is the target's.
     work: a folder for files.
     """
 
@@ -56,12 +58,12 @@ class Bed(ABC):
 
     @cached_property
     def checkpoint(self) -> Path:
-        if self.name != "q4_0":
+        if self.name not in _WRITERS:
             return demo()
-        folder = self.work / "checkpoints" / "q4_0"
+        folder = self.work / "checkpoints" / self.name
         if not folder.is_dir():
             folder.parent.mkdir(exist_ok=True)
-            small.write(folder, "q4_0", "e2b")
+            _WRITERS[self.name](folder)
         return folder
 
     @cached_property
@@ -126,6 +128,8 @@ class Bed(ABC):
         return _content(made.parent) == _content(self.artifact.parent)
 
     def _opened(self, checkpoint: Path) -> Checkpoint:
+        if self.name == "images":
+            return open_folder(resolve(checkpoint), ("image",))
         opened = read(checkpoint)
         return opened if self.drafter is None else open_drafter(resolve(self.drafter), opened)
 
@@ -141,6 +145,17 @@ class Bed(ABC):
         folder = self.work / f"{self.target}_{self._slug}_{what}"
         folder.mkdir()
         return folder
+
+
+def _seeing(folder: Path) -> None:
+    towered.write(folder, "mobile")
+    towered.clipped(folder)
+
+
+_WRITERS: dict[str, Callable[[Path], object]] = {
+    "q4_0": lambda folder: small.write(folder, "q4_0", "e2b"),
+    "images": _seeing,
+}
 
 
 def _content(folder: Path) -> dict[str, bytes]:

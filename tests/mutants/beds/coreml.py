@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from convert.checkpoint import open_checkpoint as read
 from convert.feeding import feeding, to_json
 from convert.targets.coreml import TARGET, CoremlOptions
 from runtime_tests.case import Case
@@ -16,7 +15,7 @@ from tests.mutants.beds.bed import CONTEXT, PREFILL, Bed
 from tests.support.coreml.patient import Patient
 
 # float32 to prove the program: what is at fault there is the program, and nothing hides in a rounding.
-BEDS = {"mobile": "float32", "float16": "float16", "q4_0": "float32"}
+BEDS = {"mobile": "float32", "float16": "float16", "q4_0": "float32", "images": "float32"}
 MAKES_ROWS = False
 FEEDING = "feeding.json"
 
@@ -29,7 +28,10 @@ class TargetBed(Bed):
 
     @property
     def options(self) -> CoremlOptions:
-        return CoremlOptions(context=CONTEXT, prefill=PREFILL, precision=BEDS[self.name])
+        precision = BEDS[self.name]
+        if self.name == "images":
+            return CoremlOptions(context=2 * CONTEXT, prefill=(128,), precision=precision, image_tokens="70")
+        return CoremlOptions(context=CONTEXT, prefill=PREFILL, precision=precision)
 
     def edit(self, change: Callable[[Patient], None], folder: Path) -> Path:
         folder.rmdir()  # the copy makes it
@@ -42,8 +44,9 @@ class TargetBed(Bed):
 
     def convert(self, checkpoint: Path, folder: Path) -> Path:
         """As of any bed; the judge feeds the model by the file that is written beside it, as an app will."""
-        made, opened = super().convert(checkpoint, folder), read(checkpoint)
-        (folder / FEEDING).write_text(to_json(feeding(opened, TARGET.calls(opened, folder))), "utf-8")
+        made, opened = super().convert(checkpoint, folder), self._opened(checkpoint)
+        said = feeding(opened, TARGET.calls(opened, folder), TARGET.images(opened, folder))
+        (folder / FEEDING).write_text(to_json(said), "utf-8")
         return made
 
     def case(self, made: Path) -> Case:

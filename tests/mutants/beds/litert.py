@@ -9,13 +9,10 @@ from pathlib import Path
 from typing import ClassVar
 
 from convert import demo
-from convert.checkpoint import open_folder, resolve
-from convert.checkpoint.types import Checkpoint
 from convert.targets.litert import TARGET, LitertOptions
 from tests.mutants.beds.bed import CONTEXT, PREFILL, Bed
 from tests.mutants.patient import Patient
 from tests.support.drafter.assistant import write_assistant
-from tests.support.vision import towered
 
 # By bed the element type of the KV cache.
 BEDS = {
@@ -32,8 +29,7 @@ MAKES_ROWS = True
 @dataclass(frozen=True)
 class TargetBed(Bed):
     """``int8 cache`` is the demo with a quantized KV cache; ``drafter`` is the demo with its own, and
-    ``drafter with groups`` with a bfloat16 one that scores the likeliest groups alone, beside a quantized cache.
-    ``images`` is a small checkpoint with a vision tower whose linears clip."""
+    ``drafter with groups`` with a bfloat16 one that scores the likeliest groups alone, beside a quantized cache."""
 
     target: ClassVar[str] = "litert"
 
@@ -44,25 +40,12 @@ class TargetBed(Bed):
         return LitertOptions(context=CONTEXT, prefill=PREFILL, cache=BEDS[self.name])
 
     @cached_property
-    def checkpoint(self) -> Path:
-        if self.name != "images":
-            return super().checkpoint
-        folder = towered.write(self.work / "images", "mobile")
-        towered.clipped(folder)
-        return folder
-
-    @cached_property
     def drafter(self) -> Path | None:
         if self.name == "drafter":
             return demo.drafter()
         if self.name == "drafter with groups":
             return write_assistant(self.work / "drafter", demo.folder(), lattice=False, ordered=True)
         return None
-
-    def _opened(self, checkpoint: Path) -> Checkpoint:
-        if self.name == "images":
-            return open_folder(resolve(checkpoint), ("image",))
-        return super()._opened(checkpoint)
 
     def edit(self, change: Callable[[Patient], None], folder: Path) -> Path:
         patient = Patient(self.artifact)

@@ -11,7 +11,7 @@ from convert.targets.onnx import OnnxOptions
 from tests.mutants.beds.bed import CONTEXT, Bed
 from tests.support.onnx.patient import Patient
 
-BEDS = {"mobile": "mobile", "q4_0": "q4_0"}
+BEDS = {"mobile": "mobile", "q4_0": "q4_0", "images": "images"}
 MAKES_ROWS = True
 _MASKS = (  # the operator hides what must not be seen: there is no mask, and its window is an attribute: see graph.py
     *("window_one_too_long", "window_one_too_short"),
@@ -33,12 +33,14 @@ OTHERWISE: dict[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class TargetBed(Bed):
-    """The demo or a small q4_0 checkpoint."""
+    """The demo or a small checkpoint."""
 
     target: ClassVar[str] = "onnx"
 
     @property
     def options(self) -> OnnxOptions:
+        if self.name == "images":
+            return OnnxOptions(context=2 * CONTEXT, prefill=(512,), image_tokens="70")
         return OnnxOptions(context=CONTEXT, prefill=(512,))
 
     def edit(self, change: Callable[[Patient], None], folder: Path) -> Path:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.mutants.catalogue import blocks, bundle, checkpoint, coreml, litert, onnx, positions
+from tests.mutants.catalogue import blocks, bundle, checkpoint, coreml, litert, onnx, positions, towers
 from tests.mutants.mutant import Mutant
 
 _ALL = (
@@ -10,6 +10,7 @@ _ALL = (
     *blocks.MUTANTS,
     *checkpoint.MUTANTS,
     *bundle.MUTANTS,
+    *towers.MUTANTS,
     *litert.MUTANTS,
     *coreml.MUTANTS,
     *onnx.MUTANTS,

@@ -19,7 +19,7 @@ from runtime_tests.rungs.images.accuracy import Asked, Sight
 AWAY = "pictures: artifact away from the reference, same pixels"
 SURE = 0.3  # logits between the first choice and the second
 SQUARE = (384, 384)  # pixels of a picture that nobody resizes for 70 rows
-TRIED = 16  # pictures
+TRIED = 40  # pictures
 
 
 def agreement(checks: Sequence[Check], where: str, count: int) -> None:
@@ -42,7 +42,13 @@ def question(size: tuple[int, int] = SQUARE, answer: str = "3", family: str = "c
 
 
 def sure(
-    case: Case, tower: Tower, rows: int, counts: dict[tuple[int, int], int], steps: int = 1, plain_ends: bool = False
+    case: Case,
+    tower: Tower,
+    rows: int,
+    counts: dict[tuple[int, int], int],
+    steps: int = 1,
+    plain_ends: bool = False,
+    least: float = SURE,
 ) -> tuple[Pictured, ...]:
     """Questions with the reference's own first tokens as their answers.
 
@@ -51,6 +57,7 @@ def sure(
         counts: how many, by size of their pictures.
         steps: tokens of an answer.
         plain_ends: the token behind a picture has no per-layer row of its own.
+        least: logits between the first choice and the second.
     """
     found: list[Pictured] = []
     for size, count in counts.items():
@@ -58,7 +65,7 @@ def sure(
         asked = Asked(case, tower, rows, [question(size, seed=seed) for seed in range(TRIED)])
         for sight, ids in zip(asked.sights, asked.ids, strict=True):
             with asked.whole.plain_ends() if plain_ends else contextlib.nullcontext():
-                text = _answer(asked, sight, ids, steps)
+                text = _answer(asked, sight, ids, steps, least)
             if text is not None and text.isascii() and text.strip():
                 some.append(replace(sight.question, answer=text.strip()))
             if len(some) == count:
@@ -68,13 +75,13 @@ def sure(
     return tuple(found)
 
 
-def _answer(asked: Asked, sight: Sight, ids: Ids, steps: int) -> str | None:
+def _answer(asked: Asked, sight: Sight, ids: Ids, steps: int, least: float) -> str | None:
     """The reference's tokens as text; None where it is not sure of one."""
     new: list[int] = []
     while len(new) < steps:
         (logits,) = asked.whole.logits(np.append(ids, new).astype(np.int32), sight.patches, len(ids) + len(new) - 1)
         second, first = np.sort(logits)[-2:]
-        if first - second < SURE:
+        if first - second < least:
             return None
         new.append(int(logits.argmax()))
     return asked.text(new)

@@ -15,9 +15,12 @@ from runtime_tests.litert.vision.answers import compare_answers
 from runtime_tests.litert.vision.budgets import lengths
 from runtime_tests.litert.vision.rows import compare_rows
 from runtime_tests.litert.vision.weights import compare_vision
-from runtime_tests.questions.images import QUESTIONS
+from runtime_tests.questions.images import FEWER, QUESTIONS
+from runtime_tests.reference.vision.patches import make, widest
+from runtime_tests.reference.vision.pictures import FEW, pictures
+from runtime_tests.reference.vision.whole import Whole
 from runtime_tests.results import rung
-from tests.judge.litert.vision.bed import Bed, faults, opened
+from tests.judge.litert.vision.bed import ROWS, Bed, faults, opened
 from tests.judge.litert.vision.test_tower import other_start, told
 from tests.mutants.patient import Patient
 from tests.support.checkpoints.small import write
@@ -33,6 +36,22 @@ def test_the_engine_says_what_the_interpreter_says_from_the_same_patches(bed: Be
     assert same.note == f"{len(QUESTIONS)} compared"
     (other,) = (check for check in found if check.name == "images: answers that another image changes")
     assert other.found == 1  # else equal answers would be no evidence
+
+
+def test_of_a_large_file_two_conversations_show_the_same_four_ways(bed: Bed, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(type(bed.case), "large", True)
+    found = compare_answers(bed.case)
+    assert rung("3", "", found).status == "pass"
+    (same,) = (check for check in found if check.name == TEXT)
+    assert same.note == "2 compared"
+    parts = [(item, [part["type"] for part in item.messages[-1]["content"]]) for item in FEWER]
+    for ways in (
+        [given for _, given in parts if given.index("image") < given.index("text")],
+        [given for _, given in parts if given[-1] == "image" != given[-2]],
+        [given for _, given in parts if given.count("image") > 1],
+        [given for item, given in parts if len(item.messages) > 1],
+    ):
+        assert ways
 
 
 @pytest.mark.parametrize("fault", ["start", "pixels"])
@@ -65,8 +84,6 @@ def test_sections_that_the_engine_could_not_call_are_told(bed: Bed) -> None:
 
 def test_the_reference_answers_by_transformers_own_masks(bed: Bed) -> None:
     """A whole model over the loaded decoder gives its logits where there is no image to see."""
-    from runtime_tests.reference.vision.whole import Whole
-
     case = bed.case
     whole: Any = Whole(case.folder.path, case.reference, case.tower)
     ids = case.ids[:60]
@@ -75,6 +92,53 @@ def test_the_reference_answers_by_transformers_own_masks(bed: Bed) -> None:
     with torch.no_grad():
         out = whole._model(input_ids=torch.from_numpy(ids.astype(np.int64))[None]).logits[0].numpy()
     assert np.allclose(out, case.reference.logits(ids), rtol=0, atol=1e-4)
+
+
+def test_prompts_that_are_read_together_are_read_as_alone(bed: Bed) -> None:
+    """Undisturbed and disturbed, with the end's own row and without."""
+    case = bed.case
+    whole = Whole(case.folder.path, case.reference, case.tower)
+    image = make(FEW[0], pictures(widest(ROWS, case.tower.sizes))[FEW[0]](), ROWS, case.tower.sizes)
+    ids = whole.spread([case.start, 9, whole.image, 11, 12, 13], [image])
+    first = len(ids) - 3
+    with whole.plain_ends(after=1):
+        own, plain, drawn = whole.together([ids] * 3, [[image]] * 3, first, (0, 0, 1))
+    assert np.allclose(own, whole.logits(ids, [image], first), rtol=0, atol=1e-3)
+    with whole.plain_ends():
+        assert np.allclose(plain, whole.logits(ids, [image], first), rtol=0, atol=1e-3)
+        assert np.allclose(drawn, whole.logits(ids, [image], first, 1), rtol=0, atol=1e-3)
+    for other in (plain, drawn):
+        assert not np.allclose(own, other, rtol=0, atol=1e-3)
+    assert not np.allclose(plain, drawn, rtol=0, atol=1e-5)
+
+
+def test_no_pass_makes_the_whole_table_for_one_row_of_it(bed: Bed, monkeypatch: pytest.MonkeyPatch) -> None:
+    case = bed.case
+    whole, table = Whole(case.folder.path, case.reference, case.tower), case.reference.decoder.embed_tokens
+    kept, made = table.weight[whole.padding, :], list[int]()
+
+    def counted(self: Any, rows: Any, scales: Any) -> Any:
+        made.append(rows.numel() // rows.shape[-1])
+        return sound(self, rows, scales)
+
+    sound = type(table)._dequantize_weights
+    monkeypatch.setattr(type(table), "_dequantize_weights", counted)
+    seen = []
+    forward = type(case.reference.decoder).get_per_layer_inputs
+
+    def asked(self: Any, ids: Any, embeds: Any = None) -> Any:
+        seen.append(embeds)
+        return forward(self, ids, embeds)
+
+    monkeypatch.setattr(type(case.reference.decoder), "get_per_layer_inputs", asked)
+    image = make(FEW[0], pictures(widest(ROWS, case.tower.sizes))[FEW[0]](), ROWS, case.tower.sizes)
+    ids = whole.spread([case.start, whole.image, 11], [image])
+    whole.logits(ids, [image], len(ids) - 1)
+    assert 1 in made
+    assert max(made) <= len(ids) < case.dims.vocab
+    assert np.array_equal(seen[0][0, ids == whole.image].numpy(), np.repeat(kept[None].numpy(), image.rows, axis=0))
+    monkeypatch.undo()
+    assert len(table.weight) == case.dims.vocab  # outside it is transformers' own
 
 
 def test_a_budget_of_no_image_is_refused(bed: Bed) -> None:

@@ -1,4 +1,4 @@
-"""Faults of the vision tower, of its projection, and of what the engine is told about images."""
+"""Faults in a TFLite tower's numbers, in its projection's, and in what the engine is told about images."""
 
 from __future__ import annotations
 
@@ -6,21 +6,18 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import torch
 from litert_lm_builder.runtime.proto import llm_metadata_pb2
 
 from runtime_tests.litert.case import ADAPTER, ENCODER, IMAGE_END
+from tests.mutants.catalogue.towers import BED, KIND, PROJECTION
 from tests.mutants.mutant import Build, Edit, Mutant
 from tests.mutants.patient import Patient
-from tests.mutants.wrap import Inject, wrapped
+from tests.mutants.wrap import wrapped
 
-KIND = BED = "images"
-MODEL, OPS = "convert.model.vision.Vision", "convert.targets.litert.vision.TowerOps"
 LAYER = "vision_tower.encoder.layers.1"
 DOWN = f"{LAYER}.mlp.down_proj.linear"
 PIXELS = "vision_tower.patch_embedder.input_proj.weight"
 TABLE = "vision_tower.patch_embedder.position_embedding_table"
-PROJECTION = "embed_vision.embedding_projection.weight"
 LLM = "LlmMetadataProto"
 
 
@@ -65,31 +62,10 @@ def _coarser_pool(gemma: Any) -> None:
     gemma.pooling_kernel_size = 2
 
 
-def _called(change: Callable[..., tuple[Any, Any]]) -> Inject:
-    """``change`` gets the patches and their positions, and gives others."""
-    return wrapped(f"{MODEL}.__call__", lambda sound, itself, *given: sound(itself, *change(*given)))
-
-
-def _late(sound: Any, ops: Any, key: str, axis: int, ids: Any) -> Any:
-    return sound(ops, key, axis, ids + 1)
-
-
-def _unclipped(side: str) -> Inject:
-    """Bounds in front of linears, or behind them."""
-    return wrapped(
-        f"{MODEL}._clip",
-        lambda sound, itself, x, bounds: x if bounds.endswith(side) else sound(itself, x, bounds),
-    )
-
-
 def _gathered_backwards(sound: Any, ops: Any, pieces: Any, key: str) -> Any:
     """What is worked on in pieces is put together the other way round."""
     found = [piece.narrow(1, at, 315) for piece in pieces for at in (315, 0)]
     return sound(ops, found, key)
-
-
-def _build(name: str, what: str, fault: Inject, *expected: str) -> Mutant:
-    return Mutant(name, KIND, BED, what, expected or ("2a",), Build(fault))
 
 
 def _edit(name: str, what: str, change: Callable[[Patient], None], *expected: str) -> Mutant:
@@ -97,54 +73,13 @@ def _edit(name: str, what: str, change: Callable[[Patient], None], *expected: st
 
 
 MUTANTS = (
-    _build(
-        "image_x_and_y_exchanged",
-        "a patch's row is taken for its column",
-        _called(lambda patches, at: (patches, torch.cat([at.narrow(2, 1, 1), at.narrow(2, 0, 1)], dim=2))),
-    ),
-    _build(
-        "image_turned_by_y_first",
-        "queries and keys are turned by y in their first half",
-        wrapped(
-            f"{MODEL}._attention",
-            lambda sound, itself, x, at, turn, hidden: sound(itself, x, at, turn[::-1], hidden),
-        ),
-    ),
-    _build(
-        "image_pooled_across",
-        "columns are taken for rows where patches become soft tokens",
-        wrapped(f"{MODEL}._pool", lambda sound, itself, x, column, row, real: sound(itself, x, row, column, real)),
-        "2a",
-        "2b",
-    ),
-    _build("image_inputs_not_clipped", "bounds in front of linears are left out", _unclipped("input"), "0"),
-    _build("image_outputs_not_clipped", "bounds behind linears are left out", _unclipped("output"), "0"),
-    _build("image_positions_one_late", "position tables are read one row on", wrapped(f"{OPS}.rows", _late)),
-    _build(
-        "image_patches_between_0_and_1",
-        "patches are not spread from -1 to 1",
-        _called(lambda patches, at: ((patches + 1.0) * 0.5, at)),
-    ),
-    _build(
-        "image_padding_seen",
-        "patches attend to the padding",
-        wrapped(
-            f"{MODEL}._attention",
-            lambda sound, itself, x, at, turn, hidden: sound(itself, x, at, turn, hidden * 0.0),
-        ),
-    ),
-    _build(
+    Mutant(
         "image_pieces_backwards",
+        KIND,
+        BED,
         "the pieces of an MLP are put together in another order",
-        wrapped(f"{OPS}.gather", _gathered_backwards),
-    ),
-    _build(
-        "image_rows_not_normed",
-        "soft tokens are projected as they are",
-        wrapped(
-            f"{MODEL}.project", lambda _sound, itself, x: itself._ops.linear(x, PROJECTION.removesuffix(".weight"))
-        ),
-        "2b",
+        ("2a",),
+        Build(wrapped("convert.targets.litert.vision.TowerOps.gather", _gathered_backwards)),
     ),
     _edit("image_code_off_by_one", "one bit of one code of the tower", _code),
     _edit("image_weight_scale_one_ulp", "a weight's scale moved by one ulp", _scale(f"{DOWN}.weight")),
@@ -160,7 +95,7 @@ MUTANTS = (
     _edit(
         "image_projection_one_ulp",
         "one weight of the projection moved by one ulp",
-        _floats(PROJECTION, lambda x: np.concatenate([np.nextafter(x[:1], np.float32(9)), x[1:]]), ADAPTER),
+        _floats(f"{PROJECTION}.weight", lambda x: np.concatenate([np.nextafter(x[:1], np.float32(9)), x[1:]]), ADAPTER),
     ),
     _edit(
         "image_end_moved",
