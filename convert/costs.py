@@ -66,6 +66,10 @@ BATCH_STATES = 24  # float32 values of a token that a batch holds at once, in hi
 KEPT_FLOATS, KEPT_CODES = 1 << 30, 5 << 29
 HEAD_SLICE = 256 * MB  # widening.SLICED_FROM as float32
 
+# Images. Of every kind at the fewest rows; few at others, and some of the first again; rung 3: two conversations with
+# three images. A runtime's pass of the tower in one of the reference.
+EVERY_IMAGE, FEW_IMAGES, OTHER_IMAGES, SHOWN, RUNTIME = 8, 3, 2, 3, 0.8
+
 # -- The judge's files.
 REPORTS = 2 * MB
 
@@ -99,6 +103,23 @@ class Rates:
 
 
 @dataclass(frozen=True)
+class Tower:
+    """A vision tower.
+
+    Attributes:
+        weights: of its layers' matrices.
+        hidden, layers: of its attention.
+        rows, patches: that an image becomes at most, and is cut into, by signature; fewest first.
+    """
+
+    weights: int
+    hidden: int
+    layers: int
+    rows: tuple[int, ...]
+    patches: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class Sizes:
     """What the costs depend on. Bytes, but for the numbers of weights, tokens and layers.
 
@@ -113,6 +134,7 @@ class Sizes:
         prefills: prefill signatures.
         questions: of rung 4.
         drafter: weights of the drafter's matrices; 0: there is none.
+        tower: that sees images; None: they are left out.
         kind, static: facts of the checkpoint, ``stored`` and ``static_activations``.
     """
 
@@ -135,6 +157,7 @@ class Sizes:
     prefills: int
     questions: int
     drafter: int = 0
+    tower: Tower | None = None
 
 
 @dataclass(frozen=True)
@@ -160,8 +183,13 @@ def sizes(
     context: int,
     prefills: int,
     questions: int,
+    image_rows: Sequence[int] = (),
 ) -> Sizes:
-    """The sizes of what is to be built from a checkpoint; see :class:`Sizes`."""
+    """The sizes of what is to be built from a checkpoint; see :class:`Sizes`.
+
+    Args:
+        image_rows: that an image becomes at most, by signature; none where images are left out.
+    """
     text, stored, head, linears, largest = checkpoint.text, 0, 0, 0, 0
     config = text.config
     for key, tensor in text.quants.items():
@@ -198,7 +226,17 @@ def sizes(
         prefills=prefills,
         questions=questions,
         drafter=0 if checkpoint.drafter is None else sum(map(_weights, checkpoint.drafter.modules.values())),
+        tower=_tower(checkpoint, image_rows),
     )
+
+
+def _tower(checkpoint: Checkpoint, rows: Sequence[int]) -> Tower | None:
+    module = checkpoint.modules.get("vision")
+    if module is None or not rows:
+        return None
+    config = module.config
+    patches = tuple(each * config.pool**2 for each in rows)
+    return Tower(_weights(module), config.hidden, config.layers, tuple(rows), patches)
 
 
 def _weights(module: Module[Any]) -> int:
@@ -304,6 +342,30 @@ def kept(s: Sizes) -> int:
 
 def rows_judged(s: Sizes) -> int:
     return min(DECODE_STEPS, tokens(s))
+
+
+def seeing(s: Sizes, rate: Rates) -> dict[str, float]:
+    """Seconds that images add to the judge's rungs, by rung; nothing where they are left out.
+
+    E2B mobile, 280 rows: a pass of the tower 9 s. Layer by layer, in graphs of their own, it takes twice as long.
+    """
+    if s.tower is None:
+        return {}
+    passes = [_look(s.tower, count) / rate.flops for count in s.tower.patches]
+    others = sum((FEW_IMAGES + OTHER_IMAGES) * (1 + RUNTIME) * each for each in passes[1:])
+    told = SHOWN * s.tower.rows[-1] + PROMPT_TOKENS
+    return {
+        "2a": 2 * (2 + RUNTIME) * sum(passes),
+        "2b": (EVERY_IMAGE * (1 + RUNTIME) + DRAWS) * passes[0] + others,
+        "3": 4 * passes[-1]
+        + one_pass(s, rate, 3 * told, 3 * PROMPT_TOKENS, 2)
+        + 2.0 * 3 * told * s.linears / rate.flops,
+    }
+
+
+def _look(tower: Tower, patches: int) -> float:
+    """Operations of one image: its linears, and the attention of all patches to all."""
+    return 2.0 * patches * tower.weights + 4.0 * patches**2 * tower.hidden * tower.layers
 
 
 def questions(s: Sizes, rate: Rates, step: float) -> float:

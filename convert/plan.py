@@ -330,6 +330,7 @@ def _stages(
         context=options.context,
         prefills=len(options.prefill),
         questions=count_questions(checkpoint.folder, request.evaluation, request.questions),
+        image_rows=options.image_rows if "vision" in checkpoint.modules else (),
     )
     if request.verb == "convert":  # neither judges nor packs
         return costs.converting(counted)

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from convert import costs
-from convert.costs import Rates, Sizes, Stage, TargetCosts
+from convert.costs import Rates, Sizes, Stage, TargetCosts, Tower
 from convert.targets.litert.costs import COSTS as LITERT
 
 GB = 10**9
@@ -54,6 +54,21 @@ def test_a_plan_covers_what_a_stage_took_at_full_size(name: str) -> None:
     planned = stages(Q4_0_E2B)[name]
     assert memory <= planned.memory / GB <= 4 * memory
     assert disk <= planned.disk / GB <= 2.1 * disk
+
+
+def test_images_cost_the_rungs_that_judge_them_what_they_took() -> None:
+    """E2B mobile's tower beside what its rungs took on two cores: minutes with images, less those of text."""
+    tower = Tower(weights=151_000_000, hidden=768, layers=16, rows=(70, 140, 280), patches=(630, 1260, 2520))
+    text = replace(Q4_0_E2B, kind="integers", static=True, model=2_240_000_000, tables=1_250_000_000)
+    there = Rates(flops=1.89e11, bytes=5.6e9, hashed=1.8e9)
+    without, seeing = (
+        {stage.name: stage for stage in costs.stages(each, there, LITERT)}
+        for each in (text, replace(text, tower=tower))
+    )
+    assert {name for name in without if without[name] != seeing[name]} == {"rung 2a", "rung 2b", "rung 3"}
+    for name, took in {"rung 2a": 0.9, "rung 2b": 1.7, "rung 3": 3.6}.items():
+        more = (seeing[name].seconds - without[name].seconds) / 60
+        assert 0.9 * took < more < 1.5 * took, name
 
 
 def test_the_reference_keeps_what_it_unpacked_only_where_that_is_integers_and_not_too_much() -> None:

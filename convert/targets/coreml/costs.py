@@ -17,13 +17,14 @@ def judged(s: Sizes, rate: Rates) -> list[Stage]:
     draws, short = costs.draws(s)
     held, mapped = 2 * costs.read_once(s, draws), int(costs.TOUCHED * (s.stored + s.model))
     runs, asked = costs.one_pass(s, rate, length, rows), costs.PROMPTS * costs.PROMPT_TOKENS
+    seen = costs.seeing(s, rate)
     own = EVALUATOR * costs.one_pass(s, rate, asked, asked)
     made = [
         costs.floor(s, rate, draws),
         costs.zeroth(s, rate, mapped),
         costs.first(s, rate, draws),
-        costs.rung("2a", EVALUATOR * runs, held, mapped, s.model),
-        costs.rung("2b", LOWERED * EVALUATOR * runs, held, mapped, s.model),
+        costs.rung("2a", EVALUATOR * (runs + seen.get("2a", 0.0)), held, mapped, s.model),
+        costs.rung("2b", EVALUATOR * (LOWERED * runs + seen.get("2b", 0.0)), held, mapped, s.model),
     ]
     if sys.platform == "darwin":  # Core ML itself runs on a Mac alone
         made.append(costs.rung("3", own + costs.prompts(s, rate, costs.PROMPTS, short), held, mapped, s.model))

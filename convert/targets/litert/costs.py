@@ -42,6 +42,7 @@ def judged(s: Sizes, rate: Rates) -> list[Stage]:
     heard = PLAIN * 2.0 * s.linears * (4 * SAMPLED / s.layers if large else 24) / rate.flops
     verifying, drafted = _drafting(s, rate, step) if s.drafter else (0.0, 0.0)
     told = drafted + costs.prompts(s, rate, costs.PROMPTS, short) + 2 * (costs.PROMPTS + REPLIES) * costs.ANSWER * step
+    seen = costs.seeing(s, rate)
     tables = s.tables if s.tables > MAPPED_FROM else 0
     layer, head = 2 * decoder // s.layers, HEAD[s.kind] * s.head
     piece = max(layer, head if head > MAPPED_FROM else 0)
@@ -51,20 +52,20 @@ def judged(s: Sizes, rate: Rates) -> list[Stage]:
         costs.first(s, rate, draws),
         costs.rung(
             "2a",
-            TRACED * runs + s.prefills * integers + step + verifying,
+            TRACED * runs + s.prefills * integers + step + verifying + seen.get("2a", 0.0),
             costs.read_once(s, 0) + layer + 3 * s.cache + DRAFTER_HELD * s.drafter,
             mapped,
             s.model + tables + piece,
         ),
         costs.rung(
             "2b",
-            integers + 2 * rows * step + heard,
+            integers + 2 * rows * step + heard + seen.get("2b", 0.0),
             numbers + running,
             mapped,
             s.model + copied + played + LAYER_FILES * s.layers,
         ),
         # The engine keeps the weights in its own order in a file.
-        costs.rung("3", told, numbers + running, mapped, s.model + copied + decoder),
+        costs.rung("3", told + seen.get("3", 0.0), numbers + running, mapped, s.model + copied + decoder),
     ]
     if s.questions:
         made.append(

@@ -14,14 +14,14 @@ def judged(s: Sizes, rate: Rates) -> list[Stage]:
     draws, short = costs.draws(s)
     numbers, mapped = costs.read_once(s, draws), int(costs.TOUCHED * (s.stored + s.model))
     runs, step = costs.one_pass(s, rate, length, rows), UNPACKED * (s.linears + s.head) / rate.bytes
-    running = s.model - s.tables + s.cache
+    running, seen = s.model - s.tables + s.cache, costs.seeing(s, rate)
     told = costs.prompts(s, rate, costs.PROMPTS, short) + costs.PROMPTS * costs.ANSWER * step
     made = [
         costs.floor(s, rate, draws),
         costs.zeroth(s, rate, mapped),
         costs.first(s, rate, draws),
-        costs.rung("2a", 3 * runs, costs.read_once(s, 0), mapped, s.model),
-        costs.rung("2b", runs + 2 * rows * step, numbers + running, mapped, s.model),
+        costs.rung("2a", 3 * runs + seen.get("2a", 0.0), costs.read_once(s, 0), mapped, s.model),
+        costs.rung("2b", runs + 2 * rows * step + seen.get("2b", 0.0), numbers + running, mapped, s.model),
         costs.rung("3", told, numbers + running, mapped, s.model),
     ]
     if s.questions:

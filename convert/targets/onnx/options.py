@@ -25,3 +25,8 @@ class OnnxOptions:
         "tokens that an image becomes, at most; not given: what config.json says",
         modality="image",
     )
+
+    @property
+    def image_rows(self) -> tuple[int, ...]:
+        """Rows of the decoder that an image becomes, at most, in the one graph that there is."""
+        return (int(self.image_tokens),)
