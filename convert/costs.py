@@ -357,7 +357,7 @@ def seeing(s: Sizes, rate: Rates) -> dict[str, float]:
     return {
         "2a": 2 * (2 + RUNTIME) * sum(passes),
         "2b": (EVERY_IMAGE * (1 + RUNTIME) + DRAWS) * passes[0] + others,
-        "3": 4 * passes[-1]
+        "3": (4 + 3 * RUNTIME) * passes[-1]
         + one_pass(s, rate, 3 * told, 3 * PROMPT_TOKENS, 2)
         + 2.0 * 3 * told * s.linears / rate.flops,
     }

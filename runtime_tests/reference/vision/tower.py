@@ -101,8 +101,7 @@ class Tower:
             draw: of the disturbances of the inputs of all layers that make a noise floor, as the text decoder's in
                 ``floor.py``; 0 for none.
         """
-        key = patches.name, len(patches.pixels), draw
-        if key not in self._seen:
+        if (key := _key(patches, draw)) not in self._seen:
             with self._disturbing(draw) if draw else contextlib.nullcontext():
                 self._keep(patches, draw)
         return self._seen[key]
@@ -143,8 +142,7 @@ class Tower:
 
     def _keep(self, patches: Patches, draw: int) -> None:
         features, rows = self._run(patches)
-        key = patches.name, len(patches.pixels), draw
-        self._seen[key] = Seen(np.asarray(features.numpy()), np.asarray(rows.numpy()))
+        self._seen[_key(patches, draw)] = Seen(np.asarray(features.numpy()), np.asarray(rows.numpy()))
 
     def _run(self, patches: Patches) -> tuple[Any, Any]:
         import torch
@@ -174,6 +172,10 @@ class Tower:
         finally:
             for handle in handles:
                 handle.remove()
+
+
+def _key(patches: Patches, draw: int) -> tuple[str, int, int]:
+    return patches.name, len(patches.pixels), draw
 
 
 def _watch(out: Insides, index: int, layer: Any) -> list[Any]:
