@@ -66,9 +66,12 @@ BATCH_STATES = 24  # float32 values of a token that a batch holds at once, in hi
 KEPT_FLOATS, KEPT_CODES = 1 << 30, 5 << 29
 HEAD_SLICE = 256 * MB  # widening.SLICED_FROM as float32
 
-# Images. Of every kind at the fewest rows; few at others, and some of the first again; rung 3: two conversations with
-# three images. A runtime's pass of the tower in one of the reference.
-EVERY_IMAGE, FEW_IMAGES, OTHER_IMAGES, SHOWN, RUNTIME = 8, 3, 2, 3, 0.8
+# Images. Of every kind at the fewest rows; few at others, and some of the first again. A runtime's pass of the tower in
+# one of the reference.
+EVERY_IMAGE, FEW_IMAGES, OTHER_IMAGES, RUNTIME = 8, 3, 2, 0.8
+# Rung 3 of a large model: conversations, images in them, passes of the tower (two images, each disturbed once as well),
+# and how often the reference reads them: as trained, as an engine asks, disturbed.
+CONVERSATIONS, SHOWN, LOOKS, READINGS = 2, 3, 4, 3
 
 # -- The judge's files.
 REPORTS = 2 * MB
@@ -109,14 +112,15 @@ class Tower:
     Attributes:
         weights: of its layers' matrices.
         hidden, layers: of its attention.
-        rows, patches: that an image becomes at most, and is cut into, by signature; fewest first.
+        rows: that an image becomes at most, by signature; fewest first.
+        pool: side of the square of patches that becomes one.
     """
 
     weights: int
     hidden: int
     layers: int
     rows: tuple[int, ...]
-    patches: tuple[int, ...]
+    pool: int
 
 
 @dataclass(frozen=True)
@@ -235,8 +239,7 @@ def _tower(checkpoint: Checkpoint, rows: Sequence[int]) -> Tower | None:
     if module is None or not rows:
         return None
     config = module.config
-    patches = tuple(each * config.pool**2 for each in rows)
-    return Tower(_weights(module), config.hidden, config.layers, tuple(rows), patches)
+    return Tower(_weights(module), config.hidden, config.layers, tuple(rows), config.pool)
 
 
 def _weights(module: Module[Any]) -> int:
@@ -351,20 +354,21 @@ def seeing(s: Sizes, rate: Rates) -> dict[str, float]:
     """
     if s.tower is None:
         return {}
-    passes = [_look(s.tower, count) / rate.flops for count in s.tower.patches]
+    passes = [_look(s.tower, rows) / rate.flops for rows in s.tower.rows]
     others = sum((FEW_IMAGES + OTHER_IMAGES) * (1 + RUNTIME) * each for each in passes[1:])
-    told = SHOWN * s.tower.rows[-1] + PROMPT_TOKENS
+    told = READINGS * (SHOWN * s.tower.rows[-1] + PROMPT_TOKENS)
     return {
         "2a": 2 * (2 + RUNTIME) * sum(passes),
         "2b": (EVERY_IMAGE * (1 + RUNTIME) + DRAWS) * passes[0] + others,
-        "3": (4 + 3 * RUNTIME) * passes[-1]
-        + one_pass(s, rate, 3 * told, 3 * PROMPT_TOKENS, 2)
-        + 2.0 * 3 * told * s.linears / rate.flops,
+        "3": (LOOKS + SHOWN * RUNTIME) * passes[-1]
+        + one_pass(s, rate, told, READINGS * PROMPT_TOKENS, CONVERSATIONS)
+        + 2.0 * told * s.linears / rate.flops,
     }
 
 
-def _look(tower: Tower, patches: int) -> float:
+def _look(tower: Tower, rows: int) -> float:
     """Operations of one image: its linears, and the attention of all patches to all."""
+    patches = rows * tower.pool**2
     return 2.0 * patches * tower.weights + 4.0 * patches**2 * tower.hidden * tower.layers
 
 

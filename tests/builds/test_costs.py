@@ -58,7 +58,7 @@ def test_a_plan_covers_what_a_stage_took_at_full_size(name: str) -> None:
 
 def test_images_cost_the_rungs_that_judge_them_what_they_took() -> None:
     """E2B mobile's tower beside what its rungs took on two cores: minutes with images, less those of text."""
-    tower = Tower(weights=151_000_000, hidden=768, layers=16, rows=(70, 140, 280), patches=(630, 1260, 2520))
+    tower = Tower(weights=151_000_000, hidden=768, layers=16, rows=(70, 140, 280), pool=3)
     text = replace(Q4_0_E2B, kind="integers", static=True, model=2_240_000_000, tables=1_250_000_000)
     there = Rates(flops=1.89e11, bytes=5.6e9, hashed=1.8e9)
     without, seeing = (

@@ -7,8 +7,8 @@ holds its codes, its scale and its bias (four bytes each), and for float activat
 
 The sizes are those of litert-lm-api 0.18.1 on x86-64 with AVX2, read from its files: E2B's is 829,664,584 bytes long.
 Other processors' kernels take other numbers of rows and columns at a time, which changes the padding alone: on an
-emulated arm64 (cortex-a76) the demo's file has the same length, and that of a q4_0 model of 160 columns is 5 % shorter;
-with AVX-512 and VNNI a small q4_0 model's is 4 % shorter, and the demo's 1 %.
+emulated arm64 (cortex-a76) the demo's file has the same length, and that of a q4_0 model of 160 columns is 5 % shorter.
+With AVX-512 and VNNI columns of floats are not padded: a small q4_0 model's is 4 % shorter.
 """
 
 from __future__ import annotations

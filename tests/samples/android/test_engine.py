@@ -13,7 +13,7 @@ from convert import checkpoint as converted
 from convert import demo
 from convert.checkpoint.drafter import locate, open_drafter
 from convert.progress import Silent
-from convert.targets.litert import TARGET, LitertOptions, convert
+from convert.targets.litert import LitertOptions, convert
 from runtime_tests.litert.case import LitertCase
 from runtime_tests.readers.checkpoint import open_checkpoint
 from runtime_tests.readers.litert.litertlm import open_litertlm
@@ -21,6 +21,7 @@ from runtime_tests.report import golden
 from tests.support.android import kotlin_tools
 from tests.support.android.kotlin_tools import ANDROID, Outcome
 from tests.support.litert.damaged import damaged
+from tests.support.litert.packing import packings
 
 FOLDER, SUITE, DRAFTER = "engine-jni/src/test/kotlin", "EngineSuite", "DrafterSuite"
 CYCLES = 200
@@ -56,7 +57,7 @@ def drafted(tmp_path_factory: pytest.TempPathFactory) -> Outcome:
         convert(checkpoint, LitertOptions(context=224, prefill=(64,)), work / "model.litertlm", Silent())
         (work / "cache").mkdir()
         files = (kotlin_tools.engine_library(), shim, work / "model.litertlm", work / "cache")
-        return kotlin_tools.suite(classes, DRAFTER, *files, str(TARGET.packs(checkpoint)), flags=("-Xcheck:jni",))
+        return kotlin_tools.suite(classes, DRAFTER, *files, *map(str, packings(checkpoint)), flags=("-Xcheck:jni",))
 
     return kotlin_tools.once(tmp_path_factory, DRAFTER, run)
 

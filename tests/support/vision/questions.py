@@ -19,7 +19,7 @@ from runtime_tests.rungs.images.accuracy import Asked, Sight
 AWAY = "pictures: artifact away from the reference, same pixels"
 SURE = 0.3  # logits between the first choice and the second
 SQUARE = (384, 384)  # pixels of a picture that nobody resizes for 70 rows
-TRIED = 40  # pictures
+TRIED = 16  # pictures
 
 
 def agreement(checks: Sequence[Check], where: str, count: int) -> None:

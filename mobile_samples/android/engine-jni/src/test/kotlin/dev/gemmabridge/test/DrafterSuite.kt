@@ -13,7 +13,8 @@ private const val QUESTION = "Spell \"bread\" backwards."
 /** Hot enough that the demo seldom says what it would say otherwise. */
 private fun wild(seed: Int) = Sampling(64, 1.0f, 8.0f, seed)
 
-/** Arguments: liblitert-lm.so, libgemmabridge.so, a model with a drafter, a folder for caches, what both take there. */
+/** Arguments: liblitert-lm.so, libgemmabridge.so, a model with a drafter, a folder for caches, what both take
+ * there, and where kernels do not pad columns. */
 fun main(args: Array<String>) {
     val (library, shim, model, cache, bytes) = args
     val factory = NativeEngineFactory {
@@ -42,8 +43,8 @@ fun main(args: Array<String>) {
         case("a first start has left what the manifest says") {
             same(0L, FirstStart.left(File(cache), packed))
             val there = File(cache).listFiles()!!.sumOf { it.length() }
-            // Of matrices as small as these, kernels of another processor pad otherwise.
-            holds(there in packed * 94 / 100..packed * 101 / 100) { "$there instead of $packed" }
+            val near = { bytes: Long -> there in bytes * 99 / 100..bytes * 101 / 100 }
+            holds(near(packed) || near(args[5].toLong())) { "$there instead of $packed" }
         }
         case("a drafter that nobody asks for stays silent") {
             File(cache).listFiles()!!.forEach { it.delete() }
